@@ -1,0 +1,41 @@
+"""`python -m expandr_repro`: the commands, one line each, and a way to call them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from expandr_repro import __version__
+
+COMMANDS = {
+    "search": "topics, with or without expansions, to a TREC run and its figures",
+    "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
+    "evaluate": "runs and judgements to figures",
+    "compare": "runs side by side: differences, significance, wins and losses",
+    "doctor": "what works on this machine, what does not, and the cure",
+}
+
+
+def main() -> int:
+    """Call a command, or list them."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in COMMANDS:
+        command = importlib.import_module(f"expandr_repro.{name}")
+        return int(command.main(sys.argv[2:]))
+    if name in ("-h", "--help"):
+        print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
+        for command_name, summary in COMMANDS.items():
+            print(f"  {command_name:<10} {summary}")
+        print("\nEach has its own --help.")
+        return 0
+    if name == "--version":
+        print(f"expandr_repro {__version__}")
+        return 0
+    from expandr_repro.core.errors import UnknownNameError
+
+    print(f"error: {UnknownNameError('command', name, COMMANDS)}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

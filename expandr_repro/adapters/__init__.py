@@ -1,0 +1,1 @@
+"""Other toolkits, each behind one door."""

@@ -1,0 +1,173 @@
+"""Our encoder as Pyserini's, and Pyserini's as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.adapters.pyserini.jvm import start
+from expandr_repro.core.errors import ExpandrError, NotAvailableError, UnknownNameError
+from expandr_repro.core.fusion import fuse_vectors
+from expandr_repro.core.specs import EncoderSpec
+from expandr_repro.models.checkpoint import fingerprint, locate
+from expandr_repro.models.encoder import Role, TextEncoder, pick_device
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "sentence": {"pooling": "mean", "l2_norm": True},
+    "contriever": {"pooling": "mean", "l2_norm": False},
+}
+"""What Pyserini's own command line passes for these classes (`pyserini/search/faiss/__main__.py`)."""
+
+DOCUMENT_NAMES = {"sentence": "sentence-transformers"}
+"""Where Pyserini calls the document side of a class something else."""
+
+AUTOMATIC = ("auto", "sentence", "contriever")
+
+
+def query_encoder(encoder: TextEncoder, fusion: str = "mean", alpha: float | None = None) -> Any:
+    """Return our encoder as a `pyserini.encode.QueryEncoder`, for `FaissSearcher` and whatever else takes one.
+
+    A query is a string, or `{"query": ..., "expansions": [...]}`; `batch_search` then encodes a whole batch at once.
+    """
+    start()
+    from pyserini.encode import QueryEncoder
+
+    class ExpandedQueryEncoder(QueryEncoder):  # type: ignore[misc]
+        """Queries, with or without expansions, as fused vectors."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.has_model = True
+
+        def encode(self, query: str = "", expansions: Sequence[str] = (), **_: Any) -> NDArray[np.float32]:
+            """Encode one query: (dimension,)."""
+            vector: NDArray[np.float32] = self.encode_batch([{"query": query, "expansions": expansions}])[0]
+            return vector
+
+        def encode_batch(self, queries: Sequence[str | Mapping[str, Any]]) -> NDArray[np.float32]:
+            """Encode queries: (n, dimension)."""
+            items = [{"query": q} if isinstance(q, str) else q for q in queries]
+            texts, owners = [], []
+            for row, item in enumerate(items):
+                for text in item.get("expansions", ()):
+                    texts.append(text)
+                    owners.append(row)
+            plain = encoder.encode([str(i["query"]) for i in items], "query")
+            return fuse_vectors(fusion, plain, encoder.encode(texts, "expansion"), owners, alpha) if texts else plain
+
+    return ExpandedQueryEncoder()
+
+
+def document_encoder(encoder: TextEncoder) -> Any:
+    """Return our encoder as a `pyserini.encode.DocumentEncoder`."""
+    start()
+    from pyserini.encode import DocumentEncoder
+
+    class BatchedDocumentEncoder(DocumentEncoder):  # type: ignore[misc]
+        """Documents in length-sorted batches."""
+
+        def encode(self, texts: Sequence[str], titles: Sequence[str] | None = None, **_: Any) -> NDArray[np.float32]:
+            """Encode documents, title before text: (n, dimension)."""
+            joined = [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)] if titles is not None else list(texts)
+            return encoder.encode(joined, "document")
+
+    return BatchedDocumentEncoder()
+
+
+class PyseriniEncoder:
+    """One of Pyserini's encoder classes as the encoder of our commands, called as Pyserini's own commands call it.
+
+    Args:
+        name: what the user called it.
+        spec: `pyserini_class` and `model`; pooling, normalisation, prefix and length count for the class `auto`.
+        device: as for our own encoder.
+
+    Raises:
+        UnknownNameError: Pyserini has no such class.
+        NotAvailableError: the class cannot load the model.
+    """
+
+    def __init__(self, name: str, spec: EncoderSpec, device: str) -> None:
+        start()
+        from pyserini.encode import document_encoder_class_map, query_encoder_class_map
+
+        self.name, self.spec, self.device = name, spec, pick_device(device)
+        self.kind = spec.pyserini_class or "auto"
+        if self.kind not in query_encoder_class_map:
+            raise UnknownNameError("Pyserini encoder class", self.kind, query_encoder_class_map)
+        if not spec.model:
+            raise ExpandrError(f"encoder {name!r}: no model; write pyserini:{self.kind}:MODEL")
+        options = dict(PRESETS.get(self.kind, {}))
+        if self.kind == "auto":
+            if spec.pooling not in ("cls", "mean"):
+                raise ExpandrError(f"encoder {name!r}: Pyserini's auto class pools cls or mean, not {spec.pooling}")
+            options = {"pooling": spec.pooling, "l2_norm": spec.normalize, "prefix": spec.query_prefix.rstrip() or None}
+        model = str(locate(spec.model)) if spec.model.startswith("package:") else spec.model
+        self._folder = Path(model)
+        document_class = document_encoder_class_map.get(DOCUMENT_NAMES.get(self.kind, self.kind))
+        try:
+            self._query = query_encoder_class_map[self.kind](encoder_dir=model, device=self.device, **options)
+            if self.kind == "auto":
+                options["prefix"] = spec.document_prefix.rstrip() or None
+            self._document = document_class(model_name=model, device=self.device, **options) if document_class else None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise NotAvailableError(f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})") from error
+        self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
+        self._dimension = len(self._query.encode("dimension"))
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._dimension
+
+    @property
+    def separator(self) -> str:
+        """The tokenizer's separator, where the class has a tokenizer."""
+        return str(getattr(getattr(self._query, "tokenizer", None), "sep_token", "") or "")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the vectors."""
+        spec = self.spec
+        automatic = self.kind in AUTOMATIC
+        return {
+            "name": self.name,
+            "fingerprint": fingerprint(self._folder) if self._folder.is_dir() else f"hub:{spec.model}",
+            "dimension": self.dimension,
+            "pyserini_class": self.kind,
+            "pooling": PRESETS.get(self.kind, {}).get("pooling", spec.pooling) if automatic else self.kind,
+            "normalize": PRESETS.get(self.kind, {}).get("l2_norm", spec.normalize) if automatic else self.kind,
+            "document_prefix": spec.document_prefix,
+            "query_prefix": spec.query_prefix,
+            "query_max_length": spec.query_max_length,
+            "document_max_length": spec.document_max_length,
+        }
+
+    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+        """Encode texts as Pyserini's command would: queries one at a time, documents in batches of 32 of like length."""
+        import numpy as np
+        import torch
+
+        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        with torch.no_grad():
+            if role == "document":
+                if self._document is None:
+                    raise ExpandrError(f"Pyserini's class {self.kind!r} encodes no documents; search an index that was made with it")
+                order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+                for begin in range(0, len(order), 32):
+                    rows = order[begin : begin + 32]
+                    out[rows] = self._document.encode([texts[i] for i in rows], max_length=self.spec.document_max_length)
+            else:
+                for row, text in enumerate(texts):
+                    out[row] = self._query_vector(text)
+        return out
+
+    def _query_vector(self, text: str) -> Any:
+        if self.kind in AUTOMATIC:
+            return self._query.encode(text, max_length=self.spec.query_max_length)
+        return self._query.encode(text)

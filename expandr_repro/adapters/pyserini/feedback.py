@@ -1,0 +1,39 @@
+"""Vector feedback through Pyserini's own classes (Li et al., TOIS 2022), with its command line's default weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expandr_repro.adapters.pyserini.jvm import start
+from expandr_repro.models.index import FaissIndex, cores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, depth: int) -> NDArray[np.float32]:
+    """Return query vectors moved towards their first `depth` documents.
+
+    Args:
+        index: what is searched.
+        vectors: (n, dimension) query vectors.
+        method: `rocchio` (0.9 query + 0.1 documents) or `average`.
+        depth: how many documents are taken as relevant.
+
+    Returns:
+        (n, dimension) float32.
+    """
+    start()
+    import faiss
+    from pyserini.search.faiss import DenseVectorAveragePrf, DenseVectorRocchioPrf, PrfDenseSearchResult
+
+    faiss.omp_set_num_threads(cores())
+    rule = DenseVectorAveragePrf() if method == "average" else DenseVectorRocchioPrf(0.9, 0.1, 0.1, depth, 0)
+    scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
+    qids = [str(i) for i in range(len(vectors))]
+    candidates = {
+        qid: [PrfDenseSearchResult(index.docids[r], s, v) for s, r, v in zip(scores[i], rows[i], found[i], strict=True) if r >= 0] for i, qid in enumerate(qids)
+    }
+    moved: NDArray[np.float32] = rule.get_batch_prf_q_emb(qids, vectors, candidates)
+    return moved

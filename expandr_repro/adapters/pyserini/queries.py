@@ -1,0 +1,39 @@
+"""Encoded queries in the form that stock `pyserini.search.faiss --encoded-queries FOLDER` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro.core.errors import MismatchError
+from expandr_repro.core.files import atomic_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def export_queries(folder: str | Path, qids: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Write `embedding.pkl`: a data frame with the columns id, text and embedding, which Pyserini looks up by text.
+
+    Args:
+        folder: where to; replaced when it exists.
+        qids: the topics' ids.
+        titles: the topics' titles, as Pyserini's topics reader will give them.
+        vectors: (n, dimension), fused or not.
+
+    Raises:
+        MismatchError: two topics have the same title and different vectors: Pyserini could not tell them apart.
+    """
+    import numpy as np
+    import pandas as pd
+
+    first: dict[str, int] = {}
+    for row, title in enumerate(titles):
+        other = first.setdefault(title, row)
+        if other != row and not np.array_equal(vectors[other], vectors[row]):
+            raise MismatchError(f"topics {qids[other]!r} and {qids[row]!r} have the same title and other expansions; Pyserini looks encoded queries up by title alone")
+    frame = pd.DataFrame({"id": list(qids), "text": list(titles), "embedding": list(vectors)})
+    with atomic_folder(folder) as temporary:
+        frame.to_pickle(temporary / "embedding.pkl")

@@ -1,0 +1,123 @@
+"""Figures from ranx, with trec_eval's meaning.
+
+ranx keeps input order among ties and refuses runs whose topics are not those of the judgements; trec_eval (`-c`) breaks ties by docid and
+lets a judged topic that the run misses score 0. Both are settled here, so that the figures agree with trec_eval's to the digit.
+
+ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries anew in every process, which takes
+seconds to a minute; the functions on arrays are compiled once, and cached by numba beside ranx.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.core.errors import MismatchError
+from expandr_repro.core.measures import Measure
+from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.trec import Qrels, trec_order
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FUNCTIONS = {"nDCG": "ndcg", "MAP": "average_precision", "MRR": "reciprocal_rank", "R": "recall", "P": "precision"}
+"""Our measure -> ranx's function."""
+
+TOPICS_AT_ONCE = 1024
+"""Topics evaluated together, so that memory does not grow with their number."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run scores.
+
+    Attributes:
+        qids: the judged topics, in the judgements' order.
+        per_topic: measure -> (topics,) scores.
+        missing: judged topics that the run lacks; they score 0.
+        unjudged: topics of the run without judgements; they do not count.
+    """
+
+    qids: list[str]
+    per_topic: dict[Measure, NDArray[np.float64]]
+    missing: list[str]
+    unjudged: list[str]
+
+    def mean(self, measure: Measure) -> float:
+        """Return the mean over all judged topics."""
+        return float(self.per_topic[measure].mean())
+
+
+def evaluate(run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
+    """Evaluate a run on judgements.
+
+    Args:
+        run: scores; ties are ranked as trec_eval would.
+        qrels: grades; negative ones gain nothing.
+        measures: what to compute.
+        label: what to call the run in errors.
+
+    Raises:
+        MismatchError: the judgements judge no topic of the run.
+    """
+    import numpy as np
+
+    unjudged = [qid for qid in run if qid not in qrels]
+    if len(unjudged) == len(run):
+        raise MismatchError(
+            f"{label}: the judgements judge none of its {len(run)} topics (the run has e.g. {next(iter(run), None)!r}, the judgements e.g. "
+            f"{next(iter(qrels), None)!r}); are these the right qrels?"
+        )
+    judged = list(qrels)
+    scored = [row for row, qid in enumerate(judged) if run.get(qid)]
+    per_topic = {m: np.zeros(len(judged)) for m in measures}
+    metrics = _metrics()
+    for begin in range(0, len(scored), TOPICS_AT_ONCE):
+        rows = scored[begin : begin + TOPICS_AT_ONCE]
+        gains, ranking = _arrays([qrels[judged[r]] for r in rows], trec_order({judged[r]: run[judged[r]] for r in rows}).values())
+        for measure in measures:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # numba on its own type casts
+                per_topic[measure][rows] = getattr(metrics, FUNCTIONS[measure.name])(gains, ranking, measure.depth or 0, measure.rel)
+    return Figures(judged, per_topic, [q for q in judged if not run.get(q)], unjudged)
+
+
+def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (topics, n, 2) arrays of (document number, grade) and (document number, score), best first, as ranx's functions take them.
+
+    Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
+    """
+    import numpy as np
+
+    ranked = list(rankings)
+    gains = np.zeros((len(judgements), max(1, *(len(j) for j in judgements)), 2))
+    ranking = np.zeros((len(ranked), max(1, *(len(r) for r in ranked)), 2))
+    gains[:, :, 0], ranking[:, :, 0] = -1, -2
+    for row, (judged, found) in enumerate(zip(judgements, ranked, strict=True)):
+        numbers = {docid: i for i, docid in enumerate(found)}
+        best = sorted(judged.items(), key=lambda item: -item[1])
+        gains[row, : len(best), 0] = [numbers.get(d, len(numbers) + i) for i, (d, _) in enumerate(best)]
+        gains[row, : len(best), 1] = [max(0, grade) for _, grade in best]
+        ranking[row, : len(found), 0] = range(len(found))
+        ranking[row, : len(found), 1] = list(found.values())
+    return gains, ranking
+
+
+def _metrics() -> Any:
+    """Import ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache."""
+    import importlib.util
+
+    found = importlib.util.find_spec("ranx")
+    if found and found.origin and not os.access(Path(found.origin).parent, os.W_OK):
+        home = cache_dir() if os.access(cache_dir().parent, os.W_OK) else Path(tempfile.gettempdir()) / "expandr_repro"
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(home / "numba"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ranx import metrics
+    return metrics

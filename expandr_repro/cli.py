@@ -1,0 +1,106 @@
+"""What all commands have in common: the parser's frame, logging, exit codes (0 good, 1 a check failed, 2 bad input)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from expandr_repro import __version__
+from expandr_repro.core.errors import ExpandrError
+
+
+def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that every command has.
+
+    Args:
+        command: the command's name.
+        summary: what it does, in a sentence.
+        examples: command lines to show at the end of the help.
+    """
+    made = argparse.ArgumentParser(
+        prog=f"python -m expandr_repro.{command}",
+        description=summary,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
+    made.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no notes")
+    made.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
+    return made
+
+
+def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
+    """Parse, run, and turn what goes wrong into one line on standard error and an exit code."""
+    args = made.parse_args(argv)
+    _set_up(args.quiet, args.verbose)
+    try:
+        return run(args)
+    except ExpandrError as error:
+        return _fail(str(error), error.exit_code, args.verbose)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130, False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; so do we, without a second complaint
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
+    except MemoryError:
+        return _fail("out of memory; lower --batch-size or --hits, or split the input", 2, args.verbose)
+
+
+def _fail(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        logging.getLogger("expandr_repro").exception("the whole story")
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Set `note:` or `warning:` before a message."""
+        word = "note" if record.levelno < logging.WARNING else "warning"
+        return f"{word}: {super().format(record)}"
+
+
+def _set_up(quiet: bool, verbose: bool) -> None:
+    from expandr_repro.core.progress import set_quiet
+
+    set_quiet(quiet)
+    logger = logging.getLogger("expandr_repro")
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Plain())
+        logger.addHandler(handler)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1 (an argparse type)."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+positive.__name__ = "whole number"
+
+
+def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
+    """Add the options that choose an encoder and say how it runs."""
+    group = made.add_argument_group("encoder")
+    group.add_argument("--encoder", default=default, metavar="E",
+                       help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
+    group.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: %(default)s)")
+    group.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the model's arithmetic (default: %(default)s, exact)")
+    group.add_argument("--batch-tokens", type=int, default=0, metavar="N", help="tokens that go through the model together (default: by device)")
+    group.add_argument("--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say")
+    group.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None, help="unit vectors, for a checkpoint that does not say")
+    group.add_argument("--query-prefix", metavar="S", help="set before a query, in place of the encoder's own")
+    group.add_argument("--document-prefix", metavar="S", help="set before a document, in place of the encoder's own")
+    group.add_argument("--max-length", type=positive, metavar="N", help="tokens of a text, in place of the encoder's own")
+    group.add_argument("--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust")

@@ -1,0 +1,80 @@
+"""Every error a user can cause or meet, in one tree.
+
+    ExpandrError              exit code 2
+    ├── FormatError           a file's content is not what it should be (names file and line)
+    ├── UnknownNameError      a name that nothing has (offers the nearest)
+    ├── MismatchError         two things that do not belong together (says what differs)
+    ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
+    ├── SetupError            the machine lacks something: Java, a library, a writable folder
+    └── CheckFailedError      a figure moved or a check did not hold; exit code 1
+
+A message is one line: what was found, what was wanted, the cure.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class ExpandrError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    exit_code = 2
+
+
+class FormatError(ExpandrError):
+    """A file's content is not what it should be.
+
+    Args:
+        path: the file.
+        line: the line, from 1; None where the fault is not of one line.
+        problem: what was found, what was wanted and the cure, as one line.
+    """
+
+    def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
+        self.path, self.line, self.problem = str(path), line, problem
+        super().__init__(f"{path}{'' if line is None else f', line {line}'}: {problem}")
+
+
+class UnknownNameError(ExpandrError):
+    """A name that nothing has.
+
+    Args:
+        kind: what the name should be of ("encoder", "metric").
+        name: the name as given.
+        known: the valid names.
+        hint: a further cure.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(set(known))
+        close = nearest(name, names)
+        offer = f"did you mean {close!r}?" if close else f"known: {', '.join(names)}."
+        super().__init__(f"unknown {kind} {name!r}: {offer}{' ' + hint if hint else ''}")
+
+
+class MismatchError(ExpandrError):
+    """Two things that do not belong together."""
+
+
+class NotAvailableError(ExpandrError):
+    """Something known by name that is not on this machine and could not be fetched."""
+
+
+class SetupError(ExpandrError):
+    """The machine lacks something."""
+
+
+class CheckFailedError(ExpandrError):
+    """A check did not hold."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None if none is near."""
+    by_lower = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None

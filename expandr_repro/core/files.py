@@ -1,0 +1,205 @@
+"""Reading lines so that a fault names its line, and writing so that a file is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError
+
+MAX_LINE = 64 * 1024 * 1024
+"""Longest line read, in bytes: a longer one is no record but an accident or an attack."""
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacking gzip by its first bytes, whatever the name says.
+
+    Raises:
+        NotAvailableError: the file is not there or may not be read.
+    """
+    try:
+        raw = path.open("rb")
+        magic = raw.read(2)
+        raw.seek(0)
+    except OSError as error:
+        raise NotAvailableError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if magic == b"\x1f\x8b" else raw
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped.
+
+    Raises:
+        FormatError: not UTF-8, a NUL byte, a damaged gzip file or a line longer than `MAX_LINE`.
+        NotAvailableError: the file cannot be read.
+    """
+    path = Path(path)
+    number = 0
+    with open_bytes(path) as file:
+        try:
+            while raw := file.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise FormatError(path, number, f"a line longer than {MAX_LINE >> 20} MiB; is this a text file?")
+                if number == 1:
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")
+                if b"\x00" in raw:
+                    raise FormatError(path, number, "holds a NUL byte; wanted UTF-8 text (is this a binary or UTF-16 file?)")
+                yield number, raw.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                path, number, f"not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it, e.g. with `iconv -t UTF-8`"
+            ) from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise FormatError(path, number + 1, f"the gzip file is damaged ({error}); fetch or make it again") from error
+
+
+def read_text(path: str | Path) -> str:
+    """Return a whole UTF-8 text file, with the errors of `read_lines`."""
+    return "\n".join(line for _, line in read_lines(path))
+
+
+def parse_object(path: str | Path, number: int, line: str) -> dict[str, Any]:
+    """Parse one line as a JSON object.
+
+    Raises:
+        FormatError: not JSON, or not an object.
+    """
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError, ValueError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or with too large a number"
+        raise FormatError(path, number, f"not JSON ({reason}); wanted one JSON object a line") from error
+    if not isinstance(value, dict):
+        raise FormatError(path, number, f"found a JSON {type(value).__name__}, wanted an object")
+    return value
+
+
+def read_id(path: str | Path, number: int, value: object, what: str) -> str:
+    """Return an id as the string it is; ids go into TREC files, so white space cannot be part of one.
+
+    Raises:
+        FormatError: missing, empty, not a string or a whole number, or with white space in it.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise FormatError(path, number, f"{what} is {value!r}; wanted a string")
+    if not value or value.split() != [value]:
+        raise FormatError(path, number, f"{what} {value!r} is empty or holds white space, which a TREC run cannot carry; rename it")
+    return value
+
+
+def is_surrogate_free(text: str) -> bool:
+    """Say whether a text can be written as UTF-8 (JSON may smuggle in lone surrogates)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _cannot_write(target: Path, error: OSError) -> SetupError:
+    return SetupError(f"{target}: cannot be written: {error.strerror or error}; choose another place or make room")
+
+
+@contextlib.contextmanager
+def atomic_text(target: str | Path) -> Iterator[IO[str]]:
+    """Write a text file whole or not at all: a temporary file beside the target is renamed at the end.
+
+    A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    with atomic_bytes(target) as raw, contextlib.ExitStack() as stack:
+        if str(target).endswith(".gz"):
+            raw = cast(BinaryIO, stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)))
+        text = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=False)
+        yield text
+        text.flush()
+        text.detach()
+
+
+@contextlib.contextmanager
+def atomic_bytes(target: str | Path) -> Iterator[BinaryIO]:
+    """The same for bytes."""
+    target = Path(target)
+    temporary = _temporary(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise SetupError(f"{target}: is a folder; wanted a file name")
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+@contextlib.contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside the target; on success it takes the target's place.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    target = Path(target)
+    temporary = _temporary(target)
+    try:
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Rename a finished folder into place; an older one steps aside first, since folders cannot be overwritten."""
+    if target.exists():
+        old = _temporary(target)
+        target.rename(old)
+        source.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        source.rename(target)
+
+
+def write_json(target: str | Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, indented, keys in the order given, one final line end."""
+    with atomic_text(target) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,53 @@
+"""One table, printed as text, Markdown, LaTeX or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FORMATS = ("text", "json", "markdown", "latex")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of cells; the first column is left aligned, the others right.
+
+    A float is printed with four decimals (`+0.0123` in a column whose name starts with Δ or p), None as a dash.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | float | int | None]]
+
+    def render(self, form: str) -> str:
+        """Return the table in one of `FORMATS`, without a final line end."""
+        if form == "json":
+            return json.dumps([dict(zip(self.header, row, strict=True)) for row in self.rows], indent=2, ensure_ascii=False)
+        cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
+        if form == "markdown":
+            escaped = [[c.replace("|", "\\|") for c in row] for row in cells]
+            rule = "| --- |" + " ---: |" * (len(self.header) - 1)
+            return "\n".join(["| " + " | ".join(self.header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)])
+        if form == "latex":
+            lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [list(self.header), *cells]]
+            return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"])
+        widths = [max(len(row[i]) for row in [list(self.header), *cells]) for i in range(len(self.header))]
+        return "\n".join(
+            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in [list(self.header), *cells]
+        )
+
+
+def _cell(value: str | float | int | None, column: str) -> str:
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        if column.startswith("Δ"):
+            return f"{value:+.4f}"
+        return f"{value:.2e}" if column.startswith("p") and 0 < value < 0.0001 else f"{value:.4f}"
+    return str(value)
+
+
+def _tex(text: str) -> str:
+    special = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+               "\\": r"\textbackslash{}", "Δ": r"$\Delta$"}  # fmt: skip
+    return "".join(special.get(c, c) for c in text)

@@ -1,0 +1,243 @@
+"""Topics, with or without expansions: the shapes, and the files they live in.
+
+Written form (augmented topics, one JSON object a line)::
+
+    {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}}], "provenance": {...}}
+
+Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id`/`id`/`query_id` and
+`text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, each plain or gzipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import FormatError, MismatchError
+from expandr_repro.core.files import atomic_text, is_surrogate_free, parse_object, read_id, read_lines, read_text, sha256_text
+
+ID_KEYS = ("qid", "id", "_id", "query_id")
+TITLE_KEYS = ("title", "text", "query")
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """One generated text for a topic, with the sampling settings that made it."""
+
+    text: str
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One information need: its id, its query as typed, its expansions, and what made them."""
+
+    qid: str
+    title: str
+    expansions: tuple[Expansion, ...] = ()
+    provenance: Mapping[str, Any] | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the expansions that say something."""
+        return tuple(e.text for e in self.expansions if e.text.strip())
+
+
+def read_topics(path: str | Path) -> list[Topic]:
+    """Read a topics file, in file order.
+
+    Raises:
+        FormatError: a broken line, a duplicate id, an empty title, no topics at all.
+        NotAvailableError: the file cannot be read.
+    """
+    path = Path(path)
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix == ".json":
+        records = _read_json(path)
+    elif suffix in (".tsv", ".txt", ".csv"):
+        records = _read_tsv(path)
+    else:
+        records = _read_jsonl(path)
+    topics: list[Topic] = []
+    seen: dict[str, int] = {}
+    for number, topic in records:
+        if topic.qid in seen:
+            raise FormatError(path, number, f"the id {topic.qid!r} was there before, on line {seen[topic.qid]}; ids must be unique")
+        if not topic.title.strip():
+            raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
+        if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text) for e in topic.expansions):
+            raise FormatError(path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text")
+        seen[topic.qid] = number
+        topics.append(topic)
+    if not topics:
+        raise FormatError(path, None, "holds no topics; wanted one a line")
+    return topics
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[int, Topic]]:
+    for number, line in read_lines(path):
+        if line.strip():
+            yield number, topic_of(path, number, parse_object(path, number, line))
+
+
+def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
+    content = read_text(path)
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if "\n" in content.strip():  # one object a line under a .json name
+            yield from _read_jsonl(path)
+            return
+        raise FormatError(path, getattr(error, "lineno", None), f"not JSON ({error})") from error
+    if isinstance(whole, dict) and _first(whole, ID_KEYS) is not None and not isinstance(_first(whole, ID_KEYS), dict):
+        whole = [whole]
+    if isinstance(whole, dict):
+        whole = [{**v, "qid": k} if isinstance(v, dict) else {"qid": k, "title": v} for k, v in whole.items()]
+    if not isinstance(whole, list):
+        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object a line")
+    for position, record in enumerate(whole, start=1):
+        if not isinstance(record, dict):
+            raise FormatError(path, None, f"record {position} is no object")
+        yield position, topic_of(path, position, record)
+
+
+def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        if number == 1 and line.lstrip().startswith("{"):
+            raise FormatError(path, number, "looks like JSON under a .tsv or .txt name; rename it to .jsonl")
+        qid, tab, title = line.partition("\t")
+        if not tab:
+            raise FormatError(path, number, "no tab; wanted `qid<TAB>title`")
+        yield number, Topic(read_id(path, number, qid, "the id"), title.strip())
+
+
+def _first(record: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((record[k] for k in keys if k in record), None)
+
+
+def topic_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Topic:
+    """Make a topic of one parsed record.
+
+    Raises:
+        FormatError: a key is missing or has the wrong type.
+    """
+    qid = _first(record, ID_KEYS)
+    if qid is None:
+        raise FormatError(path, number, f"no id; wanted one of the keys {', '.join(ID_KEYS)}")
+    title = _first(record, TITLE_KEYS)
+    if not isinstance(title, str):
+        raise FormatError(path, number, f"no text; wanted a string under one of the keys {', '.join(TITLE_KEYS)}")
+    provenance = record.get("provenance")
+    if provenance is not None and not isinstance(provenance, dict):
+        raise FormatError(path, number, "`provenance` must be an object")
+    return Topic(read_id(path, number, qid, "the id"), title, expansions_of(path, number, record), provenance)
+
+
+def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> tuple[Expansion, ...]:
+    """Read the `expansions` of a record: a list of texts, or of objects with `text` and perhaps `sampling`.
+
+    Raises:
+        FormatError: something else is there.
+    """
+    listed = record.get("expansions", [])
+    if not isinstance(listed, list):
+        raise FormatError(path, number, '`expansions` must be a list of {"text": ...}')
+    found = []
+    for item in listed:
+        entry = {"text": item} if isinstance(item, str) else item
+        if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
+            raise FormatError(path, number, 'an expansion must be an object with a string `text`')
+        sampling = entry.get("sampling", {})
+        if not isinstance(sampling, dict):
+            raise FormatError(path, number, "`sampling` must be an object")
+        found.append(Expansion(entry["text"], sampling))
+    return tuple(found)
+
+
+def topic_record(topic: Topic) -> dict[str, Any]:
+    """Return a topic as the JSON object it is written as."""
+    record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
+    if topic.expansions:
+        record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling)} for e in topic.expansions]
+    if topic.provenance is not None:
+        record["provenance"] = dict(topic.provenance)
+    return record
+
+
+def write_topics(path: str | Path, topics: Iterable[Topic]) -> None:
+    """Write topics as JSONL, whole or not at all; equal topics give equal bytes.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    with atomic_text(path) as file:
+        for topic in topics:
+            file.write(json.dumps(topic_record(topic), ensure_ascii=False) + "\n")
+
+
+def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
+    """Read a file of expansions to be joined: augmented topics, or the same with a hash in place of the title.
+
+    Packaged sets carry `title_sha256` (the first 16 digits) because the titles are not ours to ship.
+
+    Returns:
+        qid -> (topic, title hash); the topic's title is empty where only its hash is known.
+
+    Raises:
+        FormatError: as `read_topics`.
+    """
+    found: dict[str, tuple[Topic, str | None]] = {}
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        record = parse_object(path, number, line)
+        digest = record.get("title_sha256")
+        if digest is not None and not isinstance(digest, str):
+            raise FormatError(path, number, "`title_sha256` must be a string")
+        topic = topic_of(path, number, {"title": "", **record})
+        if topic.qid in found:
+            raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
+        if not all(is_surrogate_free(e.text) for e in topic.expansions):
+            raise FormatError(path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text")
+        found[topic.qid] = (topic, digest)
+    if not found:
+        raise FormatError(path, None, "holds no expansions; wanted one topic a line")
+    return found
+
+
+def title_digest(title: str) -> str:
+    """Return the short hash by which a packaged expansion knows its topic (white space normalised)."""
+    return sha256_text(" ".join(title.split()))[:16]
+
+
+def join_expansions(topics: list[Topic], expansions: Mapping[str, tuple[Topic, str | None]], source: str) -> list[Topic]:
+    """Give topics the expansions of another file, by qid; a topic without one keeps none.
+
+    Raises:
+        MismatchError: an expansion's qid is no topic's, or its title is another than the topic's.
+    """
+    known = {t.qid for t in topics}
+    strangers = [qid for qid in expansions if qid not in known]
+    if strangers:
+        raise MismatchError(
+            f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}); "
+            "these expansions were made for other topics"
+        )
+    joined = []
+    for topic in topics:
+        other, digest = expansions.get(topic.qid, (None, None))
+        if other is None:
+            joined.append(replace(topic, expansions=(), provenance=None))
+            continue
+        if (digest and digest != title_digest(topic.title)) or (other.title and title_digest(other.title) != title_digest(topic.title)):
+            raise MismatchError(
+                f"{source}: topic {topic.qid!r} has another title there than in the topics ({topic.title[:60]!r}); "
+                "these expansions were made for other topics"
+            )
+        joined.append(replace(topic, expansions=other.expansions, provenance=other.provenance))
+    return joined

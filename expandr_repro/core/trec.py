@@ -1,0 +1,140 @@
+"""TREC runs and qrels: reading what trec_eval reads, writing what nobody can misread.
+
+A run is `{qid: {docid: score}}`, qrels are `{qid: {docid: grade}}`; both plain dictionaries, as ranx takes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from expandr_repro.core.errors import FormatError
+from expandr_repro.core.files import atomic_text, read_id, read_lines
+
+Run = dict[str, dict[str, float]]
+Qrels = dict[str, dict[str, int]]
+
+RUN_FIELDS = "qid Q0 docid rank score tag"
+
+
+def read_run(path: str | Path) -> Run:
+    """Read a TREC run, plain or gzipped; ranks are ignored, as in trec_eval.
+
+    Raises:
+        FormatError: not six columns, a score that is no finite number, a document twice for a topic, an empty run.
+    """
+    run: Run = {}
+    for number, line in read_lines(path):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 6:
+            raise FormatError(path, number, f"{len(parts)} columns; a run line has six: {RUN_FIELDS}")
+        qid, _, docid, _, written, _ = parts
+        try:
+            score = float(written)
+        except ValueError as error:
+            raise FormatError(path, number, f"the score {written!r} is no number") from error
+        if not math.isfinite(score):
+            raise FormatError(path, number, f"the score {written!r} is not finite; no order follows from it")
+        ranked = run.setdefault(qid, {})
+        if docid in ranked:
+            raise FormatError(path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once")
+        ranked[docid] = score
+    if not run:
+        raise FormatError(path, None, "holds no run lines; was the search that wrote it complete?")
+    return run
+
+
+def write_run(path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str = "expandr_repro") -> None:
+    """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
+
+    Nine significant digits are written, which give back each single-precision score exactly.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    with atomic_text(path) as file:
+        for qid, ranked in run.items():
+            for rank, (docid, score) in enumerate(strictly_decreasing(ranked).items(), start=1):
+                file.write(f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n")
+
+
+def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:
+    """Order one topic's documents by (score descending, docid) and lower tied scores by the least step there is.
+
+    Tools break ties differently (trec_eval by docid descending, in single precision; ranx by input order), so a run
+    that holds ties has no figure of its own. Each score becomes the single-precision number below its
+    predecessor where it would not be smaller anyway; the order is then the same for everyone.
+    """
+    import numpy as np
+
+    ordered = sorted(ranked.items(), key=lambda item: (-item[1], item[0]))
+    down = np.float32(-math.inf)
+    result: dict[str, float] = {}
+    previous = np.float32(math.inf)
+    for docid, score in ordered:
+        single = np.float32(score)
+        previous = single if single < previous else np.nextafter(previous, down)
+        result[docid] = float(previous)
+    return result
+
+
+def trec_order(run: Mapping[str, Mapping[str, float]]) -> Run:
+    """Return a run whose scores are strictly decreasing in the order in which trec_eval would rank it.
+
+    trec_eval compares scores in single precision and breaks ties by docid descending (`form_res_rels.c`).
+    """
+    import numpy as np
+
+    ordered: Run = {}
+    for qid, ranked in run.items():
+        singles = np.array(list(ranked.values()), dtype=np.float32).tolist()
+        by_rank = sorted(zip(singles, ranked, strict=True), reverse=True)
+        ordered[qid] = {docid: float(len(by_rank) - position) for position, (_, docid) in enumerate(by_rank)}
+    return ordered
+
+
+def read_qrels(path: str | Path) -> Qrels:
+    """Read judgements: TREC (`qid 0 docid grade`) or BEIR (a header, then `qid<TAB>docid<TAB>grade`).
+
+    Raises:
+        FormatError: other columns, a grade that is no whole number, a document judged twice, no judgements.
+    """
+    qrels: Qrels = {}
+    for number, line in read_lines(path):
+        parts = line.split()
+        if not parts or (number == 1 and parts[0].lower() in ("query-id", "query_id", "qid")):
+            continue
+        if len(parts) not in (3, 4):
+            raise FormatError(path, number, f"{len(parts)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)")
+        qid, docid, written = parts[0], parts[-2], parts[-1]
+        try:
+            grade = int(written)
+        except ValueError as error:
+            raise FormatError(path, number, f"the grade {written!r} is no whole number") from error
+        if abs(grade) > 1000:
+            raise FormatError(path, number, f"the grade {written} is beyond belief; wanted a small whole number")
+        judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
+        if judged.setdefault(docid, grade) != grade:
+            raise FormatError(path, number, f"document {docid!r} is judged twice for topic {qid!r}, as {judged[docid]} and {grade}")
+    if not qrels:
+        raise FormatError(path, None, "holds no judgements")
+    return qrels
+
+
+def write_qrels(path: str | Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
+    """Write judgements in TREC form."""
+    with atomic_text(path) as file:
+        for qid, judged in qrels.items():
+            file.writelines(f"{qid} 0 {docid} {grade}\n" for docid, grade in judged.items())
+
+
+def without_own_id(run: Mapping[str, Mapping[str, float]], hits: int) -> Run:
+    """Take a topic's own id out of its ranking, then cut at `hits` (the official code removes it after the cut)."""
+    kept: Run = {}
+    for qid, ranked in run.items():
+        rest = ((docid, score) for docid, score in ranked.items() if docid != qid)
+        kept[qid] = {docid: score for (docid, score), _ in zip(rest, range(hits), strict=False)}
+    return kept

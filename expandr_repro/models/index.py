@@ -1,0 +1,141 @@
+"""Faiss indexes in Pyserini's layout: a folder with `index` (Faiss) and `docid` (one id a line, in row order), and our manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, SetupError
+from expandr_repro.core.files import read_lines
+from expandr_repro.core.manifest import NAME, read_manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def is_faiss_folder(path: Path) -> bool:
+    """Say whether a folder holds a Faiss index in Pyserini's layout."""
+    return (path / "index").is_file() and (path / "docid").is_file()
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def new_index(dimension: int, factory: str) -> Any:
+    """Return an empty inner-product index of a Faiss factory string (`Flat`, `HNSW32`, `IVF256,Flat`, `SQ8`, `IVF256,PQ48`).
+
+    Raises:
+        ExpandrError: Faiss does not know the string.
+    """
+    import faiss
+
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ExpandrError(f"--factory {factory!r}: Faiss cannot make such an index of {dimension} dimensions; e.g. Flat, HNSW32, SQ8, IVF256,Flat") from error
+
+
+def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
+    """Write `index` and `docid` into a folder.
+
+    Raises:
+        SetupError: no room, or not allowed.
+    """
+    import faiss
+
+    try:
+        faiss.write_index(index, str(folder / "index"))
+        with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{docid}\n" for docid in docids)
+    except (OSError, RuntimeError) as error:
+        raise SetupError(f"{folder}: the index cannot be written ({str(error).splitlines()[0]}); choose another place or make room") from error
+
+
+@dataclass
+class FaissIndex:
+    """A Faiss index in memory with its external ids; `manifest` is None for other toolkits' indexes."""
+
+    folder: Path
+    index: Any
+    docids: list[str]
+    manifest: dict[str, Any] | None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> FaissIndex:
+        """Read an index folder.
+
+        Raises:
+            NotAvailableError: no such index there.
+            FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
+        """
+        import faiss
+
+        folder = Path(folder)
+        if not is_faiss_folder(folder):
+            raise NotAvailableError(f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it")
+        try:
+            index = faiss.read_index(str(folder / "index"))
+        except RuntimeError as error:
+            raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
+        docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
+        if len(docids) != index.ntotal:
+            raise FormatError(folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again")
+        return cls(folder, index, docids, read_manifest(folder / NAME))
+
+    def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
+        """Refuse an encoder that did not make this index, as far as the index says what did.
+
+        Raises:
+            MismatchError: dimension, checkpoint or settings differ.
+        """
+        if self.index.d != dimension:
+            raise MismatchError(f"{self.folder}: the index has {self.index.d} dimensions, the encoder {dimension}; search with the encoder that made it")
+        made_by = (self.manifest or {}).get("encoder")
+        if not isinstance(made_by, dict):
+            return
+        theirs = dict(made_by)
+        deciding = ("fingerprint", "model", "pooling", "normalize", "document_prefix")
+        differing = [k for k in deciding if theirs.get(k) != identity.get(k)]
+        if differing:
+            key = differing[0]
+            raise MismatchError(
+                f"{self.folder}: made by another encoder ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} in this one); "
+                f"search with {theirs.get('name', 'the encoder that made it')!r}, or encode the corpus again"
+            )
+
+    def search(self, vectors: NDArray[np.float32], hits: int, threads: int = 0) -> list[dict[str, float]]:
+        """Return each row's best `hits` documents, best first, ties by docid.
+
+        Faiss keeps an arbitrary few of the documents tied at the cut, so more are asked for until the tie at the cut is whole.
+
+        Args:
+            vectors: (n, dimension) float32.
+            hits: documents a row.
+            threads: 0 for all processors.
+        """
+        import faiss
+        import numpy as np
+
+        faiss.omp_set_num_threads(threads or cores())
+        results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
+        pending = np.arange(len(vectors))
+        depth = min(hits + 16, self.index.ntotal)
+        while len(pending):
+            scores, rows = self.index.search(np.ascontiguousarray(vectors[pending]), depth)
+            cut = min(hits, depth) - 1
+            open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)
+            for i in np.flatnonzero(~open_tie):
+                results[pending[i]] = self._ranked(scores[i], rows[i], hits)
+            pending = pending[open_tie]
+            depth = min(depth * 4, self.index.ntotal)
+        return results
+
+    def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> dict[str, float]:
+        found = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
+        return {docid: -negative for negative, docid in sorted(found)[:hits]}

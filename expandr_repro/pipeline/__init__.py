@@ -1,0 +1,1 @@
+"""What several commands do alike: find a collection, an encoder, an index, and search it."""

@@ -1,0 +1,215 @@
+"""Build an index: chunk by chunk into a working folder, so that a killed run goes on where it was, then renamed into place whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.core.corpus import Corpus, CorpusFacts, Document
+from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.files import atomic_bytes, atomic_folder
+from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.progress import progress
+from expandr_repro.models.encoder import TextEncoder
+from expandr_repro.models.index import cores, is_faiss_folder, new_index, save_index
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 2048
+"""Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
+
+TRAINING = 65536
+"""Vectors, at most, that an index such as IVF or PQ is trained on: evenly spaced over the corpus."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` equal, contiguous parts of a corpus."""
+
+    number: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a shard that is none."""
+        if not (self.count >= 1 and 0 <= self.number < self.count):
+            raise ExpandrError(f"shard {self.number} of {self.count}: --shard-id goes from 0 to --num-shards less one")
+
+    def bounds(self, documents: int) -> tuple[int, int]:
+        """Return the first document of the part and the one after its last."""
+        return documents * self.number // self.count, documents * (self.number + 1) // self.count
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Let one process at a time build what goes to `target`; others wait.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    from filelock import FileLock
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / f".{target.name}.lock"):
+            yield
+    except OSError as error:
+        if isinstance(error, SetupError):
+            raise
+        raise SetupError(f"{target}: cannot be written: {error.strerror or error}; choose another place or make room") from error
+
+
+def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: str, shard: Shard) -> dict[str, Any]:
+    """Return what makes a Faiss index what it is, for its manifest and its cache key."""
+    start, stop = shard.bounds(facts.documents)
+    return {
+        "encoder": encoder.identity,
+        "corpus": {"source": source, **asdict(facts)},
+        "factory": factory,
+        "metric": "inner product",
+        "documents": stop - start,
+        "shard": asdict(shard),
+    }
+
+
+def facts_key(facts: dict[str, Any]) -> str:
+    """Hash what matters of an index's facts: not what its corpus or encoder was called."""
+    encoder = {k: v for k, v in facts.get("encoder", {}).items() if k not in ("name", "query_prefix", "query_max_length")}
+    corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
+    return key_of({**{k: v for k, v in facts.items() if k not in ("kind", "made_by")}, "encoder": encoder, "corpus": corpus})
+
+
+def is_built(target: Path, facts: dict[str, Any]) -> bool:
+    """Say whether a folder already holds just this index, whole."""
+    manifest = read_manifest(target / NAME)
+    return bool(manifest) and "corpus" in (manifest or {}) and facts_key(manifest or {}) == facts_key(facts)
+
+
+def build_faiss(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, target: Path, factory: str = "Flat", shard: Shard | None = None) -> bool:
+    """Encode a corpus into a Faiss folder in Pyserini's layout, unless it is there already.
+
+    Args:
+        corpus: the documents; read once.
+        facts: their count and hash, from `survey`.
+        encoder: ours or Pyserini's.
+        target: the index folder.
+        factory: a Faiss factory string.
+        shard: the part of the corpus to encode; None for all.
+
+    Returns:
+        Whether anything had to be built.
+
+    Raises:
+        SetupError: the place cannot be written.
+        ExpandrError: the corpus is too small for this kind of index.
+    """
+    shard = shard or Shard()
+    made = index_facts(encoder, facts, corpus.source, factory, shard)
+    with locked(target):
+        if is_faiss_folder(target) and is_built(target, made):
+            return False
+        new_index(encoder.dimension, factory)  # an impossible factory fails now, not after the encoding
+        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
+        work.mkdir(parents=True, exist_ok=True)
+        docids = _encode_chunks(corpus, facts, encoder, work, shard)
+        index = _fill(new_index(encoder.dimension, factory), factory, sorted(work.glob("chunk-*.npy")), len(docids))
+        with atomic_folder(target) as folder:
+            save_index(index, docids, folder)
+            write_manifest(folder / NAME, "faiss-index", made)
+        shutil.rmtree(work, ignore_errors=True)
+    return True
+
+
+def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, work: Path, shard: Shard) -> list[str]:
+    """Encode what is missing of the shard's chunks; return the docids in order."""
+    import numpy as np
+
+    start, stop = shard.bounds(facts.documents)
+    documents = islice(corpus.read(), start, stop)
+    docids: list[str] = []
+    with progress(stop - start, "encode", "docs") as bar:
+        number = 0
+        while chunk := list(islice(documents, CHUNK)):
+            path = work / f"chunk-{number:06d}.npy"
+            if not _is_whole(path, len(chunk), encoder.dimension):
+                vectors = _encode_documents(encoder, chunk, bar)
+                with atomic_bytes(path) as file:
+                    np.save(file, vectors)
+            else:
+                bar.update(len(chunk))
+            docids.extend(d.docid for d in chunk)
+            number += 1
+    if len(docids) != stop - start:
+        raise ExpandrError(f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again")
+    return docids
+
+
+def _encode_documents(encoder: TextEncoder, chunk: Sequence[Document], bar: Any) -> NDArray[np.float32]:
+    """Encode a chunk, longest first, in slices that let the bar move."""
+    import numpy as np
+
+    texts = [d.dense_text for d in chunk]
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    out = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    for begin in range(0, len(order), 256):
+        rows = order[begin : begin + 256]
+        out[rows] = encoder.encode([texts[i] for i in rows], "document")
+        bar.update(len(rows))
+    return out
+
+
+def _is_whole(path: Path, rows: int, dimension: int) -> bool:
+    import numpy as np
+
+    if not path.is_file():
+        return False
+    try:
+        return bool(np.load(path, mmap_mode="r", allow_pickle=False).shape == (rows, dimension))
+    except (ValueError, OSError, EOFError):
+        return False
+
+
+def _fill(index: Any, factory: str, chunks: Sequence[Path], documents: int) -> Any:
+    """Train the index where its kind needs it, then add all vectors in order."""
+    import faiss
+    import numpy as np
+
+    faiss.omp_set_num_threads(cores())
+    if not index.is_trained:
+        step = max(1, documents // TRAINING)
+        sample = np.concatenate([np.load(c, allow_pickle=False)[::step] for c in chunks])
+        try:
+            index.train(np.ascontiguousarray(sample))
+        except RuntimeError as error:
+            raise ExpandrError(f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one") from error
+    for chunk in chunks:
+        index.add(np.load(chunk, allow_pickle=False))
+    return index
+
+
+def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: bool = False, threads: int = 0) -> bool:
+    """Build Pyserini's Lucene index of a corpus for BM25, unless it is there already; with the errors of `build_faiss`."""
+    from expandr_repro.adapters.pyserini import lucene
+
+    made = lucene_facts(facts, corpus.source, feedback)
+    with locked(target):
+        if lucene.is_lucene_folder(target) and is_built(target, made):
+            return False
+        with atomic_folder(target) as folder:
+            lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
+            count = lucene.document_count(folder)
+            if count != facts.documents:
+                raise ExpandrError(f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed")
+            write_manifest(folder / NAME, "lucene-index", made)
+    return True
+
+
+def lucene_facts(facts: CorpusFacts, source: str, feedback: bool) -> dict[str, Any]:
+    """Return what makes a Lucene index what it is."""
+    return {"corpus": {"source": source, **asdict(facts)}, "field": "contents = title, line end, text", "analyzer": "Anserini's default (English)", "feedback": feedback}

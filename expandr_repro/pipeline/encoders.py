@@ -1,0 +1,99 @@
+"""An encoder by any name: one of ours, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
+from expandr_repro.models.checkpoint import is_sentence_transformers, locate, spec_of_folder, unknown_modules
+from expandr_repro.models.encoder import Encoder, TextEncoder
+
+DEFAULT = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What the command line may say of an encoder beyond its name; None leaves the spec's value."""
+
+    device: str = "auto"
+    precision: str = "fp32"
+    batch_tokens: int = 0
+    pooling: str | None = None
+    normalize: bool | None = None
+    query_prefix: str | None = None
+    document_prefix: str | None = None
+    max_length: int | None = None
+    trust_remote_code: bool = False
+
+    def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
+        """Return the spec with what was said laid over it."""
+        changes: dict[str, Any] = {
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "query_prefix": self.query_prefix,
+            "document_prefix": self.document_prefix,
+            "query_max_length": self.max_length,
+            "document_max_length": self.max_length,
+            "trust_remote_code": self.trust_remote_code or None,
+        }
+        return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
+
+
+def load_encoder(name: str, options: EncoderOptions | None = None) -> TextEncoder:
+    """Load an encoder.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        NotAvailableError: its weights are not here and could not be fetched.
+        ExpandrError: a plain checkpoint without a word on how to pool.
+    """
+    options = options or EncoderOptions()
+    if name.startswith("pyserini:"):
+        kind, _, model = name.removeprefix("pyserini:").partition(":")
+        spec = options.applied_to(EncoderSpec(model=model, pyserini_class=kind, source="Pyserini"))
+        return _pyserini(name, spec, options)
+    spec, folder = _resolve(name, options)
+    if spec.pyserini_class:
+        return _pyserini(name, spec, options)
+    encoder = Encoder(options.applied_to(spec), folder, options.device, options.precision, options.batch_tokens)
+    encoder.name = name
+    return encoder
+
+
+def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEncoder:
+    from expandr_repro.adapters.pyserini.encoders import PyseriniEncoder
+
+    return PyseriniEncoder(name, spec, options.device)
+
+
+def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
+    if name in encoders() or name.endswith((".yaml", ".yml")):
+        spec = encoder_spec(name)
+        return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(spec.model, spec.revision)
+    trained = _trained_here(name)
+    if trained is None and not Path(name).is_dir() and name.count("/") != 1:
+        raise UnknownNameError("encoder", name, encoders(), "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.")
+    folder = trained or locate(name)
+    if is_sentence_transformers(folder):
+        if unknown := unknown_modules(folder):
+            raise ExpandrError(f"{name}: its module {unknown[0]} is not supported; wanted Transformer, Pooling and perhaps Normalize")
+        return spec_of_folder(folder), folder
+    if options.pooling is None or options.normalize is None:
+        raise ExpandrError(
+            f"{name}: a plain checkpoint does not say how its vectors are made; add --pooling mean|cls|last|first-decoder and --normalize or --no-normalize"
+        )
+    return EncoderSpec(model=str(folder)), folder
+
+
+def _trained_here(name: str) -> Path | None:
+    """Return `$EXPANDR_MODELS/<name>`, where it is a folder directly below."""
+    base = os.environ.get("EXPANDR_MODELS")
+    if not base or "/" in name or name in (".", ".."):
+        return None
+    folder = Path(base).expanduser() / name
+    return folder if folder.is_dir() else None

@@ -1,0 +1,100 @@
+"""The index a search needs: a folder, a Pyserini prebuilt index, or a collection's own, built once and kept in the cache."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from expandr_repro.adapters.pyserini import registry, resources
+from expandr_repro.adapters.pyserini.lucene import is_lucene_folder
+from expandr_repro.core.corpus import Corpus, CorpusFacts, survey
+from expandr_repro.core.errors import ExpandrError, NotAvailableError
+from expandr_repro.core.files import write_json
+from expandr_repro.core.manifest import key_of
+from expandr_repro.core.paths import cache_dir
+from expandr_repro.models.encoder import TextEncoder
+from expandr_repro.models.index import FaissIndex, is_faiss_folder
+from expandr_repro.pipeline.building import Shard, build_faiss, build_lucene, facts_key, index_facts, lucene_facts
+from expandr_repro.pipeline.collections import find_corpus
+
+log = logging.getLogger(__name__)
+
+
+def corpus_facts(corpus: Corpus) -> CorpusFacts:
+    """Return a corpus's count and hash, remembered by its files' names, sizes and times, so that only a changed one is read again."""
+    if not corpus.files:
+        return survey(corpus)
+    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in corpus.files]
+    memo = cache_dir() / "corpora" / f"{key_of({'files': stats, 'version': 1})}.json"
+    try:
+        return CorpusFacts(**json.loads(memo.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        facts = survey(corpus)
+        try:
+            write_json(memo, asdict(facts))
+        except ExpandrError as error:
+            log.debug("not remembered: %s", error)
+        return facts
+
+
+def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> FaissIndex:
+    """Return the Faiss index that a name or path means for an encoder.
+
+    Raises:
+        NotAvailableError: nothing there, or not to be had.
+        MismatchError: the index is of another encoder.
+    """
+    path = Path(name)
+    if is_faiss_folder(path):
+        index = FaissIndex.load(path)
+    elif is_lucene_folder(path):
+        raise ExpandrError(f"{name}: is a Lucene index; search it with --retriever bm25")
+    elif name in registry.faiss_indexes():
+        index = FaissIndex.load(resources.prebuilt_index(name))
+    elif name in registry.lucene_indexes():
+        raise ExpandrError(f"{name}: is one of Pyserini's Lucene indexes; search it with --retriever bm25")
+    else:
+        index = FaissIndex.load(_own_dense(_corpus_for(name), encoder, factory))
+    index.check_encoder(encoder.dimension, encoder.identity)
+    return index
+
+
+def _corpus_for(name: str) -> Corpus:
+    try:
+        return find_corpus(name)
+    except NotAvailableError as error:
+        if Path(name).is_dir():
+            raise NotAvailableError(f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus lies there") from error
+        raise
+
+
+def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
+    facts = corpus_facts(corpus)
+    made = index_facts(encoder, facts, corpus.source, factory, Shard())
+    folder = cache_dir() / "indexes" / f"faiss-{facts_key(made)}"
+    if not is_faiss_folder(folder):
+        log.info("no index of %s for %s yet: encoding %s documents once, into %s", corpus.source, encoder.name, f"{facts.documents:,}", folder)
+    build_faiss(corpus, facts, encoder, folder, factory)
+    return folder
+
+
+def lucene_index(name: str, feedback: bool = False) -> Path:
+    """Return the Lucene index that a name or path means, with the errors of `dense_index`."""
+    path = Path(name)
+    if is_lucene_folder(path):
+        return path
+    if is_faiss_folder(path):
+        raise ExpandrError(f"{name}: is a Faiss index; search it with --retriever dense")
+    if name in registry.lucene_indexes():
+        return resources.prebuilt_index(name)
+    if name in registry.faiss_indexes():
+        raise ExpandrError(f"{name}: is one of Pyserini's Faiss indexes; search it with --retriever dense")
+    corpus = _corpus_for(name)
+    facts = corpus_facts(corpus)
+    folder = cache_dir() / "indexes" / f"lucene-{facts_key(lucene_facts(facts, corpus.source, feedback))}"
+    if not is_lucene_folder(folder):
+        log.info("no BM25 index of %s yet: indexing %s documents once, into %s", corpus.source, f"{facts.documents:,}", folder)
+    build_lucene(corpus, facts, folder, feedback)
+    return folder

@@ -1,0 +1,68 @@
+"""Put the shards of a corpus, encoded apart, together into one index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError, MismatchError
+from expandr_repro.core.files import atomic_folder
+from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.models.index import FaissIndex, new_index, save_index
+from expandr_repro.pipeline.building import Shard, facts_key, locked
+
+
+def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -> int:
+    """Merge flat shards, in any order given, into one index as if it had been encoded at once.
+
+    Args:
+        folders: every shard of one corpus.
+        target: the index folder.
+        factory: the kind of the merged index.
+
+    Returns:
+        The number of documents.
+
+    Raises:
+        MismatchError: a shard is missing, there twice, or of another corpus or encoder.
+        NotAvailableError: a folder is no index.
+    """
+    shards = [FaissIndex.load(f) for f in folders]
+    manifests = [_manifest(s) for s in shards]
+    keys = {facts_key({**m, "shard": None, "documents": None}) for m in manifests}
+    if len(keys) > 1:
+        raise MismatchError(f"the shards are not of one corpus, encoder and kind: compare {NAME} in {folders[0]} and {folders[1]}")
+    order = sorted(range(len(shards)), key=lambda i: int(manifests[i]["shard"]["number"]))
+    numbers = [int(manifests[i]["shard"]["number"]) for i in order]
+    count = int(manifests[0]["shard"]["count"])
+    if numbers != list(range(count)):
+        raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
+    made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by")}
+    total = sum(s.index.ntotal for s in shards)
+    made.update(factory=factory, documents=total, shard=vars(Shard()))
+    index = new_index(shards[0].index.d, factory)
+    if not index.is_trained:
+        index.train(_sample(shards, order, total))
+    for i in order:
+        for begin in range(0, shards[i].index.ntotal, 65536):
+            index.add(shards[i].index.reconstruct_n(begin, min(65536, shards[i].index.ntotal - begin)))
+    with locked(target), atomic_folder(target) as folder:
+        save_index(index, [d for i in order for d in shards[i].docids], folder)
+        write_manifest(folder / NAME, "faiss-index", made)
+    return int(total)
+
+
+def _manifest(shard: FaissIndex) -> dict[str, Any]:
+    if shard.manifest is None or "shard" not in shard.manifest:
+        raise MismatchError(f"{shard.folder}: has no manifest that says which shard it is; encode it with --shard-id and --num-shards")
+    if shard.manifest.get("factory") != "Flat":
+        raise ExpandrError(f"{shard.folder}: is no flat index; encode shards flat and give --factory when merging")
+    return shard.manifest
+
+
+def _sample(shards: Sequence[FaissIndex], order: Sequence[int], total: int) -> Any:
+    import numpy as np
+
+    step = max(1, total // 65536)
+    return np.concatenate([shards[i].index.reconstruct_n(0, shards[i].index.ntotal)[::step] for i in order])
