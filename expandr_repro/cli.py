@@ -44,7 +44,9 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
     except KeyboardInterrupt:
         return _fail("interrupted", 130, False)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; so do we, without a second complaint
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader has gone; so do we, without a second complaint
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
@@ -96,11 +98,33 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--encoder", default=default, metavar="E",
                        help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: %(default)s)")
-    group.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the model's arithmetic (default: %(default)s, exact)")
-    group.add_argument("--batch-tokens", type=int, default=0, metavar="N", help="tokens that go through the model together (default: by device)")
-    group.add_argument("--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say")
-    group.add_argument("--normalize", action=argparse.BooleanOptionalAction, default=None, help="unit vectors, for a checkpoint that does not say")
+    group.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "fp16"),
+        help="of the model's arithmetic (default: %(default)s, exact)",
+    )
+    group.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="tokens that go through the model together (default: by device)",
+    )
+    group.add_argument(
+        "--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say"
+    )
+    group.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="unit vectors, for a checkpoint that does not say",
+    )
     group.add_argument("--query-prefix", metavar="S", help="set before a query, in place of the encoder's own")
     group.add_argument("--document-prefix", metavar="S", help="set before a document, in place of the encoder's own")
-    group.add_argument("--max-length", type=positive, metavar="N", help="tokens of a text, in place of the encoder's own")
-    group.add_argument("--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust")
+    group.add_argument(
+        "--max-length", type=positive, metavar="N", help="tokens of a text, in place of the encoder's own"
+    )
+    group.add_argument(
+        "--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust"
+    )

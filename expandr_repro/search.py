@@ -34,36 +34,100 @@ python -m expandr_repro.search --topics my-topics.jsonl --index scifact --fusion
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    made = cli.parser("search", "Search a collection with queries and their LLM expansions; write a TREC run; show what the expansions change.", EXAMPLES)
+    made = cli.parser(
+        "search",
+        "Search a collection with queries and their LLM expansions; write a TREC run; show what the expansions change.",
+        EXAMPLES,
+    )
     what = made.add_argument_group("what")
-    what.add_argument("--topics", required=True, metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")
-    what.add_argument("--expansions", metavar="X", help="an augmented topics file, or a packaged set (claude.q2d), joined to the topics by qid")
-    what.add_argument("--index", metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once)")
-    what.add_argument("--qrels", metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name (default: the collection's)")
+    what.add_argument(
+        "--topics",
+        required=True,
+        metavar="T",
+        help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder",
+    )
+    what.add_argument(
+        "--expansions",
+        metavar="X",
+        help="an augmented topics file, or a packaged set (claude.q2d), joined to the topics by qid",
+    )
+    what.add_argument(
+        "--index",
+        metavar="I",
+        help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once)",
+    )
+    what.add_argument(
+        "--qrels",
+        metavar="Q",
+        help="judgements: a file, a collection, irds:... or a Pyserini name (default: the collection's)",
+    )
     how = made.add_argument_group("how")
     how.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
     how.add_argument("--fusion", metavar="F", help="; ".join(f"{f.name}: {f.summary}" for f in FUSIONS.values()).replace("%", "%%")
                      + " (default: mean or repeat where topics have expansions, else none)")  # fmt: skip
-    how.add_argument("--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)")
-    how.add_argument("--repeat", type=cli.positive, default=5, metavar="N", help="repeat: how often the query stands before the expansions (default: %(default)s)")
-    how.add_argument("--rrf-k", type=cli.positive, default=60, metavar="K", help="rrf: the formula's constant (default: %(default)s)")
-    how.add_argument("--feedback-depth", type=cli.positive, default=3, metavar="N", help="rocchio, average: documents taken as relevant (default: %(default)s)")
+    how.add_argument(
+        "--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)"
+    )
+    how.add_argument(
+        "--repeat",
+        type=cli.positive,
+        default=5,
+        metavar="N",
+        help="repeat: how often the query stands before the expansions (default: %(default)s)",
+    )
+    how.add_argument(
+        "--rrf-k", type=cli.positive, default=60, metavar="K", help="rrf: the formula's constant (default: %(default)s)"
+    )
+    how.add_argument(
+        "--feedback-depth",
+        type=cli.positive,
+        default=3,
+        metavar="N",
+        help="rocchio, average: documents taken as relevant (default: %(default)s)",
+    )
     how.add_argument("--k1", type=float, default=0.9, help="of BM25 (default: %(default)s)")
     how.add_argument("--b", type=float, default=0.4, help="of BM25 (default: %(default)s)")
     how.add_argument("--hits", type=cli.positive, metavar="K", help="documents a topic (default: 1000, or all)")
-    how.add_argument("--remove-query", action=argparse.BooleanOptionalAction, default=None, help="take a document with the topic's own id out, before the cut (default: the collection's)")
+    how.add_argument(
+        "--remove-query",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="take a document with the topic's own id out, before the cut (default: the collection's)",
+    )
     how.add_argument("--threads", type=int, default=0, metavar="N", help="(default: all processors)")
-    how.add_argument("--batch-size", type=cli.positive, default=1024, metavar="N", help="topics searched together (default: %(default)s)")
-    how.add_argument("--searcher", choices=("expandr", "pyserini"), default="expandr", help="pyserini: the same search through stock FaissSearcher or LuceneSearcher")
-    how.add_argument("--factory", default="Flat", metavar="S", help="Faiss factory string of an index built on demand (default: %(default)s, exact)")
+    how.add_argument(
+        "--batch-size",
+        type=cli.positive,
+        default=1024,
+        metavar="N",
+        help="topics searched together (default: %(default)s)",
+    )
+    how.add_argument(
+        "--searcher",
+        choices=("expandr", "pyserini"),
+        default="expandr",
+        help="pyserini: the same search through stock FaissSearcher or LuceneSearcher",
+    )
+    how.add_argument(
+        "--factory",
+        default="Flat",
+        metavar="S",
+        help="Faiss factory string of an index built on demand (default: %(default)s, exact)",
+    )
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
     out = made.add_argument_group("output")
-    out.add_argument("--output", metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder")
+    out.add_argument(
+        "--output", metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder"
+    )
     out.add_argument("--tag", default="expandr_repro", help="last column of the run (default: %(default)s)")
     out.add_argument("--metrics", metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")
     out.add_argument("--no-baseline", action="store_true", help="do not search the query alone beside the fusion")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
-    out.add_argument("--export-queries", metavar="FOLDER", help="write the searched vectors for stock pyserini.search.faiss --encoded-queries")
+    out.add_argument(
+        "--export-queries",
+        metavar="FOLDER",
+        help="write the searched vectors for stock pyserini.search.faiss --encoded-queries",
+    )
     return made
 
 
@@ -110,7 +174,7 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
 
     return load_encoder(
         args.encoder,
-        EncoderOptions(args.device, args.precision, args.batch_tokens, args.pooling, args.normalize, args.query_prefix, args.document_prefix, args.max_length, args.trust_remote_code),
+        EncoderOptions.of(args),
     )
 
 
@@ -127,21 +191,31 @@ def _export(folder: Path, outcome: Outcome, request: SearchRequest) -> None:
     if not isinstance(outcome.searcher, DenseSearch) or FUSIONS[outcome.fusion].kind in ("run", "feedback"):
         raise ExpandrError("--export-queries: only a dense fusion that searches one vector a topic can be exported")
     topics = outcome.topics.topics
-    export_queries(folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.fusion))
+    export_queries(
+        folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.fusion)
+    )
 
 
 def _report(outcomes: Sequence[Outcome], args: argparse.Namespace, encoder: TextEncoder | None) -> None:
+    from expandr_repro.pipeline.gaps import warn_of_gaps
+
     if args.format == "json":
         print(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False))
         return
     for outcome in outcomes:
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
         print(f"topics  {outcome.topics.label}: {len(outcome.topics.topics)}, {expanded} with expansions")
-        print(f"search  {outcome.index}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits")
+        print(
+            f"search  {outcome.index}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
+        )
         if outcome.without_expansion:
-            log.warning("%d of %d topics have no expansion and were searched by their query alone", outcome.without_expansion, len(outcome.topics.topics))
-        _warn_of_gaps(outcome)
+            log.warning(
+                "%d of %d topics have no expansion and were searched by their query alone",
+                outcome.without_expansion,
+                len(outcome.topics.topics),
+            )
         if outcome.figures:
+            warn_of_gaps(outcome.topics.label, outcome.figures)
             print("\n" + _table(outcome).render(args.format) + "\n")
         else:
             log.info("no judgements are known for these topics; give --qrels for figures")
@@ -149,14 +223,10 @@ def _report(outcomes: Sequence[Outcome], args: argparse.Namespace, encoder: Text
         print(_macro(outcomes).render(args.format))
     cut = {role: n for role, n in (encoder.truncated if encoder else {}).items() if n}
     if cut:
-        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role}{'s' if role != 'query' else ' texts'}" for role, n in cut.items()))
-
-
-def _warn_of_gaps(outcome: Outcome) -> None:
-    if outcome.figures and outcome.figures.missing:
-        log.warning("%d judged topics are not in the run and score 0 (first: %s)", len(outcome.figures.missing), outcome.figures.missing[0])
-    if outcome.figures and outcome.figures.unjudged:
-        log.warning("%d topics have no judgements and do not count (first: %s)", len(outcome.figures.unjudged), outcome.figures.unjudged[0])
+        log.info(
+            "cut at the encoder's maximum length: %s",
+            ", ".join(f"{n} {role}{'s' if role != 'query' else ' texts'}" for role, n in cut.items()),
+        )
 
 
 def _table(outcome: Outcome) -> Table:
@@ -164,9 +234,21 @@ def _table(outcome: Outcome) -> Table:
     if figures is None:
         raise ExpandrError("no judgements")
     if outcome.baseline is None:
-        return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *(figures.mean(m) for m in outcome.measures)]])
+        return Table(
+            ["", *map(str, outcome.measures)],
+            [[_row_name(outcome.fusion), *(figures.mean(m) for m in outcome.measures)]],
+        )
     header = ["", "query only", outcome.fusion, "Δ", "p"]
-    rows = [[str(m), outcome.baseline.mean(m), figures.mean(m), figures.mean(m) - outcome.baseline.mean(m), outcome.p_values[m]] for m in outcome.measures]
+    rows: list[list[Any]] = [
+        [
+            str(m),
+            outcome.baseline.mean(m),
+            figures.mean(m),
+            figures.mean(m) - outcome.baseline.mean(m),
+            outcome.p_values[m],
+        ]
+        for m in outcome.measures
+    ]
     return Table(header, rows)
 
 
@@ -176,8 +258,12 @@ def _row_name(fusion: str) -> str:
 
 def _macro(outcomes: Sequence[Outcome]) -> Table:
     measures = outcomes[0].measures
-    rows: list[list[Any]] = [[o.topics.label, *(o.figures.mean(m) if o.figures else None for m in measures)] for o in outcomes]
-    rows.append(["macro mean", *(sum(o.figures.mean(m) for o in outcomes if o.figures) / len(outcomes) for m in measures)])
+    rows: list[list[Any]] = [
+        [o.topics.label, *(o.figures.mean(m) if o.figures else None for m in measures)] for o in outcomes
+    ]
+    rows.append(
+        ["macro mean", *(sum(o.figures.mean(m) for o in outcomes if o.figures) / len(outcomes) for m in measures)]
+    )
     return Table(["", *map(str, measures)], rows)
 
 

@@ -13,7 +13,9 @@ from expandr_repro.core.trec import Qrels
 
 
 def _load(name: str) -> Any:
-    os.environ.setdefault("IR_DATASETS_DL_TRIES", "1")  # read at its import; without a network three tries only take longer
+    os.environ.setdefault(
+        "IR_DATASETS_DL_TRIES", "1"
+    )  # read at its import; without a network three tries only take longer
     os.environ.setdefault("IR_DATASETS_DL_TIMEOUT", "15")
     try:
         import ir_datasets
@@ -27,7 +29,9 @@ def _load(name: str) -> Any:
 
 def _unavailable(name: str, what: str, error: Exception) -> NotAvailableError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return NotAvailableError(f"ir_datasets has no {what} of {name!r} here and could not fetch them ({type(error).__name__}: {reason})")
+    return NotAvailableError(
+        f"ir_datasets has no {what} of {name!r} here and could not fetch them ({type(error).__name__}: {reason})"
+    )
 
 
 def read_topics(name: str) -> list[Topic]:

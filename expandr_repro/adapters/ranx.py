@@ -54,7 +54,9 @@ class Figures:
         return float(self.per_topic[measure].mean())
 
 
-def evaluate(run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
+def evaluate(
+    run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[Measure], label: str = "the run"
+) -> Figures:
     """Evaluate a run on judgements.
 
     Args:
@@ -80,11 +82,15 @@ def evaluate(run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Seq
     metrics = _metrics()
     for begin in range(0, len(scored), TOPICS_AT_ONCE):
         rows = scored[begin : begin + TOPICS_AT_ONCE]
-        gains, ranking = _arrays([qrels[judged[r]] for r in rows], trec_order({judged[r]: run[judged[r]] for r in rows}).values())
+        gains, ranking = _arrays(
+            [qrels[judged[r]] for r in rows], trec_order({judged[r]: run[judged[r]] for r in rows}).values()
+        )
         for measure in measures:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # numba on its own type casts
-                per_topic[measure][rows] = getattr(metrics, FUNCTIONS[measure.name])(gains, ranking, measure.depth or 0, measure.rel)
+                per_topic[measure][rows] = getattr(metrics, FUNCTIONS[measure.name])(
+                    gains, ranking, measure.depth or 0, measure.rel
+                )
     return Figures(judged, per_topic, [q for q in judged if not run.get(q)], unjudged)
 
 

@@ -67,9 +67,13 @@ def corpus_files(path: Path) -> tuple[Path, ...]:
             return (path / name,)
     kinds = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
     listed = sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(kinds)) if path.is_dir() else []
-    files = tuple(p for p in listed if not p.name.startswith(("queries.", "topics.", ".")) and p.name != "manifest.json")
+    files = tuple(
+        p for p in listed if not p.name.startswith(("queries.", "topics.", ".")) and p.name != "manifest.json"
+    )
     if not files:
-        raise NotAvailableError(f"{path}: no corpus there; wanted corpus.jsonl (BEIR) or a folder of .jsonl files (Pyserini), plain or gzipped")
+        raise NotAvailableError(
+            f"{path}: no corpus there; wanted corpus.jsonl (BEIR) or a folder of .jsonl files (Pyserini), plain or gzipped"
+        )
     return files
 
 
@@ -91,7 +95,11 @@ def _read_files(files: Iterable[Path]) -> Iterator[Document]:
             if line.strip():
                 document = _from_tsv(path, number, line) if tsv else _from_json(path, number, line)
                 if not (is_surrogate_free(document.text) and is_surrogate_free(document.title)):
-                    raise FormatError(path, number, f"document {document.docid!r} holds half a surrogate pair, which is no character; mend the text")
+                    raise FormatError(
+                        path,
+                        number,
+                        f"document {document.docid!r} holds half a surrogate pair, which is no character; mend the text",
+                    )
                 yield document
 
 
@@ -111,7 +119,9 @@ def _from_json(path: Path, number: int, line: str) -> Document:
     title = record.get("title") or ""
     text = record.get("text", record.get("contents"))
     if not isinstance(title, str) or not isinstance(text, str):
-        raise FormatError(path, number, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)")
+        raise FormatError(
+            path, number, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)"
+        )
     return Document(docid, title.strip(), text.strip())
 
 
@@ -148,6 +158,8 @@ def _refuse_duplicates(corpus: Corpus, ids: array[int]) -> None:
         if _short_hash(document.docid) in suspects:
             if document.docid in seen:
                 raise FormatError(
-                    corpus.source, None, f"the docid {document.docid!r} is there twice (documents {seen[document.docid]} and {position}); ids must be unique"
+                    corpus.source,
+                    None,
+                    f"the docid {document.docid!r} is there twice (documents {seen[document.docid]} and {position}); ids must be unique",
                 )
             seen[document.docid] = position

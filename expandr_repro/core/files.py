@@ -28,12 +28,12 @@ def open_bytes(path: Path) -> BinaryIO:
         NotAvailableError: the file is not there or may not be read.
     """
     try:
-        raw = path.open("rb")
-        magic = raw.read(2)
-        raw.seek(0)
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)  # refuses a pipe, which cannot be read again
+        return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
     except OSError as error:
         raise NotAvailableError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if magic == b"\x1f\x8b" else raw
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -54,14 +54,20 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 if number == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if b"\x00" in raw:
-                    raise FormatError(path, number, "holds a NUL byte; wanted UTF-8 text (is this a binary or UTF-16 file?)")
+                    raise FormatError(
+                        path, number, "holds a NUL byte; wanted UTF-8 text (is this a binary or UTF-16 file?)"
+                    )
                 yield number, raw.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise FormatError(
-                path, number, f"not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it, e.g. with `iconv -t UTF-8`"
+                path,
+                number,
+                f"not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it, e.g. with `iconv -t UTF-8`",
             ) from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FormatError(path, number + 1, f"the gzip file is damaged ({error}); fetch or make it again") from error
+            raise FormatError(
+                path, number + 1, f"the gzip file is damaged ({error}); fetch or make it again"
+            ) from error
 
 
 def read_text(path: str | Path) -> str:
@@ -78,7 +84,9 @@ def parse_object(path: str | Path, number: int, line: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError, ValueError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or with too large a number"
+        reason = (
+            error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or with too large a number"
+        )
         raise FormatError(path, number, f"not JSON ({reason}); wanted one JSON object a line") from error
     if not isinstance(value, dict):
         raise FormatError(path, number, f"found a JSON {type(value).__name__}, wanted an object")
@@ -89,14 +97,22 @@ def read_id(path: str | Path, number: int, value: object, what: str) -> str:
     """Return an id as the string it is; ids go into TREC files, so white space cannot be part of one.
 
     Raises:
-        FormatError: missing, empty, not a string or a whole number, or with white space in it.
+        FormatError: missing, empty, not a string or a whole number, or with white space, a NUL or half a character in it.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         raise FormatError(path, number, f"{what} is {value!r}; wanted a string")
     if not value or value.split() != [value]:
-        raise FormatError(path, number, f"{what} {value!r} is empty or holds white space, which a TREC run cannot carry; rename it")
+        raise FormatError(
+            path, number, f"{what} {value!r} is empty or holds white space, which a TREC run cannot carry; rename it"
+        )
+    if "\x00" in value or not is_surrogate_free(value):
+        raise FormatError(
+            path,
+            number,
+            f"{what} {value!r} holds a NUL or half a surrogate pair, which no text file can carry; rename it",
+        )
     return value
 
 
@@ -144,6 +160,8 @@ def atomic_bytes(target: str | Path) -> Iterator[BinaryIO]:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise SetupError(f"{target}: is a folder; wanted a file name")
+        if target.exists() and not target.is_file():  # a rename would put a file in the place of, say, /dev/null
+            raise SetupError(f"{target}: is a device or a pipe; wanted the name of a file")
         try:
             with temporary.open("xb") as file:
                 yield file
@@ -166,6 +184,8 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     temporary = _temporary(target)
     try:
+        if target.exists() and not target.is_dir():
+            raise SetupError(f"{target}: is a file; wanted a folder's name")
         temporary.mkdir(parents=True)
         try:
             yield temporary

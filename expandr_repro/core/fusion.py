@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 from expandr_repro.core.trec import Run
@@ -35,15 +35,69 @@ FUSIONS = {
     f.name: f
     for f in (
         Fusion("none", "text", ("dense", "bm25"), "the query alone", "-"),
-        Fusion("mean", "vector", ("dense",), "mean of the unit vectors of query and expansions; --alpha weighs the query", "ExpandR, section 3 (EMNLP 2025)"),
-        Fusion("hyde", "vector", ("dense",), "plain mean of the vectors of query and expansions, as the encoder gives them", "HyDE, eq. 8 (ACL 2023)"),
-        Fusion("expansion", "vector", ("dense", "bm25"), "the expansions alone (mean of unit vectors; texts joined for BM25)", "ablation"),
-        Fusion("concat", "text", ("dense",), "one text: query, the encoder's separator, expansions", "Query2Doc, dense (EMNLP 2023)"),
-        Fusion("repeat", "text", ("bm25",), "one text: the query --repeat times, then the expansions", "Query2Doc, sparse (EMNLP 2023)"),
-        Fusion("rrf", "run", ("dense", "bm25"), "one search for the query and one an expansion, reciprocal ranks added", "Cormack et al. (SIGIR 2009), k = 60"),
-        Fusion("rocchio", "feedback", ("dense", "bm25"), "query alone, then Pyserini's Rocchio feedback", "Li et al. (TOIS 2022); Pyserini"),
-        Fusion("average", "feedback", ("dense",), "query alone, then Pyserini's average vector feedback", "Li et al. (TOIS 2022); Pyserini"),
-        Fusion("rm3", "feedback", ("bm25",), "query alone, then Anserini's RM3 feedback", "Abdul-Jaleel et al. (TREC 2004); Anserini"),
+        Fusion(
+            "mean",
+            "vector",
+            ("dense",),
+            "mean of the unit vectors of query and expansions; --alpha weighs the query",
+            "ExpandR, section 3 (EMNLP 2025)",
+        ),
+        Fusion(
+            "hyde",
+            "vector",
+            ("dense",),
+            "plain mean of the vectors of query and expansions, as the encoder gives them",
+            "HyDE, eq. 8 (ACL 2023)",
+        ),
+        Fusion(
+            "expansion",
+            "vector",
+            ("dense", "bm25"),
+            "the expansions alone (mean of unit vectors; texts joined for BM25)",
+            "ablation",
+        ),
+        Fusion(
+            "concat",
+            "text",
+            ("dense",),
+            "one text: query, the encoder's separator, expansions",
+            "Query2Doc, dense (EMNLP 2023)",
+        ),
+        Fusion(
+            "repeat",
+            "text",
+            ("bm25",),
+            "one text: the query --repeat times, then the expansions",
+            "Query2Doc, sparse (EMNLP 2023)",
+        ),
+        Fusion(
+            "rrf",
+            "run",
+            ("dense", "bm25"),
+            "one search for the query and one an expansion, reciprocal ranks added",
+            "Cormack et al. (SIGIR 2009), k = 60",
+        ),
+        Fusion(
+            "rocchio",
+            "feedback",
+            ("dense", "bm25"),
+            "query alone, then Pyserini's Rocchio feedback",
+            "Li et al. (TOIS 2022); Pyserini",
+        ),
+        Fusion(
+            "average",
+            "feedback",
+            ("dense",),
+            "query alone, then Pyserini's average vector feedback",
+            "Li et al. (TOIS 2022); Pyserini",
+        ),
+        Fusion(
+            "rm3",
+            "feedback",
+            ("bm25",),
+            "query alone, then Anserini's RM3 feedback",
+            "Abdul-Jaleel et al. (TREC 2004); Anserini",
+        ),
     )
 }
 
@@ -60,7 +114,9 @@ def fusion_named(name: str, retriever: str) -> Fusion:
     fusion = FUSIONS[name]
     if retriever not in fusion.retrievers:
         able = ", ".join(f.name for f in FUSIONS.values() if retriever in f.retrievers)
-        raise ExpandrError(f"fusion {name!r} is not for --retriever {retriever}; use --retriever {fusion.retrievers[0]}, or one of: {able}")
+        raise ExpandrError(
+            f"fusion {name!r} is not for --retriever {retriever}; use --retriever {fusion.retrievers[0]}, or one of: {able}"
+        )
     return fusion
 
 
@@ -112,9 +168,10 @@ def fuse_vectors(
         queries, expansions = unit(queries), unit(expansions)
     rows = np.asarray(owners, dtype=np.int64)
     count = np.bincount(rows, minlength=len(queries)).astype(np.float32)[:, None]
-    total = np.zeros_like(queries, dtype=np.float32)
+    total: NDArray[np.float32] = np.zeros_like(queries, dtype=np.float32)
     np.add.at(total, rows, expansions)
     centre = total / np.maximum(count, 1)
+    fused: NDArray[Any]
     if name == "expansion":
         fused = centre
     elif name == "mean" and alpha is not None:

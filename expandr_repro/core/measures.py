@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 
-
 NAMES = ("nDCG", "MAP", "MRR", "R", "P")
 
 ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "ap": "MAP", "mrr": "MRR", "rr": "MRR", "recip_rank": "MRR",
@@ -15,7 +14,9 @@ ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "ap": "MAP", "mrr":
 
 DEFAULT = ("nDCG@10", "R@100")
 
-_FORM = re.compile(r"(?P<name>[A-Za-z_]+?)(?:\(rel=(?P<rel>\d+)\))?(?:[@_.](?P<depth>\d+))?(?:\(rel=(?P<rel2>\d+)\))?")
+_FORM = re.compile(
+    r"(?P<name>[A-Za-z_]+?)(?:\(rel=(?P<rel>\d{1,9})\))?(?:[@_.](?P<depth>\d{1,9}))?(?:\(rel=(?P<rel2>\d{1,9})\))?"
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,15 @@ def parse_measure(text: str) -> Measure:
     found = _FORM.fullmatch(text.strip())
     name = ALIASES.get(found["name"].lower()) if found else None
     if found is None or name is None:
-        raise UnknownNameError("metric", text, [f"{n}@10" for n in NAMES] + ["MAP", "MRR"], "A depth follows @, as in R@100.")
+        raise UnknownNameError(
+            "metric", text, [f"{n}@10" for n in NAMES] + ["MAP", "MRR"], "A depth follows @, as in R@100."
+        )
     depth = int(found["depth"]) if found["depth"] else None
     rel = int(found["rel"] or found["rel2"] or 1)
     if depth == 0 or rel == 0 or (depth or 0) > 1_000_000:
-        raise ExpandrError(f"metric {text!r}: the depth and the relevance level start at 1")
+        raise ExpandrError(
+            f"metric {text!r}: the depth and the relevance level start at 1, and depths end at 1,000,000"
+        )
     if name in ("R", "P") and depth is None:
         raise ExpandrError(f"metric {text!r}: wanted a depth, as in {name}@100")
     if name == "nDCG" and rel != 1:

@@ -28,5 +28,7 @@ def data_dir() -> Path | None:
         return None
     path = Path(chosen).expanduser()
     if not path.is_dir():
-        raise SetupError(f"EXPANDR_DATA={chosen}: no such folder; unset it, or point it at a folder of collections in BEIR layout")
+        raise SetupError(
+            f"EXPANDR_DATA={chosen}: no such folder; unset it, or point it at a folder of collections in BEIR layout"
+        )
     return path

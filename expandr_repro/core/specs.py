@@ -149,9 +149,10 @@ def _other_names() -> dict[str, CollectionName]:
         for alias in [name, *spec.aliases, *spec.indexes.values(), *([f"irds:{spec.irds}"] if spec.irds else [])]:
             found.setdefault(alias, default)
         for split, entry in spec.splits.items():
-            for alias in (f"{name}/{split}", *(f"{a}/{split}" for a in spec.aliases), entry.pyserini_topics, entry.pyserini_qrels):
-                if alias:
-                    found.setdefault(alias, CollectionName(name, split))
+            spellings = [f"{name}/{split}", *(f"{a}/{split}" for a in spec.aliases)]
+            spellings += [known for known in (entry.pyserini_topics, entry.pyserini_qrels) if known]
+            for spelling in spellings:
+                found.setdefault(spelling, CollectionName(name, split))
             if entry.irds:
                 found[f"irds:{entry.irds}"] = CollectionName(name, split)
     return found
@@ -169,7 +170,9 @@ def collection_named(name: str) -> CollectionName | None:
     dataset, slash, split = name.rpartition("/")
     if slash and dataset in names and names[dataset].dataset in (dataset, *_aliases_of(names[dataset].dataset)):
         known = datasets()[names[dataset].dataset].splits
-        raise ExpandrError(f"collection {dataset!r} has no split {split!r}; it has {', '.join(known) or 'none by itself'}")
+        raise ExpandrError(
+            f"collection {dataset!r} has no split {split!r}; it has {', '.join(known) or 'none by itself'}"
+        )
     return None
 
 

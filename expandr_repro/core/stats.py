@@ -48,9 +48,18 @@ def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "studen
     from scipy.stats import permutation_test
 
     def mean(x: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        return np.mean(x, axis=axis)
+        means: NDArray[np.float64] = np.mean(x, axis=axis)
+        return means
 
-    drawn = permutation_test((difference,), mean, permutation_type="samples", n_resamples=PERMUTATIONS, vectorized=True, batch=256, rng=np.random.default_rng(seed))
+    drawn = permutation_test(
+        (difference,),
+        mean,
+        permutation_type="samples",
+        n_resamples=PERMUTATIONS,
+        vectorized=True,
+        batch=256,
+        rng=np.random.default_rng(seed),
+    )
     return float(drawn.pvalue)
 
 
@@ -70,4 +79,8 @@ def wins_ties_losses(a: NDArray[np.float64], b: NDArray[np.float64], margin: flo
     import numpy as np
 
     difference = np.asarray(b) - np.asarray(a)
-    return int((difference > margin).sum()), int((np.abs(difference) <= margin).sum()), int((difference < -margin).sum())
+    return (
+        int((difference > margin).sum()),
+        int((np.abs(difference) <= margin).sum()),
+        int((difference < -margin).sum()),
+    )

@@ -26,9 +26,17 @@ def build(cls: type[T], values: object, path: str | Path, where: str) -> T:
     for key, value in values.items():
         if key not in fields:
             close = nearest(str(key), fields)
-            raise FormatError(path, None, f"{where}: unknown key {key!r}; {f'did you mean {close!r}?' if close else 'known: ' + ', '.join(fields)}")
+            raise FormatError(
+                path,
+                None,
+                f"{where}: unknown key {key!r}; {f'did you mean {close!r}?' if close else 'known: ' + ', '.join(fields)}",
+            )
         ready[key] = _checked(hints[key], value, path, f"{where}.{key}")
-    missing = [n for n, f in fields.items() if n not in ready and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    missing = [
+        n
+        for n, f in fields.items()
+        if n not in ready and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     if missing:
         raise FormatError(path, None, f"{where}: the key {missing[0]!r} is missing")
     return cls(**ready)
@@ -71,6 +79,10 @@ def read_yaml(path: str | Path) -> Any:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise FormatError(path, mark.line + 1 if mark else None, f"not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from error
+        raise FormatError(
+            path, mark.line + 1 if mark else None, f"not YAML ({getattr(error, 'problem', None) or 'unreadable'})"
+        ) from error
     except (RecursionError, ValueError) as error:
-        raise FormatError(path, None, "not YAML that makes sense (nested too deeply, or an impossible value)") from error
+        raise FormatError(
+            path, None, "not YAML that makes sense (nested too deeply, or an impossible value)"
+        ) from error

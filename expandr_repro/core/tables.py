@@ -13,31 +13,54 @@ FORMATS = ("text", "json", "markdown", "latex")
 class Table:
     """A header and rows of cells; the first column is left aligned, the others right.
 
-    A float is printed with four decimals (`+0.0123` in a column whose name starts with Δ or p), None as a dash.
+    A float is printed with four decimals (`+0.0123` in a column whose name starts with Δ, `1.23e-05` in one that starts with p), None and NaN
+    as a dash (null in JSON, which has no NaN).
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str | float | int | None]]
+    rows: Sequence[Sequence[object]]
 
     def render(self, form: str) -> str:
         """Return the table in one of `FORMATS`, without a final line end."""
         if form == "json":
-            return json.dumps([dict(zip(self.header, row, strict=True)) for row in self.rows], indent=2, ensure_ascii=False)
+            return json.dumps(
+                [
+                    {name: None if value != value else value for name, value in zip(self.header, row, strict=True)}
+                    for row in self.rows
+                ],
+                indent=2,
+                ensure_ascii=False,
+            )
         cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
         if form == "markdown":
-            escaped = [[c.replace("|", "\\|") for c in row] for row in cells]
+            header, *escaped = [[c.replace("|", "\\|") for c in row] for row in [list(self.header), *cells]]
             rule = "| --- |" + " ---: |" * (len(self.header) - 1)
-            return "\n".join(["| " + " | ".join(self.header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)])
+            return "\n".join(
+                ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)]
+            )
         if form == "latex":
             lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [list(self.header), *cells]]
-            return "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"])
+            return "\n".join(
+                [
+                    rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+                    r"\toprule",
+                    lines[0],
+                    r"\midrule",
+                    *lines[1:],
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                ]
+            )
         widths = [max(len(row[i]) for row in [list(self.header), *cells]) for i in range(len(self.header))]
         return "\n".join(
-            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in [list(self.header), *cells]
+            "  ".join(
+                c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in [list(self.header), *cells]
         )
 
 
-def _cell(value: str | float | int | None, column: str) -> str:
+def _cell(value: object, column: str) -> str:
     if value is None or value != value:
         return "-"
     if isinstance(value, float):

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import FormatError, MismatchError
-from expandr_repro.core.files import atomic_text, is_surrogate_free, parse_object, read_id, read_lines, read_text, sha256_text
+from expandr_repro.core.files import (
+    atomic_text,
+    is_surrogate_free,
+    parse_object,
+    read_id,
+    read_lines,
+    read_text,
+    sha256_text,
+)
 
 ID_KEYS = ("qid", "id", "_id", "query_id")
 TITLE_KEYS = ("title", "text", "query")
@@ -65,11 +73,15 @@ def read_topics(path: str | Path) -> list[Topic]:
     seen: dict[str, int] = {}
     for number, topic in records:
         if topic.qid in seen:
-            raise FormatError(path, number, f"the id {topic.qid!r} was there before, on line {seen[topic.qid]}; ids must be unique")
+            raise FormatError(
+                path, number, f"the id {topic.qid!r} was there before, on line {seen[topic.qid]}; ids must be unique"
+            )
         if not topic.title.strip():
             raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
         if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text) for e in topic.expansions):
-            raise FormatError(path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text")
+            raise FormatError(
+                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+            )
         seen[topic.qid] = number
         topics.append(topic)
     if not topics:
@@ -151,7 +163,7 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     for item in listed:
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
-            raise FormatError(path, number, 'an expansion must be an object with a string `text`')
+            raise FormatError(path, number, "an expansion must be an object with a string `text`")
         sampling = entry.get("sampling", {})
         if not isinstance(sampling, dict):
             raise FormatError(path, number, "`sampling` must be an object")
@@ -199,11 +211,14 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         digest = record.get("title_sha256")
         if digest is not None and not isinstance(digest, str):
             raise FormatError(path, number, "`title_sha256` must be a string")
-        topic = topic_of(path, number, {"title": "", **record})
+        titled = any(key in record for key in TITLE_KEYS)
+        topic = topic_of(path, number, record if titled else {"title": "", **record})
         if topic.qid in found:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
         if not all(is_surrogate_free(e.text) for e in topic.expansions):
-            raise FormatError(path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text")
+            raise FormatError(
+                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+            )
         found[topic.qid] = (topic, digest)
     if not found:
         raise FormatError(path, None, "holds no expansions; wanted one topic a line")
@@ -215,7 +230,9 @@ def title_digest(title: str) -> str:
     return sha256_text(" ".join(title.split()))[:16]
 
 
-def join_expansions(topics: list[Topic], expansions: Mapping[str, tuple[Topic, str | None]], source: str) -> list[Topic]:
+def join_expansions(
+    topics: list[Topic], expansions: Mapping[str, tuple[Topic, str | None]], source: str
+) -> list[Topic]:
     """Give topics the expansions of another file, by qid; a topic without one keeps none.
 
     Raises:
@@ -234,7 +251,9 @@ def join_expansions(topics: list[Topic], expansions: Mapping[str, tuple[Topic, s
         if other is None:
             joined.append(replace(topic, expansions=(), provenance=None))
             continue
-        if (digest and digest != title_digest(topic.title)) or (other.title and title_digest(other.title) != title_digest(topic.title)):
+        if (digest and digest != title_digest(topic.title)) or (
+            other.title and title_digest(other.title) != title_digest(topic.title)
+        ):
             raise MismatchError(
                 f"{source}: topic {topic.qid!r} has another title there than in the topics ({topic.title[:60]!r}); "
                 "these expansions were made for other topics"

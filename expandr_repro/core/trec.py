@@ -40,7 +40,9 @@ def read_run(path: str | Path) -> Run:
             raise FormatError(path, number, f"the score {written!r} is not finite; no order follows from it")
         ranked = run.setdefault(qid, {})
         if docid in ranked:
-            raise FormatError(path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once")
+            raise FormatError(
+                path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once"
+            )
         ranked[docid] = score
     if not run:
         raise FormatError(path, None, "holds no run lines; was the search that wrote it complete?")
@@ -108,7 +110,9 @@ def read_qrels(path: str | Path) -> Qrels:
         if not parts or (number == 1 and parts[0].lower() in ("query-id", "query_id", "qid")):
             continue
         if len(parts) not in (3, 4):
-            raise FormatError(path, number, f"{len(parts)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)")
+            raise FormatError(
+                path, number, f"{len(parts)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)"
+            )
         qid, docid, written = parts[0], parts[-2], parts[-1]
         try:
             grade = int(written)
@@ -118,7 +122,9 @@ def read_qrels(path: str | Path) -> Qrels:
             raise FormatError(path, number, f"the grade {written} is beyond belief; wanted a small whole number")
         judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
         if judged.setdefault(docid, grade) != grade:
-            raise FormatError(path, number, f"document {docid!r} is judged twice for topic {qid!r}, as {judged[docid]} and {grade}")
+            raise FormatError(
+                path, number, f"document {docid!r} is judged twice for topic {qid!r}, as {judged[docid]} and {grade}"
+            )
     if not qrels:
         raise FormatError(path, None, "holds no judgements")
     return qrels

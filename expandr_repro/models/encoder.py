@@ -81,7 +81,9 @@ class Encoder:
         ExpandrError: pooling and architecture do not fit.
     """
 
-    def __init__(self, spec: EncoderSpec, folder: Path, device: str = "auto", precision: str = "fp32", batch_tokens: int = 0) -> None:
+    def __init__(
+        self, spec: EncoderSpec, folder: Path, device: str = "auto", precision: str = "fp32", batch_tokens: int = 0
+    ) -> None:
         import torch
         from transformers import AutoConfig, AutoModel, AutoTokenizer
         from transformers.utils import logging as noise
@@ -102,10 +104,16 @@ class Encoder:
             )
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise NotAvailableError(f"{folder}: no encoder can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights") from error
+            raise NotAvailableError(
+                f"{folder}: no encoder can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights"
+            ) from error
         if (spec.pooling == "first-decoder") != bool(getattr(config, "is_encoder_decoder", False)):
-            raise ExpandrError(f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other")
-        self.model.to(self.device, getattr(torch, {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision])).eval()
+            raise ExpandrError(
+                f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
+            )
+        self.model.to(
+            self.device, getattr(torch, {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision])
+        ).eval()
         self.batch_tokens = batch_tokens or (65536 if self.device.startswith("cuda") else 4096)
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         self._fingerprint: str | None = None
@@ -152,7 +160,9 @@ class Encoder:
         """Return token ids with special tokens, cut at the role's maximum length; cuts are counted in `truncated`."""
         prefix, length = self.shape_of(role)
         with_prefix = [prefix + text for text in texts] if prefix else list(texts)
-        coded = self.tokenizer(with_prefix, truncation=True, max_length=length, return_attention_mask=False, return_token_type_ids=False)
+        coded = self.tokenizer(
+            with_prefix, truncation=True, max_length=length, return_attention_mask=False, return_token_type_ids=False
+        )
         if coded.encodings is not None:
             self.truncated[role] += sum(1 for e in coded.encodings if e.overflowing)
         ids: list[list[int]] = coded["input_ids"]
@@ -172,7 +182,9 @@ class Encoder:
         tokens, mask = tokens.to(self.device), mask.to(self.device)
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
         if self.spec.pooling == "first-decoder":
-            inputs["decoder_input_ids"] = torch.full((len(ids), 1), int(self.model.config.decoder_start_token_id), device=self.device)
+            inputs["decoder_input_ids"] = torch.full(
+                (len(ids), 1), int(self.model.config.decoder_start_token_id), device=self.device
+            )
         states = self.model(**inputs).last_hidden_state
         vectors = pool(states.float(), mask, self.spec.pooling)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
@@ -208,9 +220,13 @@ class Encoder:
             return vectors
         except torch.OutOfMemoryError as error:
             if len(ids) == 1:
-                raise SetupError(f"{self.device}: one text of {len(ids[0])} tokens does not fit into its memory; lower the maximum length or use --device cpu") from error
+                raise SetupError(
+                    f"{self.device}: one text of {len(ids[0])} tokens does not fit into its memory; lower the maximum length or use --device cpu"
+                ) from error
         self.batch_tokens = max(1, self.batch_tokens // 2)
-        logging.getLogger(__name__).warning("%s is out of memory at %d texts; going on with half", self.device, len(ids))
+        logging.getLogger(__name__).warning(
+            "%s is out of memory at %d texts; going on with half", self.device, len(ids)
+        )
         torch.cuda.empty_cache()
         middle = len(ids) // 2
         return np.concatenate([self._within_memory(ids[:middle]), self._within_memory(ids[middle:])])

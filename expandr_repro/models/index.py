@@ -38,7 +38,9 @@ def new_index(dimension: int, factory: str) -> Any:
     try:
         return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise ExpandrError(f"--factory {factory!r}: Faiss cannot make such an index of {dimension} dimensions; e.g. Flat, HNSW32, SQ8, IVF256,Flat") from error
+        raise ExpandrError(
+            f"--factory {factory!r}: Faiss cannot make such an index of {dimension} dimensions; e.g. Flat, HNSW32, SQ8, IVF256,Flat"
+        ) from error
 
 
 def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
@@ -54,7 +56,9 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
         with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{docid}\n" for docid in docids)
     except (OSError, RuntimeError) as error:
-        raise SetupError(f"{folder}: the index cannot be written ({str(error).splitlines()[0]}); choose another place or make room") from error
+        raise SetupError(
+            f"{folder}: the index cannot be written ({str(error).splitlines()[0]}); choose another place or make room"
+        ) from error
 
 
 @dataclass
@@ -78,14 +82,18 @@ class FaissIndex:
 
         folder = Path(folder)
         if not is_faiss_folder(folder):
-            raise NotAvailableError(f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it")
+            raise NotAvailableError(
+                f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it"
+            )
         try:
             index = faiss.read_index(str(folder / "index"))
         except RuntimeError as error:
             raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         if len(docids) != index.ntotal:
-            raise FormatError(folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again")
+            raise FormatError(
+                folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again"
+            )
         return cls(folder, index, docids, read_manifest(folder / NAME))
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
@@ -95,7 +103,9 @@ class FaissIndex:
             MismatchError: dimension, checkpoint or settings differ.
         """
         if self.index.d != dimension:
-            raise MismatchError(f"{self.folder}: the index has {self.index.d} dimensions, the encoder {dimension}; search with the encoder that made it")
+            raise MismatchError(
+                f"{self.folder}: the index has {self.index.d} dimensions, the encoder {dimension}; search with the encoder that made it"
+            )
         made_by = (self.manifest or {}).get("encoder")
         if not isinstance(made_by, dict):
             return

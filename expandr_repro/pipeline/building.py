@@ -62,7 +62,9 @@ def locked(target: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, SetupError):
             raise
-        raise SetupError(f"{target}: cannot be written: {error.strerror or error}; choose another place or make room") from error
+        raise SetupError(
+            f"{target}: cannot be written: {error.strerror or error}; choose another place or make room"
+        ) from error
 
 
 def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: str, shard: Shard) -> dict[str, Any]:
@@ -80,9 +82,13 @@ def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: 
 
 def facts_key(facts: dict[str, Any]) -> str:
     """Hash what matters of an index's facts: not what its corpus or encoder was called."""
-    encoder = {k: v for k, v in facts.get("encoder", {}).items() if k not in ("name", "query_prefix", "query_max_length")}
+    encoder = {
+        k: v for k, v in facts.get("encoder", {}).items() if k not in ("name", "query_prefix", "query_max_length")
+    }
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
-    return key_of({**{k: v for k, v in facts.items() if k not in ("kind", "made_by")}, "encoder": encoder, "corpus": corpus})
+    return key_of(
+        {**{k: v for k, v in facts.items() if k not in ("kind", "made_by")}, "encoder": encoder, "corpus": corpus}
+    )
 
 
 def is_built(target: Path, facts: dict[str, Any]) -> bool:
@@ -91,7 +97,14 @@ def is_built(target: Path, facts: dict[str, Any]) -> bool:
     return bool(manifest) and "corpus" in (manifest or {}) and facts_key(manifest or {}) == facts_key(facts)
 
 
-def build_faiss(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, target: Path, factory: str = "Flat", shard: Shard | None = None) -> bool:
+def build_faiss(
+    corpus: Corpus,
+    facts: CorpusFacts,
+    encoder: TextEncoder,
+    target: Path,
+    factory: str = "Flat",
+    shard: Shard | None = None,
+) -> bool:
     """Encode a corpus into a Faiss folder in Pyserini's layout, unless it is there already.
 
     Args:
@@ -146,7 +159,9 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             docids.extend(d.docid for d in chunk)
             number += 1
     if len(docids) != stop - start:
-        raise ExpandrError(f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again")
+        raise ExpandrError(
+            f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
+        )
     return docids
 
 
@@ -187,7 +202,9 @@ def _fill(index: Any, factory: str, chunks: Sequence[Path], documents: int) -> A
         try:
             index.train(np.ascontiguousarray(sample))
         except RuntimeError as error:
-            raise ExpandrError(f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one") from error
+            raise ExpandrError(
+                f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one"
+            ) from error
     for chunk in chunks:
         index.add(np.load(chunk, allow_pickle=False))
     return index
@@ -205,11 +222,18 @@ def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: boo
             lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
             count = lucene.document_count(folder)
             if count != facts.documents:
-                raise ExpandrError(f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed")
+                raise ExpandrError(
+                    f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed"
+                )
             write_manifest(folder / NAME, "lucene-index", made)
     return True
 
 
 def lucene_facts(facts: CorpusFacts, source: str, feedback: bool) -> dict[str, Any]:
     """Return what makes a Lucene index what it is."""
-    return {"corpus": {"source": source, **asdict(facts)}, "field": "contents = title, line end, text", "analyzer": "Anserini's default (English)", "feedback": feedback}
+    return {
+        "corpus": {"source": source, **asdict(facts)},
+        "field": "contents = title, line end, text",
+        "analyzer": "Anserini's default (English)",
+        "feedback": feedback,
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from expandr_repro.adapters.pyserini import resources as pyserini_resources
 from expandr_repro.core.corpus import Corpus, corpus_at
 from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError, SetupError, UnknownNameError
 from expandr_repro.core.paths import data_dir
-from expandr_repro.core.specs import CollectionName, collection_names, collection_named, resource
+from expandr_repro.core.specs import CollectionName, collection_named, collection_names, resource
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels, read_qrels
 
@@ -63,8 +63,8 @@ def find_topics(name: str) -> TopicSet:
     path = Path(name)
     if path.is_file():
         return TopicSet(path.name, read_topics(path))
-    if folder := _beir_folder(path):
-        where, split = folder
+    if beir := _beir_folder(path):
+        where, split = beir
         return TopicSet(f"{where.name}/{split}", _judged_topics(where, split), folder=where, split=split)
     if name.startswith("irds:"):
         return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
@@ -75,7 +75,9 @@ def find_topics(name: str) -> TopicSet:
 
 def _known_topics(name: CollectionName) -> TopicSet:
     if members := name.spec.members:
-        raise ExpandrError(f"{name.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}")
+        raise ExpandrError(
+            f"{name.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
+        )
     folder = local_folder(name)
     if folder:
         return TopicSet(str(name), _judged_topics(folder, name.split), name, folder, name.split)
@@ -104,7 +106,9 @@ def _first_file(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.gz"):
         if candidate.is_file():
             return candidate
-    raise NotAvailableError(f"{folder}: no {name} (or {name}.gz) there; wanted a BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv")
+    raise NotAvailableError(
+        f"{folder}: no {name} (or {name}.gz) there; wanted a BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv"
+    )
 
 
 def _qrels_file(folder: Path, split: str) -> Path:
@@ -140,8 +144,8 @@ def find_qrels(name: str) -> Qrels:
     path = Path(name)
     if path.is_file():
         return read_qrels(path)
-    if folder := _beir_folder(path):
-        return read_qrels(_qrels_file(*folder))
+    if beir := _beir_folder(path):
+        return read_qrels(_qrels_file(*beir))
     if name.startswith("irds:"):
         return irds.read_qrels(name.removeprefix("irds:"))
     if name in registry.qrels_names():
@@ -174,7 +178,7 @@ def find_corpus(name: str) -> Corpus:
     """Find a corpus by name or path, with the errors of `find_topics`."""
     if known := collection_named(name):
         if folder := local_folder(known):
-            return corpus_at(folder)
+            return replace(corpus_at(folder), source=known.dataset)
         ident = known.spec.irds
         if ident:
             return _first_of(known, "documents", [(f"ir_datasets {ident}", ident, irds.corpus)])
@@ -182,8 +186,8 @@ def find_corpus(name: str) -> Corpus:
     path = Path(name)
     if path.exists():
         return corpus_at(path)
-    if folder := _beir_folder(path):
-        return corpus_at(folder[0])
+    if beir := _beir_folder(path):
+        return corpus_at(beir[0])
     if name.startswith("irds:"):
         return irds.corpus(name.removeprefix("irds:"))
     raise _unknown("corpus", name)
@@ -206,5 +210,9 @@ def _first_of(name: CollectionName, what: str, ways: list[tuple[str, str | None,
 
 def _unknown(kind: str, name: str) -> ExpandrError:
     if "/" in name or Path(name).suffix:
-        return NotAvailableError(f"{name}: no such file or folder, and no known {kind} (known collections: {', '.join(collection_names())})")
-    return UnknownNameError(f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well.")
+        return NotAvailableError(
+            f"{name}: no such file or folder, and no known {kind} (known collections: {', '.join(collection_names())})"
+        )
+    return UnknownNameError(
+        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+    )

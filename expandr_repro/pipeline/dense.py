@@ -60,7 +60,9 @@ class DenseSearch:
             runs = [self._search([t.qid for t in topics], self._encode([t.title for t in topics], "query"))]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
-                runs.append(self._search([t.qid for t in having], self._encode([t.texts[number] for t in having], "expansion")))
+                runs.append(
+                    self._search([t.qid for t in having], self._encode([t.texts[number] for t in having], "expansion"))
+                )
             return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
         vectors = self.vectors(topics, "none" if chosen.kind == "feedback" else fusion)
         if chosen.kind == "feedback":
@@ -73,8 +75,17 @@ class DenseSearch:
         """Return the (topics, dimension) vectors that a fusion of texts or vectors searches with."""
         if fusion == "concat":
             if not self.encoder.separator:
-                raise ExpandrError(f"fusion 'concat': the tokenizer of {self.encoder.name} has no separator token; use --fusion mean")
-            joined = [Topic(t.qid, t.title, (Expansion(concat_text(t.title, t.texts, self.encoder.separator)),) if t.texts else ()) for t in topics]
+                raise ExpandrError(
+                    f"fusion 'concat': the tokenizer of {self.encoder.name} has no separator token; use --fusion mean"
+                )
+            joined = [
+                Topic(
+                    t.qid,
+                    t.title,
+                    (Expansion(concat_text(t.title, t.texts, self.encoder.separator)),) if t.texts else (),
+                )
+                for t in topics
+            ]
             return self.vectors(joined, "expansion")
         queries = self._encode([t.title for t in topics], "query")
         if fusion == "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class EncoderOptions:
     document_prefix: str | None = None
     max_length: int | None = None
     trust_remote_code: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> EncoderOptions:
+        """Take the options from a command line made by `cli.add_encoder_options`."""
+        return cls(**{f.name: getattr(args, f.name) for f in dataclasses.fields(cls)})
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
         """Return the spec with what was said laid over it."""
@@ -77,11 +83,18 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
         return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(spec.model, spec.revision)
     trained = _trained_here(name)
     if trained is None and not Path(name).is_dir() and name.count("/") != 1:
-        raise UnknownNameError("encoder", name, encoders(), "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.")
+        raise UnknownNameError(
+            "encoder",
+            name,
+            encoders(),
+            "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+        )
     folder = trained or locate(name)
     if is_sentence_transformers(folder):
         if unknown := unknown_modules(folder):
-            raise ExpandrError(f"{name}: its module {unknown[0]} is not supported; wanted Transformer, Pooling and perhaps Normalize")
+            raise ExpandrError(
+                f"{name}: its module {unknown[0]} is not supported; wanted Transformer, Pooling and perhaps Normalize"
+            )
         return spec_of_folder(folder), folder
     if options.pooling is None or options.normalize is None:
         raise ExpandrError(

@@ -25,7 +25,9 @@ def with_expansions(topics: TopicSet, name: str) -> list[Topic]:
     """
     if name in packaged_sets():
         if topics.collection is None:
-            raise NotAvailableError(f"expansions {name!r}: the packaged sets go with known collections; for {topics.label} give an augmented topics file")
+            raise NotAvailableError(
+                f"expansions {name!r}: the packaged sets go with known collections; for {topics.label} give an augmented topics file"
+            )
         path = resource("expansions", name, f"{topics.collection.dataset}.{topics.collection.split}.jsonl.gz")
         if not path.is_file():
             there = ", ".join(sorted(p.name.removesuffix(".jsonl.gz") for p in path.parent.glob("*.gz")))

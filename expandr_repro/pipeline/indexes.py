@@ -66,7 +66,9 @@ def _corpus_for(name: str) -> Corpus:
         return find_corpus(name)
     except NotAvailableError as error:
         if Path(name).is_dir():
-            raise NotAvailableError(f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus lies there") from error
+            raise NotAvailableError(
+                f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus lies there"
+            ) from error
         raise
 
 
@@ -75,7 +77,13 @@ def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
     made = index_facts(encoder, facts, corpus.source, factory, Shard())
     folder = cache_dir() / "indexes" / f"faiss-{facts_key(made)}"
     if not is_faiss_folder(folder):
-        log.info("no index of %s for %s yet: encoding %s documents once, into %s", corpus.source, encoder.name, f"{facts.documents:,}", folder)
+        log.info(
+            "no index of %s for %s yet: encoding %s documents once, into %s",
+            corpus.source,
+            encoder.name,
+            f"{facts.documents:,}",
+            folder,
+        )
     build_faiss(corpus, facts, encoder, folder, factory)
     return folder
 
@@ -95,6 +103,11 @@ def lucene_index(name: str, feedback: bool = False) -> Path:
     facts = corpus_facts(corpus)
     folder = cache_dir() / "indexes" / f"lucene-{facts_key(lucene_facts(facts, corpus.source, feedback))}"
     if not is_lucene_folder(folder):
-        log.info("no BM25 index of %s yet: indexing %s documents once, into %s", corpus.source, f"{facts.documents:,}", folder)
+        log.info(
+            "no BM25 index of %s yet: indexing %s documents once, into %s",
+            corpus.source,
+            f"{facts.documents:,}",
+            folder,
+        )
     build_lucene(corpus, facts, folder, feedback)
     return folder

@@ -32,7 +32,9 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
     manifests = [_manifest(s) for s in shards]
     keys = {facts_key({**m, "shard": None, "documents": None}) for m in manifests}
     if len(keys) > 1:
-        raise MismatchError(f"the shards are not of one corpus, encoder and kind: compare {NAME} in {folders[0]} and {folders[1]}")
+        raise MismatchError(
+            f"the shards are not of one corpus, encoder and kind: compare {NAME} in {folders[0]} and {folders[1]}"
+        )
     order = sorted(range(len(shards)), key=lambda i: int(manifests[i]["shard"]["number"]))
     numbers = [int(manifests[i]["shard"]["number"]) for i in order]
     count = int(manifests[0]["shard"]["count"])
@@ -55,7 +57,9 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
 
 def _manifest(shard: FaissIndex) -> dict[str, Any]:
     if shard.manifest is None or "shard" not in shard.manifest:
-        raise MismatchError(f"{shard.folder}: has no manifest that says which shard it is; encode it with --shard-id and --num-shards")
+        raise MismatchError(
+            f"{shard.folder}: has no manifest that says which shard it is; encode it with --shard-id and --num-shards"
+        )
     if shard.manifest.get("factory") != "Flat":
         raise ExpandrError(f"{shard.folder}: is no flat index; encode shards flat and give --factory when merging")
     return shard.manifest

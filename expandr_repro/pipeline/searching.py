@@ -105,7 +105,9 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
         return {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
     chosen = fusion_named(request.fusion, request.retriever)
     if not expanded and chosen.name != "none" and chosen.kind != "feedback":
-        raise ExpandrError(f"fusion {chosen.name!r}: none of the {len(topics)} topics has an expansion; give --expansions, or use --fusion none")
+        raise ExpandrError(
+            f"fusion {chosen.name!r}: none of the {len(topics)} topics has an expansion; give --expansions, or use --fusion none"
+        )
     return chosen.name
 
 
@@ -131,20 +133,40 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     if FUSIONS[fusion].kind != "feedback" and fusion != "none":
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
-        outcome.measures = measures or parse_measures(",".join(topics.collection.spec.measures if topics.collection else ("nDCG@10", "R@100")))
+        outcome.measures = measures or parse_measures(
+            ",".join(topics.collection.spec.measures if topics.collection else ("nDCG@10", "R@100"))
+        )
         _measure(outcome, qrels, request, searcher, topics.topics)
     outcome.facts = _facts(request, outcome, searcher)
     return outcome
 
 
-def _searcher(request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None) -> tuple[DenseSearch | Bm25Search, int, str]:
-    where = request.index or (topics.collection.dataset if topics.collection else str(topics.folder) if topics.folder else None)
+def _searcher(
+    request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None
+) -> tuple[DenseSearch | Bm25Search, int, str]:
+    where = request.index or (
+        topics.collection.dataset if topics.collection else str(topics.folder) if topics.folder else None
+    )
     if where is None:
-        raise ExpandrError(f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index")
-    remove = request.remove_query if request.remove_query is not None else bool(topics.collection and topics.collection.spec.remove_query)
+        raise ExpandrError(
+            f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
+        )
+    remove = (
+        request.remove_query
+        if request.remove_query is not None
+        else bool(topics.collection and topics.collection.spec.remove_query)
+    )
     if request.retriever == "bm25":
         folder = lucene_index(where, feedback=FUSIONS[fusion].kind == "feedback")
-        sparse = Bm25Search(folder, Bm25(request.k1, request.b), repeat=request.repeat, rrf_k=request.rrf_k, remove_own=remove, threads=request.threads, stock=request.stock)
+        sparse = Bm25Search(
+            folder,
+            Bm25(request.k1, request.b),
+            repeat=request.repeat,
+            rrf_k=request.rrf_k,
+            remove_own=remove,
+            threads=request.threads,
+            stock=request.stock,
+        )
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
@@ -166,7 +188,9 @@ def _final(run: Run) -> Run:
     return {qid: strictly_decreasing(ranked) for qid, ranked in run.items()}
 
 
-def _measure(outcome: Outcome, qrels: Qrels, request: SearchRequest, searcher: DenseSearch | Bm25Search, topics: Sequence[Topic]) -> None:
+def _measure(
+    outcome: Outcome, qrels: Qrels, request: SearchRequest, searcher: DenseSearch | Bm25Search, topics: Sequence[Topic]
+) -> None:
     outcome.figures = evaluate(outcome.run, qrels, outcome.measures)
     if outcome.fusion == "none" or not request.baseline:
         return
@@ -179,7 +203,8 @@ def _facts(request: SearchRequest, outcome: Outcome, searcher: DenseSearch | Bm2
     facts: dict[str, Any] = {
         "topics": outcome.topics.label,
         "topics_count": len(outcome.topics.topics),
-        "expansions": request.expansions or ("those of the topics" if any(t.texts for t in outcome.topics.topics) else None),
+        "expansions": request.expansions
+        or ("those of the topics" if any(t.texts for t in outcome.topics.topics) else None),
         "topics_without_expansion": outcome.without_expansion,
         "retriever": request.retriever,
         "fusion": outcome.fusion,
@@ -188,7 +213,9 @@ def _facts(request: SearchRequest, outcome: Outcome, searcher: DenseSearch | Bm2
         "searcher": "pyserini" if request.stock else "expandr_repro",
     }
     if isinstance(searcher, DenseSearch):
-        facts.update(encoder=searcher.encoder.identity, corpus=(searcher.index.manifest or {}).get("corpus"), alpha=request.alpha)
+        facts.update(
+            encoder=searcher.encoder.identity, corpus=(searcher.index.manifest or {}).get("corpus"), alpha=request.alpha
+        )
     else:
         facts.update(k1=request.k1, b=request.b, repeat=request.repeat)
     if outcome.figures:

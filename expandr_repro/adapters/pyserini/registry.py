@@ -19,7 +19,12 @@ def _source(*parts: str) -> ast.Module | None:
 def _keys(tree: ast.Module | None, name: re.Pattern[str]) -> frozenset[str]:
     keys: set[str] = set()
     for node in tree.body if tree else ():
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and name.fullmatch(node.targets[0].id) and isinstance(node.value, ast.Dict):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and name.fullmatch(node.targets[0].id)
+            and isinstance(node.value, ast.Dict)
+        ):
             keys.update(k.value for k in node.value.keys if isinstance(k, ast.Constant) and isinstance(k.value, str))
     return frozenset(keys)
 

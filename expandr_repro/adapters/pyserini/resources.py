@@ -23,7 +23,9 @@ def _fetching(what: str, name: str) -> Iterator[None]:
             yield
     except Exception as error:  # urllib, Java and Pyserini each raise their own; each means: not to be had
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise NotAvailableError(f"Pyserini's {what} {name!r} could not be fetched ({type(error).__name__}: {reason})") from error
+        raise NotAvailableError(
+            f"Pyserini's {what} {name!r} could not be fetched ({type(error).__name__}: {reason})"
+        ) from error
 
 
 def read_topics(name: str) -> list[Topic]:

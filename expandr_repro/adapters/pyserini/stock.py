@@ -27,7 +27,9 @@ def faiss_search(folder: Path, qids: Sequence[str], vectors: NDArray[np.float32]
     return {qid: {hit.docid: float(hit.score) for hit in found[qid]} for qid in qids}
 
 
-def lucene_search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, settings: Bm25, threads: int) -> Run:
+def lucene_search(
+    folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, settings: Bm25, threads: int
+) -> Run:
     """Search texts with `pyserini.search.lucene.LuceneSearcher`."""
     start()
     from pyserini.search.lucene import LuceneSearcher

@@ -1,0 +1,190 @@
+"""`encode`: a corpus to a Faiss index in Pyserini's layout, or to Pyserini's Lucene index for BM25."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro import cli
+from expandr_repro.core.errors import ExpandrError
+
+if TYPE_CHECKING:
+    from expandr_repro.pipeline.building import Shard
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = """
+python -m expandr_repro.encode --corpus scifact --output indexes/scifact.minilm
+python -m expandr_repro.encode --corpus my/corpus.jsonl.gz --encoder BAAI/bge-base-en-v1.5 --factory HNSW32 --output indexes/mine
+python -m expandr_repro.encode --corpus scifact --retriever bm25 --output indexes/scifact.bm25
+python -m expandr_repro.encode --corpus scifact --shard-id 0 --num-shards 2 --output indexes/part0
+python -m expandr_repro.encode --merge indexes/part0 indexes/part1 --output indexes/scifact.minilm
+torchrun --nproc-per-node 4 -m expandr_repro.encode --corpus msmarco --device cuda --output indexes/msmarco
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "encode", "Encode a corpus into a Faiss index in Pyserini's layout, or index it with Lucene for BM25.", EXAMPLES
+    )
+    source = made.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--corpus",
+        metavar="C",
+        help="a collection, a BEIR folder, a folder of JSONL files, a JSONL or TSV file, or irds:...",
+    )
+    source.add_argument("--merge", nargs="+", metavar="SHARD", help="put the shards of one corpus together")
+    made.add_argument("--output", required=True, metavar="FOLDER", help="the index folder to write")
+    made.add_argument("--overwrite", action="store_true", help="replace what is there, if it is another index")
+    made.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
+    made.add_argument(
+        "--factory",
+        default="Flat",
+        metavar="S",
+        help="Faiss factory string: Flat, HNSW32, IVF256,Flat, SQ8, ... (default: %(default)s, exact)",
+    )
+    made.add_argument(
+        "--feedback", action="store_true", help="bm25: store the document vectors that rm3 and rocchio need"
+    )
+    made.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="bm25: indexing threads (default: all processors)"
+    )
+    made.add_argument("--shard-id", type=int, metavar="N", help="encode one of --num-shards parts, counted from 0")
+    made.add_argument("--num-shards", type=cli.positive, metavar="N", help="how many parts there are")
+    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    target = Path(args.output)
+    if args.merge:
+        from expandr_repro.pipeline.merging import merge_shards
+
+        count = merge_shards([Path(p) for p in args.merge], target, args.factory)
+        log.info("wrote %s: %s documents from %d shards", target, f"{count:,}", len(args.merge))
+        return 0
+    if args.retriever == "bm25":
+        return _lucene(args, target)
+    return _dense(args, target)
+
+
+def _lucene(args: argparse.Namespace, target: Path) -> int:
+    from expandr_repro.pipeline.building import build_lucene, lucene_facts
+    from expandr_repro.pipeline.collections import find_corpus
+    from expandr_repro.pipeline.indexes import corpus_facts
+
+    if args.shard_id is not None or args.num_shards:
+        raise ExpandrError("--shard-id and --num-shards are for dense indexes; Lucene uses --threads")
+    corpus = find_corpus(args.corpus)
+    facts = corpus_facts(corpus)
+    _refuse_other(target, lucene_facts(facts, corpus.source, args.feedback), args.overwrite)
+    built = build_lucene(corpus, facts, target, args.feedback, args.threads)
+    log.info(
+        "%s %s: %s documents", "wrote" if built else "there already, nothing to do:", target, f"{facts.documents:,}"
+    )
+    return 0
+
+
+def _dense(args: argparse.Namespace, target: Path) -> int:
+    from expandr_repro.pipeline.building import build_faiss, index_facts
+    from expandr_repro.pipeline.collections import find_corpus
+    from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+    from expandr_repro.pipeline.indexes import corpus_facts
+
+    shard, rank = _shard(args)
+    corpus = find_corpus(args.corpus)
+    facts = corpus_facts(corpus)
+    options = EncoderOptions.of(args)
+    encoder = load_encoder(args.encoder, options)
+    folder, factory = target, args.factory
+    if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
+        folder, factory = _part(target, shard), "Flat"
+    _refuse_other(folder, index_facts(encoder, facts, corpus.source, factory, shard), args.overwrite)
+    started = time.perf_counter()
+    built = build_faiss(corpus, facts, encoder, folder, factory, shard)
+    start, stop = shard.bounds(facts.documents)
+    rate = (stop - start) / max(1e-9, time.perf_counter() - started)
+    log.info(
+        "%s %s: %s documents%s",
+        "wrote" if built else "there already, nothing to do:",
+        folder,
+        f"{stop - start:,}",
+        f", {rate:,.1f} a second" if built else "",
+    )
+    if encoder.truncated["document"]:
+        log.info(
+            "%d documents were cut at %s tokens", encoder.truncated["document"], encoder.identity["document_max_length"]
+        )
+    if rank == 0:
+        _merge_parts(target, shard.count, args.factory)
+    return 0
+
+
+def _shard(args: argparse.Namespace) -> tuple[Shard, int | None]:
+    """Return the part to encode, and this process's rank where a launcher started several."""
+    from expandr_repro.pipeline.building import Shard
+
+    if (args.shard_id is None) != (args.num_shards is None):
+        raise ExpandrError("--shard-id and --num-shards go together")
+    if args.num_shards:
+        return Shard(args.shard_id, args.num_shards), None
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Shard(), None
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    if args.device in ("auto", "cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            args.device = f"cuda:{local}"
+    return Shard(rank, world), rank
+
+
+def _part(target: Path, shard: Shard) -> Path:
+    return target.with_name(f"{target.name}.shard-{shard.number:03d}-of-{shard.count:03d}")
+
+
+def _merge_parts(target: Path, count: int, factory: str) -> None:
+    """Wait for the other processes' shards, merge all, and clear them away; the launcher ends us if another process fails."""
+    import shutil
+
+    from expandr_repro.models.index import is_faiss_folder
+    from expandr_repro.pipeline.building import Shard
+    from expandr_repro.pipeline.merging import merge_shards
+
+    parts = [_part(target, Shard(n, count)) for n in range(count)]
+    while not all(is_faiss_folder(p) for p in parts):
+        time.sleep(0.5)
+    total = merge_shards(parts, target, factory)
+    for part in parts:
+        shutil.rmtree(part)
+    log.info("wrote %s: %s documents from %d processes", target, f"{total:,}", count)
+
+
+def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
+    """Refuse to replace a folder that holds something else, unless told to."""
+    from expandr_repro.pipeline.building import is_built
+
+    if target.is_file():
+        raise ExpandrError(f"--output {target}: is a file; wanted a folder")
+    if target.is_dir() and any(target.iterdir()) and not overwrite and not is_built(target, facts):
+        raise ExpandrError(
+            f"--output {target}: holds something else than this index; choose another folder, or add --overwrite"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

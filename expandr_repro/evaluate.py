@@ -1,0 +1,98 @@
+"""`evaluate`: runs and judgements to figures, with trec_eval's meaning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro import cli
+from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
+from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.trec import read_run
+
+if TYPE_CHECKING:
+    from expandr_repro.adapters.ranx import Figures
+
+EXAMPLES = """
+python -m expandr_repro.evaluate --qrels scifact my.trec
+python -m expandr_repro.evaluate --qrels qrels.txt --metrics nDCG@10,MAP,R@1000 a.trec.gz b.trec.gz
+python -m expandr_repro.evaluate --qrels scifact --per-topic --format json my.trec
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "evaluate",
+        "Evaluate TREC runs. A judged topic that a run misses scores 0 and is reported (trec_eval -c); ties are broken as trec_eval does.",
+        EXAMPLES,
+    )
+    made.add_argument("runs", nargs="+", metavar="RUN", help="TREC run files, plain or gzipped")
+    made.add_argument(
+        "--qrels", required=True, metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name"
+    )
+    made.add_argument(
+        "--metrics",
+        default=",".join(DEFAULT),
+        metavar="M",
+        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade (default: %(default)s)",
+    )
+    made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
+    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    from expandr_repro.adapters.ranx import evaluate
+    from expandr_repro.pipeline.collections import find_qrels
+    from expandr_repro.pipeline.gaps import warn_of_gaps
+
+    measures = parse_measures(args.metrics)
+    qrels = find_qrels(args.qrels)
+    found: list[tuple[str, Figures]] = []
+    for path in args.runs:
+        figures = evaluate(read_run(path), qrels, measures, label=path)
+        found.append((Path(path).name, figures))
+        warn_of_gaps(path, figures)
+    if args.format == "json":
+        print(
+            json.dumps([_as_json(name, f, measures, args.per_topic) for name, f in found], indent=2, ensure_ascii=False)
+        )
+        return 0
+    print(
+        Table(["run", *map(str, measures)], [[name, *(f.mean(m) for m in measures)] for name, f in found]).render(
+            args.format
+        )
+    )
+    for name, figures in found if args.per_topic else ():
+        rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]
+        print("\n" + Table([name, *map(str, measures)], rows).render(args.format))
+    return 0
+
+
+def _as_json(name: str, figures: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "run": name,
+        "topics": len(figures.qids),
+        "missing": len(figures.missing),
+        **{str(m): figures.mean(m) for m in measures},
+    }
+    if per_topic:
+        result["per_topic"] = {
+            qid: {str(m): float(figures.per_topic[m][i]) for m in measures} for i, qid in enumerate(figures.qids)
+        }
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
