@@ -75,10 +75,9 @@ def _set_up(quiet: bool, verbose: bool) -> None:
     logger = logging.getLogger("expandr_repro")
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_Plain())
-        logger.addHandler(handler)
+    handler = logging.StreamHandler()  # a new one each time: standard error may be another by now
+    handler.setFormatter(_Plain())
+    logger.handlers = [handler]
 
 
 def positive(text: str) -> int:

@@ -76,7 +76,9 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 def process() -> Callable[..., Result]:
     """Run `python -m MODULE ARGUMENTS` as a process of its own."""
 
-    def call(module: str, *arguments: object, env: dict[str, str | None] | None = None, cwd: Path = ROOT, timeout: int = 300) -> Result:
+    def call(
+        module: str, *arguments: object, env: dict[str, str | None] | None = None, cwd: Path = ROOT, timeout: int = 300
+    ) -> Result:
         variables = dict(os.environ)
         for name, value in (env or {}).items():
             if value is None:

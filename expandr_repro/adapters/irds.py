@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,10 @@ from expandr_repro.core.corpus import Corpus, Document
 from expandr_repro.core.errors import NotAvailableError, UnknownNameError
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
+
+
+def _only_errors(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def _load(name: str) -> Any:
@@ -21,6 +26,7 @@ def _load(name: str) -> Any:
         import ir_datasets
     except ImportError as error:
         raise NotAvailableError("ir_datasets is not installed; `pip install ir-datasets` cures it") from error
+    logging.getLogger("ir_datasets").addFilter(_only_errors)  # a failed download is told once, in our own error
     try:
         return ir_datasets.load(name)
     except KeyError as error:

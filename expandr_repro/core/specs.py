@@ -168,16 +168,12 @@ def collection_named(name: str) -> CollectionName | None:
     if name in names:
         return names[name]
     dataset, slash, split = name.rpartition("/")
-    if slash and dataset in names and names[dataset].dataset in (dataset, *_aliases_of(names[dataset].dataset)):
-        known = datasets()[names[dataset].dataset].splits
+    if slash and dataset in names and dataset in (names[dataset].dataset, *names[dataset].spec.aliases):
+        known = names[dataset].spec.splits
         raise ExpandrError(
             f"collection {dataset!r} has no split {split!r}; it has {', '.join(known) or 'none by itself'}"
         )
     return None
-
-
-def _aliases_of(dataset: str) -> list[str]:
-    return datasets()[dataset].aliases
 
 
 def collection_names() -> list[str]:

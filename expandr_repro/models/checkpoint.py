@@ -16,8 +16,13 @@ from expandr_repro.core.specs import EncoderSpec
 KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
-def locate(model: str, revision: str | None = None) -> Path:
+def locate(model: str, revision: str | None = None, remote_code: bool = False) -> Path:
     """Return the folder of a model: a folder as it is, a package's own, or the hub's snapshot (fetched when missing).
+
+    Args:
+        model: a folder, `package:NAME/FOLDER` or a hub name.
+        revision: the hub revision; None for the newest.
+        remote_code: fetch the model's own code, too.
 
     Raises:
         NotAvailableError: not there, and not to be had.
@@ -37,13 +42,13 @@ def locate(model: str, revision: str | None = None) -> Path:
         return Path(model)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise NotAvailableError(f"{model}: no such model folder, and no hub name (owner/name)")
-    return _from_hub(model, revision)
+    return _from_hub(model, revision, remote_code)
 
 
-def _from_hub(model: str, revision: str | None) -> Path:
+def _from_hub(model: str, revision: str | None, remote_code: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "*.jinja"]
+    wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "*.jinja", *(["*.py"] if remote_code else [])]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:  # the hub client raises a dozen unrelated types; each means: not to be had

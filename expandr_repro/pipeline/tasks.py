@@ -1,0 +1,106 @@
+"""What is to be expanded, and what came of it: the shapes that `expanding` works with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.prompts import Prompt
+from expandr_repro.core.sampling import SamplingPlan
+from expandr_repro.core.store import Address
+from expandr_repro.core.topics import Topic
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be generated.
+
+    Attributes:
+        topics: in output order.
+        prompt: filled in but for the topic.
+        plan: the samples of each topic.
+        passages: gold passages by qid, for a prompt that needs them.
+        keep_refusals: write refusals, marked, instead of leaving them out.
+    """
+
+    topics: list[Topic]
+    prompt: Prompt
+    plan: SamplingPlan
+    passages: Mapping[str, str] = field(default_factory=dict)
+    keep_refusals: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a topic without a query.
+
+        Raises:
+            ExpandrError: there is one.
+        """
+        for topic in self.topics:
+            if not topic.title.strip():
+                raise ExpandrError(f"topic {topic.qid!r} has an empty query; give it a text or take it out")
+
+
+@dataclass
+class Tally:
+    """What a run did; sums over processes.
+
+    Attributes:
+        requests: texts that were asked for.
+        retries: further requests for the same text.
+        tokens_in: tokens of the prompts, as far as the backend says.
+        tokens_out: tokens generated.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return the sums."""
+        return Tally(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sample that is not in the output, and why."""
+
+    qid: str
+    sample: int
+    reason: str
+
+
+@dataclass
+class Assembly:
+    """The output: topics with expansions, the samples that are missing, and what there is to count."""
+
+    topics: list[Topic] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    texts: int = 0
+    truncated: int = 0
+    refused: int = 0
+    empty: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a text belongs: topic, sample, attempt, and its address in the store."""
+
+    topic: Topic
+    sample: int
+    attempt: int
+    address: Address
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What `--dry-run` says: requests, characters of prompts, and the longest and the likely output in tokens."""
+
+    requests: int
+    topics: int
+    prompt_characters: int
+    most_tokens_out: int
+    likely_tokens_out: float | None

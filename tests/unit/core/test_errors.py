@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from expandr_repro.core.errors import (
+    CheckFailedError,
+    ExpandrError,
+    FormatError,
+    MismatchError,
+    NotAvailableError,
+    SetupError,
+    UnknownNameError,
+    nearest,
+)
+
+
+def test_a_format_error_names_file_line_and_problem():
+    error = FormatError("topics.tsv", 7, "no tab")
+
+    assert str(error) == "topics.tsv, line 7: no tab"
+    assert (error.path, error.line, error.problem) == ("topics.tsv", 7, "no tab")
+
+
+def test_a_format_error_of_a_whole_file_names_no_line():
+    assert str(FormatError("topics.tsv", None, "holds no topics")) == "topics.tsv: holds no topics"
+
+
+def test_an_unknown_name_offers_the_nearest_known_one():
+    error = UnknownNameError("encoder", "contreiver", ["contriever", "bge-base-en-v1.5"])
+
+    assert str(error) == "unknown encoder 'contreiver': did you mean 'contriever'?"
+
+
+def test_a_name_like_no_other_gets_the_sorted_list():
+    error = UnknownNameError("fusion", "zzz", ["rrf", "mean", "mean"], "See docs.")
+
+    assert str(error) == "unknown fusion 'zzz': known: mean, rrf. See docs."
+
+
+def test_the_hint_follows_the_offer():
+    assert str(UnknownNameError("metric", "nDCG@1O", ["nDCG@10"], "A depth follows @.")).endswith(
+        "did you mean 'nDCG@10'? A depth follows @."
+    )
+
+
+@pytest.mark.parametrize("error", [FormatError, UnknownNameError, MismatchError, NotAvailableError, SetupError])
+def test_bad_input_exits_with_2(error: type[ExpandrError]):
+    assert issubclass(error, ExpandrError)
+    assert error.exit_code == 2
+
+
+def test_a_failed_check_exits_with_1():
+    assert issubclass(CheckFailedError, ExpandrError)
+    assert CheckFailedError.exit_code == 1
+
+
+def test_the_nearest_name_is_found_whatever_its_case():
+    assert nearest("scifact", ["NFCorpus", "SciFact"]) == "SciFact"
+
+
+def test_nothing_is_nearest_when_nothing_is_near():
+    assert nearest("qqqq", ["scifact", "nfcorpus"]) is None
