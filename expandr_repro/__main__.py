@@ -12,6 +12,8 @@ COMMANDS = {
     "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
     "evaluate": "runs and judgements to figures",
     "compare": "runs side by side: differences, significance, wins and losses",
+    "prefer": "topics with several expansions each to preference pairs for training the generator",
+    "regress": "regression files: every figure run again and compared with its pin, both ways",
     "doctor": "what works on this machine, what does not, and the cure",
 }
 

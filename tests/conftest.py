@@ -55,6 +55,16 @@ def data() -> Path:
     return Path(folder).resolve()
 
 
+@pytest.fixture(scope="session")
+def pocket_index(cache: Path) -> Path:
+    """An index of pocket with the default encoder, made once by the command; copy it before changing it."""
+    from expandr_repro import encode
+
+    folder = cache / "pocket.minilm"
+    assert encode.main(["--corpus", "pocket", "--output", str(folder), "--overwrite", "--quiet"]) == 0
+    return folder
+
+
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Run a command in this process, as `python -m expandr_repro.NAME ARGUMENTS` would."""

@@ -164,6 +164,7 @@ def fuse_vectors(
 
     if name not in ("mean", "hyde", "expansion"):
         raise UnknownNameError("vector fusion", name, ("mean", "hyde", "expansion"))
+    alone = queries
     if name != "hyde":
         queries, expansions = unit(queries), unit(expansions)
     rows = np.asarray(owners, dtype=np.int64)
@@ -178,7 +179,7 @@ def fuse_vectors(
         fused = alpha * queries + (1 - alpha) * centre
     else:
         fused = (queries + total) / (count + 1)
-    return np.where(count == 0, queries, fused).astype(np.float32)
+    return np.where(count == 0, alone, fused).astype(np.float32)
 
 
 def repeat_text(query: str, expansions: Sequence[str], times: int) -> str:

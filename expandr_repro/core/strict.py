@@ -75,8 +75,19 @@ def read_yaml(path: str | Path) -> Any:
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML's safe loader, which would silently keep the last of two equal keys."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            """Refuse a key that is there twice."""
+            keys = [(k.value, k.start_mark) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
+            for position, (key, mark) in enumerate(keys):
+                if isinstance(key, str) and key in [k for k, _ in keys[:position]]:
+                    raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is there twice", mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.load(read_text(path), Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise FormatError(

@@ -98,7 +98,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, Topic]]:
 def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
     content = read_text(path)
     try:
-        whole = json.loads(content)
+        whole = json.loads(content, object_pairs_hook=lambda pairs: _distinct(path, pairs))
     except (ValueError, RecursionError) as error:
         if "\n" in content.strip():  # one object a line under a .json name
             yield from _read_jsonl(path)
@@ -114,6 +114,16 @@ def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
         if not isinstance(record, dict):
             raise FormatError(path, None, f"record {position} is no object")
         yield position, topic_of(path, position, record)
+
+
+def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its keys and values; JSON would silently keep the last of two equal keys."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
+    return made
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:

@@ -15,6 +15,9 @@ from expandr_repro.core.files import atomic_text, read_id, read_lines
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
 
+HEADERS = ("query-id", "query_id", "qid")
+"""How the first line of BEIR's qrels begins."""
+
 RUN_FIELDS = "qid Q0 docid rank score tag"
 
 
@@ -107,7 +110,7 @@ def read_qrels(path: str | Path) -> Qrels:
     qrels: Qrels = {}
     for number, line in read_lines(path):
         parts = line.split()
-        if not parts or (number == 1 and parts[0].lower() in ("query-id", "query_id", "qid")):
+        if not parts or (number == 1 and parts[0].lower() in HEADERS and not parts[-1].lstrip("-").isdigit()):
             continue
         if len(parts) not in (3, 4):
             raise FormatError(

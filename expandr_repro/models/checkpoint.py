@@ -85,11 +85,16 @@ def is_sentence_transformers(folder: Path) -> bool:
 
 def unknown_modules(folder: Path) -> list[str]:
     """Return the modules of a sentence-transformers folder that our encoder does not have (Dense and the like)."""
-    return [m for m in _module_names(folder) if m not in KNOWN_MODULES]
+    return [name for name in _modules(folder) if name not in KNOWN_MODULES]
 
 
-def _module_names(folder: Path) -> list[str]:
-    return [str(m["type"]).rsplit(".", 1)[-1] for m in _json(folder / "modules.json")]
+def _modules(folder: Path) -> dict[str, Path]:
+    """Return the modules of a sentence-transformers folder, by the last part of their type, and where they lie."""
+    path = folder / "modules.json"
+    listed = _json(path)
+    if not isinstance(listed, list) or not all(isinstance(m, dict) and "type" in m for m in listed):
+        raise FormatError(path, None, 'wanted a list of {"type": ..., "path": ...}, as sentence-transformers writes it')
+    return {str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in listed}
 
 
 def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec:
@@ -105,16 +110,11 @@ def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec
     spec = dataclasses.replace(base or EncoderSpec(model=str(folder)), model=str(folder))
     if not is_sentence_transformers(folder):
         return spec
-    modules = {
-        str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in _json(folder / "modules.json")
-    }
+    modules = _modules(folder)
     pooling = spec.pooling
     if "Pooling" in modules:
         pooling = _pooling_of(modules["Pooling"] / "config.json")
-    length = spec.document_max_length
-    settings = modules.get("Transformer", folder) / "sentence_bert_config.json"
-    if settings.is_file():
-        length = _json(settings).get("max_seq_length") or length
+    length = _max_length_of(modules.get("Transformer", folder)) or spec.document_max_length
     prompts: dict[str, str] = {}
     if (folder / "config_sentence_transformers.json").is_file():
         prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
@@ -128,6 +128,16 @@ def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec
         document_prefix=prompts.get("document", prompts.get("passage", spec.document_prefix)),
         source=f"modules.json of {folder.name}",
     )
+
+
+def _max_length_of(folder: Path) -> int | None:
+    """Return the token limit that sentence-transformers applies: its own setting, or since version 6 the tokenizer's."""
+    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
+        if (folder / name).is_file():
+            length = _json(folder / name).get(key)
+            if isinstance(length, int) and 0 < length < 1_000_000:  # transformers writes 1e30 for "no limit"
+                return length
+    return None
 
 
 def _pooling_of(path: Path) -> Any:

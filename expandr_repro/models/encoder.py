@@ -196,12 +196,26 @@ class Encoder:
             SetupError: not even one text fits into the device's memory.
         """
         import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        return self.embed(self.tokenize(texts, role))
+
+    def embed(self, ids: Sequence[list[int]]) -> NDArray[np.float32]:
+        """Embed the token ids of `tokenize` in length-sorted batches, without gradients, in the order given.
+
+        `encode` is `tokenize` and then this; whoever has more texts coming can tokenise those in another thread meanwhile.
+
+        Returns:
+            (len(ids), dimension) float32.
+
+        Raises:
+            SetupError: not even one text fits into the device's memory.
+        """
+        import numpy as np
         import torch
 
-        out = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        if not texts:
-            return out
-        ids = self.tokenize(texts, role)
+        out = np.zeros((len(ids), self.dimension), dtype=np.float32)
         rows = 512 if self.device.startswith("cuda") else 32
         with torch.inference_mode():
             for batch in batches([len(i) for i in ids], self.batch_tokens, rows):

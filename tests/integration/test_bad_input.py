@@ -71,28 +71,31 @@ def test_qrels_that_judge_no_topic_of_the_run_are_refused_by_search_and_evaluate
     assert not (tmp_path / "x.trec").exists()
 
 
-def other_index(tmp_path, **changes):
-    """Pocket's index with another manifest or dimension."""
-    from expandr_repro import encode
+@pytest.fixture
+def changed_index(pocket_index, tmp_path):
+    """Make a copy of pocket's index with something else in its manifest."""
 
-    folder = tmp_path / "index"
-    assert encode.main(["--corpus", "pocket", "--output", str(folder), "--quiet"]) == 0
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["encoder"].update(changes)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    def change(**encoder):
+        folder = tmp_path / "index"
+        shutil.copytree(pocket_index, folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["encoder"].update(encoder)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    return change
 
 
-def test_an_index_of_another_encoder_is_refused_by_its_manifest(command, tmp_path):
-    folder = other_index(tmp_path, name="contriever", fingerprint="abc")
+def test_an_index_of_another_encoder_is_refused_by_its_manifest(command, changed_index):
+    folder = changed_index(name="contriever", fingerprint="abc")
     result = command("search", "--topics", "pocket", "--index", folder)
     assert result.code == 2
     assert "made by another encoder" in result.error
     assert "'contriever'" in result.error
 
 
-def test_an_index_of_other_pooling_is_refused_by_its_manifest(command, tmp_path):
-    result = command("search", "--topics", "pocket", "--index", other_index(tmp_path, pooling="cls"))
+def test_an_index_of_other_pooling_is_refused_by_its_manifest(command, changed_index):
+    result = command("search", "--topics", "pocket", "--index", changed_index(pooling="cls"))
     assert result.code == 2
     assert "pooling is 'cls' there, 'mean' in this one" in result.error
 
@@ -110,8 +113,8 @@ def test_an_index_of_another_dimension_is_refused(command, tmp_path):
     assert "the index has 8 dimensions, the encoder 384" in result.error
 
 
-def test_an_index_with_a_docid_missing_is_refused(command, tmp_path):
-    folder = other_index(tmp_path)
+def test_an_index_with_a_docid_missing_is_refused(command, changed_index):
+    folder = changed_index()
     lines = (folder / "docid").read_text().splitlines()
     (folder / "docid").write_text("\n".join(lines[:-1]) + "\n")
     result = command("search", "--topics", "pocket", "--index", folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_our_query_vectors_are_those_of_pyserinis_query_encoder(encoder):
     assert np.abs(theirs - encoder.encode(queries, "query")).max() < 1e-5
 
 
-def test_our_encoder_serves_as_pyserinis_query_encoder_expansions_included(encoder, command, tmp_path):
+def test_our_encoder_serves_as_pyserinis_query_encoder_expansions_included(encoder, command, pocket_index, tmp_path):
     from pyserini.encode import QueryEncoder
     from pyserini.search.faiss import FaissSearcher
 
@@ -137,7 +138,7 @@ def test_our_encoder_serves_as_pyserinis_query_encoder_expansions_included(encod
     topics = read_topics(POCKET / "queries.jsonl")
     ours = query_encoder(encoder)
     assert isinstance(ours, QueryEncoder)
-    searcher = FaissSearcher(str(tmp_path / "index"), ours)
+    searcher = FaissSearcher(str(pocket_index), ours)
     queries = [{"query": t.title, "expansions": list(t.texts)} for t in topics]
     hits = searcher.batch_search(queries, [t.qid for t in topics], k=20, threads=2)
     same_ranking(
@@ -290,7 +291,7 @@ def test_doctor_prints_an_environment_in_which_stock_pyserini_finds_its_java(pro
     lines = process("expandr_repro.doctor", "--env")
     assert lines.code == 0
     home = next(line.split("=", 1)[1] for line in lines.out.splitlines() if line.startswith("export JAVA_HOME="))
-    assert (os.path.exists(home.strip("'")), "OPENAI_API_KEY=" in lines.out or "OPENAI_API_KEY" in os.environ) == (
+    assert (Path(home.strip("'")).exists(), "OPENAI_API_KEY=" in lines.out or "OPENAI_API_KEY" in os.environ) == (
         True,
         True,
     )

@@ -99,7 +99,7 @@ def test_vector_feedback_goes_through_pyserini(command, fusion):
 
 def test_a_topic_without_an_expansion_is_searched_by_its_query_and_counted(command, tmp_path):
     topics = read_topics(POCKET / "queries.jsonl")
-    write_topics(tmp_path / "some.jsonl", [t for t in topics[:-3]])
+    write_topics(tmp_path / "some.jsonl", topics[:-3])
     alone, mixed = tmp_path / "alone.trec", tmp_path / "mixed.trec"
     command("search", "--topics", "pocket", "--fusion", "none", "--output", alone)
     result = command("search", "--topics", "pocket", "--expansions", tmp_path / "some.jsonl", "--output", mixed)

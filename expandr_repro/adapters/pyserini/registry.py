@@ -51,3 +51,32 @@ def topics_names() -> frozenset[str]:
 def qrels_names() -> frozenset[str]:
     """Return the names of Pyserini's judgements; `cacm` is in Anserini's jar alone."""
     return _keys(_source("search", "_base.py"), re.compile(r"qrels_mapping")) | {"cacm"}
+
+
+@functools.cache
+def _documents() -> dict[str, int]:
+    """Map the names of prebuilt indexes to the number of documents that Pyserini states for them."""
+    stated: dict[str, int] = {}
+    tree = _source("prebuilt_index_info.py")
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            for key, entry in zip(node.value.keys, node.value.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(entry, ast.Dict):
+                    stated |= {str(key.value): n for n in _numbers(entry, "documents")}
+    return stated
+
+
+def _numbers(entry: ast.Dict, name: str) -> list[int]:
+    return [
+        value.value
+        for key, value in zip(entry.keys, entry.values, strict=True)
+        if isinstance(key, ast.Constant)
+        and key.value == name
+        and isinstance(value, ast.Constant)
+        and isinstance(value.value, int)
+    ]
+
+
+def index_documents(name: str) -> int | None:
+    """Return how many documents Pyserini states for a prebuilt index, or None where it states none."""
+    return _documents().get(name)

@@ -44,7 +44,7 @@ def slow_fusion(name, queries, expansions, owners, alpha):
         q = scale(query)
         own = [scale(e) for e, owner in zip(expansions, owners, strict=True) if owner == row]
         if not own:
-            fused.append(q)
+            fused.append([float(x) for x in query])
             continue
         centre = [sum(column) / len(own) for column in zip(*own, strict=True)]
         if name == "expansion":
@@ -87,6 +87,13 @@ def test_the_expansions_alone_leave_the_query_out():
     fused = fuse_vectors("expansion", np.float32([[1, 0], [1, 0]]), np.float32([[0, 2], [0, 4]]), [0, 0])
 
     assert fused.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", ["mean", "hyde", "expansion"])
+def test_a_topic_without_an_expansion_keeps_its_querys_vector_as_it_is(name):
+    fused = fuse_vectors(name, np.float32([[3, 4], [1, 0]]), np.float32([[0, 1]]), [1])
+
+    assert fused[0].tolist() == [3.0, 4.0]
 
 
 def test_a_fusion_that_is_not_of_vectors_is_refused():

@@ -117,3 +117,10 @@ def test_yaml_beyond_reason_is_refused(write, content):
 def test_yaml_with_control_characters_is_refused(write):
     with pytest.raises(FormatError, match=r"a\.yaml: not YAML \(unreadable\)"):
         read_yaml(write("a.yaml", "x: \x07\n"))
+
+
+def test_a_yaml_file_with_a_key_twice_is_refused_with_the_line(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("model: a\npooling: mean\nmodel: b\n")
+    with pytest.raises(FormatError, match=r"twice\.yaml, line 3: .*'model' is there twice"):
+        read_yaml(path)

@@ -260,3 +260,10 @@ def test_expansions_of_unknown_topics_are_counted_and_named():
 def test_expansions_made_for_another_title_are_refused(other):
     with pytest.raises(MismatchError, match=r"e\.jsonl: topic '1' has another title there than in the topics \('a'\)"):
         join_expansions([Topic("1", "a")], {"1": other}, "e.jsonl")
+
+
+def test_a_json_topics_file_with_an_id_twice_is_refused(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text('{"q1": {"title": "a"}, "q1": {"title": "b"}}')
+    with pytest.raises(FormatError, match="'q1' is there twice"):
+        read_topics(path)

@@ -200,3 +200,9 @@ def test_a_topics_own_document_is_taken_out_before_the_cut():
     run = {"a": {"a": 3.0, "b": 2.0, "c": 1.0}, "x": {"b": 2.0, "a": 1.0, "c": 0.5}}
 
     assert without_own_id(run, 2) == {"a": {"b": 2.0, "c": 1.0}, "x": {"b": 2.0, "a": 1.0}}
+
+
+def test_a_trec_qrels_file_whose_first_topic_is_called_qid_keeps_its_first_line(tmp_path):
+    path = tmp_path / "qrels"
+    path.write_text("qid 0 d1 1\nq2 0 d1 1\n")
+    assert read_qrels(path) == {"qid": {"d1": 1}, "q2": {"d1": 1}}

@@ -186,6 +186,21 @@ def test_what_a_folder_does_not_say_is_taken_from_the_base(write, folder):
     )  # fmt: skip
 
 
+def test_the_length_may_be_the_tokenizers(write, folder):
+    (folder / "sentence_bert_config.json").unlink()
+    write("tokenizer_config.json", json.dumps({"model_max_length": 256}))
+
+    assert spec_of_folder(folder).document_max_length == 256
+
+
+@pytest.mark.parametrize("unlimited", [int(1e30), 1e30, None])
+def test_a_tokenizer_without_a_limit_says_nothing_of_the_length(write, folder, unlimited):
+    (folder / "sentence_bert_config.json").unlink()
+    write("tokenizer_config.json", json.dumps({"model_max_length": unlimited}))
+
+    assert spec_of_folder(folder).document_max_length == 512
+
+
 def test_a_plain_folder_keeps_the_base_with_its_own_place(tmp_path):
     assert spec_of_folder(tmp_path, EncoderSpec("elsewhere", pooling="last")) == EncoderSpec(
         str(tmp_path), pooling="last"

@@ -56,3 +56,8 @@ def test_asking_for_names_imports_no_pyserini():
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_documents_of_a_prebuilt_index_are_those_that_pyserini_states():
+    assert registry.index_documents("beir-v1.0.0-scifact.contriever") == 5183
+    assert registry.index_documents("scifact") is None
