@@ -8,6 +8,7 @@ import sys
 from expandr_repro import __version__
 
 COMMANDS = {
+    "expand": "topics and an LLM to augmented topics; nothing is paid for twice",
     "search": "topics, with or without expansions, to a TREC run and its figures",
     "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
     "evaluate": "runs and judgements to figures",

