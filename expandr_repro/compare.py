@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from expandr_repro.adapters.ranx import Figures
     from expandr_repro.pipeline.comparing import Comparison
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("expandr_repro.compare")
 
 EXAMPLES = """
 python -m expandr_repro.compare --qrels scifact none.trec mean.trec

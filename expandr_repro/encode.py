@@ -17,7 +17,7 @@ from expandr_repro.core.errors import ExpandrError
 if TYPE_CHECKING:
     from expandr_repro.pipeline.building import Shard
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("expandr_repro.encode")
 
 EXAMPLES = """
 python -m expandr_repro.encode --corpus scifact --output indexes/scifact.minilm

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from expandr_repro.models.encoder import TextEncoder
     from expandr_repro.pipeline.searching import Outcome, SearchRequest
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("expandr_repro.search")
 
 EXAMPLES = """
 python -m expandr_repro.search --topics pocket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Role = Literal["query", "expansion", "document"]
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+
+BATCHES_IN_FLIGHT = 32
+"""Batches whose vectors stay on the device: fetching each at once would leave it idle while the next one is put together."""
 
 
 class TextEncoder(Protocol):
@@ -168,18 +172,18 @@ class Encoder:
         ids: list[list[int]] = coded["input_ids"]
         return ids
 
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.device.startswith(
+            "cuda"
+        ):  # from pinned memory the copy does not wait for the batch that is being computed
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
     def forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embed token ids, right padded: (texts, dimension) on the device, with gradients where torch has them on."""
         import torch
 
-        width = max(1, max(len(row) for row in ids))
-        pad = self.tokenizer.pad_token_id or 0
-        tokens = torch.full((len(ids), width), pad, dtype=torch.long)
-        mask = torch.zeros((len(ids), width), dtype=torch.long)
-        for row, values in enumerate(ids):
-            tokens[row, : len(values)] = torch.tensor(values, dtype=torch.long)
-            mask[row, : len(values)] = 1
-        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        tokens, mask = (self._to_device(t) for t in padded(ids, self.tokenizer.pad_token_id or 0))
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
         if self.spec.pooling == "first-decoder":
             inputs["decoder_input_ids"] = torch.full(
@@ -217,21 +221,23 @@ class Encoder:
 
         out = np.zeros((len(ids), self.dimension), dtype=np.float32)
         rows = 512 if self.device.startswith("cuda") else 32
+        done: list[tuple[list[int], torch.Tensor]] = []
         with torch.inference_mode():
             for batch in batches([len(i) for i in ids], self.batch_tokens, rows):
-                out[batch] = self._within_memory([ids[i] for i in batch])
+                done.append((batch, self._within_memory([ids[i] for i in batch])))
+                if len(done) == BATCHES_IN_FLIGHT:
+                    _fetch(done, out)
+            _fetch(done, out)
         return out
 
-    def _within_memory(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def _within_memory(self, ids: list[list[int]]) -> torch.Tensor:
         """Embed a batch; where the device runs out of memory, halve it and say so."""
         import logging
 
-        import numpy as np
         import torch
 
         try:
-            vectors: NDArray[np.float32] = self.forward(ids).cpu().numpy()
-            return vectors
+            return self.forward(ids)
         except torch.OutOfMemoryError as error:
             if len(ids) == 1:
                 raise SetupError(
@@ -243,4 +249,25 @@ class Encoder:
         )
         torch.cuda.empty_cache()
         middle = len(ids) // 2
-        return np.concatenate([self._within_memory(ids[:middle]), self._within_memory(ids[middle:])])
+        return torch.cat([self._within_memory(ids[:middle]), self._within_memory(ids[middle:])])
+
+
+def _fetch(done: list[tuple[list[int], torch.Tensor]], out: NDArray[np.float32]) -> None:
+    for rows, vectors in done:
+        out[rows] = vectors.cpu().numpy()
+    done.clear()
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids as one right-padded matrix, and its mask, both (texts, longest) int64.
+
+    Filled in one step: a loop over the texts takes as long as a small model does on a GPU.
+    """
+    import numpy as np
+    import torch
+
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
+    tokens = np.full(mask.shape, pad, dtype=np.int64)
+    tokens[mask] = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
+    return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))

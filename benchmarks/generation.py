@@ -1,0 +1,178 @@
+"""Tokens a second of `expand --backend transformers` at several batch sizes, beside plain `generate` one at a time.
+
+The model has the shape of Llama 3.2 1B (1.24 billion parameters) and random weights, saved and loaded as safetensors, in
+bf16 on a GPU. A random model's next-token distribution is nearly flat, so that a nucleus of 0.9 would hold most of the
+vocabulary; the last norm is scaled (--peak) until it is as peaked as a trained model's. Needs torch and transformers only.
+
+    python benchmarks/generation.py                                   # on a GPU, some minutes
+    python benchmarks/generation.py --tiny --batch-sizes 1 4 --max-tokens 16   # a rehearsal on a CPU
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # also from a checkout that is not installed
+
+from expandr_repro.core.sampling import Sampling, seed_of
+from expandr_repro.core.tables import Table
+from expandr_repro.models.generators.base import GeneratorOptions, Reply, Request
+from expandr_repro.models.generators.transformers_local import TransformersGenerator
+
+WORDS = (
+    "rain",
+    "snow",
+    "wind",
+    "sun",
+    "cloud",
+    "storm",
+    "river",
+    "sea",
+    "tide",
+    "coast",
+    "island",
+    "bird",
+    "fish",
+    "tree",
+)
+BIG = {"vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+       "num_key_value_heads": 8, "max_position_embeddings": 8192, "tie_word_embeddings": True, "rope_theta": 500000.0}  # fmt: skip
+TINY = BIG | {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "num_key_value_heads": 2}  # fmt: skip
+
+
+def save_model(folder: Path, shape: dict[str, Any], peak: float) -> float:
+    """Save a Llama of this shape with random weights and a byte-level tokenizer; return its parameters in billions."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers.utils import logging as noise
+
+    noise.disable_progress_bar()
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(["<s>", "</s>", *letters])}
+    made = Tokenizer(models.BPE(vocabulary, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=1)).to(torch.bfloat16)
+    with torch.no_grad():
+        model.model.norm.weight.mul_(peak)
+    model.save_pretrained(folder)
+    return float(sum(p.numel() for p in model.parameters())) / 1e9
+
+
+def requests(count: int, max_tokens: int) -> list[Request]:
+    """Return prompts of 5 to 20 words in q2d's form, the same each time."""
+    chance = random.Random(1)
+    made = []
+    for i in range(count):
+        query = " ".join(chance.choices(WORDS, k=chance.randint(5, 20)))
+        prompt = f"Please write a passage to answer the question.\nQuestion: {query}\nPassage:"
+        made.append(Request(i, prompt, Sampling(max_tokens=max_tokens), seed_of(42, str(i), 0)))
+    return made
+
+
+def wait() -> None:
+    """Wait until the GPU is done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure_plain(model: Any, tokenizer: Any, asked: list[Request]) -> tuple[int, float]:
+    """Return (tokens, seconds) of plain `generate`, one prompt after the other."""
+    import torch
+
+    tokens = 0
+    start = time.perf_counter()
+    for request in asked:
+        inputs = tokenizer(request.prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
+        sampling = request.sampling
+        with torch.inference_mode():
+            whole = model.generate(
+                **inputs,
+                do_sample=True,
+                temperature=1.0,
+                top_p=sampling.top_p,
+                top_k=0,
+                max_new_tokens=sampling.max_tokens,
+            )
+        tokens += whole.shape[1] - inputs["input_ids"].shape[1]
+    wait()
+    return tokens, time.perf_counter() - start
+
+
+def measure_ours(generator: TransformersGenerator, asked: list[Request]) -> tuple[int, float]:
+    """Return (tokens, seconds) of the generator."""
+    replies: list[Reply] = []
+    start = time.perf_counter()
+    generator.generate(iter(asked), replies.append)
+    wait()
+    seconds = time.perf_counter() - start
+    if len(replies) != len(asked) or any(r.failure for r in replies):
+        raise SystemExit("some requests failed")
+    return sum(r.tokens_out for r in replies), seconds
+
+
+def main() -> int:
+    """Run the benchmark and print its table."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 32, 256])
+    made.add_argument("--max-tokens", type=int, default=256)
+    made.add_argument("--plain", type=int, default=4, help="prompts for plain generate and for batch size 1")
+    made.add_argument("--peak", type=float, default=9.0, help="factor of the last norm")
+    made.add_argument("--tiny", action="store_true", help="a model of two layers, to rehearse")
+    args = made.parse_args()
+    import torch
+    import transformers
+
+    gpu = torch.cuda.is_available()
+    rows: list[list[str | float | int | None]] = []
+    with tempfile.TemporaryDirectory() as name:
+        billions = save_model(Path(name), TINY if args.tiny else BIG, args.peak)
+        generator = TransformersGenerator(GeneratorOptions(name))
+        model, tokenizer = generator.model_and_tokenizer
+        measure_plain(model, tokenizer, requests(1, 8))  # warm up
+        tokens, seconds = measure_plain(model, tokenizer, requests(args.plain, args.max_tokens))
+        single = tokens / seconds
+        rows.append(["plain generate, one at a time", args.plain, tokens, seconds, single, 1.0, None])
+        for size in args.batch_sizes:
+            generator = TransformersGenerator(GeneratorOptions(name, batch_size=size))
+            measure_ours(generator, requests(size, 8))  # warm up, and load
+            if gpu:
+                torch.cuda.reset_peak_memory_stats()
+            asked = requests(args.plain if size == 1 else 2 * size, args.max_tokens)
+            tokens, seconds = measure_ours(generator, asked)
+            memory = torch.cuda.max_memory_allocated() / 2**30 if gpu else None
+            rows.append(
+                [
+                    f"expand, batch size {size}",
+                    len(asked),
+                    tokens,
+                    seconds,
+                    tokens / seconds,
+                    tokens / seconds / single,
+                    memory,
+                ]
+            )
+    device = torch.cuda.get_device_name() if gpu else "CPU"
+    print(f"{device}, torch {torch.__version__}, transformers {transformers.__version__}, {generator.weights.precision}; Llama shape, "
+          f"{billions:.2f} billion parameters, random weights; at most {args.max_tokens} new tokens, T = 1.0, top-p 0.9\n")  # fmt: skip
+    print(Table(["", "texts", "tokens", "seconds", "tokens/s", "times plain", "peak GiB"], rows).render("markdown"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Generators: LLMs behind one small interface, chosen by name."""

@@ -1,0 +1,159 @@
+"""The endpoints of one run: their addresses and the key, whose turn it is, and who asked to be left alone for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.redact import redacted, shown_url
+from expandr_repro.models.generators.base import GeneratorOptions
+from expandr_repro.models.generators.retries import Fault, fault_of
+
+DEFAULT_URL = "https://api.openai.com/v1"
+
+
+class Endpoint:
+    """One OpenAI-compatible endpoint; lives within one event loop.
+
+    Args:
+        url: its base URL, e.g. http://localhost:8000/v1; a user name and password in it go before the key.
+        key: the API key, or None.
+        options: timeout and concurrency.
+    """
+
+    def __init__(self, url: str, key: str | None, options: GeneratorOptions) -> None:
+        import aiohttp
+
+        self.shown = shown_url(url)
+        self.resume_at = 0.0
+        self._parts = urlsplit(url)
+        self._timeout = options.timeout
+        self._secrets = [s for s in (key, self._parts.password, self._parts.query) if s]
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {key}"} if key and not self._parts.username else {},
+            connector=aiohttp.TCPConnector(limit=options.concurrency),
+            timeout=aiohttp.ClientTimeout(total=options.timeout, sock_connect=min(10.0, options.timeout)),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=not _is_this_machine(url),  # a proxy is not meant for a server on this machine
+        )
+
+    async def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | Fault:
+        """Send a request; return the answer's JSON object, or what went wrong."""
+        import aiohttp
+
+        url = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{path}"))
+        try:
+            async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
+                raw = await answer.read()
+        except TimeoutError:
+            return Fault(f"no answer from {self.shown} within {self._timeout:g} s", retry=True)
+        except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError, UnicodeError, ValueError) as error:
+            return Fault(f"{self.shown}: cannot be used ({type(error).__name__})", fatal=True)
+        except aiohttp.ClientConnectorError as error:
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
+            return Fault(
+                f"{self.shown}: no connection ({why}); is the server running, and the address right?", retry=True
+            )
+        except (aiohttp.ClientError, OSError):
+            return Fault(f"{self.shown}: the connection broke off", retry=True)
+        return self._read(answer.status, answer.headers, raw)
+
+    def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Fault:
+        try:
+            value = json.loads(raw)
+        except (ValueError, RecursionError):
+            value = None
+        if status != 200:
+            return fault_of(status, headers, self._message(status, value), time.time())
+        if not isinstance(value, dict):
+            return Fault(f"{self.shown}: the answer is no JSON object", retry=True)
+        if value.get("error"):  # some proxies report the upstream's trouble under status 200
+            return Fault(f"{self.shown}: {self._message(status, value)}", retry=True)
+        return value
+
+    def _message(self, status: int, value: Any) -> str:
+        if status == 401:
+            return ""  # such messages repeat parts of the key
+        error = value.get("error", value) if isinstance(value, dict) else None
+        if isinstance(error, dict):
+            said = str(error.get("message") or error.get("detail") or "")
+            code = str(error.get("code") or "")
+            error = said if code in said or not code else f"{said} ({code})"
+        return redacted(str(error or ""), self._secrets)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def base_urls(given: tuple[str, ...]) -> list[str]:
+    """Return the base URLs to use: those given, else $OPENAI_BASE_URL, else OpenAI's.
+
+    Raises:
+        ExpandrError: one is no http or https URL.
+    """
+    found = []
+    for url in given or (os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL,):
+        trimmed = url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
+        try:
+            parts = urlsplit(trimmed)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ExpandrError(
+                "--base-url: one of those given is no http:// or https:// address, e.g. http://localhost:8000/v1"
+            )
+        found.append(trimmed)
+    return found
+
+
+def api_key(variable: str) -> str | None:
+    """Return the API key from the environment, or None where there is none.
+
+    Raises:
+        ExpandrError: it holds characters that no header can carry.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ExpandrError(f"the key in ${variable} holds white space or characters that are no ASCII; set it again")
+    return key or None
+
+
+class Endpoints:
+    """The endpoints in turn, leaving out for a while those that asked for it."""
+
+    def __init__(self, members: list[Endpoint]) -> None:
+        self.members = members
+        self._turn = 0
+
+    async def next(self) -> Endpoint:
+        """Return the endpoint whose turn it is, waiting where all have asked to be left alone."""
+        while True:
+            now = time.monotonic()
+            for step in range(len(self.members)):
+                candidate = self.members[(self._turn + step) % len(self.members)]
+                if candidate.resume_at <= now:
+                    self._turn = (self._turn + step + 1) % len(self.members)
+                    return candidate
+            await asyncio.sleep(min(e.resume_at for e in self.members) - now + 0.001)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for member in self.members:
+            await member.close()

@@ -1,0 +1,197 @@
+"""A local or hub model through transformers: batched with left padding, sorted by length, each text with its own seed."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError, MismatchError, NotAvailableError, SetupError, UnknownNameError
+from expandr_repro.models.batching import batches
+from expandr_repro.models.encoder import pick_device
+from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
+from expandr_repro.models.generators.chat import prompt_ids
+from expandr_repro.models.generators.seeded import SeededSampling
+from expandr_repro.models.generators.weights import PRECISIONS, Weights, find_weights
+
+log = logging.getLogger(__name__)
+
+ROWS = 32
+"""Texts generated together where --batch-size says nothing."""
+
+WINDOW = 16
+"""So many batches of requests are sorted by length together."""
+
+EXTRA = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "chat_template_kwargs")
+"""What --extra may hold here; top_k and the like are settings of another sampler."""
+
+
+class TransformersGenerator:
+    """A causal language model on this machine.
+
+    Args:
+        options: model, revision, adapter, device, precision, batch size.
+
+    Raises:
+        SetupError: a GPU is asked for and there is none.
+    """
+
+    def __init__(self, options: GeneratorOptions) -> None:
+        self._options = options
+        self._device = _own_device(pick_device(options.device))
+        self._rows = options.batch_size or ROWS
+        self._weights: Weights | None = None
+        self._loaded: tuple[Any, Any] | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """The model's folders, found when first wanted."""
+        if self._weights is None:
+            self._weights = find_weights("transformers", self._options, self._device)
+        return self._weights
+
+    @property
+    def identity(self) -> Identity:
+        """What decides the texts."""
+        return self.weights.identity
+
+    @property
+    def model_and_tokenizer(self) -> tuple[Any, Any]:
+        """The model, adapter merged, and its tokenizer; loaded when first wanted."""
+        if self._loaded is None:
+            self._loaded = _load(self.weights, self._device, self._options.trust_remote_code)
+        return self._loaded
+
+    def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
+        """Generate each request's text; see `Generator`."""
+        while window := list(itertools.islice(requests, self._rows * WINDOW)):
+            for name in window[0].sampling.extra:
+                if name not in EXTRA:
+                    raise UnknownNameError("setting in --extra for --backend transformers", name, EXTRA)
+            _, tokenizer = self.model_and_tokenizer
+            values = window[0].sampling.extra.get("chat_template_kwargs")
+            ids = prompt_ids(tokenizer, [r.prompt for r in window], values)
+            fitting = [i for i, row in enumerate(ids) if self._fits(window[i], len(row), deliver)]
+            for batch in batches([len(ids[i]) for i in fitting], 1 << 62, self._rows):
+                chosen = [fitting[i] for i in batch]
+                for reply in self._within_memory([window[i] for i in chosen], [ids[i] for i in chosen]):
+                    deliver(reply)
+
+    def _fits(self, request: Request, length: int, deliver: Callable[[Reply], None]) -> bool:
+        model, _ = self.model_and_tokenizer
+        limit = getattr(model.config, "max_position_embeddings", None) or 1 << 62
+        if length + request.sampling.max_tokens <= limit:
+            return True
+        wanted = f"{length} tokens of prompt and {request.sampling.max_tokens} new ones"
+        deliver(Reply(request, failure=f"{wanted} are more than the model's {limit}; lower --max-tokens"))
+        return False
+
+    def _within_memory(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
+        """Generate a batch; where the device runs out of memory, halve it and say so."""
+        import torch
+
+        try:
+            return self._batch(requests, ids)
+        except torch.OutOfMemoryError as error:
+            if len(requests) == 1:
+                raise SetupError(
+                    f"{self._device}: one text does not fit into its memory; lower --max-tokens or --precision"
+                ) from error
+        self._rows = max(1, len(requests) // 2)
+        log.warning("%s is out of memory at %d texts; going on with %d", self._device, len(requests), self._rows)
+        torch.cuda.empty_cache()
+        middle = len(requests) // 2
+        return self._within_memory(requests[:middle], ids[:middle]) + self._within_memory(
+            requests[middle:], ids[middle:]
+        )
+
+    def _batch(self, requests: Sequence[Request], ids: Sequence[list[int]]) -> list[Reply]:
+        import torch
+        from transformers import GenerationConfig
+
+        model, tokenizer = self.model_and_tokenizer
+        width, steps = max(map(len, ids)), max(r.sampling.max_tokens for r in requests)
+        ends, pad = model.generation_config.eos_token_id, model.generation_config.pad_token_id
+        tokens = torch.full((len(ids), width), pad, dtype=torch.long)
+        mask = torch.zeros((len(ids), width), dtype=torch.long)
+        for row, values in enumerate(ids):  # on the left, so that every text goes on where its prompt ends
+            tokens[row, width - len(values) :] = torch.tensor(values, dtype=torch.long)
+            mask[row, width - len(values) :] = 1
+        sampler = SeededSampling([r.sampling for r in requests], [r.seed for r in requests], steps, self._device)
+        extra = {k: v for k, v in requests[0].sampling.extra.items() if k != "chat_template_kwargs"}
+        config = GenerationConfig(max_new_tokens=steps, do_sample=False, eos_token_id=ends, pad_token_id=pad, **extra)
+        with torch.inference_mode():
+            whole = model.generate(
+                input_ids=tokens.to(self._device),
+                attention_mask=mask.to(self._device),
+                generation_config=config,
+                logits_processor=[sampler],
+            )
+        replies = []
+        for request, prompt, row in zip(requests, ids, whole[:, width:].tolist(), strict=True):
+            length = next((i for i, token in enumerate(row) if token in ends), None)
+            text = tokenizer.decode(row[:length], skip_special_tokens=True)
+            finish = "length" if length is None else "stop"
+            replies.append(Reply(request, text, finish, len(prompt), len(row) if length is None else length + 1))
+        return replies
+
+
+def _own_device(device: str) -> str:
+    """Return this process's GPU where several processes share the work."""
+    local = os.environ.get("LOCAL_RANK")
+    if device != "cuda" or local is None:
+        return device
+    import torch
+
+    return f"cuda:{int(local) % torch.cuda.device_count()}"
+
+
+def _load(weights: Weights, device: str, trust: bool) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers.utils import logging as noise
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    noise.disable_progress_bar()
+    dtype = getattr(torch, PRECISIONS[weights.precision])
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=trust)
+        model = AutoModelForCausalLM.from_pretrained(
+            weights.folder, trust_remote_code=trust, use_safetensors=True, dtype=dtype
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise NotAvailableError(
+            f"{weights.folder}: no causal language model can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights"
+        ) from error
+    own = model.generation_config
+    ends = {
+        i
+        for e in (own.eos_token_id, tokenizer.eos_token_id)
+        for i in (e if isinstance(e, list) else [e])
+        if i is not None
+    }
+    pad = next((i for i in (tokenizer.pad_token_id, own.pad_token_id, *sorted(ends)) if i is not None and i >= 0), 0)
+    if weights.adapter:
+        model = _with_adapter(model, weights)
+    # the command line says how to sample; a checkpoint's own temperature or penalty would creep in otherwise
+    model.generation_config = GenerationConfig(eos_token_id=sorted(ends), pad_token_id=pad)
+    return model.to(device).eval(), tokenizer
+
+
+def _with_adapter(model: Any, weights: Weights) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
+    try:
+        return PeftModel.from_pretrained(model, weights.adapter).merge_and_unload()
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MismatchError(
+            f"--adapter {weights.adapter}: does not fit the model {weights.folder.name} ({reason[:200]})"
+        ) from error
+    except OSError as error:
+        raise ExpandrError(f"--adapter {weights.adapter}: cannot be read ({error})") from error

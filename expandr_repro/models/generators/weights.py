@@ -1,0 +1,84 @@
+"""Where a local generator's weights and adapter lie, and which they are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from expandr_repro.core.errors import ExpandrError, NotAvailableError
+from expandr_repro.core.files import sha256_file
+from expandr_repro.models.checkpoint import fingerprint, locate
+from expandr_repro.models.encoder import pick_device
+from expandr_repro.models.generators.base import GeneratorOptions, Identity
+
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A local model's folders and settings, resolved.
+
+    Attributes:
+        folder: of the model.
+        adapter: of the LoRA adapter, or None.
+        precision: fp32, bf16 or fp16.
+        identity: what decides the texts.
+    """
+
+    folder: Path
+    adapter: Path | None
+    precision: str
+    identity: Identity
+
+
+def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weights:
+    """Find (and where need be fetch) a model and its adapter; the weights are not loaded yet.
+
+    Raises:
+        NotAvailableError: not there, not to be had, or not as safetensors.
+        ExpandrError: an unknown precision.
+    """
+    if options.precision not in ("auto", *PRECISIONS):
+        raise ExpandrError(f"--precision {options.precision!r}: wanted one of auto, {', '.join(PRECISIONS)}")
+    precision = options.precision
+    if precision == "auto":
+        precision = "bf16" if pick_device(device).startswith("cuda") else "fp32"
+    folder = locate(options.model, options.revision, options.trust_remote_code)
+    _refuse_pickles(folder, "model")
+    adapter = locate(options.adapter) if options.adapter else None
+    if adapter:
+        _refuse_pickles(adapter, "adapter")
+        if not (adapter / "adapter_config.json").is_file():
+            raise NotAvailableError(
+                f"--adapter {options.adapter}: no adapter_config.json there; wanted a LoRA adapter as peft saves it"
+            )
+    identity = Identity(
+        backend=backend,
+        model=_name(options.model, folder),
+        revision=_revision(folder),
+        adapter=_name(options.adapter, adapter) if options.adapter and adapter else None,
+        adapter_sha256=fingerprint(adapter) if adapter else None,
+        precision=precision,
+    )
+    return Weights(folder, adapter, precision, identity)
+
+
+def _refuse_pickles(folder: Path, what: str) -> None:
+    if not any(folder.glob("*.safetensors")):
+        raise NotAvailableError(
+            f"{folder}: no {what} weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
+        )
+
+
+def _name(asked: str, folder: Path) -> str:
+    """Return a name that is the same on every machine: a hub name as it is, of a folder its last part."""
+    return folder.resolve().name if Path(asked).is_dir() else asked
+
+
+def _revision(folder: Path) -> str:
+    if folder.parent.name == "snapshots":  # the hub's cache names the folder by the commit
+        return folder.name
+    templates = [f"{p.name} {sha256_file(p)}" for p in sorted(folder.glob("*.jinja"))]  # these change the prompt
+    whole = "\n".join([fingerprint(folder), *templates])
+    return "sha256:" + hashlib.sha256(whole.encode()).hexdigest()[:32]

@@ -1,0 +1,159 @@
+"""One call of `expand` from names to files: finds the topics, the prompt and the generator, runs, writes, reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.files import atomic_text
+from expandr_repro.core.progress import text_progress
+from expandr_repro.core.prompts import Prompt, find_prompt, prepare
+from expandr_repro.core.sampling import SamplingPlan, plan_named
+from expandr_repro.core.store import Store
+from expandr_repro.core.tables import Table
+from expandr_repro.core.topics import write_topics
+from expandr_repro.models.generators.base import GeneratorOptions, Identity, load_generator
+from expandr_repro.models.generators.shares import Share
+from expandr_repro.pipeline.collections import TopicSet, find_topics
+from expandr_repro.pipeline.expanding import Expansions
+from expandr_repro.pipeline.passages import draw_examples, gold_passages, training_split
+from expandr_repro.pipeline.tasks import Assembly, Failure, Remaining, Task
+
+log = logging.getLogger(__name__)
+
+CHARACTERS_A_TOKEN = 4
+"""For the estimate of a dry run: about four characters of English make a token."""
+
+
+@dataclass(frozen=True)
+class ExpandRequest:
+    """What is to be expanded, and how; the names mean what they mean on the command line of `expand`."""
+
+    topics: str
+    prompt: str
+    backend: str
+    options: GeneratorOptions
+    store: Path
+    output: Path | None = None
+    preset: str = "expandr-eval"
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    passages: str | None = None
+    examples_from: str | None = None
+    language: str | None = None
+    dry_run: bool = False
+    keep_refusals: bool = False
+    form: str = "text"
+
+
+def expand(request: ExpandRequest) -> int:
+    """Expand.
+
+    Returns:
+        0, or 2 where a topic lacks an expansion that it should have.
+
+    Raises:
+        ExpandrError: whatever the user can cause; the message says what to do.
+    """
+    plan = plan_named(request.preset, **request.plan)
+    generator = load_generator(request.backend, request.options)
+    topics = find_topics(request.topics)
+    prompt = _prompt(request, topics, plan)
+    passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
+    task = Task(topics.topics, prompt, plan, passages, request.keep_refusals)
+    with Store(request.store) as store:
+        work = Expansions(task, generator.identity, store)
+        if request.dry_run:
+            print(_remaining_table(work.remaining(), len(topics.topics) * len(work.settings)).render(request.form))
+            return 0
+        share = Share.of_environment()
+        mine = share.of(topics.topics)
+        with text_progress(len(mine), len(work.settings)) as bar:
+            work.run(generator, mine, bar)
+        reports = share.gather(work.report())
+        if not share.first:
+            return 0
+        made = work.assemble(reports)
+    return _finish(request, made, _summary(topics, prompt, generator.identity, made))
+
+
+def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Prompt:
+    name, spec = find_prompt(request.prompt, topics.collection.dataset if topics.collection else None)
+    examples: list[tuple[str, str]] = []
+    if spec.examples:
+        source = request.examples_from or training_split(topics)
+        examples = draw_examples(source, spec.examples, plan.seed, [t.title for t in topics.topics])
+    return prepare(name, spec, examples, request.language)
+
+
+def _finish(request: ExpandRequest, made: Assembly, summary: Table) -> int:
+    if request.output:
+        write_topics(request.output, made.topics)
+        _write_failures(request.output, made.failures)
+    print(summary.render(request.form))
+    if request.output:
+        log.info("wrote %s: %d topics, %d expansions", request.output, len(made.topics), made.texts)
+    if not made.failures:
+        return 0
+    for reason, count in Counter(f.reason for f in made.failures).most_common(3):
+        log.warning("%d expansions are missing: %s", count, reason)
+    log.warning(
+        "all of them are listed in %s; the same command asks again for what was not generated",
+        failures_path(request.output),
+    )
+    return 2
+
+
+def failures_path(output: Path | None) -> Path:
+    """Return where the samples that are missing are listed."""
+    return Path(f"{output}.failures.jsonl")
+
+
+def _write_failures(output: Path, failures: list[Failure]) -> None:
+    path = failures_path(output)
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_text(path) as file:
+        for failure in failures:
+            record = {"qid": failure.qid, "sample": failure.sample, "reason": failure.reason}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, made: Assembly) -> Table:
+    tally = made.tally
+    return Table(
+        ["", "expand"],
+        [
+            ["topics", f"{topics.label}: {len(made.topics)}"],
+            ["prompt", f"{prompt.name}, version {prompt.version}"],
+            ["model", f"{identity.model} ({identity.backend})"],
+            ["requests", tally.requests],
+            ["retries", tally.retries],
+            ["tokens in", tally.tokens_in],
+            ["tokens out", tally.tokens_out],
+            ["expansions", made.texts],
+            ["truncated", made.truncated],
+            ["refused", made.refused],
+            ["empty", made.empty],
+            ["missing", len(made.failures)],
+        ],
+    )
+
+
+def _remaining_table(left: Remaining, texts: int) -> Table:
+    return Table(
+        ["", "remaining"],
+        [
+            ["topics", left.topics],
+            ["requests", left.requests],
+            ["of texts", texts],
+            ["tokens in, about", left.prompt_characters // CHARACTERS_A_TOKEN],
+            ["tokens out, about", None if left.likely_tokens_out is None else round(left.likely_tokens_out)],
+            ["tokens out, at most", left.most_tokens_out],
+        ],
+    )
