@@ -173,9 +173,8 @@ class Encoder:
         return ids
 
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self.device.startswith(
-            "cuda"
-        ):  # from pinned memory the copy does not wait for the batch that is being computed
+        if self.device.startswith("cuda"):
+            # from pinned memory the copy does not wait for the batch that is being computed
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 

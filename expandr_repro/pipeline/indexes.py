@@ -52,7 +52,8 @@ def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> Faiss
         index = FaissIndex.load(path)
     elif is_lucene_folder(path):
         raise ExpandrError(f"{name}: is a Lucene index; search it with --retriever bm25")
-    elif name in datasets():  # `cacm` is a collection of ours and an index of Pyserini's: a collection's name means its own index
+    elif name in datasets():
+        # `cacm` is a collection of ours and an index of Pyserini's: a collection's name means its own index
         index = FaissIndex.load(_own_dense(find_corpus(name), encoder, factory))
     elif name in registry.faiss_indexes():
         index = FaissIndex.load(resources.prebuilt_index(name))

@@ -74,7 +74,9 @@ def start() -> None:
     logger = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(jnius.autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)
-    level = jnius.autoclass("org.apache.logging.log4j.Level")  # Anserini's log4j writes to standard output, which is ours
+    level = jnius.autoclass(
+        "org.apache.logging.log4j.Level"
+    )  # Anserini's log4j writes to standard output, which is ours
     jnius.autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(level.ERROR)
 
 
