@@ -44,9 +44,8 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
     except KeyboardInterrupt:
         return _fail("interrupted", 130, False)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader has gone; so do we, without a second complaint
+        # the reader has gone; so do we, without a second complaint
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)

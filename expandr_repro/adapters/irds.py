@@ -18,9 +18,8 @@ def _only_errors(record: logging.LogRecord) -> bool:
 
 
 def _load(name: str) -> Any:
-    os.environ.setdefault(
-        "IR_DATASETS_DL_TRIES", "1"
-    )  # read at its import; without a network three tries only take longer
+    # read at its import; without a network three tries only take longer
+    os.environ.setdefault("IR_DATASETS_DL_TRIES", "1")
     os.environ.setdefault("IR_DATASETS_DL_TIMEOUT", "15")
     try:
         import ir_datasets

@@ -74,9 +74,8 @@ def start() -> None:
     logger = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(jnius.autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)
-    level = jnius.autoclass(
-        "org.apache.logging.log4j.Level"
-    )  # Anserini's log4j writes to standard output, which is ours
+    # Anserini's log4j writes to standard output, which is ours
+    level = jnius.autoclass("org.apache.logging.log4j.Level")
     jnius.autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(level.ERROR)
 
 

@@ -1,0 +1,131 @@
+"""Candidates to preference pairs: what `prefer` does, and the training loop with it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import sha256_file
+from expandr_repro.core.preferences import PreferencePair
+from expandr_repro.core.rewards import choose
+from expandr_repro.models.encoder import TextEncoder
+from expandr_repro.pipeline.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
+from expandr_repro.pipeline.rewarding import Rewarded, SearchedRewards, reward
+
+
+@dataclass
+class Preferences:
+    """What came of a plan.
+
+    Attributes:
+        dropped: reason -> topics that give no pair.
+        pairs: one for each topic that was kept, in the order of the candidates' file.
+        values: what was measured -> a value for each candidate or topic; of all topics that were rewarded, kept or not.
+        facts: for the manifest.
+    """
+
+    dropped: dict[str, int]
+    pairs: list[PreferencePair] = field(default_factory=list)
+    values: dict[str, array[float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self, name: str, values: Iterable[float]) -> None:
+        """Add to what was measured."""
+        self.values.setdefault(name, array("d")).extend(values)
+
+
+def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
+    """Reward the candidates of all topics and choose a pair from each.
+
+    Args:
+        plan: what and how.
+        encoder: the reward model.
+
+    Raises:
+        ExpandrError: no pair is left, or what is searched cannot be.
+    """
+    made = Preferences(dict(plan.dropped))
+    for rewarded in reward(plan.cases, encoder, plan.weights, _searched(plan, encoder)):
+        _take(rewarded, plan, made)
+    if not made.pairs:
+        raise ExpandrError(f"{plan.request.candidates}: {no_pair(plan.topics, made.dropped)}")
+    made.facts = _facts(plan, encoder, made)
+    return made
+
+
+def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
+    if not plan.searched or plan.gold.corpus is None:
+        return None
+    from expandr_repro.pipeline.indexes import dense_index
+    from expandr_repro.pipeline.searching_rewards import CorpusRewards
+
+    request, gold = plan.request, plan.gold
+    index = dense_index(request.index or plan.gold.corpus, encoder)
+    return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
+
+
+def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
+    """Measure a topic, and take its pair or count why there is none."""
+    sums = rewarded.similarities
+    for name in plan.weights:
+        made.measure(name, rewarded.parts[name])
+    made.measure("total reward", rewarded.totals)
+    made.measure("similarity to gold", rewarded.to_gold)
+    if rewarded.to_answer is not None:
+        made.measure("similarity to answer", rewarded.to_answer)
+    made.measure("best sum of similarities", [sums.max()])
+    choice = choose(rewarded.totals, sums, rewarded.case.candidates)
+    if sums.max() < plan.request.min_similarity:
+        made.dropped[UNLIKE] += 1
+    elif choice is None:
+        made.dropped[SAME] += 1
+    elif choice.margin < plan.request.min_margin:
+        made.dropped[CLOSE] += 1
+    else:
+        pair = _pair(rewarded, choice.chosen, choice.rejected, plan)
+        made.pairs.append(pair)
+        made.measure("chosen reward", [pair.chosen_reward])
+        made.measure("rejected reward", [pair.rejected_reward])
+        made.measure("margin", [pair.margin])
+
+
+def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
+    topic, texts, totals = rewarded.case.topic, rewarded.case.candidates, rewarded.totals
+    provenance = {
+        "prompt": plan.prompt.name,
+        "prompt_sha256": plan.prompt.sha256,
+        "chosen_candidate": chosen,
+        "rejected_candidate": rejected,
+        "generator": (topic.provenance or {}).get("model"),
+    }
+    prompt = plan.prompt.render(topic.title)
+    return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip
+
+
+def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any]:
+    def file(name: str | None) -> dict[str, str] | None:
+        return {"name": Path(name).name, "sha256": sha256_file(name)} if name else None
+
+    request, gold, prompt = plan.request, plan.gold, plan.prompt
+    facts: dict[str, Any] = {
+        "candidates": file(request.candidates),
+        "candidates_per_topic": plan.candidates_per_topic,
+        "gold": gold.label,
+        "gold_file": file(request.gold_file),
+        "answers": file(request.answers),
+        "encoder": encoder.identity,
+        "rewards": dict(plan.weights),
+        "min_similarity": request.min_similarity,
+        "min_margin": request.min_margin,
+        "prompt": {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256},
+        "topics": plan.topics,
+        "pairs": len(made.pairs),
+        "dropped": dict(made.dropped),
+    }
+    if plan.searched:
+        facts |= {"index": Path(request.index or gold.corpus or "").name, "hits": request.hits}
+    return facts

@@ -1,0 +1,122 @@
+"""What a condition starts from, counted and hashed before anything runs: documents, topics, judgements, expansions."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from expandr_repro.adapters.pyserini import registry
+from expandr_repro.core.regressions import Regression
+from expandr_repro.core.specs import collection_named, datasets
+from expandr_repro.core.topics import Topic
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics
+from expandr_repro.pipeline.expansions import with_expansions
+from expandr_repro.pipeline.indexes import corpus_facts
+from expandr_repro.pipeline.regression.stages import substituted
+
+SHOWN = 16
+"""Digits of a hash that are pinned."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What there is: counts (None: unknown), and SHA-256 in hex (`""`: unknown)."""
+
+    documents: int | None
+    corpus_sha256: str
+    topics: int
+    topics_sha256: str
+    judgements: int
+    expanded: int
+    expansions_sha256: str
+
+
+def members_of(name: str) -> list[str]:
+    """Return the members of a group of collections, or none for a single collection."""
+    known = collection_named(name)
+    return datasets()[known.dataset].members if known else []
+
+
+def topics_sha256(topics: Iterable[Topic]) -> str:
+    """Hash ids and titles, whatever their order and white space."""
+    return _hash(f"{t.qid}\t{' '.join(t.title.split())}\n" for t in topics)
+
+
+def expansions_sha256(topics: Iterable[Topic]) -> str:
+    """Hash ids and expansions, whatever the topics' order; the order of a topic's expansions counts."""
+    return _hash(f"{t.qid}\t" + "\0".join(t.texts) + "\n" for t in topics if t.texts)
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def count(regression: Regression) -> Counted:
+    """Count and hash a condition's inputs.
+
+    Raises:
+        ExpandrError: something is not there or not what it should be.
+    """
+    names = members_of(regression.topics.name) or [regression.topics.name]
+    topics = [t for name in names for t in _topics(name, regression)]
+    judged = members_of(regression.qrels.name) or [regression.qrels.name]
+    judgements = sum(len(grades) for name in judged for grades in find_qrels(name).values())
+    documents, corpus_sha256 = _documents(regression)
+    expanded = regression.expansions is not None and regression.stages.expand is None
+    return Counted(
+        documents,
+        corpus_sha256,
+        len(topics),
+        topics_sha256(topics),
+        judgements,
+        sum(bool(t.texts) for t in topics) if expanded else 0,
+        expansions_sha256(topics) if expanded else "",
+    )
+
+
+def _topics(name: str, regression: Regression) -> Sequence[Topic]:
+    found: TopicSet = find_topics(name)
+    source = regression.expansions.source if regression.expansions and not regression.stages.expand else None
+    return with_expansions(found, substituted(source, {})) if source else found.topics
+
+
+def _documents(regression: Regression) -> tuple[int | None, str]:
+    """Return the documents' count and hash; of prebuilt indexes the count that Pyserini states, if it does, without fetching them."""
+    names = members_of(regression.collection.name) or [regression.collection.name]
+    if regression.stages.index is None and (indexes := other_indexes(regression, names)):
+        stated = [n for n in map(registry.index_documents, indexes) if n is not None]
+        return (sum(stated) if len(stated) == len(indexes) else None), ""
+    facts = [corpus_facts(find_corpus(name)) for name in names]
+    return sum(f.documents for f in facts), facts[0].sha256 if len(facts) == 1 else ""
+
+
+def other_indexes(regression: Regression, members: Sequence[str]) -> list[str]:
+    """Return what the search stage's --index means for each member, where it is not `$index`."""
+    parts = shlex.split(regression.stages.search)
+    if "--index" not in parts[:-1]:
+        return []
+    template = parts[parts.index("--index") + 1]
+    return list(dict.fromkeys(substituted(template, {"member": m}) for m in members))
+
+
+def differences(regression: Regression, counted: Counted) -> list[str]:
+    """Return what is otherwise than pinned, one line each."""
+    pins: list[tuple[str, object, object]] = [
+        (f"documents of {regression.collection.name}", regression.collection.documents, counted.documents),
+        (f"topics of {regression.topics.name}", regression.topics.count, counted.topics),
+        (f"judgements of {regression.qrels.name}", regression.qrels.judgements, counted.judgements),
+    ]
+    hashes = [
+        (f"documents' hash of {regression.collection.name}", regression.collection.sha256, counted.corpus_sha256),
+        (f"topics' hash of {regression.topics.name}", regression.topics.sha256, counted.topics_sha256),
+    ]
+    if (pinned := regression.expansions) and not regression.stages.expand:
+        if pinned.count is not None:
+            pins.append((f"topics with expansions ({pinned.title})", pinned.count, counted.expanded))
+        hashes.append((f"hash of the expansions ({pinned.title})", pinned.sha256, counted.expansions_sha256))
+    pins += [(what, want, found[: len(want)]) for what, want, found in hashes if want and found]
+    return [
+        f"{what}: pinned {want}, found {found}" for what, want, found in pins if found is not None and want != found
+    ]

@@ -1,0 +1,179 @@
+"""`prefer`: topics with several candidate expansions to preference pairs for training the generator."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro import cli
+from expandr_repro.core.distribution import quantile_table
+from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.preferences import draw, write_pairs
+from expandr_repro.core.rewards import OFFICIAL, REWARDS
+from expandr_repro.core.tables import FORMATS, Table
+
+if TYPE_CHECKING:
+    from expandr_repro.models.encoder import TextEncoder
+    from expandr_repro.pipeline.preferring import Preferences
+
+log = logging.getLogger("expandr_repro.prefer")  # not __name__, which is __main__ under `python -m`
+
+EXAMPLES = """
+python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/train --answers answers.jsonl --output pairs.jsonl
+python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --reward retriever --min-similarity 0.3 --output pairs.jsonl
+python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/train --reward retriever=1,corpus-rank=1,delta-ndcg=0.5 --output pairs.jsonl
+python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --answers answers.jsonl --encoder contriever --candidates-per-topic 32 --sample 30000 --dev 3000 --output pairs.jsonl
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "prefer",
+        "Reward each topic's candidate expansions with an encoder; write the best against the worst as a preference pair.",
+        EXAMPLES,
+    )
+    _add_what(made.add_argument_group("what"))
+    _add_choice(made.add_argument_group("which pairs"))
+    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
+    out = made.add_argument_group("output")
+    out.add_argument(
+        "--output", required=True, metavar="F", help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl beside"
+    )
+    out.add_argument(
+        "--sample", type=cli.positive, metavar="N", help="keep N pairs, drawn by seed; ExpandR 30000 (default: all)"
+    )
+    out.add_argument(
+        "--dev", type=cli.positive, metavar="N", help="of these, N for development; ExpandR 3000 (default: none)"
+    )
+    out.add_argument("--seed", type=int, default=42, metavar="N", help="of both draws (default: %(default)s)")
+    out.add_argument("--format", choices=FORMATS, default="text", help="of the report (default: %(default)s)")
+    return made
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--candidates", required=True, metavar="F", help="augmented topics with n expansions each, as `expand` writes them"
+    )  # fmt: skip
+    group.add_argument(
+        "--gold", metavar="C", help="a collection whose judgements and documents give the gold passages, e.g. scifact/train, or a BEIR folder"
+    )  # fmt: skip
+    group.add_argument(
+        "--gold-file", metavar="F", help="gold passages, JSONL with qid and text, in place of the collection's documents"
+    )  # fmt: skip
+    group.add_argument("--answers", metavar="F", help="augmented topics of `expand --prompt q2a`")
+    group.add_argument(
+        "--index", metavar="I", help="corpus-rank, delta-ndcg: what is searched (default: the collection's index, built once)"
+    )  # fmt: skip
+    group.add_argument(
+        "--prompt", default="q2d", metavar="P", help="the prompt column, filled in with the topic's title (default: %(default)s)"
+    )  # fmt: skip
+
+
+def _add_choice(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--reward", default=OFFICIAL, metavar="R", help="names with weights, summed; "
+                       + "; ".join(f"{r.name}: {r.summary}" for r in REWARDS.values()) + " (default: %(default)s)")  # fmt: skip
+    group.add_argument(
+        "--candidates-per-topic", type=cli.positive, metavar="N", help="topics without exactly N are dropped; ExpandR 32 (default: as the topic with the most has)"
+    )  # fmt: skip
+    group.add_argument(
+        "--min-similarity", type=float, default=0.6, metavar="X", help="topics whose best candidate has a lower sum of similarities to gold passage and answer are dropped (default: %(default)s)"
+    )  # fmt: skip
+    group.add_argument(
+        "--min-margin", type=float, default=0.0, metavar="X", help="pairs whose rewards differ by less are dropped (default: %(default)s)"
+    )  # fmt: skip
+    group.add_argument(
+        "--hits", type=cli.positive, default=1000, metavar="K", help="corpus-rank: how deep to look for the gold document; below, the reward is 0 (default: %(default)s)"
+    )  # fmt: skip
+    group.add_argument("--threads", type=int, default=0, metavar="N", help="of the search (default: all processors)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    output = Path(args.output)
+    _check_place(output, args)
+    from expandr_repro.pipeline.candidates import PreferRequest, plan
+    from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+    from expandr_repro.pipeline.preferring import prefer
+
+    request = PreferRequest(
+        candidates=args.candidates, gold=args.gold, gold_file=args.gold_file, answers=args.answers, index=args.index, rewards=args.reward,
+        candidates_per_topic=args.candidates_per_topic, min_similarity=args.min_similarity, min_margin=args.min_margin, prompt=args.prompt,
+        hits=args.hits, threads=args.threads,
+    )  # fmt: skip
+    planned = plan(request)
+    most = min(len(planned.cases), args.sample or len(planned.cases))
+    if args.dev and args.dev >= most:  # before hours of encoding
+        raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs; leave some for training")
+    encoder = load_encoder(args.encoder, EncoderOptions.of(args))
+    made = prefer(planned, encoder)
+    train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed)
+    if args.sample and args.sample > len(made.pairs):
+        log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
+    write_pairs(output, train)
+    if dev:
+        write_pairs(dev_path(output), dev)
+    elif dev_path(output).exists():
+        log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
+    drawn = {"sample": args.sample, "seed": args.seed, "written": {"train": len(train), "dev": len(dev)}}
+    write_manifest(run_manifest_path(output), "preference-pairs", made.facts | drawn)
+    log.info("wrote %s: %d pairs%s", output, len(train), f", and {dev_path(output)}: {len(dev)}" if dev else "")
+    counts = {
+        "topics": planned.topics,
+        "pairs": len(made.pairs),
+        "pairs with equal rewards, told apart by similarity": sum(pair.margin == 0 for pair in made.pairs),
+        "written for training": len(train),
+        "written for development": len(dev),
+    }
+    _report(made, counts, args.format, encoder)
+    return 0
+
+
+def dev_path(output: Path) -> Path:
+    """Return where the development pairs go: `pairs.jsonl` -> `pairs.dev.jsonl`, `.gz` kept."""
+    packed = ".gz" if output.suffix == ".gz" else ""
+    plain = output.with_name(output.name.removesuffix(".gz"))
+    return plain.with_name(f"{plain.stem}.dev{plain.suffix}{packed}")
+
+
+def _check_place(output: Path, args: argparse.Namespace) -> None:
+    """Find out before hours of encoding that the output cannot be written, or would replace what is read."""
+    if output.is_dir():
+        raise SetupError(f"--output {output}: is a folder; wanted a file name")
+    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
+    read = {Path(name).absolute() for name in (args.candidates, args.answers, args.gold_file) if name}
+    for written in (output, dev_path(output)):
+        if written.absolute() in read:
+            raise ExpandrError(f"--output {output}: would replace {written}, which is read; choose another name")
+
+
+def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:
+    dropped = {reason: n for reason, n in made.dropped.items() if n}
+    spread = quantile_table(made.values)
+    if form == "json":
+        report = {"counts": counts, "dropped": made.dropped, "distribution": json.loads(spread.render("json"))}
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        rows = [*counts.items(), *((f"dropped: {reason}", n) for reason, n in dropped.items())]
+        print(Table(["", "topics"], rows).render(form) + "\n\n" + spread.render(form))
+    cut = {role: n for role, n in encoder.truncated.items() if n}
+    if cut:
+        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
