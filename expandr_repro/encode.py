@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lucene(args: argparse.Namespace, target: Path) -> int:
-    from expandr_repro.pipeline.building import build_lucene, lucene_facts
+    from expandr_repro.pipeline.building_lucene import build_lucene, lucene_facts
     from expandr_repro.pipeline.collections import find_corpus
     from expandr_repro.pipeline.indexes import corpus_facts
 

@@ -20,7 +20,7 @@ from expandr_repro.core.rewards import OFFICIAL, REWARDS
 from expandr_repro.core.tables import FORMATS, Table
 
 if TYPE_CHECKING:
-    from expandr_repro.models.encoder import TextEncoder
+    from expandr_repro.models.interface import TextEncoder
     from expandr_repro.pipeline.preferring import Preferences
 
 log = logging.getLogger("expandr_repro.prefer")  # not __name__, which is __main__ under `python -m`

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.specs import collection_named, datasets
-from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.tables import FORMATS
 from expandr_repro.core.trec import write_run
 
 if TYPE_CHECKING:
-    from expandr_repro.models.encoder import TextEncoder
+    from expandr_repro.models.interface import TextEncoder
     from expandr_repro.pipeline.searching import Outcome, SearchRequest
 
 log = logging.getLogger("expandr_repro.search")
@@ -134,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.pipeline.searching import SearchRequest, search
+    from expandr_repro.pipeline.summary import print_summary
 
     group = _members(args.topics)
     if args.output and group:
@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
             _write(Path(args.output, f"{name}.trec") if group else Path(args.output), outcome, args.tag)
         if args.export_queries:
             _export(Path(args.export_queries, name) if group else Path(args.export_queries), outcome, request)
-    _report(outcomes, args, encoder)
+    print_summary(outcomes, args.format, encoder)
     return 0
 
 
@@ -194,87 +194,6 @@ def _export(folder: Path, outcome: Outcome, request: SearchRequest) -> None:
     export_queries(
         folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.fusion)
     )
-
-
-def _report(outcomes: Sequence[Outcome], args: argparse.Namespace, encoder: TextEncoder | None) -> None:
-    from expandr_repro.pipeline.gaps import warn_of_gaps
-
-    if args.format == "json":
-        print(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False))
-        return
-    for outcome in outcomes:
-        expanded = sum(bool(t.texts) for t in outcome.topics.topics)
-        print(f"topics  {outcome.topics.label}: {len(outcome.topics.topics)}, {expanded} with expansions")
-        print(
-            f"search  {outcome.index}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
-        )
-        if outcome.without_expansion:
-            log.warning(
-                "%d of %d topics have no expansion and were searched by their query alone",
-                outcome.without_expansion,
-                len(outcome.topics.topics),
-            )
-        if outcome.figures:
-            warn_of_gaps(outcome.topics.label, outcome.figures)
-            print("\n" + _table(outcome).render(args.format) + "\n")
-        else:
-            log.info("no judgements are known for these topics; give --qrels for figures")
-    if len(outcomes) > 1 and all(o.figures for o in outcomes):
-        print(_macro(outcomes).render(args.format))
-    cut = {role: n for role, n in (encoder.truncated if encoder else {}).items() if n}
-    if cut:
-        log.info(
-            "cut at the encoder's maximum length: %s",
-            ", ".join(f"{n} {role}{'s' if role != 'query' else ' texts'}" for role, n in cut.items()),
-        )
-
-
-def _table(outcome: Outcome) -> Table:
-    figures = outcome.figures
-    if figures is None:
-        raise ExpandrError("no judgements")
-    if outcome.baseline is None:
-        return Table(
-            ["", *map(str, outcome.measures)],
-            [[_row_name(outcome.fusion), *(figures.mean(m) for m in outcome.measures)]],
-        )
-    header = ["", "query only", outcome.fusion, "Δ", "p"]
-    rows: list[list[Any]] = [
-        [
-            str(m),
-            outcome.baseline.mean(m),
-            figures.mean(m),
-            figures.mean(m) - outcome.baseline.mean(m),
-            outcome.p_values[m],
-        ]
-        for m in outcome.measures
-    ]
-    return Table(header, rows)
-
-
-def _row_name(fusion: str) -> str:
-    return "query only" if fusion == "none" else fusion
-
-
-def _macro(outcomes: Sequence[Outcome]) -> Table:
-    measures = outcomes[0].measures
-    rows: list[list[Any]] = [
-        [o.topics.label, *(o.figures.mean(m) if o.figures else None for m in measures)] for o in outcomes
-    ]
-    rows.append(
-        ["macro mean", *(sum(o.figures.mean(m) for o in outcomes if o.figures) / len(outcomes) for m in measures)]
-    )
-    return Table(["", *map(str, measures)], rows)
-
-
-def _as_json(outcome: Outcome) -> dict[str, Any]:
-    result: dict[str, Any] = dict(outcome.facts)
-    for name, figures in (("figures", outcome.figures), ("query_only", outcome.baseline)):
-        if figures:
-            result[name] = {str(m): figures.mean(m) for m in outcome.measures}
-    if outcome.p_values:
-        result["p_values"] = {str(m): p for m, p in outcome.p_values.items()}
-    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def batches(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int]]:
@@ -27,3 +32,18 @@ def batches(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int
         batch.append(position)
     if batch:
         yield batch
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids as one right-padded matrix, and its mask, both (texts, longest) int64.
+
+    Filled in one step: a loop over the texts takes as long as a small model does on a GPU.
+    """
+    import numpy as np
+    import torch
+
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
+    tokens = np.full(mask.shape, pad, dtype=np.int64)
+    tokens[mask] = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
+    return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))

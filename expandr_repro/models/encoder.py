@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import ExpandrError, NotAvailableError, SetupError
 from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models.batching import batches
+from expandr_repro.models.batching import batches, padded
 from expandr_repro.models.checkpoint import fingerprint
+from expandr_repro.models.interface import Role, pick_device
 from expandr_repro.models.pooling import pool
 
 if TYPE_CHECKING:
@@ -19,55 +19,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-Role = Literal["query", "expansion", "document"]
-
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 BATCHES_IN_FLIGHT = 32
 """Batches whose vectors stay on the device: fetching each at once would leave it idle while the next one is put together."""
-
-
-class TextEncoder(Protocol):
-    """What the commands need of an encoder, ours or another toolkit's."""
-
-    name: str
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What decides the vectors: goes into manifests and cache keys."""
-
-    @property
-    def separator(self) -> str:
-        """The tokenizer's separator, for Query2Doc's `concat`."""
-
-    @property
-    def truncated(self) -> dict[str, int]:
-        """How many texts of each role were cut at the maximum length so far."""
-
-    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
-        """Encode texts to (len(texts), dimension) float32."""
-
-
-def pick_device(device: str) -> str:
-    """Return `device`, with `auto` resolved to cuda where there is one.
-
-    Raises:
-        SetupError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SetupError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
-    try:
-        return str(torch.device(device))
-    except RuntimeError as error:
-        raise ExpandrError(f"--device {device}: no such device; use cpu, cuda or cuda:N") from error
 
 
 class Encoder:
@@ -255,18 +210,3 @@ def _fetch(done: list[tuple[list[int], torch.Tensor]], out: NDArray[np.float32])
     for rows, vectors in done:
         out[rows] = vectors.cpu().numpy()
     done.clear()
-
-
-def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids as one right-padded matrix, and its mask, both (texts, longest) int64.
-
-    Filled in one step: a loop over the texts takes as long as a small model does on a GPU.
-    """
-    import numpy as np
-    import torch
-
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
-    tokens = np.full(mask.shape, pad, dtype=np.int64)
-    tokens[mask] = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
-    return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))

@@ -15,8 +15,8 @@ from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
-from expandr_repro.models.encoder import TextEncoder
 from expandr_repro.models.index import cores, is_faiss_folder, new_index, save_index
+from expandr_repro.models.interface import TextEncoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,32 +208,3 @@ def _fill(index: Any, factory: str, chunks: Sequence[Path], documents: int) -> A
     for chunk in chunks:
         index.add(np.load(chunk, allow_pickle=False))
     return index
-
-
-def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: bool = False, threads: int = 0) -> bool:
-    """Build Pyserini's Lucene index of a corpus for BM25, unless it is there already; with the errors of `build_faiss`."""
-    from expandr_repro.adapters.pyserini import lucene
-
-    made = lucene_facts(facts, corpus.source, feedback)
-    with locked(target):
-        if lucene.is_lucene_folder(target) and is_built(target, made):
-            return False
-        with atomic_folder(target) as folder:
-            lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
-            count = lucene.document_count(folder)
-            if count != facts.documents:
-                raise ExpandrError(
-                    f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed"
-                )
-            write_manifest(folder / NAME, "lucene-index", made)
-    return True
-
-
-def lucene_facts(facts: CorpusFacts, source: str, feedback: bool) -> dict[str, Any]:
-    """Return what makes a Lucene index what it is."""
-    return {
-        "corpus": {"source": source, **asdict(facts)},
-        "field": "contents = title, line end, text",
-        "analyzer": "Anserini's default (English)",
-        "feedback": feedback,
-    }

@@ -11,8 +11,8 @@ from expandr_repro.core.fusion import concat_text, fuse_vectors, fusion_named, r
 from expandr_repro.core.progress import progress
 from expandr_repro.core.topics import Expansion, Topic
 from expandr_repro.core.trec import Run, without_own_id
-from expandr_repro.models.encoder import Role, TextEncoder
 from expandr_repro.models.index import FaissIndex
+from expandr_repro.models.interface import Role, TextEncoder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,8 @@ from typing import Any
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
 from expandr_repro.models.checkpoint import is_sentence_transformers, locate, spec_of_folder, unknown_modules
-from expandr_repro.models.encoder import Encoder, TextEncoder
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.interface import TextEncoder
 
 DEFAULT = "all-MiniLM-L6-v2"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from expandr_repro.core.errors import NotAvailableError, UnknownNameError
+from expandr_repro.core.joining import join_expansions, read_expansions
 from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Topic, join_expansions, read_expansions
+from expandr_repro.core.topics import Topic
 from expandr_repro.pipeline.collections import TopicSet
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from expandr_repro.core.errors import ExpandrError, MismatchError
-from expandr_repro.core.topics import Topic, read_topics, title_digest
+from expandr_repro.core.joining import title_digest
+from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels
 from expandr_repro.pipeline.collections import TopicSet, find_topics, qrels_of
 from expandr_repro.pipeline.passages import best_documents, document_texts, read_passages

@@ -15,9 +15,10 @@ from expandr_repro.core.files import write_json
 from expandr_repro.core.manifest import key_of
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import datasets
-from expandr_repro.models.encoder import TextEncoder
 from expandr_repro.models.index import FaissIndex, is_faiss_folder
-from expandr_repro.pipeline.building import Shard, build_faiss, build_lucene, facts_key, index_facts, lucene_facts
+from expandr_repro.models.interface import TextEncoder
+from expandr_repro.pipeline.building import Shard, build_faiss, facts_key, index_facts
+from expandr_repro.pipeline.building_lucene import build_lucene, lucene_facts
 from expandr_repro.pipeline.collections import find_corpus
 
 log = logging.getLogger(__name__)

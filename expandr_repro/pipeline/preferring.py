@@ -12,7 +12,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.core.preferences import PreferencePair
 from expandr_repro.core.rewards import choose
-from expandr_repro.models.encoder import TextEncoder
+from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.pipeline.rewarding import Rewarded, SearchedRewards, reward
 

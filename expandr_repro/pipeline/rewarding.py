@@ -15,7 +15,8 @@ from expandr_repro.core.fusion import unit
 from expandr_repro.core.progress import progress
 from expandr_repro.core.rewards import reciprocal_ranks, total_rewards
 from expandr_repro.core.topics import Topic
-from expandr_repro.models.encoder import Encoder, Role, TextEncoder
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.interface import Role, TextEncoder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from expandr_repro.core.measures import Measure, parse_measures
 from expandr_repro.core.stats import paired_p
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels, Run, strictly_decreasing
-from expandr_repro.models.encoder import TextEncoder
+from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.collections import TopicSet, find_qrels, find_topics, qrels_of
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.expansions import with_expansions

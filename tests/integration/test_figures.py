@@ -53,8 +53,9 @@ def test_minilm_with_the_packaged_expansions_gives_the_known_figures(
 
 
 def test_the_packaged_expansions_are_those_of_the_data_folder(data):
+    from expandr_repro.core.joining import read_expansions
     from expandr_repro.core.specs import resource
-    from expandr_repro.core.topics import read_expansions, read_topics
+    from expandr_repro.core.topics import read_topics
 
     for packaged in sorted(resource("expansions", "claude.q2d").glob("*.gz")):
         source = read_topics(data / "expansions" / packaged.name.replace(".jsonl.gz", ".q2d.claude.jsonl"))

@@ -11,7 +11,7 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError, UnknownNa
 from expandr_repro.core.fusion import fuse_vectors
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.checkpoint import fingerprint, locate
-from expandr_repro.models.encoder import Role, TextEncoder, pick_device
+from expandr_repro.models.interface import Role, TextEncoder, pick_device
 
 if TYPE_CHECKING:
     import numpy as np

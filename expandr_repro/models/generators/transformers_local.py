@@ -10,11 +10,11 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, MismatchError, NotAvailableError, SetupError, UnknownNameError
 from expandr_repro.models.batching import batches
-from expandr_repro.models.encoder import pick_device
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.chat import prompt_ids
 from expandr_repro.models.generators.seeded import SeededSampling
 from expandr_repro.models.generators.weights import PRECISIONS, Weights, find_weights
+from expandr_repro.models.interface import pick_device
 
 log = logging.getLogger(__name__)
 

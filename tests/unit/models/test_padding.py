@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expandr_repro.models.encoder import padded
+from expandr_repro.models.batching import padded
 
 
 @given(st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5), st.sampled_from([0, 7]))

@@ -1,0 +1,43 @@
+"""Build Pyserini's Lucene index of a corpus for BM25, whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.corpus import Corpus, CorpusFacts
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import atomic_folder
+from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.models.index import cores
+from expandr_repro.pipeline.building import is_built, locked
+
+
+def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: bool = False, threads: int = 0) -> bool:
+    """Build Pyserini's Lucene index of a corpus for BM25, unless it is there already; with the errors of `build_faiss`."""
+    from expandr_repro.adapters.pyserini import lucene
+
+    made = lucene_facts(facts, corpus.source, feedback)
+    with locked(target):
+        if lucene.is_lucene_folder(target) and is_built(target, made):
+            return False
+        with atomic_folder(target) as folder:
+            lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
+            count = lucene.document_count(folder)
+            if count != facts.documents:
+                raise ExpandrError(
+                    f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed"
+                )
+            write_manifest(folder / NAME, "lucene-index", made)
+    return True
+
+
+def lucene_facts(facts: CorpusFacts, source: str, feedback: bool) -> dict[str, Any]:
+    """Return what makes a Lucene index what it is."""
+    return {
+        "corpus": {"source": source, **asdict(facts)},
+        "field": "contents = title, line end, text",
+        "analyzer": "Anserini's default (English)",
+        "feedback": feedback,
+    }
