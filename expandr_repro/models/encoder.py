@@ -11,15 +11,13 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError, SetupErro
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.batching import batches, padded
 from expandr_repro.models.checkpoint import fingerprint
-from expandr_repro.models.interface import Role, pick_device
+from expandr_repro.models.interface import PRECISIONS, Role, pick_device
 from expandr_repro.models.pooling import pool
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
-
-PRECISIONS = ("fp32", "bf16", "fp16")
 
 BATCHES_IN_FLIGHT = 32
 """Batches whose vectors stay on the device: fetching each at once would leave it idle while the next one is put together."""
@@ -70,9 +68,7 @@ class Encoder:
             raise ExpandrError(
                 f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
             )
-        self.model.to(
-            self.device, getattr(torch, {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision])
-        ).eval()
+        self.model.to(self.device, getattr(torch, PRECISIONS[precision])).eval()
         self.batch_tokens = batch_tokens or (65536 if self.device.startswith("cuda") else 4096)
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         self._fingerprint: str | None = None

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Role = Literal["query", "expansion", "document"]
 
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Our name -> torch's."""
+
 
 class TextEncoder(Protocol):
     """What the commands need of an encoder, ours or another toolkit's."""

@@ -81,7 +81,9 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
 def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     if name in encoders() or name.endswith((".yaml", ".yml")):
         spec = encoder_spec(name)
-        return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(spec.model, spec.revision)
+        return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(
+            spec.model, spec.revision, options.trust_remote_code
+        )
     trained = _trained_here(name)
     if trained is None and not Path(name).is_dir() and name.count("/") != 1:
         raise UnknownNameError(
@@ -90,7 +92,7 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
             encoders(),
             "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
         )
-    folder = trained or locate(name)
+    folder = trained or locate(name, remote_code=options.trust_remote_code)
     if is_sentence_transformers(folder):
         if unknown := unknown_modules(folder):
             raise ExpandrError(

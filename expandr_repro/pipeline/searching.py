@@ -11,7 +11,7 @@ from expandr_repro.adapters.pyserini.lucene import Bm25, document_count
 from expandr_repro.adapters.ranx import Figures, evaluate
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import FUSIONS, check_alpha, fusion_named
-from expandr_repro.core.measures import Measure, parse_measures
+from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
 from expandr_repro.core.stats import paired_p
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels, Run, strictly_decreasing
@@ -134,7 +134,7 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
         outcome.measures = measures or parse_measures(
-            ",".join(topics.collection.spec.measures if topics.collection else ("nDCG@10", "R@100"))
+            ",".join(topics.collection.spec.measures if topics.collection else DEFAULT)
         )
         _measure(outcome, qrels, request, searcher, topics.topics)
     outcome.facts = _facts(request, outcome, searcher)

@@ -13,8 +13,8 @@ from expandr_repro.models.batching import batches
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.chat import prompt_ids
 from expandr_repro.models.generators.seeded import SeededSampling
-from expandr_repro.models.generators.weights import PRECISIONS, Weights, find_weights
-from expandr_repro.models.interface import pick_device
+from expandr_repro.models.generators.weights import Weights, find_weights
+from expandr_repro.models.interface import PRECISIONS, pick_device
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from typing import Any
 from expandr_repro.core.errors import NotAvailableError, SetupError
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.chat import prompt_ids
-from expandr_repro.models.generators.weights import PRECISIONS, Weights, find_weights
+from expandr_repro.models.generators.weights import Weights, find_weights
+from expandr_repro.models.interface import PRECISIONS
 
 ROWS = 256
 """Texts generated together where --batch-size says nothing."""

@@ -10,9 +10,7 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.models.checkpoint import fingerprint, locate
 from expandr_repro.models.generators.base import GeneratorOptions, Identity
-from expandr_repro.models.interface import pick_device
-
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+from expandr_repro.models.interface import PRECISIONS, pick_device
 
 
 @dataclass(frozen=True)
