@@ -151,7 +151,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
         while chunk := list(islice(documents, CHUNK)):
             path = work / f"chunk-{number:06d}.npy"
             if not _is_whole(path, len(chunk), encoder.dimension):
-                vectors = _encode_documents(encoder, chunk, bar)
+                vectors = encode_documents(encoder, chunk, bar)
                 with atomic_bytes(path) as file:
                     np.save(file, vectors)
             else:
@@ -165,7 +165,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
     return docids
 
 
-def _encode_documents(encoder: TextEncoder, chunk: Sequence[Document], bar: Any) -> NDArray[np.float32]:
+def encode_documents(encoder: TextEncoder, chunk: Sequence[Document], bar: Any) -> NDArray[np.float32]:
     """Encode a chunk, longest first, in slices that let the bar move."""
     import numpy as np
 

@@ -1,0 +1,144 @@
+"""Contrastive training of an encoder, step by step; a pure function of weights, optimizer state and step number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from expandr_repro.core.contrast import Batch, draws
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.models.contrastive import contrastive_loss
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.gradient_cache import StepVectors
+from expandr_repro.models.interface import Role
+from expandr_repro.models.processes import Processes
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How a step is made; the names are those of `EncoderTraining`."""
+
+    fusion: str
+    alpha: float | None
+    views: Mapping[str, float]
+    temperature: float
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    max_grad_norm: float
+    chunk_tokens: int
+    gradient_cache: bool
+    precision: str
+    seed: int
+
+
+class ContrastiveTrainer:
+    """An encoder being trained.
+
+    Args:
+        encoder: in fp32; trained in place.
+        options: how.
+        steps: how many there will be, for the learning rate's schedule.
+        texts: docid -> text, of every document that a batch can hold.
+        processes: who shares the work.
+    """
+
+    def __init__(
+        self, encoder: Encoder, options: StepOptions, steps: int, texts: Mapping[str, str], processes: Processes
+    ) -> None:
+        import torch
+
+        self.encoder, self.options, self.steps, self._texts = encoder, options, steps, texts
+        self._processes = processes
+        self.step_number = 0
+        for name, parameter in encoder.model.named_parameters():
+            parameter.requires_grad_(not name.startswith("pooler."))  # BERT's pooler is no part of our vectors
+        self.parameters = {n: p for n, p in encoder.model.named_parameters() if p.requires_grad}
+        plain = ("bias", "norm.weight")
+        decayed = [p for n, p in self.parameters.items() if not n.lower().endswith(plain)]
+        others = [p for n, p in self.parameters.items() if n.lower().endswith(plain)]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=options.learning_rate,
+        )
+
+    def learning_rate(self) -> float:
+        """Return the rate of the step to come: up over the warm-up, then down to zero, both linearly."""
+        warm = self.options.warmup * self.steps
+        done = self.step_number + 1
+        down = (self.steps - self.step_number) / max(1.0, self.steps - warm)
+        return self.options.learning_rate * min(done / warm if warm else 1.0, down, 1.0)
+
+    def step(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Train on batches, each contrasted within itself, their gradients averaged.
+
+        Args:
+            batches: the same in every process.
+
+        Returns:
+            loss, loss of each view, learning_rate and grad_norm.
+
+        Raises:
+            ExpandrError: the loss is not finite.
+            SetupError: a chunk does not fit into the device's memory.
+        """
+        import math
+
+        import torch
+
+        self.encoder.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for number, batch in enumerate(batches):
+            for name, value in self._accumulate(batch, number, len(batches)).items():
+                sums[name] = sums.get(name, 0.0) + value / len(batches)
+        if not math.isfinite(sums["loss"]):
+            raise ExpandrError(
+                f"step {self.step_number + 1}: the loss is {sums['loss']}; lower learning_rate, raise temperature, or use --precision fp32"
+            )
+        self._processes.sum_gradients(self.parameters.values())
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.options.max_grad_norm)
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.step_number += 1
+        return {**sums, "learning_rate": rate, "grad_norm": float(norm)}
+
+    def _accumulate(self, batch: Batch, number: int, of: int) -> dict[str, float]:
+        """Add a batch's share of the gradient to the parameters'."""
+        import torch
+
+        options = self.options
+        expanded = any(view != "query" for view in options.views)
+        texts: list[tuple[Role, Sequence[str]]] = [
+            ("query", batch.queries),
+            ("expansion", batch.expansions if expanded else ()),
+            ("document", [self._texts[d] for d in batch.documents]),
+        ]
+        ids = [row for role, some in texts if some for row in self.encoder.tokenize(some, role)]
+        vectors = StepVectors(
+            self.encoder,
+            ids,
+            chunk_tokens=options.chunk_tokens,
+            seed=draws(options.seed, "dropout", self.step_number, number).getrandbits(40),
+            cached=options.gradient_cache,
+            precision=options.precision,
+            processes=self._processes,
+        )
+        first, second = len(batch.queries), len(batch.queries) + len(texts[1][1])
+        matrix = vectors.matrix
+        loss, parts = contrastive_loss(
+            matrix[:first],
+            matrix[first:second],
+            batch.owners if expanded else (),
+            matrix[second:],
+            batch.targets,
+            batch.masked,
+            fusion=options.fusion,
+            views=options.views,
+            temperature=options.temperature,
+            alpha=options.alpha,
+        )
+        torch.autograd.backward(loss / of)
+        vectors.backward()
+        return {"loss": float(loss.detach()), **{f"loss_{view}": float(part.detach()) for view, part in parts.items()}}

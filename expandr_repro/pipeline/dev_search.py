@@ -1,0 +1,58 @@
+"""The searches that are made while an encoder is trained: the corpus encoded anew, then searched as `search` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro.adapters.ranx import evaluate
+from expandr_repro.core.corpus import Corpus
+from expandr_repro.core.measures import parse_measures
+from expandr_repro.core.progress import progress
+from expandr_repro.core.trec import Qrels
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.index import FaissIndex, new_index
+from expandr_repro.pipeline.building import CHUNK, encode_documents
+from expandr_repro.pipeline.dense import DenseSearch
+from expandr_repro.pipeline.training_data import DevSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEASURE = "nDCG@10"
+
+
+def encode_in_memory(corpus: Corpus, encoder: Encoder) -> FaissIndex:
+    """Encode a corpus into a flat index that is never written."""
+    index = new_index(encoder.dimension, "Flat")
+    docids: list[str] = []
+    documents = corpus.read()
+    with progress(None, "encode for development", "docs") as bar:
+        while chunk := list(islice(documents, CHUNK)):
+            index.add(encode_documents(encoder, chunk, bar))
+            docids.extend(d.docid for d in chunk)
+    return FaissIndex(Path(corpus.source), index, docids, None)
+
+
+def measure(
+    encoder: Encoder, corpus: Corpus, searches: Sequence[DevSearch], qrels: Qrels, hits: int, alpha: float | None = None
+) -> Mapping[str, float]:
+    """Return name -> nDCG@10 of each search, as `search` and `evaluate` would give it.
+
+    Args:
+        encoder: as it is now.
+        corpus: what is searched.
+        searches: topics and fusions.
+        qrels: their judgements.
+        hits: documents a topic.
+        alpha: the query's weight in `mean`.
+    """
+    (ndcg,) = parse_measures(MEASURE)
+    encoder.model.eval()
+    counted = dict(encoder.truncated)
+    searcher = DenseSearch(encoder, encode_in_memory(corpus, encoder), hits, alpha=alpha)
+    figures = {s.name: evaluate(searcher.run(s.topics, s.fusion), qrels, [ndcg]).mean(ndcg) for s in searches}
+    encoder.truncated.update(counted)  # what is cut here is no news
+    return figures

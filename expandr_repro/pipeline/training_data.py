@@ -1,0 +1,267 @@
+"""What `train_encoder` learns from: topics with their expansions, relevant documents, hard negatives, and the topics held out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.contrast import Example, held_out
+from expandr_repro.core.corpus import Corpus
+from expandr_repro.core.encoder_config import EncoderTraining
+from expandr_repro.core.errors import ExpandrError, MismatchError
+from expandr_repro.core.files import sha256_file, sha256_text
+from expandr_repro.core.topics import Topic
+from expandr_repro.core.trec import Qrels, read_run
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics, qrels_of
+from expandr_repro.pipeline.expansions import with_expansions
+from expandr_repro.pipeline.indexes import corpus_facts
+
+log = logging.getLogger(__name__)
+
+NO_POSITIVE = "topics without a relevant document in the corpus, left out"
+NO_EXPANSION = "topics without an expansion, trained by their query alone"
+NO_NEGATIVE = "topics without a hard negative"
+RELEVANT = "documents of --negatives judged relevant, not taken as negatives"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What an encoder is trained on; the names mean what they mean on the command line of `train_encoder`."""
+
+    train: str
+    expansions: tuple[str, ...] = ()
+    negatives: str | None = None
+    fusion: str = "mean"
+    alpha: float | None = None
+    qrels: str | None = None
+    corpus: str | None = None
+    dev_topics: str | None = None
+    dev_expansions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DevSearch:
+    """One search that is made during training: topics, perhaps with expansions, and the fusion that searches with them."""
+
+    name: str
+    topics: list[Topic]
+    fusion: str
+
+
+@dataclass
+class TrainingData:
+    """Everything that training reads.
+
+    Attributes:
+        examples: the training topics.
+        texts: docid -> text, of the positives and negatives.
+        corpus: of the development searches.
+        searches: these, by what varies: the query alone, and each set of expansions.
+        dev_qrels: their judgements.
+        counts: what a user should know of, in words.
+        facts: for the manifest and the key of the training.
+    """
+
+    examples: list[Example]
+    texts: dict[str, str]
+    corpus: Corpus
+    searches: list[DevSearch]
+    dev_qrels: Qrels
+    counts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
+    """Read and check all that a request names, before a model is loaded.
+
+    Raises:
+        ExpandrError: whatever the user can cause; the message says what to do.
+    """
+    topics = find_topics(request.train)
+    qrels = _judgements(topics, request.qrels, "--qrels")
+    corpus = find_corpus(request.corpus or _documents_of(topics))
+    sets = _expansion_sets(topics, request.expansions)
+    if not sets and (request.fusion != "none" or set(config.views) != {"query"}):
+        raise ExpandrError(
+            f"--fusion {request.fusion} with views {', '.join(config.views)}: none of the {len(topics.topics)} topics has an expansion; "
+            "give --expansions, or train on the queries alone with --fusion none"
+        )
+    negatives = _negatives(request.negatives, topics, config.hard_negatives)
+    counts: dict[str, int] = {}
+    examples, texts = _examples(topics, sets, qrels, negatives, corpus, config, counts)
+    dev = held_out([e.qid for e in examples], config.dev, config.dev_seed) if config.dev else set()
+    searches, dev_qrels = _searches(request, topics, sets, qrels, dev)
+    _check_selection(config, searches)
+    data = TrainingData([e for e in examples if e.qid not in dev], texts, corpus, searches, dev_qrels, counts)
+    counts |= {
+        "topics for training": len(data.examples),
+        "topics for development": len(searches[0].topics) if searches else 0,
+    }
+    data.facts = _facts(request, topics, sets, qrels, data)
+    return data
+
+
+def _documents_of(topics: TopicSet) -> str:
+    if topics.collection:
+        return topics.collection.dataset
+    if topics.folder:
+        return str(topics.folder)
+    raise ExpandrError(
+        f"{topics.label}: which documents? give --corpus: a collection's name, a BEIR folder or a JSONL file"
+    )
+
+
+def _judgements(topics: TopicSet, name: str | None, flag: str) -> Qrels:
+    found = find_qrels(name) if name else qrels_of(topics)
+    if found is None:
+        raise ExpandrError(f"{topics.label}: no judgements are known for these topics; give {flag}")
+    return found
+
+
+def _expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Topic]]:
+    """Return name -> topics with that set of expansions; the topics' own where no set is named."""
+    if not names:
+        own = any(t.texts for t in topics.topics)
+        return {"own": topics.topics} if own else {}
+    sets: dict[str, list[Topic]] = {}
+    for name in names:
+        label = Path(name).name.removesuffix(".gz").removesuffix(".jsonl")
+        if label in sets:
+            raise ExpandrError(f"--expansions: {label!r} is there twice; name each set once")
+        sets[label] = with_expansions(topics, name)
+    return sets
+
+
+def _negatives(name: str | None, topics: TopicSet, wanted: int) -> dict[str, list[str]]:
+    """Read a run: qid -> docids, best first."""
+    if name is None:
+        if wanted:
+            log.info("no --negatives: each query's negatives are the other queries' documents alone")
+        return {}
+    run = read_run(name)
+    if not any(t.qid in run for t in topics.topics):
+        raise MismatchError(
+            f"--negatives {name}: ranks documents for none of the {len(topics.topics)} topics of {topics.label}; is it a run of other topics?"
+        )
+    return {qid: sorted(ranked, key=lambda d: (-ranked[d], d)) for qid, ranked in run.items()}
+
+
+def _examples(
+    topics: TopicSet,
+    sets: Mapping[str, Sequence[Topic]],
+    qrels: Qrels,
+    negatives: Mapping[str, list[str]],
+    corpus: Corpus,
+    config: EncoderTraining,
+    counts: dict[str, int],
+) -> tuple[list[Example], dict[str, str]]:
+    by_set = [{t.qid: t.texts for t in listed} for listed in sets.values()]
+    drafts, relevant_negatives = [], 0
+    for topic in topics.topics:
+        judged = qrels.get(topic.qid, {})
+        relevant = {d for d, grade in judged.items() if grade > 0 and d != topic.qid}
+        ranked = [d for d in negatives.get(topic.qid, [])[: config.negative_depth] if d != topic.qid]
+        relevant_negatives += sum(d in relevant for d in ranked)
+        alternatives = tuple(found for s in by_set if (found := s.get(topic.qid, ())))
+        drafts.append(
+            Example(
+                topic.qid,
+                topic.title,
+                alternatives,
+                tuple(sorted(relevant)),
+                tuple(d for d in ranked if d not in relevant),
+            )
+        )
+    texts = _texts(corpus, {d for e in drafts for d in (*e.positives, *e.negatives)})
+    _refuse_foreign(drafts, texts, corpus)
+    drafts = [replace(e, positives=tuple(d for d in e.positives if d in texts)) for e in drafts]
+    examples = [e for e in drafts if e.positives]
+    if not examples:
+        raise MismatchError(
+            f"{topics.label}: no topic has a relevant document in {corpus.source}; are these judgements of another collection?"
+        )
+    counts |= {NO_POSITIVE: len(drafts) - len(examples), RELEVANT: relevant_negatives}
+    if sets:
+        counts[NO_EXPANSION] = sum(not e.alternatives for e in examples)
+    if negatives:
+        counts[NO_NEGATIVE] = sum(not e.negatives for e in examples)
+    return examples, texts
+
+
+def _texts(corpus: Corpus, wanted: set[str]) -> dict[str, str]:
+    return {d.docid: d.dense_text for d in corpus.read() if d.docid in wanted and d.dense_text}
+
+
+def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpus: Corpus) -> None:
+    """Refuse a run of another collection: a document that the corpus lacks, or has empty, can be no negative."""
+    for example in examples:
+        for docid in example.negatives:
+            if docid not in texts:
+                raise MismatchError(
+                    f"--negatives: the document {docid!r} of topic {example.qid!r} is not in {corpus.source}, or empty; is it a run on another collection?"
+                )
+
+
+def _searches(
+    request: TrainRequest, topics: TopicSet, sets: Mapping[str, Sequence[Topic]], qrels: Qrels, dev: set[str]
+) -> tuple[list[DevSearch], Qrels]:
+    """Return the searches of the topics held out, or of --dev-topics: their queries alone, and with each set of expansions."""
+    fusion = "mean" if request.fusion == "none" else request.fusion
+    if request.dev_topics:
+        if dev:
+            raise ExpandrError(
+                f"--dev-topics and dev {len(dev)}: the development topics are either other ones or held out; set dev to 0"
+            )
+        topics = find_topics(request.dev_topics)
+        qrels = _judgements(topics, None, "--dev-topics a collection that has some")
+        sets = _expansion_sets(topics, request.dev_expansions)
+        dev = {t.qid for t in topics.topics}
+    elif request.dev_expansions:
+        raise ExpandrError("--dev-expansions goes with --dev-topics; topics held out have those of --expansions")
+    if not dev:
+        return [], {}
+    alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
+    made = [DevSearch("none", alone, "none")]
+    made += [
+        DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion) for name, listed in sets.items()
+    ]
+    return made, {qid: judged for qid, judged in qrels.items() if qid in dev}
+
+
+def _check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> None:
+    names = [s.name for s in searches]
+    for name in config.select_on:
+        if name not in names:
+            raise ExpandrError(
+                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+            )
+    if config.patience and not searches:
+        raise ExpandrError(f"patience {config.patience}: needs development topics; set dev, or give --dev-topics")
+
+
+def selected(config: EncoderTraining, searches: Sequence[DevSearch], fusion: str) -> list[str]:
+    """Return the names of the searches whose mean nDCG@10 decides: those asked for, or those with the fusion trained."""
+    return list(config.select_on) or [s.name for s in searches if (s.fusion == "none") == (fusion == "none")]
+
+
+def _facts(
+    request: TrainRequest, topics: TopicSet, sets: Mapping[str, Sequence[Topic]], qrels: Qrels, data: TrainingData
+) -> dict[str, Any]:
+    def digest(value: object) -> str:
+        return sha256_text(repr(value))[:32]
+
+    corpus = corpus_facts(data.corpus)
+    return {
+        "topics": {"source": topics.label, "count": len(topics.topics), "sha256": digest([(t.qid, t.title) for t in topics.topics])},
+        "expansions": {name: digest([(t.qid, t.texts) for t in listed]) for name, listed in sets.items()},
+        "qrels_sha256": digest(sorted((q, sorted(j.items())) for q, j in qrels.items())),
+        "corpus": {"source": data.corpus.source, "documents": corpus.documents, "sha256": corpus.sha256},
+        "negatives": {"name": Path(request.negatives).name, "sha256": sha256_file(request.negatives)} if request.negatives else None,
+        "fusion": request.fusion,
+        "alpha": request.alpha,
+        "development": {s.name: digest([(t.qid, t.title, t.texts) for t in s.topics]) for s in data.searches},
+        "counts": dict(data.counts),
+    }  # fmt: skip

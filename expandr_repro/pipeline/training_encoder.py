@@ -1,0 +1,263 @@
+"""Train an encoder from names to a folder: what `train_encoder` does. Killed at any moment, it goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.contrast import Batch, epoch_batches
+from expandr_repro.core.encoder_config import EncoderTraining
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import atomic_folder
+from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.metrics_log import MetricsLog, read_metrics
+from expandr_repro.core.progress import progress
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
+from expandr_repro.models.processes import Processes
+from expandr_repro.models.saving import save_encoder
+from expandr_repro.models.training_state import (
+    WEIGHTS,
+    checkpoint_in,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+)
+from expandr_repro.pipeline.building import locked
+from expandr_repro.pipeline.curves import plot_curves
+from expandr_repro.pipeline.dev_search import measure
+from expandr_repro.pipeline.training_data import TrainingData, TrainRequest, selected
+
+log = logging.getLogger(__name__)
+
+METRICS, CURVES = "metrics.jsonl", "curves.png"
+
+
+@dataclass
+class Progress:
+    """Where a training stands, as its checkpoint keeps it.
+
+    Attributes:
+        first: name -> nDCG@10 before the first step.
+        best: the same of the best weights so far.
+        best_step: when these were.
+        last: the same of the last search.
+        without_gain: searches since then.
+        stopped: whether `patience` is at its end.
+    """
+
+    first: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    best_step: int = 0
+    last: dict[str, float] = field(default_factory=dict)
+    without_gain: int = 0
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training: its folder, how many steps were taken, and the development figures."""
+
+    folder: Path
+    steps: int
+    progress: Progress
+    anew: bool
+
+
+def train(
+    data: TrainingData,
+    encoder: Encoder,
+    request: TrainRequest,
+    config: EncoderTraining,
+    target: Path,
+    precision: str,
+    processes: Processes,
+    overwrite: bool = False,
+) -> Trained:
+    """Train an encoder and write it to a folder, unless it is there already.
+
+    Args:
+        data: of `gather`.
+        encoder: in fp32; trained in place.
+        request: what `data` was gathered for.
+        config: how.
+        target: the folder; checkpoints lie in a hidden one beside it until it is done.
+        precision: fp32, or bf16 for autocast over fp32 weights.
+        processes: who shares the work.
+        overwrite: replace what is there, if it is something else.
+
+    Raises:
+        ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
+    """
+    facts = {"encoder": encoder.identity, **data.facts, "training": asdict(config), "precision": precision}
+    key = key_of({**facts, "encoder": {k: v for k, v in encoder.identity.items() if k != "name"}})
+    done = _finished(target, key, overwrite)
+    if done:
+        return done
+    work = target.parent / f".{target.name}.{key}.training"
+    if not processes.first:
+        return _Training(data, encoder, request, config, target, precision, processes, work).run(key, facts)
+    with locked(target):
+        return _finished(target, key, overwrite) or _Training(
+            data, encoder, request, config, target, precision, processes, work
+        ).run(key, facts)
+
+
+def _finished(target: Path, key: str, overwrite: bool) -> Trained | None:
+    if target.is_file():
+        raise ExpandrError(f"--output {target}: is a file; wanted a folder")
+    if not target.is_dir() or not any(target.iterdir()):
+        return None
+    manifest = read_manifest(target / NAME) or {}
+    if manifest.get("key") == key:
+        result = manifest["result"]
+        return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
+    if not overwrite:
+        raise ExpandrError(
+            f"--output {target}: holds something else than this training; choose another folder, or add --overwrite"
+        )
+    return None
+
+
+@dataclass
+class _Training:
+    data: TrainingData
+    encoder: Encoder
+    request: TrainRequest
+    config: EncoderTraining
+    target: Path
+    precision: str
+    processes: Processes
+    work: Path
+
+    def run(self, key: str, facts: Mapping[str, Any]) -> Trained:
+        trainer = self._trainer()
+        state = self._resume(trainer)
+        metrics = MetricsLog(self.work / METRICS, trainer.step_number or None) if self.processes.first else None
+        every = max(1, round(self.config.evaluate_every * self._steps_an_epoch))
+        if not trainer.step_number:
+            self._search(trainer, state, metrics)
+        with progress(trainer.steps, "train", "steps") as bar:
+            bar.update(trainer.step_number)
+            for batches in self._batches(trainer.step_number):
+                if state.stopped:
+                    break
+                values = trainer.step(batches)
+                step = trainer.step_number
+                if metrics and (step % self.config.log_every == 0 or step == trainer.steps):
+                    metrics.write(step, values)
+                last = step == trainer.steps
+                searched = step % every == 0 or last
+                if searched:
+                    self._search(trainer, state, metrics)
+                if (
+                    searched
+                    or step % self._steps_an_epoch == 0
+                    or (self.config.save_every and step % self.config.save_every == 0)
+                ):
+                    self._keep(trainer, state)
+                bar.update()
+        return self._finish(trainer, state, key, facts)
+
+    @property
+    def _steps_an_epoch(self) -> int:
+        config = self.config
+        return math.ceil(math.ceil(len(self.data.examples) / config.batch_size) / config.accumulation)
+
+    def _trainer(self) -> ContrastiveTrainer:
+        c, request = self.config, self.request
+        options = StepOptions(
+            fusion=request.fusion, alpha=request.alpha, views=c.views if request.fusion != "none" else {"query": 1.0},
+            temperature=c.temperature, learning_rate=c.learning_rate, warmup=c.warmup, weight_decay=c.weight_decay,
+            max_grad_norm=c.max_grad_norm, chunk_tokens=c.chunk_tokens, gradient_cache=c.gradient_cache, precision=self.precision, seed=c.seed,
+        )  # fmt: skip
+        return ContrastiveTrainer(
+            self.encoder, options, c.epochs * self._steps_an_epoch, self.data.texts, self.processes
+        )
+
+    def _batches(self, done: int) -> Iterator[list[Batch]]:
+        """Yield each step's batches, from the first step that is not done."""
+        c, epoch = self.config, done // self._steps_an_epoch
+        skip = (done % self._steps_an_epoch) * c.accumulation
+        for number in range(epoch, c.epochs):
+            batches = epoch_batches(self.data.examples, c.batch_size, c.hard_negatives, c.seed, number, c.mask_relevant)
+            batches = islice(batches, skip, None)
+            skip = 0
+            while step := list(islice(batches, c.accumulation)):
+                yield step
+
+    def _resume(self, trainer: ContrastiveTrainer) -> Progress:
+        self.work.mkdir(parents=True, exist_ok=True)
+        checkpoint = checkpoint_in(self.work)
+        if checkpoint is None:
+            return Progress()
+        kept = load_state(checkpoint, trainer)
+        log.info("going on from step %d of %d, as %s has it", trainer.step_number, trainer.steps, checkpoint)
+        return Progress(**kept["progress"])
+
+    def _keep(self, trainer: ContrastiveTrainer, state: Progress) -> None:
+        if self.processes.first:
+            save_state(self.work / "checkpoint", trainer, {"progress": asdict(state)})
+        self.processes.wait()
+
+    def _search(self, trainer: ContrastiveTrainer, state: Progress, metrics: MetricsLog | None) -> None:
+        """Search the development topics, keep the weights if they are the best so far, and see whether to stop."""
+        data, names = self.data, selected(self.config, self.data.searches, self.request.fusion)
+        if data.searches and self.processes.first:
+            figures = dict(
+                measure(
+                    self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha
+                )
+            )
+            if metrics:
+                metrics.write(trainer.step_number, {f"dev_{name}": value for name, value in figures.items()})
+            state.last = figures
+            if not trainer.step_number:
+                state.first = figures
+
+            def mean(of: Mapping[str, float]) -> float:
+                return math.fsum(of[name] for name in names) / len(names)
+
+            if not state.best or mean(figures) > mean(state.best):
+                state.best, state.best_step, state.without_gain = figures, trainer.step_number, 0
+                self._keep_best()
+            else:
+                state.without_gain += 1
+            state.stopped = bool(self.config.patience) and state.without_gain >= self.config.patience
+            log.info(
+                "step %d of %d: %s%s", trainer.step_number, trainer.steps, ", ".join(f"{n} {v:.4f}" for n, v in figures.items()),
+                "" if state.without_gain else " (the best so far)",
+            )  # fmt: skip
+        state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
+
+    def _keep_best(self) -> None:
+        with atomic_folder(self.work / "best") as folder:
+            save_weights(self.encoder.model, folder / WEIGHTS)
+
+    def _finish(self, trainer: ContrastiveTrainer, state: Progress, key: str, facts: Mapping[str, Any]) -> Trained:
+        if self.processes.first:
+            if state.best:
+                load_weights(self.encoder.model, self.work / "best" / WEIGHTS)
+            result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
+            with atomic_folder(self.target) as folder:
+                save_encoder(self.encoder, folder)
+                shutil.copyfile(self.work / METRICS, folder / METRICS)
+                _plot(folder)
+                write_manifest(folder / NAME, "encoder", {**facts, "result": result, "key": key})
+            shutil.rmtree(self.work, ignore_errors=True)
+        self.processes.wait()
+        return Trained(self.target, trainer.step_number, state, anew=True)
+
+
+def _plot(folder: Path) -> None:
+    records = read_metrics(folder / METRICS)
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    losses, figures = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
+    plot_curves(records, [("loss", losses), ("nDCG@10 of the development topics", figures)], folder / CURVES)

@@ -1,0 +1,145 @@
+"""`train_encoder`: topics with expansions, relevant documents and hard negatives to an encoder trained on fused queries."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro import cli
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.fusion import check_alpha
+from expandr_repro.core.tables import FORMATS, Table
+
+if TYPE_CHECKING:
+    from expandr_repro.models.encoder import Encoder
+    from expandr_repro.pipeline.training_data import TrainingData
+    from expandr_repro.pipeline.training_encoder import Trained
+
+log = logging.getLogger("expandr_repro.train_encoder")
+
+FUSIONS = ("mean", "hyde", "expansion", "none")
+
+EXAMPLES = """
+python -m expandr_repro.train_encoder --train scifact/train --expansions claude.q2d --negatives train.trec --set dev=80 --output models/minilm-fused
+python -m expandr_repro.train_encoder --train scifact/train --fusion none --negatives train.trec --set dev=80 --output models/minilm-queries
+python -m expandr_repro.train_encoder --train my-beir/train --expansions a.jsonl b.jsonl --set views='{fused: 1, query: 1}' --encoder contriever --output models/mine
+torchrun --nproc-per-node 2 -m expandr_repro.train_encoder --config expandr-encoder --train my-beir/train --expansions a.jsonl --encoder anchordr --precision bf16 --output models/expandr
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "train_encoder",
+        "Train a dense retriever contrastively, its query vector fused with LLM expansions as `search` fuses; write a folder that "
+        "this toolkit, Pyserini and sentence-transformers load.",
+        EXAMPLES,
+    )
+    what = made.add_argument_group("what")
+    what.add_argument("--train", required=True, metavar="T", help="training topics with judgements and documents: a collection's split (scifact/train), a BEIR folder, a topics file with --qrels and --corpus")  # fmt: skip
+    what.add_argument("--expansions", nargs="+", default=[], metavar="X", help="augmented topics, or packaged sets; of several, a step uses one, drawn (default: the topics' own)")  # fmt: skip
+    what.add_argument("--negatives", metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: the other queries' documents alone)")  # fmt: skip
+    what.add_argument("--qrels", metavar="Q", help="judgements (default: the topics' collection's)")
+    what.add_argument("--corpus", metavar="C", help="documents (default: the topics' collection's)")
+    what.add_argument("--dev-topics", metavar="T", help="topics searched during training, e.g. nfcorpus/dev, on the same documents (default: those that --set dev=N holds out)")  # fmt: skip
+    what.add_argument("--dev-expansions", nargs="+", default=[], metavar="X", help="of --dev-topics")
+    how = made.add_argument_group("how")
+    how.add_argument("--fusion", choices=FUSIONS, default="mean", help="of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries (default: %(default)s)")  # fmt: skip
+    how.add_argument("--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)")  # fmt: skip
+    how.add_argument("--config", default="encoder", metavar="F", help="encoder, expandr-encoder (the paper's values) or a .yaml file (default: %(default)s)")  # fmt: skip
+    how.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting in place of the file's, e.g. --set epochs=2; may be repeated")  # fmt: skip
+    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
+    out = made.add_argument_group("output")
+    out.add_argument("--output", required=True, metavar="FOLDER", help="where the trained encoder goes")
+    out.add_argument("--overwrite", action="store_true", help="replace what is there, if it is something else")
+    out.add_argument("--format", choices=FORMATS, default="text", help="of the report (default: %(default)s)")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    check_alpha(args.alpha)
+    if args.precision == "fp16":
+        raise ExpandrError("--precision fp16: training uses bf16 (autocast over fp32 weights) or fp32")
+    from expandr_repro.core.encoder_config import EncoderTraining
+    from expandr_repro.core.training_config import read_config
+    from expandr_repro.models.processes import join_processes, leave_processes
+    from expandr_repro.pipeline.training_data import TrainRequest, gather
+    from expandr_repro.pipeline.training_encoder import train
+
+    config = read_config(EncoderTraining, args.config, args.set)
+    if args.fusion == "none":
+        config = dataclasses.replace(config, views={"query": 1.0})
+    request = TrainRequest(
+        args.train, tuple(args.expansions), args.negatives, args.fusion, args.alpha, args.qrels, args.corpus, args.dev_topics, tuple(args.dev_expansions)
+    )  # fmt: skip
+    data = gather(request, config)
+    processes, device = join_processes(args.device)
+    try:
+        if not processes.first:
+            logging.getLogger("expandr_repro").setLevel(logging.ERROR)
+        encoder = _encoder(args, device)
+        started = time.perf_counter()
+        trained = train(data, encoder, request, config, Path(args.output), args.precision, processes, args.overwrite)
+        if processes.first:
+            _report(trained, data, encoder, args.format, time.perf_counter() - started)
+    finally:
+        leave_processes()
+    return 0
+
+
+def _encoder(args: argparse.Namespace, device: str) -> Encoder:
+    from expandr_repro.models.encoder import Encoder
+    from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+
+    options = dataclasses.replace(EncoderOptions.of(args), precision="fp32", device=device)
+    encoder = load_encoder(args.encoder, options)
+    if not isinstance(encoder, Encoder):
+        raise ExpandrError(f"--encoder {args.encoder}: one of Pyserini's own classes, which cannot be trained here; name its checkpoint, with --pooling and --normalize")  # fmt: skip
+    return encoder
+
+
+def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, seconds: float) -> None:
+    if not trained.anew:
+        log.info("there already, nothing to do: %s", trained.folder)
+    else:
+        log.info("wrote %s: %d steps in %.0f s", trained.folder, trained.steps, seconds)
+    rows: list[list[object]] = [[what, n] for what, n in data.counts.items() if n]
+    print(Table(["", "number"], rows).render(form) if form != "json" else "", end="" if form == "json" else "\n")
+    state = trained.progress
+    names = [s.name for s in data.searches]
+    figures = [
+        [f"development nDCG@10, {name}", state.first.get(name), state.best.get(name), state.last.get(name)]
+        for name in names
+    ]
+    if form == "json":
+        import json
+
+        report = {
+            "folder": str(trained.folder),
+            "steps": trained.steps,
+            "counts": data.counts,
+            "development": dataclasses.asdict(state),
+        }
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    elif figures:
+        head = ["", "before", f"best (step {state.best_step})", f"last (step {trained.steps})"]
+        print("\n" + Table(head, figures).render(form))
+    cut = {role: n for role, n in encoder.truncated.items() if n}
+    if cut:
+        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
