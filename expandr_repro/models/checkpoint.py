@@ -13,6 +13,9 @@ from expandr_repro.core.errors import FormatError, NotAvailableError
 from expandr_repro.core.files import read_text, sha256_file
 from expandr_repro.core.specs import EncoderSpec
 
+SETTINGS = "encoder.yaml"
+"""Where an encoder that was trained here says how it makes vectors."""
+
 KNOWN_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 

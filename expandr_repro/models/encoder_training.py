@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
 from expandr_repro.core.contrast import Batch, draws
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.models.contrastive import contrastive_loss

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from expandr_repro.core.errors import SetupError
+from expandr_repro.core.files import atomic_text
+from expandr_repro.models.checkpoint import SETTINGS
 from expandr_repro.models.encoder import Encoder
 
 POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
@@ -15,19 +18,23 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     """Write an encoder's weights, tokenizer and settings into an empty folder.
 
     The transformers checkpoint lies in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
-    folders beside it say pooling, normalisation, length and prefixes to sentence-transformers and to our commands. A pooling
-    that sentence-transformers lacks (first-decoder) is written as a plain checkpoint.
+    folders beside it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
+    our commands. A pooling that sentence-transformers lacks (first-decoder) is written without what is for it alone.
 
     Raises:
         SetupError: sentence-transformers is missing.
     """
     import torch
+    from transformers import AutoTokenizer
 
     spec = encoder.spec
     encoder.model.to(torch.float32).eval()
-    encoder.tokenizer.model_max_length = max(spec.query_max_length, spec.document_max_length)
     encoder.model.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    # read anew, since the one in use carries the length of its last texts
+    tokenizer = AutoTokenizer.from_pretrained(encoder.folder, trust_remote_code=spec.trust_remote_code)
+    tokenizer.model_max_length = spec.document_max_length
+    tokenizer.save_pretrained(folder)
+    _save_settings(encoder, folder)
     if spec.pooling not in POOLINGS:
         return
     try:
@@ -43,3 +50,14 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         parts.append(Normalize())
     prompts = {"query": spec.query_prefix, "document": spec.document_prefix}
     SentenceTransformer(modules=parts, prompts=prompts, device="cpu").save(str(folder), create_model_card=False)
+
+
+def _save_settings(encoder: Encoder, folder: Path) -> None:
+    import yaml
+
+    kept = {
+        k: v for k, v in dataclasses.asdict(encoder.spec).items() if k not in ("model", "revision", "trust_remote_code")
+    }
+    with atomic_text(folder / SETTINGS) as file:
+        file.write("# how this encoder makes vectors; read by expandr_repro\n")
+        yaml.safe_dump({"model": ".", **kept, "source": "trained by expandr_repro"}, file, sort_keys=False)

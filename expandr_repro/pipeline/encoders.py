@@ -11,7 +11,7 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
-from expandr_repro.models.checkpoint import is_sentence_transformers, locate, spec_of_folder, unknown_modules
+from expandr_repro.models.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder, unknown_modules
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.interface import TextEncoder
 
@@ -93,6 +93,10 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
             "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
         )
     folder = trained or locate(name, remote_code=options.trust_remote_code)
+    if (folder / SETTINGS).is_file():
+        # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
+        found = encoder_spec(str(folder / SETTINGS))
+        return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
     if is_sentence_transformers(folder):
         if unknown := unknown_modules(folder):
             raise ExpandrError(

@@ -1,0 +1,98 @@
+"""Peak memory and time of a training step with and without gradient caching, at the same batch.
+
+A batch of queries, each with an expansion, a relevant document and a hard negative: four texts a query. Without caching, the activations
+of all of them are kept until the gradient has passed; with it, those of one chunk. The gradients are compared: they are the same.
+
+    python benchmarks/train_encoder.py                                         # on a GPU: BERT-base's shape, batches of 256 and 1,024
+    python benchmarks/train_encoder.py --shape tiny --batches 8 --steps 1      # anywhere, in seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefer import SHAPES, random_model, sentences, texts_of
+
+from expandr_repro.core.contrast import Batch
+from expandr_repro.core.specs import EncoderSpec
+from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.models.encoder import Encoder
+from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
+from expandr_repro.models.processes import Processes
+
+
+def batch_of(size: int, words: int, seed: int = 42) -> tuple[Batch, dict[str, str]]:
+    """Return a batch of queries of about 12 words and passages of about `words`, and the documents' texts."""
+    said, draw = sentences(), random.Random(seed)
+    queries, passages = texts_of(draw, said, 12), texts_of(draw, said, words)
+    documents = {str(n): next(passages) for n in range(2 * size)}
+    made = Batch([next(queries) for _ in range(size)], [next(passages) for _ in range(size)], list(range(size)), list(documents), list(range(size)))  # fmt: skip
+    return made, documents
+
+
+def measured(folder: Path, args: argparse.Namespace, size: int, cached: bool, chunk: int) -> dict[str, Any]:
+    """Take steps; return the peak memory, the time of a step, and the first step's gradient length."""
+    encoder = Encoder(EncoderSpec(str(folder), document_max_length=256, query_max_length=256), folder, args.device)
+    for module in encoder.model.modules():  # so that both ways have one and the same gradient
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    options = StepOptions("mean", None, {"fused": 1.0}, 0.02, 1e-5, 0.0, 0.0, 1.0, chunk, cached, args.precision, 1)
+    batch, texts = batch_of(size, args.words)
+    trainer = ContrastiveTrainer(encoder, options, 1000, texts, Processes())
+    on_gpu = args.device.startswith("cuda")
+    values = trainer.step([batch])
+    norm = values["grad_norm"]
+    if on_gpu:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    begin = time.perf_counter()
+    for _ in range(args.steps):
+        trainer.step([batch])
+    if on_gpu:
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - begin) / args.steps
+    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None
+    return {"seconds": seconds, "peak": peak, "norm": norm, "loss": values["loss"]}
+
+
+def main() -> int:
+    """Measure and print."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--shape", choices=SHAPES, default="bert-base")
+    made.add_argument("--batches", type=int, nargs="+", default=[256, 1024], help="queries a batch")
+    made.add_argument("--words", type=int, default=120, help="of a passage")
+    made.add_argument("--chunks", type=int, nargs="+", default=[16384, 65536], help="tokens a chunk, with caching")
+    made.add_argument("--steps", type=int, default=5)
+    made.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    made.add_argument("--precision", choices=("fp32", "bf16"), default="bf16" if torch.cuda.is_available() else "fp32")
+    made.add_argument("--format", choices=FORMATS, default="markdown")
+    args = made.parse_args()
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = random_model(args.shape, Path(place))
+        for size in args.batches:
+            for cached, chunk in [(False, 65536), *((True, c) for c in args.chunks)]:
+                what = f"cached, chunks of {chunk:,} tokens" if cached else "all activations kept"
+                try:
+                    found = measured(folder, args, size, cached, chunk)
+                except Exception as error:  # noqa: BLE001 - out of memory is a result here
+                    rows.append([f"batch {size}, {what}", None, None, None, str(error)[:60]])
+                    continue
+                peak = f"{found['peak']:.1f} GiB" if found["peak"] is not None else None
+                rows.append([f"batch {size}, {what}", peak, f"{found['seconds']:.3f} s", f"{4 * size / found['seconds']:.0f}", f"{found['norm']:.5f}"])  # fmt: skip
+    print(Table(["", "peak memory", "a step", "texts/s", "gradient norm"], rows).render(args.format))
+    name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
+    print(
+        f"\n{args.shape}, {args.precision}, {name}, torch {torch.__version__}; about {args.words} words a passage, four texts a query"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
