@@ -118,9 +118,10 @@ class Encoder:
         coded = self.tokenizer(
             with_prefix, truncation=True, max_length=length, return_attention_mask=False, return_token_type_ids=False
         )
-        if coded.encodings is not None:
-            self.truncated[role] += sum(1 for e in coded.encodings if e.overflowing)
         ids: list[list[int]] = coded["input_ids"]
+        if coded.encodings is not None:  # asking each for its overflow takes as long as tokenising; only full ones can have one
+            full = (e for e, row in zip(coded.encodings, ids, strict=True) if len(row) >= length)
+            self.truncated[role] += sum(1 for e in full if e.overflowing)
         return ids
 
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
