@@ -246,7 +246,7 @@ class Experiment:
                 info.size = len(packed)
                 archive.addfile(info, io.BytesIO(packed))
         with tarfile.open(self.output / "metrics.tar", "w") as archive:
-            for folder in sorted((self.work / "models").glob("*.seed*")):
+            for folder in sorted((self.work / "models").glob("[!.]*.seed*")):
                 for name in ("metrics.jsonl", "manifest.json", "curves.png"):
                     archive.add(folder / name, f"{folder.name}.{name}")
 
