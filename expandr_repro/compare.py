@@ -7,11 +7,9 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
-from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.measures import DEFAULT, parse_measures
 from expandr_repro.core.stats import TESTS
 from expandr_repro.core.tables import FORMATS, Table
@@ -59,13 +57,13 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.adapters.ranx import evaluate
     from expandr_repro.pipeline.collections import find_qrels
-    from expandr_repro.pipeline.comparing import compare
+    from expandr_repro.pipeline.comparing import compare, short_names
     from expandr_repro.pipeline.gaps import warn_of_gaps
 
     measures = parse_measures(args.metrics)
     qrels = find_qrels(args.qrels)
     figures = {}
-    for name, path in zip(_names(args.runs), args.runs, strict=True):
+    for name, path in zip(short_names(args.runs), args.runs, strict=True):
         figures[name] = evaluate(read_run(path), qrels, measures, label=path)
         warn_of_gaps(path, figures[name])
     comparisons = compare(figures, measures, args.test, args.all_pairs)
@@ -101,15 +99,6 @@ def run(args: argparse.Namespace) -> int:
         ]
         print("\n" + Table([f"{c.measure}", c.a, c.b, "Δ"], scores).render(args.format))
     return 0
-
-
-def _names(paths: Sequence[str]) -> list[str]:
-    """Return short, distinct names of run files."""
-    short = [Path(p).name.removesuffix(".gz").removesuffix(".trec").removesuffix(".txt") for p in paths]
-    names = short if len(set(short)) == len(short) else list(paths)
-    if len(set(names)) != len(names):
-        raise ExpandrError("the same run is given twice")
-    return names
 
 
 def _as_json(

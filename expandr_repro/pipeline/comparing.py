@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro.adapters.ranx import Figures
@@ -84,3 +85,16 @@ def compare(
                 )
             )
     return found
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Return short, distinct names of run files.
+
+    Raises:
+        ExpandrError: a file is given twice.
+    """
+    short = [Path(p).name.removesuffix(".gz").removesuffix(".trec").removesuffix(".txt") for p in paths]
+    names = short if len(set(short)) == len(short) else list(paths)
+    if len(set(names)) != len(names):
+        raise ExpandrError("the same run is given twice")
+    return names
