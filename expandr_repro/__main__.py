@@ -16,6 +16,7 @@ COMMANDS = {
     "prefer": "topics with several expansions each to preference pairs for training the generator",
     "train_encoder": "topics with expansions and relevant documents to an encoder trained on fused queries",
     "regress": "regression files: every figure run again and compared with its pin, both ways",
+    "report": "runs, or the reference runs of regressions, to one HTML page for a browser",
     "doctor": "what works on this machine, what does not, and the cure",
 }
 

@@ -1,0 +1,72 @@
+"""The expansions of a page: each set read once, its words marked, and how much of it repeats relevant documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from expandr_repro.core.corpus import Document
+from expandr_repro.core.topics import Topic
+from expandr_repro.pipeline.reporting.marking import mark, marked_words, shares_run
+from expandr_repro.pipeline.reporting.sources import Sources
+from expandr_repro.pipeline.reporting.studies import OWN, Study
+
+
+@dataclass(frozen=True)
+class ExpansionSet:
+    """The expansions of one source.
+
+    Attributes:
+        facts: what to call them, how many topics have one, and on how many one repeats a run of words of a relevant document
+            (None where the documents are not here).
+        pieces: for each topic its texts, each cut into marked pieces, and whether one repeats such a run (1 or 0).
+    """
+
+    facts: dict[str, Any]
+    pieces: list[list[Any]]
+
+
+def expansion_sets(
+    studies: Sequence[Study], sources: Sources, qids: Sequence[str], documents: Mapping[str, Document] | None
+) -> dict[str, ExpansionSet]:
+    """Return the expansions that runs used, by source; a source without any for these topics is left out.
+
+    Raises:
+        ExpandrError: as `Sources.expansions`.
+    """
+    titles: dict[str, str] = {}
+    for study in studies:
+        for entry in study.entries:
+            if entry.expansions:
+                titles.setdefault(entry.expansions, entry.expansions_title or OWN)
+    sets = {}
+    for source, title in titles.items():
+        topics = sources.expansions(source)
+        if topics:
+            sets[source] = _read(title, topics, sources, qids, documents)
+    return sets
+
+
+def _read(
+    title: str,
+    topics: Mapping[str, Topic],
+    sources: Sources,
+    qids: Sequence[str],
+    documents: Mapping[str, Document] | None,
+) -> ExpansionSet:
+    known = documents or {}
+    pieces: list[list[Any]] = []
+    for qid in qids:
+        topic = topics.get(qid)
+        if topic is None:
+            pieces.append([[], 0])
+            continue
+        judged = sources.qrels[qid]
+        relevant = [known[d].dense_text for d in judged if judged[d] >= sources.relevant_from and d in known]
+        words = set().union(*map(marked_words, relevant))
+        marked = [mark(text, topic.title, words) for text in topic.texts]
+        pieces.append([marked, int(any(shares_run(text, relevant) for text in topic.texts))])
+    there = [piece for piece in pieces if piece[0]]
+    shared = sum(piece[1] for piece in there) if known else None
+    return ExpansionSet({"label": title, "topics": len(there), "shared": shared}, pieces)

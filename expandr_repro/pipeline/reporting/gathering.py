@@ -1,0 +1,152 @@
+"""Studies turned into what the page's script reads: small facts at once, everything long in pieces that it opens when needed.
+
+Kept so that 10,000 topics open at once in a browser: a document is stored once however many topics show it, scores are whole
+numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few hundred that are parsed when a topic is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from expandr_repro.core.measures import Measure
+from expandr_repro.pipeline.comparing import Comparison, compare
+from expandr_repro.pipeline.reporting.documents import Numbers, record
+from expandr_repro.pipeline.reporting.expanded import ExpansionSet, expansion_sets
+from expandr_repro.pipeline.reporting.meanings import meaning
+from expandr_repro.pipeline.reporting.rankings import Ranked, Shown, rank, shown
+from expandr_repro.pipeline.reporting.sources import sources_of
+from expandr_repro.pipeline.reporting.studies import Study
+
+SCALE = 1_000_000
+"""A score of 1 as the page holds it."""
+
+TOPICS, DOCUMENTS = 200, 500
+"""Topics and documents in a piece."""
+
+
+@dataclass
+class Sheet:
+    """What a page is written from.
+
+    Attributes:
+        data: read when the page opens.
+        pieces: name -> a list, read when needed: `t0.3` expansions of collection 0, `s1.3` rankings of study 1, `d0.3` documents.
+    """
+
+    data: dict[str, Any]
+    pieces: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, name: str, items: Sequence[Any], size: int) -> None:
+        """Cut a list into pieces."""
+        for place, begin in enumerate(range(0, len(items), size)):
+            self.pieces[f"{name}.{place}"] = list(items[begin : begin + size])
+
+
+def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, words: int) -> Sheet:
+    """Read everything that a page shows.
+
+    Args:
+        studies: what is compared; those on the same topics share them.
+        measures: what to compute; the first is plotted.
+        depth: documents shown of each ranking.
+        words: words kept of a document.
+
+    Raises:
+        ExpandrError: something is not there, not what it should be, or does not belong together.
+    """
+    sheet = Sheet(
+        {
+            "depth": depth,
+            "words": words,
+            "scale": SCALE,
+            "size": {"topics": TOPICS, "documents": DOCUMENTS},
+            "measures": [{"name": str(m), "meaning": meaning(m)} for m in measures],
+            "collections": [],
+            "studies": [],
+        }
+    )
+    collections: dict[tuple[str, str | None, str | None], list[Study]] = {}
+    for study in studies:
+        collections.setdefault((study.qrels, study.topics, study.corpus), []).append(study)
+    for members in collections.values():
+        _add_collection(sheet, members, measures)
+    return sheet
+
+
+def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[Measure]) -> None:
+    number = len(sheet.data["collections"])
+    sources = sources_of(studies[0])
+    docids: dict[str, str] = {}
+    ranked = [[rank(entry, sources.qrels, measures, docids) for entry in study.entries] for study in studies]
+    qids = ranked[0][0].figures.qids
+    depth = sheet.data["depth"]
+    chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
+    numbers = Numbers()
+    for by_topic in zip(*chosen, strict=True):  # topic by topic, so that what is shown together lies together
+        for topic in by_topic:
+            for docid in topic.docids:
+                numbers.of(docid)
+    relevant = (d for qid in qids for d, grade in sources.qrels[qid].items() if grade >= sources.relevant_from)
+    documents = sources.documents([*numbers.docids, *relevant])  # words are marked by all relevant ones, shown or not
+    sets = expansion_sets(studies, sources, qids, documents)
+    titles = {t.qid: t.title for t in sources.topics.topics} if sources.topics else {}
+    sheet.data["collections"].append(
+        {
+            "label": sources.label,
+            "relevant_from": sources.relevant_from,
+            "texts": documents is not None,
+            "qids": qids,
+            "titles": [titles.get(qid, "") for qid in qids],
+            "sets": [s.facts for s in sets.values()],
+        }
+    )
+    sheet.add(f"t{number}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
+    sheet.add(f"d{number}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
+    for study, runs, topics in zip(studies, ranked, chosen, strict=True):
+        name = f"s{len(sheet.data['studies'])}"
+        sheet.data["studies"].append(_study(study, number, runs, measures, sets))
+        sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+
+
+def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
+    return [[numbers.of(d) for d in topic.docids], topic.grades, topic.ranks]
+
+
+def _study(
+    study: Study, collection: int, runs: Sequence[Ranked], measures: Sequence[Measure], sets: dict[str, ExpansionSet]
+) -> dict[str, Any]:
+    figures = {entry.name: run.figures for entry, run in zip(study.entries, runs, strict=True)}
+    comparisons: dict[str, list[dict[str, Any]]] = {}
+    for found in compare(figures, measures):
+        comparisons.setdefault(found.b, []).append(_comparison(found))
+    places = list(sets)
+    return {
+        "retriever": study.retriever,
+        "collection": collection,
+        "runs": [
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "set": places.index(entry.expansions) if entry.expansions in sets else None,
+                "missing": len(run.figures.missing),
+                "means": [run.figures.mean(m) for m in measures],
+                "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
+                "against": comparisons.get(entry.name),
+            }
+            for entry, run in zip(study.entries, runs, strict=True)
+        ],
+    }
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    """Return a comparison without its topics; JSON has no NaN, so a p-value that is none is null."""
+    return {
+        "difference": found.difference,
+        "p": found.p if found.p == found.p else None,
+        "p_holm": found.p_holm if found.p_holm == found.p_holm else None,
+        "wins": found.wins,
+        "ties": found.ties,
+        "losses": found.losses,
+    }

@@ -1,0 +1,75 @@
+"""Rankings side by side: which documents a page shows for a topic, and where each run has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from expandr_repro.adapters.ranx import Figures, evaluate
+from expandr_repro.core.measures import Measure
+from expandr_repro.core.trec import Qrels, read_run, trec_order
+from expandr_repro.pipeline.gaps import warn_of_gaps
+from expandr_repro.pipeline.reporting.studies import Entry
+
+LOOKED = 1000
+"""Ranks in which a document is looked for; one further down counts as not found."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A run: its figures, and for each topic its first `LOOKED` docids, best first."""
+
+    figures: Figures
+    order: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The documents shown for a topic.
+
+    Attributes:
+        docids: those among the first of any run, then relevant ones that no run has there.
+        grades: of each; None where it was not judged.
+        ranks: for each run, of each; 0 where the run does not have it.
+    """
+
+    docids: list[str]
+    grades: list[int | None]
+    ranks: list[list[int]]
+
+
+def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[str, str]) -> Ranked:
+    """Read and evaluate a run, and keep its order.
+
+    Args:
+        entry: the run.
+        qrels: the judgements.
+        measures: what to compute.
+        docids: each docid to itself, shared by all runs so that memory holds it once; added to.
+
+    Raises:
+        FormatError: the file is no run.
+        MismatchError: none of its topics is judged.
+    """
+    run = read_run(entry.path)
+    figures = evaluate(run, qrels, measures, label=str(entry.path))
+    warn_of_gaps(str(entry.path), figures)
+    order = {}
+    for qid in figures.qids:
+        if qid in run:  # one topic at a time: an ordered copy of a whole run would be as large again
+            ranked = trec_order({qid: run.pop(qid)})[qid]
+            order[qid] = [docids.setdefault(d, d) for d, _ in zip(ranked, range(LOOKED), strict=False)]
+    return Ranked(figures, order)
+
+
+def shown(qid: str, runs: Sequence[Ranked], judged: Mapping[str, int], depth: int, relevant_from: int) -> Shown:
+    """Choose a topic's documents: the first `depth` of each run, and at most `depth` further relevant ones, best grade first."""
+    places = [{docid: place for place, docid in enumerate(run.order.get(qid, ()), start=1)} for run in runs]
+    chosen = dict.fromkeys(docid for run in runs for docid in run.order.get(qid, ())[:depth])
+    further = [docid for docid, grade in judged.items() if grade >= relevant_from and docid not in chosen]
+
+    def by_worth(docid: str) -> tuple[int, int, str]:
+        return -judged[docid], min(place.get(docid, LOOKED + 1) for place in places), docid
+
+    docids = [*chosen, *sorted(further, key=by_worth)[:depth]]
+    return Shown(docids, [judged.get(d) for d in docids], [[place.get(d, 0) for d in docids] for place in places])

@@ -1,0 +1,174 @@
+"""`report`: runs, or the reference runs of regressions, to one HTML page that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro import cli
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import is_surrogate_free, sha256_file
+from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.measures import DEFAULT, parse_measures
+
+if TYPE_CHECKING:
+    from expandr_repro.pipeline.reporting.gathering import Sheet
+    from expandr_repro.pipeline.reporting.studies import Study
+
+log = logging.getLogger("expandr_repro.report")
+
+LARGE = 100
+"""Megabytes from which a page is warned of."""
+
+EXAMPLES = """
+python -m expandr_repro.report none.trec mean.trec --qrels scifact --expansions claude.q2d --output report.html
+python -m expandr_repro.report none.trec a.trec b.trec --qrels scifact --expansions a.jsonl b.jsonl --output report.html
+python -m expandr_repro.report mine.trec yours.trec --qrels qrels.txt --topics topics.tsv --corpus corpus.jsonl --output report.html
+python -m expandr_repro.report --tier ci --output report.html
+python -m expandr_repro.report --regressions 'scifact.minilm.*' --output report.html
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "report",
+        "Write one HTML page that compares runs: figures, significance, per-topic differences, and every topic's query, expansion and "
+        "rankings. It needs no network, and nothing but a browser.",
+        EXAMPLES,
+    )
+    what = made.add_argument_group("what: run files ...")
+    what.add_argument("runs", nargs="*", metavar="RUN", help="two or more TREC run files, plain or gzipped")
+    what.add_argument("--qrels", metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name")
+    what.add_argument("--topics", metavar="T", help="by name or path (default: those of the judgements' collection)")
+    what.add_argument(
+        "--expansions",
+        nargs="+",
+        default=[],
+        metavar="X",
+        help="a packaged set or an augmented topics file: one for all runs but the baseline, or one for each of these in their order, "
+        "`none` for a run without (default: the topics' own)",
+    )
+    what.add_argument("--corpus", metavar="C", help="by name or path (default: that of the topics' collection)")
+    stored = made.add_argument_group("... or the reference runs of regressions")
+    stored.add_argument("--tier", choices=("ci", "full"), help="all conditions of a tier")
+    stored.add_argument(
+        "--regressions", nargs="+", default=[], metavar="NAME", help="conditions, patterns (scifact.*), or YAML files"
+    )
+    stored.add_argument(
+        "--regressions-folder", default="regressions", metavar="FOLDER", help="of the YAML files (default: %(default)s)"
+    )
+    stored.add_argument(
+        "--reference", default="runs/reference", metavar="FOLDER", help="of the reference runs (default: %(default)s)"
+    )
+    how = made.add_argument_group("how")
+    how.add_argument(
+        "--baseline",
+        metavar="RUN",
+        help="what the others are compared with (default: the first run; of regressions, for each retriever, the one without expansions)",
+    )
+    how.add_argument(
+        "--metrics", default=",".join(DEFAULT), metavar="M", help="the first is plotted (default: %(default)s)"
+    )
+    how.add_argument("--title", metavar="S", help="of the page (default: made of the collections' names)")
+    how.add_argument(
+        "--depth", type=cli.positive, default=10, metavar="K", help="documents shown of each ranking (default: 10)"
+    )
+    how.add_argument(
+        "--words", type=cli.positive, default=200, metavar="N", help="words kept of a document (default: 200)"
+    )
+    made.add_argument("--output", required=True, metavar="FILE", help="the page to write")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    from expandr_repro.pipeline.reporting.gathering import gather
+    from expandr_repro.pipeline.reporting.writing import write_page
+
+    measures = parse_measures(args.metrics)
+    if args.title is not None and not (args.title.strip() and is_surrogate_free(args.title)):
+        raise ExpandrError("--title: is empty or holds what is no character; write a line of text")
+    studies = _studies(args)
+    sheet = gather(studies, measures, args.depth, args.words)
+    title = args.title or _title(sheet)
+    path = Path(args.output)
+    digest = write_page(path, sheet, title)
+    write_manifest(run_manifest_path(path), "report", _facts(args, studies, title, digest))
+    topics, size = sum(len(c["qids"]) for c in sheet.data["collections"]), path.stat().st_size / 1e6
+    log.info("wrote %s: %d topic%s, %.1f MB", path, topics, "" if topics == 1 else "s", size)
+    if size > LARGE:
+        log.warning("%s: %.0f MB is much for a small machine; a lower --depth or --words makes it smaller", path, size)
+    return 0
+
+
+def _studies(args: argparse.Namespace) -> list[Study]:
+    stored = bool(args.tier or args.regressions)
+    if stored == bool(args.runs):
+        raise ExpandrError(
+            "which runs? give run files and --qrels, or --tier ci|full, or --regressions NAME, and not two of these"
+        )
+    given = {"--qrels": args.qrels, "--topics": args.topics, "--expansions": args.expansions, "--corpus": args.corpus}
+    if stored:
+        if surplus := [flag for flag, value in given.items() if value]:
+            raise ExpandrError(f"{surplus[0]}: regressions name their own; leave it out, or give run files")
+        return _stored(args)
+    if not args.qrels:
+        raise ExpandrError("run files need judgements; say --qrels: a file, a collection, irds:... or a Pyserini name")
+    from expandr_repro.pipeline.reporting.studies import study_of
+
+    return [study_of(args.runs, args.qrels, args.topics, args.corpus, args.expansions, args.baseline)]
+
+
+def _stored(args: argparse.Namespace) -> list[Study]:
+    from expandr_repro.core.regression_reading import conditions, named
+    from expandr_repro.pipeline.reporting.conditions import studies_of
+
+    folder = Path(args.regressions_folder)
+    found = [c for name in args.regressions for c in named(folder, name)] if args.regressions else conditions(folder)
+    # one that cannot be read is of every tier, so that it is never passed over
+    chosen = {c.path: c for c in found if not args.tier or c.regression is None or c.regression.tier == args.tier}
+    if not chosen:
+        raise ExpandrError(f"--tier {args.tier}: none of {' '.join(args.regressions)} is of it")
+    return studies_of(list(chosen.values()), Path(args.reference), args.baseline)
+
+
+def _title(sheet: Sheet) -> str:
+    labels = dict.fromkeys(c["label"] for c in sheet.data["collections"])
+    expanded = any(c["sets"] for c in sheet.data["collections"])
+    return f"{'What query expansion changes' if expanded else 'Runs compared'}: {', '.join(labels)}"
+
+
+def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, digest: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "metrics": args.metrics,
+        "depth": args.depth,
+        "words": args.words,
+        "sha256": digest,
+        "studies": [
+            {
+                "qrels": study.qrels,
+                "topics": study.topics,
+                "corpus": study.corpus,
+                "runs": [
+                    {"run": str(e.path), "sha256": sha256_file(e.path), "expansions": e.expansions}
+                    for e in study.entries
+                ],
+            }
+            for study in studies
+        ],
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

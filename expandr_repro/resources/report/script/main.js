@@ -1,0 +1,165 @@
+// What is chosen, and what follows when that changes.
+
+const choice = { study: 0, run: 1, topic: null };
+let order = []; // by gain
+let texts = []; // what the search looks at
+const orders = new Map(); // sort -> topics, made when first asked for
+const collator = new Intl.Collator("en", { numeric: true });
+const SORTS = {
+  gain: (a, b) => view.difference(b) - view.difference(a) || a - b,
+  loss: (a, b) => view.difference(a) - view.difference(b) || a - b,
+  id: (a, b) => collator.compare(view.qid(a), view.qid(b)),
+};
+
+/** What plots, list and topic ask about the chosen condition. Topics are numbers, in the order of the judgements. */
+const view = {
+  now: () => ({ choice, study: study(choice), run: study(choice).runs[choice.run], collection: collection(choice), number: study(choice).collection, name: `s${choice.study}` }),
+  chosen: () => choice.topic,
+  order: () => order,
+  count: () => collection(choice).qids.length,
+  counts: () => study(choice).runs[choice.run].against[0],
+  qid: (topic) => collection(choice).qids[topic],
+  title: (topic) => collection(choice).titles[topic] || `topic ${collection(choice).qids[topic]}`,
+  name: (topic) => `${view.qid(topic)}: ${view.title(topic)}`,
+  base: (topic) => study(choice).runs[0].scores[topic] / data.scale,
+  score: (topic) => study(choice).runs[choice.run].scores[topic] / data.scale,
+  difference: (topic) => (study(choice).runs[choice.run].scores[topic] - study(choice).runs[0].scores[topic]) / data.scale,
+  scores: (topic, digits = 4, change = true) => `${view.base(topic).toFixed(digits)} \u2192 ${view.score(topic).toFixed(digits)}${change ? ` (${signed(view.difference(topic), digits)})` : ""}`,
+};
+
+const list = topicList(view, openTopic);
+const bars = chart("bars", view, drawBars(view), (topic) => openTopic(topic, true));
+const scatter = chart("scatter", view, drawScatter(view), (topic) => openTopic(topic, true));
+
+function openTopic(topic, move) {
+  choice.topic = topic;
+  renderTopic(view, { back: stepButton("\u2190", "Previous topic", -1), on: stepButton("\u2192", "Next topic", 1) });
+  list.reveal();
+  bars.mark();
+  scatter.mark();
+  remember();
+  if (move) {
+    byId("topic-title").focus({ preventScroll: true });
+    const { top } = byId("topic").getBoundingClientRect();
+    if (top < 0 || top > window.innerHeight * 0.6) byId("topic").scrollIntoView({ block: "start" });
+  }
+}
+
+function stepButton(sign, label, step) {
+  const to = list.beside(step);
+  return el("button", { type: "button", class: "quiet", "aria-label": label, disabled: to === null, text: sign, onclick: () => {
+    openTopic(to, false);
+    (byId("topic").querySelector(`[aria-label="${label}"]:enabled`) ?? byId("topic-title")).focus();
+  } });
+}
+
+function choose(next, qid = null) {
+  const before = study(choice).collection;
+  Object.assign(choice, next);
+  const { run, study: s } = view.now();
+  order = Array.from(s.runs[0].scores.keys()).sort(SORTS.gain);
+  orders.clear();
+  texts = view.now().collection.qids.map((id, topic) => `${id} ${view.title(topic)}`.toLowerCase());
+  if (before !== s.collection) {
+    choice.topic = null;
+    byId("search").value = "";
+  }
+  byId("condition").value = `${choice.study} ${choice.run}`;
+  for (const row of byId("figures").querySelectorAll("tr[data-run]")) {
+    if (row.dataset.run === run.name) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+  for (const id of ["bars", "scatter"]) byId(id).setAttribute("aria-label", `${data.measures[0].name} of ${run.name} against ${s.runs[0].name}, topic by topic`);
+  renderHeadline(s, run);
+  search();
+  bars.draw();
+  scatter.draw();
+  const asked = qid === null ? -1 : view.now().collection.qids.indexOf(qid);
+  openTopic(asked >= 0 ? asked : choice.topic ?? list.shown[0] ?? order[0], false);
+}
+
+function renderHeadline(s, run) {
+  const a = run.against[0];
+  const figure = (what, value, kind = "") => el("div", {}, el("div", { class: "what", text: what }), el("div", { class: `big ${kind}`, text: value }));
+  byId("headline").replaceChildren(
+    figure(`baseline ${data.measures[0].name}`, fixed(s.runs[0].means[0])),
+    figure(`condition ${data.measures[0].name}`, fixed(run.means[0])),
+    figure(`difference, ${stated(a.p_holm)}`, signed(a.difference), direction(a.difference)),
+    el("div", {}, splitBar(a), el("div", { class: "counts" },
+      el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }))));
+}
+
+/** Fill the list with the topics that hold all the words typed, in the order asked for. */
+function search() {
+  const wanted = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const sort = byId("sort").value;
+  if (!orders.has(sort)) orders.set(sort, [...order].sort(SORTS[sort]));
+  const topics = orders.get(sort);
+  list.fill(wanted.length ? topics.filter((topic) => wanted.every((word) => texts[topic].includes(word))) : topics);
+}
+
+/** Keep the choice in the address, so that a link leads to it. */
+function remember() {
+  const address = new URLSearchParams({ run: view.now().run.name, topic: view.qid(choice.topic) });
+  try {
+    history.replaceState(null, "", `#${address}`);
+  } catch { /* a browser may forbid it for a page in a frame; the page works without */ }
+}
+
+function remembered() {
+  const asked = new URLSearchParams(location.hash.slice(1));
+  for (const [number, s] of data.studies.entries()) {
+    const run = s.runs.findIndex((r) => r.name === asked.get("run"));
+    if (run > 0) return [{ study: number, run }, asked.get("topic")];
+  }
+  const largest = bestRun();
+  return [{ study: data.studies.indexOf(largest.study), run: largest.study.runs.indexOf(largest.run) }, null];
+}
+
+function setTheme(theme) {
+  if (theme) document.documentElement.dataset.theme = theme;
+  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  byId("theme").textContent = dark ? "Light" : "Dark";
+  byId("theme").setAttribute("aria-label", `Switch to ${dark ? "light" : "dark"} colours`);
+  bars.draw();
+  scatter.draw();
+  return dark;
+}
+
+function start() {
+  renderAbout();
+  renderTable((next) => {
+    choose(next);
+    byId("explorer").scrollIntoView();
+    byId("condition").focus({ preventScroll: true });
+  });
+  renderCaution();
+  for (const [number, s] of data.studies.entries()) {
+    const group = el("optgroup", { label: studyLabel(s) });
+    s.runs.forEach((run, place) => place && group.append(el("option", { value: `${number} ${place}`, text: run.name })));
+    byId("condition").append(group);
+  }
+  byId("condition").addEventListener("change", (event) => {
+    const [number, run] = event.target.value.split(" ").map(Number);
+    choose({ study: number, run });
+  });
+  byId("search").addEventListener("input", search);
+  byId("search").addEventListener("keydown", (event) => {
+    if ((event.key === "Enter" || event.key === "ArrowDown") && list.shown.length) {
+      event.preventDefault();
+      openTopic(list.shown[0], event.key === "Enter");
+      if (event.key === "ArrowDown") byId("list").focus();
+    }
+  });
+  byId("sort").addEventListener("change", () => {
+    search();
+    if (list.shown.length) openTopic(list.shown[0], false);
+  });
+  byId("topic").addEventListener("keydown", (event) => event.key === "Escape" && byId("list").focus());
+  byId("theme").addEventListener("click", () => setTheme(setTheme(document.documentElement.dataset.theme) ? "light" : "dark"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(document.documentElement.dataset.theme));
+  choose(...remembered());
+  setTheme();
+}
+
+start();
