@@ -1,0 +1,360 @@
+"""`report`: the page in a browser, its figures against `evaluate`, its bytes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from browser import lacking, open_browser
+from many_topics import write_many
+
+from expandr_repro import report
+from expandr_repro.core.manifest import run_manifest_path
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "runs" / "reference"
+SCIFACT = [REFERENCE / f"scifact.minilm.{name}.trec.gz" for name in ("none", "q2d-claude")]
+POCKET = [REFERENCE / f"pocket.minilm.{name}.trec.gz" for name in ("none", "own.mean")]
+
+NASTY = "</script><script>document.title = 'taken'</script><!-- <img src=x onerror=\"document.title='taken'\"> ' & \u2028 {{data}}"
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """One browser for all tests of this file."""
+    if lack := lacking():
+        pytest.skip(lack)
+    made = open_browser()
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def browser(driver):
+    """The browser at its usual width; a message on its console fails the test."""
+    resize(driver, 1280)
+    driver.get_log("browser")
+    yield Browser(driver)
+    assert driver.get_log("browser") == []
+
+
+class Browser:
+    """A few ways to read a page and to act on it, by CSS selectors."""
+
+    def __init__(self, driver) -> None:
+        self.driver = driver
+
+    def open(self, page: Path) -> None:
+        self.driver.get("about:blank")
+        self.driver.get(page.as_uri())
+
+    def all(self, selector: str) -> list:
+        return self.driver.find_elements("css selector", selector)
+
+    def one(self, selector: str):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        return self.one(selector).text
+
+    def texts(self, selector: str) -> list[str]:
+        return self.ask(f"return [...document.querySelectorAll({selector!r})].map(e => e.textContent)")
+
+    def ask(self, script: str):
+        return self.driver.execute_script(script)
+
+    def choose(self, selector: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.one(selector)).select_by_value(value)
+
+    def search(self, words: str) -> None:
+        self.one("#search").clear()
+        self.one("#search").send_keys(words)
+
+    def qids(self) -> list[str]:
+        """Return the topics of the rows that are elements, from the top."""
+        rows = self.ask(
+            "return [...document.querySelectorAll('.row')].map(r => [Number(r.getAttribute('aria-posinset')), r.dataset.qid])"
+        )
+        return [qid for _, qid in sorted(rows)]
+
+
+def resize(driver, width: int) -> None:
+    """Set the page's width; windows have a least one, which is more than a telephone's."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def made(page: Path, *arguments: object) -> Path:
+    assert report.main([*map(str, arguments), "--output", str(page), "--quiet"]) == 0
+    return page
+
+
+@pytest.fixture(scope="module")
+def pocket(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("pocket") / "report.html", *POCKET, "--qrels", "pocket")
+
+
+@pytest.fixture(scope="module")
+def scifact(data, tmp_path_factory):
+    page = tmp_path_factory.mktemp("scifact") / "report.html"
+    return made(page, *SCIFACT, "--qrels", "scifact", "--expansions", "claude.q2d")
+
+
+@pytest.fixture
+def judged(command):
+    """The figures that `evaluate` gives for the two runs of SciFact."""
+    result = command("evaluate", *SCIFACT, "--qrels", "scifact", "--per-topic", "--format", "json")
+    return json.loads(result.out)
+
+
+def test_the_pages_figures_are_those_of_evaluate(browser, scifact, judged):
+    browser.open(scifact)
+    for run, figures in zip(("none", "q2d-claude"), judged, strict=True):
+        cells = browser.texts(f'tr[data-run="scifact.minilm.{run}"] td.mean')
+        assert cells == [f"{figures['nDCG@10']:.4f}", f"{figures['R@100']:.4f}"]
+    assert browser.texts("#headline .big") == ["0.6451", "0.7506", "+0.1055"]
+    differences = [
+        judged[1]["per_topic"][q]["nDCG@10"] - judged[0]["per_topic"][q]["nDCG@10"] for q in judged[0]["per_topic"]
+    ]
+    better, worse = sum(d > 1e-9 for d in differences), sum(d < -1e-9 for d in differences)
+    cell = browser.texts('tr[data-run="scifact.minilm.q2d-claude"] td')[3]
+    assert cell == f"{better} / {300 - better - worse} / {worse}"
+
+
+def test_the_caution_about_memory_gives_the_share_that_was_measured(browser, scifact):
+    browser.open(scifact)
+    assert "20 % (61 of 300 topics) of claude.q2d on SciFact test" in browser.text("#caution")
+
+
+def test_a_topic_is_searched_and_its_scores_are_those_of_evaluate(browser, scifact, judged):
+    browser.open(scifact)
+    browser.search("cellular AGING")
+    assert browser.text("#count") == "1 of 300 topics"
+    browser.one(".row").click()
+    assert browser.text("#topic h3") == "Cellular aging closely links to an older appearance."
+    qid = browser.text("#topic code")
+    scores = [f"{run['per_topic'][qid]['nDCG@10']:.4f}" for run in judged]
+    assert browser.texts("#topic .score b")[:2] == scores
+    assert "telomere" in browser.texts(".expansion mark")
+
+
+def test_sorting_by_loss_brings_the_largest_loss_first(browser, scifact, judged):
+    browser.open(scifact)
+    browser.choose("#sort", "loss")
+    before, after = (run["per_topic"] for run in judged)
+    losses = sorted(after[q]["nDCG@10"] - before[q]["nDCG@10"] for q in before)
+    shown = [after[q]["nDCG@10"] - before[q]["nDCG@10"] for q in browser.qids()]
+    assert shown == pytest.approx(losses[: len(shown)], abs=1e-6)
+    assert browser.text("#topic code") == browser.qids()[0]
+
+
+def test_a_document_opens_on_a_click_with_its_text_marked_and_closes_again(browser, scifact, data):
+    browser.open(scifact)
+    button = browser.one(".sides > :last-child .relevant .hit")
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    assert len(browser.text(".doc p").split()) > 50
+    assert browser.all(".doc mark")
+    docid = re.match(r"document (\S+)", browser.text(".doc .where"))[1]
+    assert docid in (data / "scifact" / "qrels" / "test.tsv").read_text()
+    button.click()
+    assert browser.all(".doc") == []
+
+
+def test_arrows_go_from_topic_to_topic_and_enter_goes_to_its_text(browser, pocket):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pocket)
+    browser.one("#list").send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    chosen = browser.one('.row[aria-selected="true"]')
+    assert chosen.get_attribute("aria-posinset") == "3"
+    assert browser.one("#list").get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    assert browser.text("#topic code") == chosen.get_attribute("data-qid")
+    browser.one("#list").send_keys(Keys.END)
+    assert browser.one('.row[aria-selected="true"]').get_attribute("aria-posinset") == "72"
+    browser.one("#list").send_keys(Keys.ENTER)
+    assert browser.ask("return document.activeElement.id") == "topic-title"
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert browser.ask("return document.activeElement.id") == "list"
+
+
+@pytest.mark.parametrize("plot", ["bars", "scatter"])
+def test_a_plot_tells_a_topic_by_keyboard_and_opens_it(browser, pocket, plot):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pocket)
+    browser.one(f"#{plot}").send_keys(Keys.END, Keys.ARROW_LEFT)
+    told = browser.one(f"#{plot}").get_attribute("aria-valuetext")
+    assert browser.text(f"#{plot} + .tip")
+    browser.one(f"#{plot}").send_keys(Keys.ENTER)
+    assert told.startswith(browser.text("#topic code") + ": ")
+
+
+def test_a_point_under_the_pointer_is_told_and_a_click_opens_it(browser, pocket):
+    from selenium.webdriver import ActionChains
+
+    browser.open(pocket)
+    canvas = browser.one("#bars")
+    width = canvas.size["width"]
+    ActionChains(browser.driver).move_to_element_with_offset(canvas, width // 2 - 8, 0).perform()
+    told = browser.text("#bars + .tip")
+    ActionChains(browser.driver).click().perform()
+    assert browser.text("#topic code") in told
+    browser.choose("#sort", "loss")
+    assert browser.text("#topic code") in told  # the last bar is the largest loss
+
+
+def test_a_link_leads_to_the_topic_that_it_names(browser, pocket):
+    browser.driver.get("about:blank")
+    browser.driver.get(pocket.as_uri() + "#run=pocket.minilm.own.mean&topic=plants-2")
+    assert browser.text("#topic code") == "plants-2"
+
+
+@pytest.mark.parametrize("width", [360, 700, 1280])
+def test_nothing_is_wider_than_the_screen_however_many_metrics(browser, tmp_path, width):
+    metrics = "nDCG@10,R@100,P@5,MRR@10,MAP,nDCG@100"
+    page = made(tmp_path / "report.html", *POCKET, "--qrels", "pocket", "--metrics", metrics)
+    resize(browser.driver, width)
+    browser.open(page)
+    browser.one(".hit").click()
+    assert browser.ask("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_theme_changes_colours_and_stays_readable(browser, pocket):
+    browser.open(pocket)
+    colours = []
+    for _ in range(2):
+        colours.append(browser.ask("const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"))
+        browser.one("#theme").click()
+    assert colours == [["rgb(251, 251, 249)", "rgb(27, 31, 36)"], ["rgb(20, 23, 26)", "rgb(232, 233, 230)"]]
+    assert browser.text("#theme") == "Dark"
+
+
+def nasty_files(folder: Path) -> list[object]:
+    """A collection whose every text tries to become markup."""
+
+    def write(name: str, *records: dict[str, object]) -> Path:
+        (folder / name).write_text("".join(json.dumps(r) + "\n" for r in records))
+        return folder / name
+
+    topics = write(
+        "topics.jsonl",
+        *({"qid": f"<b>{i}", "title": f"{NASTY} {i}", "expansions": [f"alert {NASTY}"]} for i in range(3)),
+    )
+    corpus = write("corpus.jsonl", *({"_id": f"<i>{d}", "title": NASTY, "text": f"alert {NASTY}"} for d in range(3)))
+    qrels = folder / "qrels<u>.txt"
+    qrels.write_text("".join(f"<b>{i} 0 <i>{i} 1\n" for i in range(3)))
+    runs = [folder / "a<s>.trec", folder / "b<s>.trec"]
+    for shift, path in enumerate(runs):
+        path.write_text(
+            "".join(
+                f"<b>{i} Q0 <i>{(i + s) % 3} {s} {3 - s - shift * (s == 0) * 2} x\n" for i in range(3) for s in range(3)
+            )
+        )
+    return [*runs, "--qrels", qrels, "--topics", topics, "--corpus", corpus, "--title", NASTY]  # fmt: skip
+
+
+def test_texts_that_hold_markup_are_shown_as_they_are_and_never_run(browser, tmp_path):
+    page = made(tmp_path / "report.html", *nasty_files(tmp_path))
+    browser.open(page)
+    browser.search("onerror")
+    browser.one(".row").click()
+    browser.one(".relevant .hit").click()
+    shown = " ".join(NASTY.split())
+    for selector in ("h1", "#topic h3", ".expansion", ".doc p", ".hit .t", ".row .q"):
+        assert shown in " ".join(browser.ask(f"return document.querySelector({selector!r}).textContent").split()), (
+            selector
+        )
+    assert browser.driver.title.startswith("</script>")
+    assert browser.all("main img") == browser.all("main script") == browser.all("main s, main u") == []
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many")
+    return made(folder / "report.html", *write_many(folder, 10_000, 4000, 12, 10), "--depth", 5)
+
+
+def test_ten_thousand_topics_scroll_and_are_searched_with_few_elements(browser, many):
+    browser.open(many)
+    assert browser.text("#count") == "10,000 topics"
+
+    def rows() -> int:
+        found = browser.ask("return document.querySelectorAll('.row').length")
+        assert 5 < found < 60
+        return found
+
+    rows()
+    browser.choose("#sort", "id")
+    for place in (9_999, 5_000, 12):
+        browser.ask(f"document.getElementById('list').scrollTop = {place} * 60")
+        browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        rows()
+        assert f"t{place}" in browser.qids()
+    browser.search("query 7777")
+    assert browser.text("#count") == "1 of 10,000 topics"
+    assert browser.qids() == ["t7777"]
+    browser.one(".row").click()
+    assert browser.text("#topic h3").startswith("query 7777 ")
+    assert browser.all(".ranks .hit")
+    browser.search("no such words")
+    assert browser.text("#list") == "No topic has these words."
+
+
+def test_a_rerun_writes_the_same_bytes_and_a_manifest_without_time_stamps(pocket, tmp_path):
+    again = made(tmp_path / "report.html", *POCKET, "--qrels", "pocket")
+    assert again.read_bytes() == pocket.read_bytes()
+    manifest = run_manifest_path(pocket).read_bytes()
+    assert run_manifest_path(again).read_bytes() == manifest
+    facts = json.loads(manifest)
+    assert facts["kind"] == "report"
+    assert [r["expansions"] for r in facts["studies"][0]["runs"]] == [None, "those of the topics"]
+
+
+def test_a_tier_makes_a_page_of_its_reference_runs(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    result = command("report", "--tier", "ci", "--output", tmp_path / "report.html")
+    assert result.code == 0, result.err
+    found = re.search(r'id="data">(.*?)</script>', (tmp_path / "report.html").read_text())[1]
+    studies = json.loads(found)["studies"]
+    assert [s["retriever"] for s in studies] == ["BM25", "MiniLM"]
+    assert [round(r["means"][0], 4) for r in studies[1]["runs"]][:2] == [0.5836, 0.7922]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "which runs? give run files and --qrels"),
+        (POCKET, "say --qrels"),
+        ([*POCKET, "--tier", "ci"], "and not two of these"),
+        (["--tier", "ci", "--corpus", "pocket"], "--corpus: regressions name their own"),
+        ([POCKET[0], "--qrels", "pocket"], "give two or more"),
+        ([*POCKET, "--qrels", "pocket", "--baseline", "mean"], "unknown baseline 'mean'"),
+        ([*POCKET, "--qrels", "pocket", "--corpus", "gone.jsonl"], "gone.jsonl: no such file"),
+        ([*POCKET, "--qrels", "pocket", "--metrics", "nGCD@10"], "unknown metric 'nGCD@10'"),
+        ([*POCKET, "--qrels", "pocket", "--title", " "], "--title"),
+        ([REFERENCE / "cacm.bm25.none.trec.gz", POCKET[0], "--qrels", "pocket"], "judge none of its 52 topics"),
+        (["--regressions", "pocket.minilm.nome", "--regressions-folder", ROOT / "regressions"], "did you mean"),
+        (["--regressions", "pocket.minilm.none", "--regressions-folder", ROOT / "regressions", "--reference", "gone"], "nothing to be compared"),
+        (["--regressions", "pocket.minilm.*", "--regressions-folder", ROOT / "regressions", "--reference", "gone"], "no such reference run"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_shown_is_refused_in_one_line_and_nothing_is_written(command, tmp_path, arguments, says):
+    result = command("report", *arguments, "--output", tmp_path / "report.html")
+    assert result.code == 2
+    assert says in result.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_expansions_of_other_topics_are_refused(command, tmp_path):
+    strangers = tmp_path / "strangers.jsonl"
+    strangers.write_text('{"qid": "x", "title": "x", "expansions": ["x"]}\n')
+    page = tmp_path / "report.html"
+    result = command("report", *POCKET, "--qrels", "pocket", "--expansions", strangers, "--output", page)
+    assert result.code == 2
+    assert "these expansions were made for other topics" in result.error
+    assert not page.exists()
