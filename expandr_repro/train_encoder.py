@@ -18,7 +18,7 @@ from expandr_repro.core.tables import FORMATS, Table
 
 if TYPE_CHECKING:
     from expandr_repro.models.encoder import Encoder
-    from expandr_repro.pipeline.training_data import TrainingData
+    from expandr_repro.pipeline.encoder_examples import TrainingData
     from expandr_repro.pipeline.training_encoder import Trained
 
 log = logging.getLogger("expandr_repro.train_encoder")
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.core.encoder_config import EncoderTraining
     from expandr_repro.core.training_config import read_config
     from expandr_repro.models.processes import join_processes, leave_processes
-    from expandr_repro.pipeline.training_data import TrainRequest, gather
+    from expandr_repro.pipeline.encoder_examples import TrainRequest, gather
     from expandr_repro.pipeline.training_encoder import train
 
     config = read_config(EncoderTraining, args.config, args.set)

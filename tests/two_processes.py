@@ -14,7 +14,28 @@ from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
 from expandr_repro.models.processes import Processes, join_processes, leave_processes
 
-WORDS = ["the", "bird", "of", "New", "Zealand", "flies", "at", "night", "over", "cold", "water", "and", "warm", "stone", "while", "rain", "falls", "on", "green", "trees"]
+WORDS = [
+    "the",
+    "bird",
+    "of",
+    "New",
+    "Zealand",
+    "flies",
+    "at",
+    "night",
+    "over",
+    "cold",
+    "water",
+    "and",
+    "warm",
+    "stone",
+    "while",
+    "rain",
+    "falls",
+    "on",
+    "green",
+    "trees",
+]
 
 
 def batch() -> tuple[Batch, dict[str, str]]:

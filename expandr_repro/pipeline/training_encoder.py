@@ -33,7 +33,7 @@ from expandr_repro.models.training_state import (
 from expandr_repro.pipeline.building import locked
 from expandr_repro.pipeline.curves import plot_curves
 from expandr_repro.pipeline.dev_search import measure
-from expandr_repro.pipeline.training_data import TrainingData, TrainRequest, selected
+from expandr_repro.pipeline.encoder_examples import TrainingData, TrainRequest, selected
 
 log = logging.getLogger(__name__)
 
