@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "runs and judgements to figures",
     "compare": "runs side by side: differences, significance, wins and losses",
     "prefer": "topics with several expansions each to preference pairs for training the generator",
+    "train_generator": "preference pairs, or topics with expansions, to a LoRA adapter for the LLM",
     "regress": "regression files: every figure run again and compared with its pin, both ways",
     "doctor": "what works on this machine, what does not, and the cure",
 }
@@ -28,7 +29,7 @@ def main() -> int:
     if name in ("-h", "--help"):
         print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
         for command_name, summary in COMMANDS.items():
-            print(f"  {command_name:<10} {summary}")
+            print(f"  {command_name:<16} {summary}")
         print("\nEach has its own --help.")
         return 0
     if name == "--version":
