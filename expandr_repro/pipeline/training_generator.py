@@ -175,7 +175,7 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
     with atomic_folder(request.output) as folder:
         base = weights.identity.model
         if not request.has_adapter:
-            write_model(trained.checkpoint, folder)
+            write_model(trained.checkpoint, weights.folder, folder)
         elif request.merge:
             write_adapter(trained.checkpoint, folder / "adapter", base)
             write_merged(folder / "adapter", weights.folder, folder, request.trust_remote_code)

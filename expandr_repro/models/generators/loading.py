@@ -42,6 +42,10 @@ def load_causal_lm(folder: Path, dtype: Any, trust: bool = False) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as noise
 
+    if (folder / "adapter_config.json").is_file():  # transformers would look for its model somewhere else
+        raise MismatchError(
+            f"{folder}: is an adapter; wanted a model (an adapter goes with --adapter, beside the --model it is of)"
+        )
     noise.disable_progress_bar()
     before = noise.get_verbosity()
     noise.set_verbosity_error()  # it prints a table of what is missing; that is said below, in one line
@@ -87,7 +91,9 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
         raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
     try:
         made = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
-        wanted = set(get_peft_model_state_dict(made))
+        for config in made.peft_config.values():
+            config.base_model_name_or_path = str(base)  # else peft asks the hub about a name when it saves
+        wanted = set(get_peft_model_state_dict(made, save_embedding_layers=False))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise MismatchError(f"--adapter {adapter}: does not fit the model {base.name} ({_reason(error)})") from error
     except OSError as error:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from expandr_repro.core.files import read_text, write_json
 from expandr_repro.models.generators.loading import load_causal_lm, load_tokenizer, with_adapter
+from expandr_repro.models.generators.training.quiet import quiet_libraries
 
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
-MODEL = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 def write_adapter(checkpoint: Path, folder: Path, base: str) -> None:
@@ -40,15 +40,24 @@ def write_merged(adapter: Path, base: Path, folder: Path, trust: bool) -> None:
         folder: where it goes.
         trust: let the model's own code run.
     """
-    merged = with_adapter(load_causal_lm(base, "auto", trust), adapter, base).merge_and_unload()
-    merged.save_pretrained(folder)
+    with quiet_libraries():
+        merged = with_adapter(load_causal_lm(base, "auto", trust), adapter, base).merge_and_unload()
+        merged.save_pretrained(folder)
 
 
-def write_model(checkpoint: Path, folder: Path) -> None:
-    """Copy the model of a checkpoint in which all weights were trained."""
-    for pattern in MODEL:
+def write_model(checkpoint: Path, base: Path, folder: Path) -> None:
+    """Copy the model of a checkpoint in which all weights were trained.
+
+    Its configuration is the base's but for the precision: training switches the cache off and sets a padding token.
+    """
+    for pattern in ("*.safetensors", "*.safetensors.index.json"):
         for path in sorted(checkpoint.glob(pattern)):
             shutil.copyfile(path, folder / path.name)
+    trained = json.loads(read_text(checkpoint / "config.json"))
+    config = {k: v for k, v in json.loads(read_text(base / "config.json")).items() if k != "torch_dtype"}
+    write_json(folder / "config.json", config | {"dtype": trained["dtype"]})
+    if (base / "generation_config.json").is_file():
+        shutil.copyfile(base / "generation_config.json", folder / "generation_config.json")
 
 
 def write_tokenizer(base: Path, folder: Path, trust: bool) -> None:

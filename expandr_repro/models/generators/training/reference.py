@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from expandr_repro.core.progress import progress
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 TOKENS = ("prompt_ids", "chosen_ids", "rejected_ids")
@@ -47,8 +51,12 @@ class ReferenceStore:
         known = [_read(path, len(dataset)) if trainer.accelerator.is_main_process else None]
         broadcast_object_list(known)  # each process must do the same, whenever it looks
         values = known[0]
-        if values is None:
+        if values is not None:
+            log.info("reference log-probabilities of %d pairs: kept from an earlier run", len(dataset))
+        else:
+            start = time.perf_counter()
             values = _compute(dataset, trainer, batch_size)
+            log.info("reference log-probabilities of %d pairs: %.1f s", len(dataset), time.perf_counter() - start)
             if trainer.accelerator.is_main_process:
                 import numpy as np
 

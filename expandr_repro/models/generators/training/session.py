@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from expandr_repro.models.generators.training.best import Goal, best_of
 from expandr_repro.models.generators.training.checkpoints import checkpoints, clear_after, last_whole, step_of
 from expandr_repro.models.generators.training.checks import is_first_process, memory_advice, processes
 from expandr_repro.models.generators.training.examples import Examples, Texts, fit
+from expandr_repro.models.generators.training.quiet import quiet_libraries
 from expandr_repro.models.generators.training.reference import ReferenceStore
 from expandr_repro.models.generators.training.trainers import make_trainer
 from expandr_repro.models.generators.training.watching import Schedule, Watched, watcher
@@ -73,7 +73,7 @@ def train(
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model.
     """
-    with _quiet_libraries(), memory_advice():
+    with quiet_libraries(), memory_advice():
         model, tokenizer = _load(settings, weights, place, trust)
         examples = _examples(settings, tokenizer, model, texts)
         resumed = last_whole(place.folder, processes())
@@ -105,6 +105,9 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
             f"max_length {settings.max_length}: the model takes {limit} tokens at most; use --set max_length={limit}"
         )
     if weights.adapter:
+        log.info(
+            "--adapter brings its own rank, layers and dropout; lora_r, lora_alpha, lora_dropout and lora_targets are not used"
+        )
         model = with_adapter(model, weights.adapter, weights.folder, trainable=True)
     return model, tokenizer
 
@@ -125,42 +128,26 @@ def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Map
 
 
 def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
+    from transformers import set_seed
+
     schedule = Schedule(settings.eval_steps, settings.save_steps, trainer.eval_dataset is not None, settings.patience, goal)  # fmt: skip
     step = step_of(resumed) if resumed else None
     path = place.folder / METRICS
     book = MetricsLog(path, step) if is_first_process() else None
     trainer.accelerator.wait_for_everyone()
+    set_seed(settings.seed)  # whether or not the reference had to be computed, which draws random numbers, too
     batches = math.ceil(len(trainer.get_train_dataloader()) / settings.gradient_accumulation)
     with progress(max(1, batches) * settings.epochs, "train", "steps") as bar:
         watched = Watched(schedule, book, bar, read_metrics(path) if resumed else [])
         trainer.add_callback(watcher(watched))
-        if resumed is None:
-            if schedule.validates:
-                trainer.evaluate()  # what it is before the first step
-            trainer.train()
-        else:
+        if resumed is None and schedule.validates:
+            trainer.evaluate()  # what it is before the first step
+        if resumed is not None:
             log.info("goes on after step %d", step)
             bar.update(step)
-            if not watched.has_stopped():
-                trainer.train(resume_from_checkpoint=str(resumed))
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep the libraries' notes to themselves, unless --verbose asks for all."""
-    from transformers.utils import logging as noise
-
-    if log.isEnabledFor(logging.DEBUG):
-        yield
-        return
-    before, trl = noise.get_verbosity(), logging.getLogger("trl")
-    level = trl.level
-    noise.set_verbosity_error()
-    trl.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        noise.set_verbosity(before)
-        trl.setLevel(level)
+        if watched.has_stopped():
+            return
+        start = time.perf_counter()
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        taken = trainer.state.global_step - (step or 0)
+        log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)
