@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,11 @@ def reserved(work: Path) -> Iterator[None]:
     try:
         work.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
-            yield
-        lock.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+                with suppress(OSError):
+                    work.rmdir()  # where nothing was begun, nothing is left
     except Timeout as error:
         raise SetupError(f"another process trains in {work}; wait for it, or choose another --output") from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,12 @@ def _facts(request: TrainRequest, weights: Weights, device: str, precision: str)
         "merge": request.merge,
         "device": device,
         "processes": processes(),
-        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "versions": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {dist.name: dist.version for name in LIBRARIES for dist in metadata.distributions(name=name)}
 
 
 def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
@@ -154,7 +159,7 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
         "adapter": weights.identity.adapter_sha256,
         "precision": precision,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
-        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "versions": _versions(),
     }
     return ReferenceStore(cache_dir() / "reference", facts)
 
@@ -183,5 +188,8 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
-        plot_curves(trained.records, PANELS, folder / "curves.png")
+        if find_spec("matplotlib"):
+            plot_curves(trained.records, PANELS, folder / "curves.png")
+        else:  # hours of training must not end in nothing for want of a picture
+            log.warning("curves.png is left out: matplotlib is not installed; metrics.jsonl has the figures")
         write_manifest(folder / NAME, "generator", manifest)

@@ -240,6 +240,40 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_one_left_alone(train, f
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
 
 
+def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_path, monkeypatch):
+    from expandr_repro.core.metrics_log import MetricsLog
+
+    words = [
+        "--sft",
+        files / "topics.jsonl",
+        "--model",
+        files / "tiny-llama",
+        *QUICK,
+        "--set",
+        "lora_r=0",
+        "--set",
+        "save_steps=2",
+    ]
+    write = MetricsLog.write
+
+    def interrupted(self, step, values):
+        if step == 6:
+            raise KeyboardInterrupt
+        write(self, step, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", interrupted)
+        stopped = command("train_generator", *words, "--output", tmp_path / "stopped")
+    assert stopped.code == 130
+    assert "the last checkpoint is kept; the same command goes on from there" in stopped.err
+
+    resumed = command("train_generator", *words, "--output", tmp_path / "stopped")
+    assert "goes on after step 5" in resumed.err
+    assert command("train_generator", *words, "--output", tmp_path / "alone").code == 0
+    for name in ("model.safetensors", "metrics.jsonl"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+
+
 def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_path):
     """Validated on pairs the other way round, every step makes it worse: the first validation stays the best."""
     from expandr_repro.core.preferences import read_pairs
@@ -465,6 +499,7 @@ def test_what_makes_no_sense_is_one_line(train, words, said, tmp_path):
     assert result.code == 2
     assert said in result.error
     assert not (tmp_path / "out").exists()
+    assert not [p for p in tmp_path.glob(".out*") if "learning_rate=1e30" not in words]  # nothing begun, nothing left
 
 
 def test_an_adapter_of_another_model_is_one_line(train, trained, tmp_path):
@@ -508,6 +543,16 @@ def test_an_encoder_is_no_generator(command, files, tmp_path):
 
     assert result.code == 2
     assert "is a BertModel, which writes no text; wanted a causal language model" in result.error
+
+
+def test_a_tokenizer_without_an_end_is_one_line(train, files, tmp_path):
+    shutil.copytree(files / "tiny-llama", tmp_path / "endless")
+    path = tmp_path / "endless" / "tokenizer_config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "eos_token"}))
+    result = train(model=tmp_path / "endless")
+
+    assert result.code == 2
+    assert "its tokenizer has no end of sequence" in result.error
 
 
 def test_an_adapter_given_as_the_model_is_one_line(train, trained):

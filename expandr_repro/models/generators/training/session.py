@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.generator_settings import TrainingSettings
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
 from expandr_repro.core.progress import progress
@@ -71,7 +71,7 @@ def train(
     Raises:
         ExpandrError: nothing is left to train on, the lengths are more than the model takes, or the loss is no number.
         SetupError: the GPU's memory is too small.
-        MismatchError: the adapter is of another model.
+        MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
     with quiet_libraries(), memory_advice():
         model, tokenizer = _load(settings, weights, place, trust)
@@ -99,6 +99,10 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
     dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
     tokenizer = load_tokenizer(weights.folder, trust)
     model = load_causal_lm(weights.folder, dtype, trust)
+    if tokenizer.eos_token is None:
+        raise MismatchError(
+            f"{weights.folder}: its tokenizer has no end of sequence, so nothing would teach the model to stop; set eos_token in tokenizer_config.json"
+        )
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if limit and settings.max_length > limit:
         raise ExpandrError(
