@@ -45,11 +45,17 @@ log = logging.getLogger(__name__)
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
-PANELS = (
-    ("loss", ("loss", "eval_loss")),
-    ("margin of the rewards", ("rewards/margins", "eval_rewards/margins")),
-    ("accuracy", ("rewards/accuracies", "eval_rewards/accuracies", "mean_token_accuracy", "eval_mean_token_accuracy")),
-)
+PANELS = {
+    "dpo": (
+        ("loss", ("loss", "eval_loss")),
+        ("margin of the rewards", ("rewards/margins", "eval_rewards/margins")),
+        ("accuracy: the chosen passage has the higher reward", ("rewards/accuracies", "eval_rewards/accuracies")),
+    ),
+    "sft": (
+        ("loss", ("loss", "eval_loss")),
+        ("accuracy: the next token is the likeliest", ("mean_token_accuracy", "eval_mean_token_accuracy")),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
         if find_spec("matplotlib"):
-            plot_curves(trained.records, PANELS, folder / "curves.png")
+            plot_curves(trained.records, PANELS[request.kind], folder / "curves.png")
         else:  # hours of training must not end in nothing for want of a picture
             log.warning("curves.png is left out: matplotlib is not installed; metrics.jsonl has the figures")
         write_manifest(folder / NAME, "generator", manifest)
