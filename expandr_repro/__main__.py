@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": "runs side by side: differences, significance, wins and losses",
     "prefer": "topics with several expansions each to preference pairs for training the generator",
     "train_encoder": "topics with expansions and relevant documents to an encoder trained on fused queries",
+    "train_generator": "preference pairs, or topics with expansions, to a LoRA adapter for the LLM",
     "regress": "regression files: every figure run again and compared with its pin, both ways",
     "report": "runs, or the reference runs of regressions, to one HTML page for a browser",
     "doctor": "what works on this machine, what does not, and the cure",
@@ -31,6 +32,7 @@ def main() -> int:
         print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
         for command_name, summary in COMMANDS.items():
             print(f"  {command_name:<15} {summary}")
+            print(f"  {command_name:<16} {summary}")
         print("\nEach has its own --help.")
         return 0
     if name == "--version":

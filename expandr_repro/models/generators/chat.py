@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from expandr_repro.core.errors import FormatError
@@ -24,27 +24,76 @@ def prompt_ids(
     Raises:
         FormatError: the chat template cannot be rendered.
     """
+    return _ids(tokenizer, _opened(tokenizer, prompts, template_values))
+
+
+def completion_ids(
+    tokenizer: Any, prompts: Sequence[str], completions: Sequence[str], ends: Collection[int]
+) -> list[list[int]]:
+    """Return the token ids that a model would have to generate after each prompt to say each completion, and stop.
+
+    With a chat template the completion is written, and ended, as the template writes it. Without one it is set apart from
+    the prompt by a space where neither brings white space.
+
+    Args:
+        tokenizer: of transformers.
+        prompts: as for `prompt_ids`, whose ids stay as they are.
+        completions: one for each prompt.
+        ends: the token ids that stop generation; where a completion ends with none of them, the tokenizer's own is added.
+
+    Raises:
+        FormatError: the chat template cannot be rendered.
+    """
+    opened = _opened(tokenizer, prompts)
+    if getattr(tokenizer, "chat_template", None):
+        chats = [[("user", p), ("assistant", c)] for p, c in zip(prompts, completions, strict=True)]
+        whole = _rendered(tokenizer, chats)
+        said = [w.removeprefix(o) if w.startswith(o) else c for w, o, c in zip(whole, opened, completions, strict=True)]
+    else:
+        said = [f"{_space(p, c)}{c}" for p, c in zip(prompts, completions, strict=True)]
+    before = _ids(tokenizer, opened)
+    # tokenised as a whole, since some tokenizers begin a text by itself with a space; alone where the two would grow together
+    together = _ids(tokenizer, [o + s for o, s in zip(opened, said, strict=True)])
+    alone = tokenizer(said, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    rows = [
+        whole_row[len(start) :] if whole_row[: len(start)] == start else list(row)
+        for start, whole_row, row in zip(before, together, alone, strict=True)
+    ]
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return [row if set(row[-3:]) & set(ends) else row + end for row in rows]
+
+
+def _space(prompt: str, completion: str) -> str:
+    return "" if prompt[-1:].isspace() or completion[:1].isspace() else " "
+
+
+def _opened(tokenizer: Any, prompts: Sequence[str], values: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the text that a model goes on from."""
     if not getattr(tokenizer, "chat_template", None):
-        rows = tokenizer(list(prompts), return_attention_mask=False)["input_ids"]
-        return [_one_start(_without_end(list(row), tokenizer.eos_token_id), tokenizer.bos_token_id) for row in rows]
+        return list(prompts)
+    return _rendered(tokenizer, [[("user", p)] for p in prompts], add_generation_prompt=True, **(values or {}))
+
+
+def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **values: Any) -> list[str]:
     from jinja2 import TemplateError
 
     try:
-        texts = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}],
-                tokenize=False,
-                add_generation_prompt=True,
-                **(template_values or {}),
-            )
-            for prompt in prompts
+        return [
+            tokenizer.apply_chat_template([{"role": r, "content": c} for r, c in chat], tokenize=False, **values)
+            for chat in chats
         ]
     except TemplateError as error:
         raise FormatError(
             str(tokenizer.name_or_path), None, f"its chat template cannot be rendered ({error})"
         ) from error
-    rows = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    return [_one_start(list(row), tokenizer.bos_token_id) for row in rows]
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Tokenise what a model reads: a template's own text as it is, plain text with the tokenizer's start."""
+    templated = bool(getattr(tokenizer, "chat_template", None))
+    rows = tokenizer(list(texts), add_special_tokens=not templated, return_attention_mask=False)["input_ids"]
+    end = None if templated else tokenizer.eos_token_id
+    return [_one_start(_without_end(list(row), end), tokenizer.bos_token_id) for row in rows]
 
 
 def _one_start(ids: list[int], start: int | None) -> list[int]:

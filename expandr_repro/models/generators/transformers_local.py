@@ -8,10 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, MismatchError, NotAvailableError, SetupError, UnknownNameError
+from expandr_repro.core.errors import SetupError, UnknownNameError
 from expandr_repro.models.batching import batches
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.chat import prompt_ids
+from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.models.generators.seeded import SeededSampling
 from expandr_repro.models.generators.weights import Weights, find_weights
 from expandr_repro.models.interface import PRECISIONS, pick_device
@@ -150,48 +151,15 @@ def _own_device(device: str) -> str:
 
 def _load(weights: Weights, device: str, trust: bool) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-    from transformers.utils import logging as noise
+    from transformers import GenerationConfig
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    noise.disable_progress_bar()
-    dtype = getattr(torch, PRECISIONS[weights.precision])
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(weights.folder, trust_remote_code=trust)
-        model = AutoModelForCausalLM.from_pretrained(
-            weights.folder, trust_remote_code=trust, use_safetensors=True, dtype=dtype
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NotAvailableError(
-            f"{weights.folder}: no causal language model can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights"
-        ) from error
+    tokenizer = load_tokenizer(weights.folder, trust)
+    model = load_causal_lm(weights.folder, getattr(torch, PRECISIONS[weights.precision]), trust)
+    ends = end_ids(model, tokenizer)
     own = model.generation_config
-    ends = {
-        i
-        for e in (own.eos_token_id, tokenizer.eos_token_id)
-        for i in (e if isinstance(e, list) else [e])
-        if i is not None
-    }
     pad = next((i for i in (tokenizer.pad_token_id, own.pad_token_id, *sorted(ends)) if i is not None and i >= 0), 0)
     if weights.adapter:
-        model = _with_adapter(model, weights)
+        model = with_adapter(model, weights.adapter, weights.folder).merge_and_unload()
     # the command line says how to sample; a checkpoint's own temperature or penalty would creep in otherwise
     model.generation_config = GenerationConfig(eos_token_id=sorted(ends), pad_token_id=pad)
     return model.to(device).eval(), tokenizer
-
-
-def _with_adapter(model: Any, weights: Weights) -> Any:
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
-    try:
-        return PeftModel.from_pretrained(model, weights.adapter).merge_and_unload()
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MismatchError(
-            f"--adapter {weights.adapter}: does not fit the model {weights.folder.name} ({reason[:200]})"
-        ) from error
-    except OSError as error:
-        raise ExpandrError(f"--adapter {weights.adapter}: cannot be read ({error})") from error

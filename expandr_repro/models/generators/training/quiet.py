@@ -1,0 +1,31 @@
+"""The libraries that train say much: it is kept to themselves, unless --verbose asks for all."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Let through only their errors."""
+    from transformers.utils import logging as noise
+
+    if log.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    before, trl = noise.get_verbosity(), logging.getLogger("trl")
+    level = trl.level
+    noise.set_verbosity_error()
+    trl.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        noise.set_verbosity(before)
+        trl.setLevel(level)

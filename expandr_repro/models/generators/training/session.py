@@ -1,0 +1,157 @@
+"""A training, from a model on disk to the checkpoint that is its result; the same command goes on where a killed one was."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError, MismatchError
+from expandr_repro.core.generator_settings import TrainingSettings
+from expandr_repro.core.metrics_log import MetricsLog, read_metrics
+from expandr_repro.core.progress import progress
+from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
+from expandr_repro.models.generators.training.arguments import Place
+from expandr_repro.models.generators.training.best import Goal, best_of
+from expandr_repro.models.generators.training.checkpoints import checkpoints, clear_after, last_whole, step_of
+from expandr_repro.models.generators.training.checks import is_first_process, memory_advice, processes
+from expandr_repro.models.generators.training.examples import Examples, Texts, fit
+from expandr_repro.models.generators.training.quiet import quiet_libraries
+from expandr_repro.models.generators.training.reference import ReferenceStore
+from expandr_repro.models.generators.training.trainers import make_trainer
+from expandr_repro.models.generators.training.watching import Schedule, Watched, watcher
+from expandr_repro.models.generators.weights import Weights
+from expandr_repro.models.interface import PRECISIONS
+
+METRICS = "metrics.jsonl"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        checkpoint: the result's folder.
+        steps: how many were taken.
+        records: all that was measured.
+        counts: what became of the texts, those to train on ("train") and to validate on ("dev").
+    """
+
+    checkpoint: Path
+    steps: int
+    records: list[dict[str, Any]]
+    counts: dict[str, dict[str, int]]
+
+
+def train(
+    settings: TrainingSettings,
+    goal: Goal,
+    weights: Weights,
+    texts: Mapping[str, Texts],
+    place: Place,
+    store: ReferenceStore,
+    trust: bool = False,
+) -> Trained:
+    """Train, or go on with a training.
+
+    Args:
+        settings: how.
+        goal: what decides between validations.
+        weights: the model, and the adapter to train further.
+        texts: "train", and perhaps "dev".
+        place: where and how it runs; its folder keeps the checkpoints and the records.
+        store: of the reference's log-probabilities.
+        trust: let the model's own code run.
+
+    Raises:
+        ExpandrError: nothing is left to train on, the lengths are more than the model takes, or the loss is no number.
+        SetupError: the GPU's memory is too small.
+        MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
+    """
+    with quiet_libraries(), memory_advice():
+        model, tokenizer = _load(settings, weights, place, trust)
+        examples = _examples(settings, tokenizer, model, texts)
+        resumed = last_whole(place.folder, processes())
+        if is_first_process():
+            clear_after(place.folder, resumed)
+        trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
+        _run(trainer, settings, goal, place, resumed)
+        trainer.accelerator.wait_for_everyone()
+        records = read_metrics(place.folder / METRICS)
+        last = checkpoints(place.folder)[-1]
+        trainer.accelerator.wait_for_everyone()  # all have read before the first one clears up
+        trainer.accelerator.end_training()
+    best = best_of(records, goal) if settings.keep_best else None
+    chosen = last if best is None else place.folder / f"checkpoint-{best.step}"
+    return Trained(chosen, step_of(last), records, {name: made.counts for name, made in examples.items()})
+
+
+def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: bool) -> tuple[Any, Any]:
+    import torch
+
+    # what is trained stays in full precision; a base that only carries an adapter may be in half
+    whole = not settings.lora_r and not weights.adapter
+    dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
+    tokenizer = load_tokenizer(weights.folder, trust)
+    model = load_causal_lm(weights.folder, dtype, trust)
+    if tokenizer.eos_token is None:
+        raise MismatchError(
+            f"{weights.folder}: its tokenizer has no end of sequence, so nothing would teach the model to stop; set eos_token in tokenizer_config.json"
+        )
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if limit and settings.max_length > limit:
+        raise ExpandrError(
+            f"max_length {settings.max_length}: the model takes {limit} tokens at most; use --set max_length={limit}"
+        )
+    if weights.adapter:
+        log.info(
+            "--adapter brings its own rank, layers and dropout; lora_r, lora_alpha, lora_dropout and lora_targets are not used"
+        )
+        model = with_adapter(model, weights.adapter, weights.folder, trainable=True)
+    return model, tokenizer
+
+
+def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
+    ends = end_ids(model, tokenizer)
+    made = {n: fit(tokenizer, t, settings.max_prompt_length, settings.max_length, ends) for n, t in texts.items()}
+    for name, examples in made.items():
+        whose = "for training" if name == "train" else "for validation"
+        counted = ", ".join(f"{what}: {n}" for what, n in examples.counts.items() if n and what not in ("read", "used"))
+        if counted:
+            log.warning("of %d examples %s: %s", examples.counts["read"], whose, counted)
+        if not len(examples):
+            raise ExpandrError(
+                f"no example {whose} is left of {examples.counts['read']} ({counted}); raise max_prompt_length and max_length"
+            )
+    return made
+
+
+def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
+    from transformers import set_seed
+
+    schedule = Schedule(settings.eval_steps, settings.save_steps, trainer.eval_dataset is not None, settings.patience, goal)  # fmt: skip
+    step = step_of(resumed) if resumed else None
+    path = place.folder / METRICS
+    book = MetricsLog(path, step) if is_first_process() else None
+    trainer.accelerator.wait_for_everyone()
+    set_seed(settings.seed)  # whether or not the reference had to be computed, which draws random numbers, too
+    batches = math.ceil(len(trainer.get_train_dataloader()) / settings.gradient_accumulation)
+    with progress(max(1, batches) * settings.epochs, "train", "steps") as bar:
+        watched = Watched(schedule, book, bar, read_metrics(path) if resumed else [])
+        trainer.add_callback(watcher(watched))
+        if resumed is None and schedule.validates:
+            trainer.evaluate()  # what it is before the first step
+        if resumed is not None:
+            log.info("goes on after step %d", step)
+            bar.update(step)
+        if watched.has_stopped():
+            return
+        start = time.perf_counter()
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        taken = trainer.state.global_step - (step or 0)
+        log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)

@@ -1,0 +1,72 @@
+"""Where a training works and what it leaves: a working folder named by its facts beside the output, which is written whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.manifest import NAME, key_of, read_manifest
+
+ASIDE = ("kind", "made_by", "names", "versions", "counts", "result")
+"""What a manifest says beyond the facts that decide the result; another version of a library does not make it another training."""
+
+
+def training_key(facts: Mapping[str, Any]) -> str:
+    """Hash what decides the result."""
+    return key_of({k: v for k, v in facts.items() if k not in ASIDE})
+
+
+def finished(output: Path, facts: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """Return the manifest of an output that is just this training already, or None where there is work to do.
+
+    Raises:
+        SetupError: the place cannot be written.
+        ExpandrError: something else is there, and may not be overwritten.
+    """
+    if output.exists() and not output.is_dir():
+        raise SetupError(f"--output {output}: is a file; wanted a folder's name")
+    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
+    if not output.is_dir() or not any(output.iterdir()):
+        return None
+    manifest = read_manifest(output / NAME)
+    if manifest and training_key(manifest) == training_key(facts):
+        return manifest
+    if not overwrite:
+        what = "another training" if manifest and manifest.get("kind") == "generator" else "something else"
+        raise ExpandrError(f"--output {output}: {what} is there; choose another name, or --overwrite it")
+    return None
+
+
+def working_folder(output: Path, facts: Mapping[str, Any]) -> Path:
+    """Return where checkpoints lie until the training is done: other facts, or other versions of the libraries, another folder."""
+    key = key_of({"facts": training_key(facts), "versions": facts.get("versions")})
+    return output.parent / f".{output.name}.{key}.training"
+
+
+@contextmanager
+def reserved(work: Path) -> Iterator[None]:
+    """Make the working folder, and keep a second process out of it.
+
+    Raises:
+        SetupError: the place cannot be written, or another process trains there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = work.with_name(work.name + ".lock")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+                with suppress(OSError):
+                    work.rmdir()  # where nothing was begun, nothing is left
+    except Timeout as error:
+        raise SetupError(f"another process trains in {work}; wait for it, or choose another --output") from error

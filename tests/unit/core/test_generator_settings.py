@@ -1,0 +1,48 @@
+"""The packaged settings, and values that no training can have."""
+
+from __future__ import annotations
+
+import pytest
+
+from expandr_repro.core.errors import ExpandrError, FormatError
+from expandr_repro.core.generator_settings import DpoSettings, SftSettings
+from expandr_repro.core.training_config import read_config
+
+
+def test_the_packaged_settings_of_dpo_are_those_of_the_paper():
+    made = read_config(DpoSettings, "dpo")
+
+    assert (made.lora_r, made.lora_alpha, made.lora_dropout, made.beta) == (8, 32, 0.1, 0.1)
+    assert (made.learning_rate, made.epochs, made.batch_size, made.gradient_accumulation) == (2e-5, 2, 2, 8)
+    assert (made.max_length, made.max_prompt_length, made.max_grad_norm, made.seed) == (612, 100, 10, 42)
+    assert made.precompute_reference
+
+
+def test_fine_tuning_has_no_settings_of_dpo():
+    assert read_config(SftSettings, "sft").learning_rate == 2e-4
+    with pytest.raises(FormatError, match="unknown key 'beta'"):
+        read_config(SftSettings, "sft", ["beta=0.1"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("epochs=0", "epochs: found 0, wanted 1 or more"),
+        ("patience=0", "patience: found 0, wanted 1 or more"),
+        ("lora_dropout=1", "lora_dropout: found 1.0, wanted less than 1"),
+        ("learning_rate=0", "learning_rate: found 0.0, wanted more than 0"),
+        ("learning_rate=.nan", "learning_rate: found nan, wanted more than 0"),
+        ("beta=-1", "beta: found -1.0, wanted more than 0"),
+        ("max_length=100", "max_length: found 100, wanted more than max_prompt_length"),
+        ("weight_decay=.nan", "weight_decay: found nan, wanted 0 or more"),
+    ],
+)
+def test_a_value_that_no_training_can_have_is_refused(change, said):
+    with pytest.raises(ExpandrError) as caught:
+        read_config(DpoSettings, "dpo", [change])
+    assert said in str(caught.value)
+
+
+def test_fine_tuning_has_no_margin():
+    with pytest.raises(ExpandrError, match="best_by: found 'margin', which only preference pairs have"):
+        read_config(SftSettings, "sft", ["best_by=margin"])

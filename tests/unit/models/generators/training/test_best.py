@@ -1,0 +1,39 @@
+"""Which validation is the best, and for how long."""
+
+from __future__ import annotations
+
+import pytest
+
+from expandr_repro.models.generators.training.best import GOALS, Best, best_of
+
+LOSS, ACCURACY = GOALS["dpo"]["loss"], GOALS["dpo"]["accuracy"]
+
+
+def losses(*values):
+    return [{"step": step, "eval_loss": value} for step, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ((0.1,), None),  # before the first step
+        ((0.1, 0.9), Best(1, 0)),
+        ((0.1, 0.9, 0.8, 0.85), Best(2, 1)),
+        ((0.1, 0.9, 0.9, 0.9), Best(1, 2)),  # of equals the first
+        ((0.1, None, 0.9), Best(2, 0)),  # no number
+        ((0.1, 0.9, None), Best(1, 1)),
+    ],
+)
+def test_the_lowest_loss_after_the_first_step_is_the_best(values, best):
+    assert best_of(losses(*values), LOSS) == best
+
+
+def test_accuracy_is_the_better_the_higher_and_other_records_do_not_count():
+    records = [{"step": s, ACCURACY.key: v} for s, v in ((1, 0.5), (2, 0.7), (3, 0.6))]
+    between = [{"step": 2, "loss": 0.1}]
+
+    assert best_of([*records[:2], *between, *records[2:]], ACCURACY) == Best(2, 1)
+
+
+def test_nothing_validated_has_no_best():
+    assert best_of([{"step": 1, "loss": 1.0}], LOSS) is None
