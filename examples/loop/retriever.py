@@ -37,11 +37,11 @@ def settings(**values: object) -> list[str]:
     return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
-def start_worker(numbers: Any, gpus: int) -> None:
+def start_worker(numbers: Any, gpus: int, first: int) -> None:
     """Give a worker its GPU, before torch is imported."""
     number = numbers.get()
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(first + number % gpus)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
@@ -62,14 +62,14 @@ def call(argv: Sequence[str]) -> dict[str, Any]:
 class Commands:
     """Runs commands, prints them as one would type them, and keeps what came of them."""
 
-    def __init__(self, workers: int, gpus: int, record: Path) -> None:
+    def __init__(self, workers: int, gpus: int, record: Path, first_gpu: int = 0) -> None:
         self._record = record
         context = multiprocessing.get_context("spawn")
         numbers = context.Queue()
         for number in range(workers):
             numbers.put(number)
         self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=start_worker, initargs=(numbers, gpus)
+            workers, mp_context=context, initializer=start_worker, initargs=(numbers, gpus, first_gpu)
         )
 
     def run(self, commands: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ class Experiment:
         self.args, self.work, self.output = args, args.work, args.output
         self.work.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
-        self.commands = Commands(args.workers, args.gpus, self.output / "commands.jsonl")
+        self.commands = Commands(args.workers, args.gpus, self.output / "commands.jsonl", args.first_gpu)
         self.full, self.short = self.work / "claude.jsonl", self.work / "short.jsonl"
         source = args.data / "expansions" / "scifact.train.q2d.claude.jsonl" if not args.small else self._pocket()
         first_words(source, self.full, 1_000_000)
@@ -129,7 +129,10 @@ class Experiment:
             "--negatives",
             str(self.negatives),
         ]
-        self.dev = {"dev": 24 if args.small else 120, "select_on": "[none, mean.claude, mean.short]"}
+        self.dev = {
+            "dev": 24 if args.small else 120, "select_on": "[none, mean.claude, mean.short]", "evaluate_every": args.evaluate_every,
+            "chunk_tokens": 131072 if args.gpus else 16384, "gradient_cache": "false" if args.gpus else "true",
+        }  # fmt: skip
 
     def _pocket(self) -> Path:
         from expandr_repro.core.specs import resource
@@ -172,26 +175,29 @@ class Experiment:
             file.writelines(json.dumps(row) + "\n" for row in rows)
         return rows
 
-    def sweep(self) -> dict[str, dict[str, Any]]:
+    def sweep(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Choose the settings of (a) and of (b): a grid, then variations of its best."""
+        small = {"batch_size": 16} if self.args.small else {}
         rates, temperatures = (
             (("5e-5",), (0.02,)) if self.args.small else (("2e-5", "5e-5", "1e-4", "2e-4"), (0.02, 0.05))
         )
-        epochs = 1 if self.args.small else 6
-        views = ["{fused: 1}", "{fused: 1, query: 1}"] if self.args.small else ["{fused: 1}", "{fused: 1, query: 1}", "{fused: 1, query: 1, expansion: 1}"]  # fmt: skip
-        base = [{"epochs": epochs, "learning_rate": r, "temperature": t} for r in rates for t in temperatures]
-        if self.args.small:
-            base = [{**b, "batch_size": 16} for b in base]
-        best: dict[str, dict[str, Any]] = {}
-        grids = {"a": base, "b": [{**b, "views": v} for b in base for v in views]}
-        for kind, grid in grids.items():
+        base = [
+            {"epochs": 1 if small else 6, "learning_rate": r, "temperature": t, **small}
+            for r in rates
+            for t in temperatures
+        ]
+        views = ["{fused: 1}", "{fused: 1, query: 1}", "{fused: 1, query: 1, expansion: 1}"][: 2 if small else 3]
+        varied: list[dict[str, Any]] = [] if small else [
+            {"hard_negatives": 4}, {"epochs": 12}, {"batch_size": 32}, {"batch_size": 128},
+            {"hard_negatives": 4, "batch_size": 128}, {"hard_negatives": 4, "epochs": 12},
+        ]  # fmt: skip
+        best: dict[str, tuple[str, dict[str, Any]]] = {}
+        for kind, grid in {"a": base, "b": [{**b, "views": v} for b in base for v in views]}.items():
             rows = self.choose(kind, grid, "grid")
-            if not self.args.small:
-                top = rows[0]["settings"]
-                varied = [{"hard_negatives": 4}, {"epochs": 12}, {"batch_size": 32}, {"batch_size": 128}, {"hard_negatives": 4, "batch_size": 128}, {"hard_negatives": 4, "epochs": 12}]  # fmt: skip
-                rows = sorted([*rows, *self.choose(kind, [{**top, **v} for v in varied], "varied")], key=lambda r: -r["mean"])  # fmt: skip
-            best[kind] = rows[0]["settings"]
-            print(f"chosen for ({kind}): {best[kind]}, {rows[0]['development']}", flush=True)
+            rows += self.choose(kind, [{**rows[0]["settings"], **v} for v in varied], "varied")
+            top = max(rows, key=lambda row: float(row["mean"]))
+            best[kind] = (kind, top["settings"])
+            print(f"chosen for ({kind}): {top['settings']}, {top['development']}", flush=True)
         return best
 
     def conditions(self) -> list[tuple[str, list[str]]]:
@@ -207,13 +213,8 @@ class Experiment:
         made = [(f"scifact.{name}", _search("scifact", path)) for name, path in sets.items()]
         return [*made, ("nfcorpus.none", _search("nfcorpus", None)), ("nfcorpus.claude", _search("nfcorpus", folder / "nfcorpus.test.q2d.claude.jsonl"))]  # fmt: skip
 
-    def final(self, best: dict[str, dict[str, Any]], extra: dict[str, dict[str, Any]], seeds: Sequence[int]) -> None:
-        """Train the chosen settings with each seed, search every condition, and write the figures."""
-        wanted = {
-            "a": ("a", best["a"]),
-            "b": ("b", best["b"]),
-            **{name: ("b" if name.startswith("b") else "a", v) for name, v in extra.items()},
-        }
+    def final(self, wanted: dict[str, tuple[str, dict[str, Any]]], seeds: Sequence[int]) -> None:
+        """Train each of the chosen settings with each seed, search every condition, and write the figures."""
         models = {
             f"{name}.seed{seed}": (kind, values, seed) for name, (kind, values) in wanted.items() for seed in seeds
         }
@@ -231,7 +232,7 @@ class Experiment:
         for (model, name, _), result in zip(jobs, self.commands.run(commands), strict=True):
             rows.append({"model": model, "condition": name, "summary": json.loads(result["out"])})
         (self.output / "figures.json").write_text(json.dumps(rows, indent=1))
-        (self.output / "settings.json").write_text(json.dumps({**{k: v for k, (_, v) in wanted.items()}}, indent=1))
+        (self.output / "chosen.json").write_text(json.dumps(wanted, indent=1))
         self._keep_runs(runs)
 
     def _keep_runs(self, runs: Path, depth: int = 10) -> None:
@@ -268,19 +269,21 @@ def main() -> int:
     made.add_argument(
         "--precision", default="fp32", choices=("fp32", "bf16"), help="of training (default: %(default)s)"
     )
+    made.add_argument("--evaluate-every", type=float, default=1.0, help="epochs between development searches")
     made.add_argument("--workers", type=int, default=1, help="commands at a time (default: %(default)s)")
     made.add_argument("--gpus", type=int, default=0, help="GPUs that the workers share; 0 for none")
+    made.add_argument("--first-gpu", type=int, default=0, help="number of the first of them")
+    made.add_argument(
+        "--chosen", type=Path, help="settings chosen before, in place of the sweep: name -> [kind, settings]"
+    )
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     made.add_argument("--small", action="store_true", help="on pocket, with one setting: to see that it works")
     args = made.parse_args()
     begin = time.perf_counter()
     experiment = Experiment(args)
     experiment.mine()
-    best = experiment.sweep()
-    plain_b = {k: v for k, v in best["b"].items() if k != "views"}
-    # beside the chosen (b): its settings with the paper's own loss, the fused query alone; and (a) with the settings of (b)
-    extra = {"b-fused-only": {**plain_b, "views": "{fused: 1}"}, "a-settings-of-b": plain_b}
-    experiment.final(best, extra, args.seeds)
+    wanted = json.loads(args.chosen.read_text()) if args.chosen else experiment.sweep()
+    experiment.final(wanted, args.seeds)
     print(f"in all {time.perf_counter() - begin:.0f} s")
     return 0
 
