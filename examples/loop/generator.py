@@ -24,6 +24,9 @@ from typing import Any
 
 from retriever import Commands, settings
 
+SIDES = {"before": False, "after": True}
+"""The passages that are compared, and whether the adapter wrote them."""
+
 
 class Round:
     """One seed's round."""
@@ -81,20 +84,19 @@ class Round:
         figures: dict[str, Any] = json.loads(result["out"])[0]["figures"]
         return figures
 
-    def go(self) -> dict[str, Any]:
-        """Do the round; return what was measured."""
+    def go(self) -> None:
+        """Do the round, up to fresh passages for the test topics, before and after."""
         self.tune()
         candidates = self.expand(self.train, "candidates", "--model", self.sft_model, "--preset", "expandr-candidates", *(["--samples", 1] if self.args.small else []))  # fmt: skip
-        pairs = self.prefer(candidates)
-        trained = self.dpo(pairs)
-        adapter = ["--adapter", self.work / "dpo"]
-        fresh = {name: self.expand(self.test, name, "--model", self.sft_model, "--temperature", "1.0", "--samples", self.args.samples, *more)
-                 for name, more in (("before", []), ("after", adapter))}  # fmt: skip
-        found: dict[str, Any] = {
-            "seed": self.seed,
-            "dpo": json.loads(trained["out"]),
-            "held out": rewards(fresh, self.test),
-        }
+        self.dpo(self.prefer(candidates))
+        for name, more in SIDES.items():
+            adapter = ["--adapter", self.work / "dpo"] if more else []
+            self.expand(self.test, name, "--model", self.sft_model, "--temperature", "1.0", "--samples", self.args.samples, *adapter)  # fmt: skip
+
+    def judge(self) -> dict[str, Any]:
+        """Measure the fresh passages; needs no GPU."""
+        fresh = {name: self.work / f"{name}.jsonl" for name in SIDES}
+        found: dict[str, Any] = {"seed": self.seed, "held out": rewards(fresh, self.test)}
         for name, path in fresh.items():
             first = self.work / f"{name}.first.jsonl"
             keep_first(path, first)
@@ -148,7 +150,8 @@ def main() -> int:
     made.add_argument("--batch", type=int, default=1024, help="passages sampled at a time")
     made.add_argument("--samples", type=int, default=4, help="passages a test topic")
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    made.add_argument("--small", action="store_true")
+    made.add_argument("--judge", action="store_true", help="measure what an earlier call sampled, and nothing else")
+    made.add_argument("--small", action="store_true", help="on pocket, with few samples: to see that it works")
     args = made.parse_args()
     begin = time.perf_counter()
     for folder in (args.work, args.output):
@@ -161,17 +164,25 @@ def main() -> int:
     shutil.copyfile(source, args.work / "answers.jsonl")
     commands = Commands(args.workers, args.gpus, args.output / "generator.commands.jsonl", args.first_gpu)
     rounds = [Round(args, commands, seed) for seed in args.seeds]
-    with ThreadPoolExecutor(args.workers) as pool:
-        for found in pool.map(Round.go, rounds):
-            print(json.dumps(found), flush=True)
-            with (args.output / "generator.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
-    for reference in (True, False):  # the time of a step with and without reference log-probabilities kept
-        os.environ["EXPANDR_CACHE"] = str(args.work / f"fresh-{reference}")
-        result = rounds[0].dpo(rounds[0].work / "pairs.jsonl", f"timed-{reference}", eval_steps=None, patience=None, epochs=1 if args.small else 2, precompute_reference=str(reference).lower(), keep_best="false")  # fmt: skip
-        print(f"reference kept: {reference}\n{result['err'][-800:]}", flush=True)
+    if not args.judge:
+        with ThreadPoolExecutor(args.workers) as pool:
+            list(pool.map(Round.go, rounds))
+    for made_round in rounds:
+        found = made_round.judge()
+        print(json.dumps(found), flush=True)
+        with (args.output / "generator.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
+    if not args.judge:
+        time_steps(rounds[0])
     print(f"in all {time.perf_counter() - begin:.0f} s")
     return 0
+
+
+def time_steps(made: Round) -> None:
+    """Print the time of DPO's steps with reference log-probabilities kept, and with a forward pass of the reference in each step."""
+    for kept in (True, False):
+        result = made.dpo(made.work / "pairs.jsonl", f"timed-{kept}", eval_steps=None, patience=None, epochs=1 if made.args.small else 2, precompute_reference=str(kept).lower(), keep_best="false")  # fmt: skip
+        print(f"reference kept: {kept}\n{result['err'][-800:]}", flush=True)
 
 
 if __name__ == "__main__":
