@@ -31,7 +31,6 @@ def main() -> int:
     if name in ("-h", "--help"):
         print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
         for command_name, summary in COMMANDS.items():
-            print(f"  {command_name:<15} {summary}")
             print(f"  {command_name:<16} {summary}")
         print("\nEach has its own --help.")
         return 0

@@ -207,3 +207,12 @@ def test_the_program_knows_its_version(monkeypatch, capsys):
 def test_an_unknown_command_offers_the_nearest(monkeypatch, capsys):
     assert call_program(monkeypatch, "serch") == 2
     assert capsys.readouterr().err == "error: unknown command 'serch': did you mean 'search'?\n"
+
+
+def test_the_list_of_commands_names_each_once(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["expandr", "--help"])
+
+    assert program.main() == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(program.COMMANDS)
