@@ -97,7 +97,7 @@ def _dense(args: argparse.Namespace, target: Path) -> int:
     from expandr_repro.pipeline.building import build_faiss, index_facts
     from expandr_repro.pipeline.collections import find_corpus
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
-    from expandr_repro.pipeline.indexes import corpus_facts
+    from expandr_repro.pipeline.indexes import corpus_facts, take_from_cache
 
     shard, rank = _shard(args)
     corpus = find_corpus(args.corpus)
@@ -107,7 +107,11 @@ def _dense(args: argparse.Namespace, target: Path) -> int:
     folder, factory = target, args.factory
     if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
         folder, factory = _part(target, shard), "Flat"
-    _refuse_other(folder, index_facts(encoder, facts, corpus.source, factory, shard), args.overwrite)
+    made = index_facts(encoder, facts, corpus.source, factory, shard)
+    _refuse_other(folder, made, args.overwrite)
+    if shard.count == 1 and take_from_cache(folder, made):
+        log.info("wrote %s: %s documents, as an earlier search had encoded them", folder, f"{facts.documents:,}")
+        return 0
     started = time.perf_counter()
     built = build_faiss(corpus, facts, encoder, folder, factory, shard)
     start, stop = shard.bounds(facts.documents)

@@ -99,9 +99,11 @@ def _encoder(args: argparse.Namespace, device: str) -> Encoder:
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
     options = dataclasses.replace(EncoderOptions.of(args), precision="fp32", device=device)
-    encoder = load_encoder(args.encoder, options)
+    encoder = None if args.encoder.startswith("pyserini:") else load_encoder(args.encoder, options)
     if not isinstance(encoder, Encoder):
-        raise ExpandrError(f"--encoder {args.encoder}: one of Pyserini's own classes, which cannot be trained here; name its checkpoint, with --pooling and --normalize")  # fmt: skip
+        raise ExpandrError(
+            f"--encoder {args.encoder}: one of Pyserini's own classes, which cannot be trained here; name its checkpoint, with --pooling and --normalize"
+        )
     return encoder
 
 

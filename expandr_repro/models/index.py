@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,23 @@ def is_faiss_folder(path: Path) -> bool:
 def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@contextmanager
+def faiss_threads(threads: int = 0) -> Iterator[None]:
+    """Let Faiss use so many threads, 0 for all processors, and give back what was set.
+
+    Faiss and torch may share one OpenMP runtime: what is set here would hold for torch as well, and change the last digits of a
+    training that goes on after a search.
+    """
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads or cores())
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def new_index(dimension: int, factory: str) -> Any:
@@ -129,15 +147,14 @@ class FaissIndex:
             hits: documents a row.
             threads: 0 for all processors.
         """
-        import faiss
         import numpy as np
 
-        faiss.omp_set_num_threads(threads or cores())
         results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
         pending = np.arange(len(vectors))
         depth = min(hits + 16, self.index.ntotal)
         while len(pending):
-            scores, rows = self.index.search(np.ascontiguousarray(vectors[pending]), depth)
+            with faiss_threads(threads):
+                scores, rows = self.index.search(np.ascontiguousarray(vectors[pending]), depth)
             cut = min(hits, depth) - 1
             open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)
             for i in np.flatnonzero(~open_tie):

@@ -39,7 +39,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         return
     try:
         from sentence_transformers import SentenceTransformer
-        from sentence_transformers.models import Normalize, Pooling, Transformer
+        from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     except ImportError as error:
         raise SetupError(
             "writing a sentence-transformers folder needs sentence-transformers; `pip install expandr-repro[train]` brings it"

@@ -15,7 +15,7 @@ from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
-from expandr_repro.models.index import cores, is_faiss_folder, new_index, save_index
+from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.models.interface import TextEncoder
 
 if TYPE_CHECKING:
@@ -192,19 +192,18 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
 
 def _fill(index: Any, factory: str, chunks: Sequence[Path], documents: int) -> Any:
     """Train the index where its kind needs it, then add all vectors in order."""
-    import faiss
     import numpy as np
 
-    faiss.omp_set_num_threads(cores())
-    if not index.is_trained:
-        step = max(1, documents // TRAINING)
-        sample = np.concatenate([np.load(c, allow_pickle=False)[::step] for c in chunks])
-        try:
-            index.train(np.ascontiguousarray(sample))
-        except RuntimeError as error:
-            raise ExpandrError(
-                f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one"
-            ) from error
-    for chunk in chunks:
-        index.add(np.load(chunk, allow_pickle=False))
+    with faiss_threads():
+        if not index.is_trained:
+            step = max(1, documents // TRAINING)
+            sample = np.concatenate([np.load(c, allow_pickle=False)[::step] for c in chunks])
+            try:
+                index.train(np.ascontiguousarray(sample))
+            except RuntimeError as error:
+                raise ExpandrError(
+                    f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one"
+                ) from error
+        for chunk in chunks:
+            index.add(np.load(chunk, allow_pickle=False))
     return index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ class TrainingData:
         searches: these, by what varies: the query alone, and each set of expansions.
         dev_qrels: their judgements.
         counts: what a user should know of, in words.
-        facts: for the manifest and the key of the training.
+        facts: what decides the training, for the manifest and the name of the working folder.
+        names: what the parts were called, which decides nothing.
     """
 
     examples: list[Example]
@@ -72,6 +73,7 @@ class TrainingData:
     dev_qrels: Qrels
     counts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str | None] = field(default_factory=dict)
 
 
 def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
@@ -101,6 +103,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
         "topics for development": len(searches[0].topics) if searches else 0,
     }
     data.facts = _facts(request, topics, sets, qrels, data)
+    negatives_name = Path(request.negatives).name if request.negatives else None
+    data.names = {"topics": topics.label, "corpus": corpus.source, "negatives": negatives_name}
     return data
 
 
@@ -250,18 +254,21 @@ def selected(config: EncoderTraining, searches: Sequence[DevSearch], fusion: str
 def _facts(
     request: TrainRequest, topics: TopicSet, sets: Mapping[str, Sequence[Topic]], qrels: Qrels, data: TrainingData
 ) -> dict[str, Any]:
+    """Return what decides the training, by content and not by name."""
+
     def digest(value: object) -> str:
         return sha256_text(repr(value))[:32]
 
-    corpus = corpus_facts(data.corpus)
     return {
-        "topics": {"source": topics.label, "count": len(topics.topics), "sha256": digest([(t.qid, t.title) for t in topics.topics])},
+        "topics": {
+            "count": len(topics.topics),
+            "sha256": digest([(t.qid, t.title) for t in topics.topics]),
+        },
         "expansions": {name: digest([(t.qid, t.texts) for t in listed]) for name, listed in sets.items()},
         "qrels_sha256": digest(sorted((q, sorted(j.items())) for q, j in qrels.items())),
-        "corpus": {"source": data.corpus.source, "documents": corpus.documents, "sha256": corpus.sha256},
-        "negatives": {"name": Path(request.negatives).name, "sha256": sha256_file(request.negatives)} if request.negatives else None,
+        "corpus": asdict(corpus_facts(data.corpus)),
+        "negatives_sha256": sha256_file(request.negatives) if request.negatives else None,
         "fusion": request.fusion,
         "alpha": request.alpha,
         "development": {s.name: digest([(t.qid, t.title, t.texts) for t in s.topics]) for s in data.searches},
-        "counts": dict(data.counts),
-    }  # fmt: skip
+    }

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from expandr_repro.adapters.pyserini import registry, resources
 from expandr_repro.adapters.pyserini.lucene import is_lucene_folder
 from expandr_repro.core.corpus import Corpus, CorpusFacts, survey
 from expandr_repro.core.errors import ExpandrError, NotAvailableError
-from expandr_repro.core.files import write_json
-from expandr_repro.core.manifest import key_of
+from expandr_repro.core.files import atomic_folder, write_json
+from expandr_repro.core.manifest import NAME, key_of, write_manifest
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import datasets
 from expandr_repro.models.index import FaissIndex, is_faiss_folder
 from expandr_repro.models.interface import TextEncoder
-from expandr_repro.pipeline.building import Shard, build_faiss, facts_key, index_facts
+from expandr_repro.pipeline.building import Shard, build_faiss, facts_key, index_facts, is_built, locked
 from expandr_repro.pipeline.building_lucene import build_lucene, lucene_facts
 from expandr_repro.pipeline.collections import find_corpus
 
@@ -79,8 +82,7 @@ def _corpus_for(name: str) -> Corpus:
 
 def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
     facts = corpus_facts(corpus)
-    made = index_facts(encoder, facts, corpus.source, factory, Shard())
-    folder = cache_dir() / "indexes" / f"faiss-{facts_key(made)}"
+    folder = cached_place(index_facts(encoder, facts, corpus.source, factory, Shard()))
     if not is_faiss_folder(folder):
         log.info(
             "no index of %s for %s yet: encoding %s documents once, into %s",
@@ -91,6 +93,34 @@ def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
         )
     build_faiss(corpus, facts, encoder, folder, factory)
     return folder
+
+
+def cached_place(facts: dict[str, Any]) -> Path:
+    """Return where the cache keeps a Faiss index, whether or not it is there."""
+    return cache_dir() / "indexes" / f"faiss-{facts_key(facts)}"
+
+
+def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
+    """Put an index that an earlier search built for itself at `target`, in place of encoding the same once more.
+
+    Returns:
+        Whether the cache had it.
+
+    Raises:
+        SetupError: the place cannot be written.
+    """
+    source = cached_place(facts)
+    if not (is_faiss_folder(source) and is_built(source, facts)) or is_built(target, facts):
+        return False
+    with locked(target), atomic_folder(target) as folder:
+        for file in source.iterdir():
+            try:
+                os.link(file, folder / file.name)  # index files are replaced, never changed, so one copy serves both
+            except OSError:
+                shutil.copyfile(file, folder / file.name)
+        write_manifest(folder / f"{NAME}.new", "faiss-index", facts)
+        (folder / f"{NAME}.new").replace(folder / NAME)  # the names that this call gave to encoder and corpus
+    return True
 
 
 def lucene_index(name: str, feedback: bool = False) -> Path:

@@ -6,16 +6,17 @@ import logging
 import math
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.contrast import Batch, epoch_batches
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_folder
-from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
 from expandr_repro.core.progress import progress
 from expandr_repro.models.encoder import Encoder
@@ -30,10 +31,10 @@ from expandr_repro.models.training_state import (
     save_state,
     save_weights,
 )
-from expandr_repro.pipeline.building import locked
 from expandr_repro.pipeline.curves import plot_curves
 from expandr_repro.pipeline.dev_search import measure
 from expandr_repro.pipeline.encoder_examples import TrainingData, TrainRequest, selected
+from expandr_repro.pipeline.training_folder import finished, reserved, working_folder
 
 log = logging.getLogger(__name__)
 
@@ -96,34 +97,26 @@ def train(
     Raises:
         ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
     """
-    facts = {"encoder": encoder.identity, **data.facts, "training": asdict(config), "precision": precision}
-    key = key_of({**facts, "encoder": {k: v for k, v in encoder.identity.items() if k != "name"}})
-    done = _finished(target, key, overwrite)
-    if done:
-        return done
-    work = target.parent / f".{target.name}.{key}.training"
-    if not processes.first:
-        return _Training(data, encoder, request, config, target, precision, processes, work).run(key, facts)
-    with locked(target):
-        return _finished(target, key, overwrite) or _Training(
-            data, encoder, request, config, target, precision, processes, work
-        ).run(key, facts)
-
-
-def _finished(target: Path, key: str, overwrite: bool) -> Trained | None:
-    if target.is_file():
-        raise ExpandrError(f"--output {target}: is a file; wanted a folder")
-    if not target.is_dir() or not any(target.iterdir()):
-        return None
-    manifest = read_manifest(target / NAME) or {}
-    if manifest.get("key") == key:
-        result = manifest["result"]
+    facts = _facts(data, encoder, config, precision)
+    if there := finished(target, facts, overwrite):
+        result = there["result"]
         return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
-    if not overwrite:
-        raise ExpandrError(
-            f"--output {target}: holds something else than this training; choose another folder, or add --overwrite"
-        )
-    return None
+    work = working_folder(target, facts)
+    with reserved(work) if processes.first else nullcontext():
+        return _Training(data, encoder, request, config, target, precision, processes, work).run(facts)
+
+
+def _facts(data: TrainingData, encoder: Encoder, config: EncoderTraining, precision: str) -> dict[str, Any]:
+    identity = encoder.identity
+    return {
+        "encoder": {k: v for k, v in identity.items() if k != "name"},
+        **data.facts,
+        "training": asdict(config),
+        "precision": precision,
+        "names": {"encoder": identity["name"], **data.names},
+        "versions": {name: metadata.version(name) for name in ("torch", "transformers")},
+        "counts": dict(data.counts),
+    }
 
 
 @dataclass
@@ -137,7 +130,7 @@ class _Training:
     processes: Processes
     work: Path
 
-    def run(self, key: str, facts: Mapping[str, Any]) -> Trained:
+    def run(self, facts: Mapping[str, Any]) -> Trained:
         trainer = self._trainer()
         state = self._resume(trainer)
         metrics = MetricsLog(self.work / METRICS, trainer.step_number or None) if self.processes.first else None
@@ -164,7 +157,7 @@ class _Training:
                 ):
                     self._keep(trainer, state)
                 bar.update()
-        return self._finish(trainer, state, key, facts)
+        return self._finish(trainer, state, facts)
 
     @property
     def _steps_an_epoch(self) -> int:
@@ -194,7 +187,6 @@ class _Training:
                 yield step
 
     def _resume(self, trainer: ContrastiveTrainer) -> Progress:
-        self.work.mkdir(parents=True, exist_ok=True)
         checkpoint = checkpoint_in(self.work)
         if checkpoint is None:
             return Progress()
@@ -241,7 +233,7 @@ class _Training:
         with atomic_folder(self.work / "best") as folder:
             save_weights(self.encoder.model, folder / WEIGHTS)
 
-    def _finish(self, trainer: ContrastiveTrainer, state: Progress, key: str, facts: Mapping[str, Any]) -> Trained:
+    def _finish(self, trainer: ContrastiveTrainer, state: Progress, facts: Mapping[str, Any]) -> Trained:
         if self.processes.first:
             if state.best:
                 load_weights(self.encoder.model, self.work / "best" / WEIGHTS)
@@ -250,7 +242,7 @@ class _Training:
                 save_encoder(self.encoder, folder)
                 shutil.copyfile(self.work / METRICS, folder / METRICS)
                 _plot(folder)
-                write_manifest(folder / NAME, "encoder", {**facts, "result": result, "key": key})
+                write_manifest(folder / NAME, "encoder", {**facts, "result": result})
             shutil.rmtree(self.work, ignore_errors=True)
         self.processes.wait()
         return Trained(self.target, trainer.step_number, state, anew=True)

@@ -38,7 +38,7 @@ def finished(output: Path, facts: Mapping[str, Any], overwrite: bool) -> dict[st
     if manifest and training_key(manifest) == training_key(facts):
         return manifest
     if not overwrite:
-        what = "another training" if manifest and manifest.get("kind") == "generator" else "something else"
+        what = "another training" if manifest and manifest.get("kind") in ("generator", "encoder") else "something else"
         raise ExpandrError(f"--output {output}: {what} is there; choose another name, or --overwrite it")
     return None
 

@@ -216,3 +216,21 @@ def test_documents_read_title_space_text():
     assert Document("d", "A title", "the text").dense_text == "A title the text"
     assert Document("d", "", "the text").dense_text == "the text"
     assert Document("d", "A title", "").dense_text == "A title"
+
+
+def test_an_index_that_a_search_built_for_itself_is_taken_over_and_not_encoded_again(
+    command, small, tmp_path, monkeypatch
+):
+    from expandr_repro.models.encoder import Encoder
+
+    monkeypatch.setenv("EXPANDR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "topics.jsonl").write_text('{"qid": "1", "title": "a bird"}\n')
+    searched = command("search", "--topics", tmp_path / "topics.jsonl", "--index", small)
+    assert searched.code == 0, searched.err
+    monkeypatch.setattr(Encoder, "encode", lambda *_: pytest.fail("encoded again"))
+    result = command("encode", "--corpus", small, "--output", tmp_path / "index")
+    assert result.code == 0, result.err
+    assert "as an earlier search had encoded them" in result.err
+    (kept,) = (tmp_path / "cache" / "indexes").glob("faiss-*")
+    assert vectors(tmp_path / "index")[0] == vectors(kept)[0]
+    assert json.loads((tmp_path / "index" / "manifest.json").read_text())["corpus"]["documents"] == 100

@@ -181,6 +181,9 @@ def test_training_stops_after_searches_without_a_gain(command, bert, tmp_path):
 
 @pytest.mark.jvm
 def test_all_loaders_give_the_vectors_of_the_trained_folder(command, bert, tmp_path):
+    from expandr_repro.adapters.pyserini.jvm import start
+
+    start()
     from pyserini.encode import AutoDocumentEncoder, AutoQueryEncoder
     from sentence_transformers import SentenceTransformer
 
@@ -230,7 +233,7 @@ def test_a_second_call_finds_the_training_done_and_other_settings_want_overwrite
     assert "there already, nothing to do" in again.err
     other = train(command, bert, tmp_path / "out", "--set", "seed=7")
     assert other.code == 2
-    assert "holds something else than this training" in other.error
+    assert "another training is there" in other.error
     assert weights(tmp_path / "out") == before
     assert train(command, bert, tmp_path / "out", "--set", "seed=7", "--overwrite").code == 0
     assert weights(tmp_path / "out") != before

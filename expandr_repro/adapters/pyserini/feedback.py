@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expandr_repro.adapters.pyserini.jvm import start
-from expandr_repro.models.index import FaissIndex, cores
+from expandr_repro.models.index import FaissIndex, faiss_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +25,11 @@ def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, dept
         (n, dimension) float32.
     """
     start()
-    import faiss
     from pyserini.search.faiss import DenseVectorAveragePrf, DenseVectorRocchioPrf, PrfDenseSearchResult
 
-    faiss.omp_set_num_threads(cores())
     rule = DenseVectorAveragePrf() if method == "average" else DenseVectorRocchioPrf(0.9, 0.1, 0.1, depth, 0)
-    scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
+    with faiss_threads():
+        scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
     qids = [str(i) for i in range(len(vectors))]
     candidates = {
         qid: [

@@ -41,6 +41,10 @@ def page(conditions: Sequence[Condition]) -> str:
     parts = [HEAD, results_table(conditions), CAUTION]
     parts.append("## Measured here\n\n" + _conditions([p for p in measured if p[1].tier == "full"]))
     parts.append("## The embedded collection (tier `ci`)\n\n" + _conditions([p for p in measured if p[1].tier == "ci"]))
+    trained = [p for p in known if "models" in p[1].needs]
+    if trained:
+        text = "Encoders made by `train_encoder`, looked for in `$EXPANDR_MODELS`; weights are not kept here, so the tolerance is that of another training ([how they came about](results/loop.md))."
+        parts.append(f"## Trained encoders (tier `full`, where they are)\n\n{text}\n\n" + _conditions(trained))
     pinned = [p for p in known if p[1].tier == "manual" and p[1].metrics and not p[1].recorded]
     if pinned:
         sources = dict.fromkeys(claim.source for _, r in pinned for claim in r.published)
@@ -69,8 +73,11 @@ def _order(pair: Pair) -> tuple[int, str, bool, str]:
 
 
 def results_table(conditions: Sequence[Condition]) -> str:
-    """Return the table of the `full` tier: a row for collection and expansions, columns for retriever and metric, in Markdown."""
-    full = [p for p in _readable(conditions) if p[1].tier == "full"]
+    """Return the table of the `full` tier: a row for collection and expansions, columns for retriever and metric, in Markdown.
+
+    What needs an encoder that was trained is not in it: nobody has one at first.
+    """
+    full = [p for p in _readable(conditions) if p[1].tier == "full" and "models" not in p[1].needs]
     retrievers = sorted(dict.fromkeys(name.split(".")[1] for name, _ in full), key=lambda r: (r == "bm25", r))
     metrics = ("nDCG@10", "R@100")
     cells: dict[tuple[str, str], dict[str, Regression]] = {}
