@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
 import re
 import shlex
 import subprocess
@@ -176,11 +175,12 @@ def test_the_help_on_the_pages_is_what_the_program_prints():
 
 def test_every_option_that_the_documentation_names_is_one_of_a_command():
     known = FOREIGN.union(*(options_of(help_blocks.parser_of(c, w)) for c in COMMANDS for w in ("", *help_blocks.READING.get(c, ()))))  # fmt: skip
+    for program in (*(ROOT / "examples").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
+        known |= set(re.findall(r'"(--[a-z][\w-]*)"', program.read_text(encoding="utf-8")))
     named = {
         (name(path), option)
         for path in WRITTEN
         for span in re.findall(r"`([^`\n]+)`", without_help(path.read_text(encoding="utf-8")))
-        if "python benchmarks/" not in span
         for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)
     }
     assert len(named) > 100
@@ -251,30 +251,3 @@ def test_a_link_from_a_page_outside_the_site_leads_somewhere(path):
 def test_scripts_that_a_page_names_are_there(path):
     named = re.findall(r"\b(?:benchmarks|scripts|examples)/[\w/.]+\.\w+", path.read_text(encoding="utf-8"))
     assert [script for script in named if not (ROOT / script).is_file()] == []
-
-
-def test_the_conversion_of_training_rows_makes_folders_that_the_commands_read(tmp_path, monkeypatch):
-    from expandr_repro.core.corpus import survey
-    from expandr_repro.core.trec import read_run
-    from expandr_repro.pipeline.collections import find_corpus, find_topics, qrels_of
-
-    page = (DOCS / "reproduce.md").read_text(encoding="utf-8")
-    (program,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "rows.jsonl" in code)
-    rows = [{"query": f"query {i}", "positive": f"passage {i}", "negative": f"passage {i + 1}"} for i in range(9)]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-
-    exec(compile(program.replace("100_000", "4"), "reproduce.md", "exec"), {})
-
-    seen = []
-    for part, count in (("llm", 4), ("retriever", 5)):
-        topics = find_topics(f"echo/{part}/train")
-        qrels, negatives = qrels_of(topics), read_run(tmp_path / "echo" / part / "negatives.trec")
-        texts = {d.docid: d.text for d in find_corpus(f"echo/{part}/train").read()}
-        assert len(topics.topics) == count
-        assert survey(find_corpus(f"echo/{part}")).documents == len(set(texts.values()))
-        for topic in topics.topics:
-            ((positive, grade),), (negative,) = qrels[topic.qid].items(), negatives[topic.qid]
-            seen.append({"query": topic.title, "positive": texts[positive], "negative": texts[negative]})
-            assert grade == 1
-    assert sorted(seen, key=str) == sorted(rows, key=str)
