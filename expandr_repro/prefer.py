@@ -157,6 +157,8 @@ def _check_place(output: Path, args: argparse.Namespace) -> None:
 
 
 def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:
+    from expandr_repro.pipeline.encoders import say_truncated
+
     dropped = {reason: n for reason, n in made.dropped.items() if n}
     spread = quantile_table(made.values)
     if form == "json":
@@ -165,9 +167,7 @@ def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextE
     else:
         rows = [*counts.items(), *((f"dropped: {reason}", n) for reason, n in dropped.items())]
         print(Table(["", "topics"], rows).render(form) + "\n\n" + spread.render(form))
-    cut = {role: n for role, n in encoder.truncated.items() if n}
-    if cut:
-        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))
+    say_truncated(encoder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import logging
 import sys
 import time
@@ -70,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.core.encoder_config import EncoderTraining
     from expandr_repro.core.training_config import read_config
     from expandr_repro.models.processes import join_processes, leave_processes
-    from expandr_repro.pipeline.encoder_examples import TrainRequest, gather
+    from expandr_repro.pipeline.dev_topics import TrainRequest
+    from expandr_repro.pipeline.encoder_examples import gather
     from expandr_repro.pipeline.training_encoder import train
 
     config = read_config(EncoderTraining, args.config, args.set)
@@ -108,34 +110,21 @@ def _encoder(args: argparse.Namespace, device: str) -> Encoder:
 
 
 def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, seconds: float) -> None:
-    if not trained.anew:
-        log.info("there already, nothing to do: %s", trained.folder)
-    else:
-        log.info("wrote %s: %d steps in %.0f s", trained.folder, trained.steps, seconds)
-    rows: list[list[object]] = [[what, n] for what, n in data.counts.items() if n]
-    print(Table(["", "number"], rows).render(form) if form != "json" else "", end="" if form == "json" else "\n")
-    state = trained.progress
-    names = [s.name for s in data.searches]
-    figures = [
-        [f"development nDCG@10, {name}", state.first.get(name), state.best.get(name), state.last.get(name)]
-        for name in names
-    ]
-    if form == "json":
-        import json
+    from expandr_repro.pipeline.encoders import say_truncated
 
-        report = {
-            "folder": str(trained.folder),
-            "steps": trained.steps,
-            "counts": data.counts,
-            "development": dataclasses.asdict(state),
-        }
+    done = f"{trained.steps} steps in {seconds:.0f} s" if trained.anew else "this training already; nothing to do"
+    log.info("%s %s: %s", "wrote" if trained.anew else "there is", trained.folder, done)
+    state = trained.progress
+    if form == "json":
+        report = {"folder": str(trained.folder), "steps": trained.steps, "counts": data.counts, "development": dataclasses.asdict(state)}  # fmt: skip
         print(json.dumps(report, indent=2, ensure_ascii=False))
-    elif figures:
-        head = ["", "before", f"best (step {state.best_step})", f"last (step {trained.steps})"]
-        print("\n" + Table(head, figures).render(form))
-    cut = {role: n for role, n in encoder.truncated.items() if n}
-    if cut:
-        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))
+    else:
+        print(Table(["", "number"], [[what, n] for what, n in data.counts.items() if n]).render(form))
+        if state.best:
+            head = ["development nDCG@10", "before", f"best (step {state.best_step})", f"last (step {trained.steps})"]
+            rows = [[name, state.first[name], state.best[name], state.last[name]] for name in state.best]
+            print("\n" + Table(head, rows).render(form))
+    say_truncated(encoder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

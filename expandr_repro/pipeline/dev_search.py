@@ -16,7 +16,7 @@ from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.index import FaissIndex, new_index
 from expandr_repro.pipeline.building import CHUNK, encode_documents
 from expandr_repro.pipeline.dense import DenseSearch
-from expandr_repro.pipeline.encoder_examples import DevSearch
+from expandr_repro.pipeline.dev_topics import DevSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

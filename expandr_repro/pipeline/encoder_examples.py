@@ -15,8 +15,15 @@ from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.files import sha256_file, sha256_text
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels, read_run
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics, qrels_of
-from expandr_repro.pipeline.expansions import with_expansions
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics
+from expandr_repro.pipeline.dev_topics import (
+    DevSearch,
+    TrainRequest,
+    check_selection,
+    dev_searches,
+    expansion_sets,
+    judgements_of,
+)
 from expandr_repro.pipeline.indexes import corpus_facts
 
 log = logging.getLogger(__name__)
@@ -25,30 +32,6 @@ NO_POSITIVE = "topics without a relevant document in the corpus, left out"
 NO_EXPANSION = "topics without an expansion, trained by their query alone"
 NO_NEGATIVE = "topics without a hard negative"
 RELEVANT = "documents of --negatives judged relevant, not taken as negatives"
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What an encoder is trained on; the names mean what they mean on the command line of `train_encoder`."""
-
-    train: str
-    expansions: tuple[str, ...] = ()
-    negatives: str | None = None
-    fusion: str = "mean"
-    alpha: float | None = None
-    qrels: str | None = None
-    corpus: str | None = None
-    dev_topics: str | None = None
-    dev_expansions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DevSearch:
-    """One search that is made during training: topics, perhaps with expansions, and the fusion that searches with them."""
-
-    name: str
-    topics: list[Topic]
-    fusion: str
 
 
 @dataclass
@@ -83,9 +66,9 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
     topics = find_topics(request.train)
-    qrels = _judgements(topics, request.qrels, "--qrels")
+    qrels = judgements_of(topics, request.qrels, "--qrels")
     corpus = find_corpus(request.corpus or _documents_of(topics))
-    sets = _expansion_sets(topics, request.expansions)
+    sets = expansion_sets(topics, request.expansions)
     if not sets and (request.fusion != "none" or set(config.views) != {"query"}):
         raise ExpandrError(
             f"--fusion {request.fusion} with views {', '.join(config.views)}: none of the {len(topics.topics)} topics has an expansion; "
@@ -95,8 +78,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     counts: dict[str, int] = {}
     examples, texts = _examples(topics, sets, qrels, negatives, corpus, config, counts)
     dev = held_out([e.qid for e in examples], config.dev, config.dev_seed) if config.dev else set()
-    searches, dev_qrels = _searches(request, topics, sets, qrels, dev)
-    _check_selection(config, searches)
+    searches, dev_qrels = dev_searches(request, topics, sets, qrels, dev)
+    check_selection(config, searches)
     data = TrainingData([e for e in examples if e.qid not in dev], texts, corpus, searches, dev_qrels, counts)
     counts |= {
         "topics for training": len(data.examples),
@@ -116,27 +99,6 @@ def _documents_of(topics: TopicSet) -> str:
     raise ExpandrError(
         f"{topics.label}: which documents? give --corpus: a collection's name, a BEIR folder or a JSONL file"
     )
-
-
-def _judgements(topics: TopicSet, name: str | None, flag: str) -> Qrels:
-    found = find_qrels(name) if name else qrels_of(topics)
-    if found is None:
-        raise ExpandrError(f"{topics.label}: no judgements are known for these topics; give {flag}")
-    return found
-
-
-def _expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Topic]]:
-    """Return name -> topics with that set of expansions; the topics' own where no set is named."""
-    if not names:
-        own = any(t.texts for t in topics.topics)
-        return {"own": topics.topics} if own else {}
-    sets: dict[str, list[Topic]] = {}
-    for name in names:
-        label = Path(name).name.removesuffix(".gz").removesuffix(".jsonl")
-        if label in sets:
-            raise ExpandrError(f"--expansions: {label!r} is there twice; name each set once")
-        sets[label] = with_expansions(topics, name)
-    return sets
 
 
 def _negatives(name: str | None, topics: TopicSet, wanted: int) -> dict[str, list[str]]:
@@ -207,48 +169,6 @@ def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpu
                 raise MismatchError(
                     f"--negatives: the document {docid!r} of topic {example.qid!r} is not in {corpus.source}, or empty; is it a run on another collection?"
                 )
-
-
-def _searches(
-    request: TrainRequest, topics: TopicSet, sets: Mapping[str, Sequence[Topic]], qrels: Qrels, dev: set[str]
-) -> tuple[list[DevSearch], Qrels]:
-    """Return the searches of the topics held out, or of --dev-topics: their queries alone, and with each set of expansions."""
-    fusion = "mean" if request.fusion == "none" else request.fusion
-    if request.dev_topics:
-        if dev:
-            raise ExpandrError(
-                f"--dev-topics and dev {len(dev)}: the development topics are either other ones or held out; set dev to 0"
-            )
-        topics = find_topics(request.dev_topics)
-        qrels = _judgements(topics, None, "--dev-topics a collection that has some")
-        sets = _expansion_sets(topics, request.dev_expansions)
-        dev = {t.qid for t in topics.topics}
-    elif request.dev_expansions:
-        raise ExpandrError("--dev-expansions goes with --dev-topics; topics held out have those of --expansions")
-    if not dev:
-        return [], {}
-    alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
-    made = [DevSearch("none", alone, "none")]
-    made += [
-        DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion) for name, listed in sets.items()
-    ]
-    return made, {qid: judged for qid, judged in qrels.items() if qid in dev}
-
-
-def _check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> None:
-    names = [s.name for s in searches]
-    for name in config.select_on:
-        if name not in names:
-            raise ExpandrError(
-                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
-            )
-    if config.patience and not searches:
-        raise ExpandrError(f"patience {config.patience}: needs development topics; set dev, or give --dev-topics")
-
-
-def selected(config: EncoderTraining, searches: Sequence[DevSearch], fusion: str) -> list[str]:
-    """Return the names of the searches whose mean nDCG@10 decides: those asked for, or those with the fusion trained."""
-    return list(config.select_on) or [s.name for s in searches if (s.fusion == "none") == (fusion == "none")]
 
 
 def _facts(

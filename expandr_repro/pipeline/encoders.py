@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
 from expandr_repro.models.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder, unknown_modules
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.interface import TextEncoder
+
+log = logging.getLogger(__name__)
 
 DEFAULT = "all-MiniLM-L6-v2"
 
@@ -117,3 +120,10 @@ def _trained_here(name: str) -> Path | None:
         return None
     folder = Path(base).expanduser() / name
     return folder if folder.is_dir() else None
+
+
+def say_truncated(encoder: TextEncoder | None) -> None:
+    """Log how many texts of each role were cut at the encoder's maximum length, if any were."""
+    cut = {role: n for role, n in (encoder.truncated if encoder else {}).items() if n}
+    if cut:
+        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))

@@ -10,6 +10,7 @@ from typing import Any
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.tables import Table
 from expandr_repro.models.interface import TextEncoder
+from expandr_repro.pipeline.encoders import say_truncated
 from expandr_repro.pipeline.gaps import warn_of_gaps
 from expandr_repro.pipeline.searching import Outcome
 
@@ -46,12 +47,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
             log.info("no judgements are known for these topics; give --qrels for figures")
     if len(outcomes) > 1 and all(o.figures for o in outcomes):
         print(_macro(outcomes).render(form))
-    cut = {role: n for role, n in (encoder.truncated if encoder else {}).items() if n}
-    if cut:
-        log.info(
-            "cut at the encoder's maximum length: %s",
-            ", ".join(f"{n} {role}{'s' if role != 'query' else ' texts'}" for role, n in cut.items()),
-        )
+    say_truncated(encoder)
 
 
 def _table(outcome: Outcome) -> Table:

@@ -7,13 +7,14 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.contrast import Batch, epoch_batches
+from expandr_repro.core.early_stopping import Progress
 from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
@@ -33,33 +34,13 @@ from expandr_repro.models.training_state import (
 )
 from expandr_repro.pipeline.curves import plot_curves
 from expandr_repro.pipeline.dev_search import measure
-from expandr_repro.pipeline.encoder_examples import TrainingData, TrainRequest, selected
+from expandr_repro.pipeline.dev_topics import TrainRequest, selected
+from expandr_repro.pipeline.encoder_examples import TrainingData
 from expandr_repro.pipeline.training_folder import finished, reserved, working_folder
 
 log = logging.getLogger(__name__)
 
 METRICS, CURVES = "metrics.jsonl", "curves.png"
-
-
-@dataclass
-class Progress:
-    """Where a training stands, as its checkpoint keeps it.
-
-    Attributes:
-        first: name -> nDCG@10 before the first step.
-        best: the same of the best weights so far.
-        best_step: when these were.
-        last: the same of the last search.
-        without_gain: searches since then.
-        stopped: whether `patience` is at its end.
-    """
-
-    first: dict[str, float] = field(default_factory=dict)
-    best: dict[str, float] = field(default_factory=dict)
-    best_step: int = 0
-    last: dict[str, float] = field(default_factory=dict)
-    without_gain: int = 0
-    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,32 +182,17 @@ class _Training:
 
     def _search(self, trainer: ContrastiveTrainer, state: Progress, metrics: MetricsLog | None) -> None:
         """Search the development topics, keep the weights if they are the best so far, and see whether to stop."""
-        data, names = self.data, selected(self.config, self.data.searches, self.request.fusion)
+        data, step = self.data, trainer.step_number
         if data.searches and self.processes.first:
-            figures = dict(
-                measure(
-                    self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha
-                )
-            )
+            figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
             if metrics:
-                metrics.write(trainer.step_number, {f"dev_{name}": value for name, value in figures.items()})
-            state.last = figures
-            if not trainer.step_number:
-                state.first = figures
-
-            def mean(of: Mapping[str, float]) -> float:
-                return math.fsum(of[name] for name in names) / len(names)
-
-            if not state.best or mean(figures) > mean(state.best):
-                state.best, state.best_step, state.without_gain = figures, trainer.step_number, 0
+                metrics.write(step, {f"dev_{name}": value for name, value in figures.items()})
+            deciding = selected(self.config, data.searches, self.request.fusion)
+            is_best = state.take(figures, step, deciding, self.config.patience)
+            if is_best:
                 self._keep_best()
-            else:
-                state.without_gain += 1
-            state.stopped = bool(self.config.patience) and state.without_gain >= self.config.patience
-            log.info(
-                "step %d of %d: %s%s", trainer.step_number, trainer.steps, ", ".join(f"{n} {v:.4f}" for n, v in figures.items()),
-                "" if state.without_gain else " (the best so far)",
-            )  # fmt: skip
+            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
 
     def _keep_best(self) -> None:

@@ -14,27 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_bert import save_tiny_bert
+from two_processes import gradients
 
 from expandr_repro.core.specs import resource
 from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
 from expandr_repro.core.trec import read_qrels, write_run
 from expandr_repro.models.processes import Processes
-from tests.tiny_bert import save_tiny_bert
-from tests.two_processes import gradients
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).resolve().parents[2]
 POCKET = resource("pocket")
 ENCODER = ("--pooling", "mean", "--normalize", "--max-length", "64")
 QUICK = ("--set", "epochs=2", "--set", "batch_size=16", "--set", "learning_rate=2e-3", "--set", "temperature=0.05")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny models are slower on two threads, and much slower where another process wants one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +223,7 @@ def test_a_second_call_finds_the_training_done_and_other_settings_want_overwrite
     before = weights(tmp_path / "out")
     again = train(command, bert, tmp_path / "out")
     assert again.code == 0
-    assert "there already, nothing to do" in again.err
+    assert "this training already; nothing to do" in again.err
     other = train(command, bert, tmp_path / "out", "--set", "seed=7")
     assert other.code == 2
     assert "another training is there" in other.error

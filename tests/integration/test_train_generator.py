@@ -19,20 +19,11 @@ from expandr_repro.core.metrics_log import read_metrics
 from expandr_repro.core.preferences import PreferencePair, write_pairs
 from expandr_repro.core.topics import Expansion, Topic, write_topics
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--device", "cpu", "--set", "max_length=160", "--set", "logging_steps=2", "--set", "learning_rate=1e-2", "--set", "batch_size=4",
          "--set", "gradient_accumulation=2"]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two threads that wait for one another are ten times slower with so small a model."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
