@@ -56,6 +56,12 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def root() -> Path:
+    """The top of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
 def pocket_index(cache: Path) -> Path:
     """An index of pocket with the default encoder, made once by the command; copy it before changing it."""
     from expandr_repro import encode

@@ -1,60 +1,19 @@
-"""The figures this project stands on, on the real collections. A figure that moves, in either direction, fails."""
+"""What the figures on the real collections rest on. The figures themselves are regressions of tier full, which CI runs where the data is."""
 
 from __future__ import annotations
 
 import csv
-import json
 
 import pytest
+
+from expandr_repro.core.regression_reading import conditions
+from expandr_repro.core.specs import resource
 
 pytestmark = pytest.mark.data
 
 
-def figures(command, *arguments):
-    result = command("search", "--format", "json", *arguments)
-    assert result.code == 0, result.err
-    return json.loads(result.out)[0]
-
-
-@pytest.mark.parametrize(
-    ("collection", "ndcg", "ndcg_tolerance", "recall"),
-    [("scifact", 0.6451, 0.0005, 0.9250), ("nfcorpus", 0.3167, 0.0005, 0.3115), ("cacm", 0.4275, 0.003, None)],
-)
-def test_minilm_with_the_query_alone_gives_the_known_figures(command, data, collection, ndcg, ndcg_tolerance, recall):
-    found = figures(command, "--topics", collection, "--fusion", "none")["figures"]
-    assert found["nDCG@10"] == pytest.approx(ndcg, abs=ndcg_tolerance)
-    if recall:
-        assert found["R@100"] == pytest.approx(recall, abs=0.00005)
-
-
-@pytest.mark.parametrize(
-    ("model", "ndcg"),
-    [("gpt-4.1", 0.6922), ("gpt-4.1-nano", 0.6968), ("Qwen2.5-7B-Instruct", 0.6938)],
-)
-def test_minilm_with_the_mean_of_query_and_query2doc_passage_gives_the_known_figures(command, data, model, ndcg):
-    expansions = data / "expansions" / f"scifact.test.query2doc-zs.{model}.jsonl"
-    found = figures(command, "--topics", "scifact", "--expansions", expansions)
-    assert found["fusion"] == "mean"
-    assert found["figures"]["nDCG@10"] == pytest.approx(ndcg, abs=0.0005)
-    assert found["query_only"]["nDCG@10"] == pytest.approx(0.6451, abs=0.0005)
-
-
-@pytest.mark.parametrize(
-    ("collection", "ndcg", "tolerance", "recall"),
-    [("scifact", 0.7506, 0.0005, 0.9667), ("nfcorpus", 0.4080, 0.0005, 0.3813), ("cacm", 0.5224, 0.003, None)],
-)
-def test_minilm_with_the_packaged_expansions_gives_the_known_figures(
-    command, data, collection, ndcg, tolerance, recall
-):
-    found = figures(command, "--topics", collection, "--expansions", "claude.q2d")["figures"]
-    assert found["nDCG@10"] == pytest.approx(ndcg, abs=tolerance)
-    if recall:
-        assert found["R@100"] == pytest.approx(recall, abs=0.0005)
-
-
 def test_the_packaged_expansions_are_those_of_the_data_folder(data):
     from expandr_repro.core.joining import read_expansions
-    from expandr_repro.core.specs import resource
     from expandr_repro.core.topics import read_topics
 
     for packaged in sorted(resource("expansions", "claude.q2d").glob("*.gz")):
@@ -65,51 +24,44 @@ def test_the_packaged_expansions_are_those_of_the_data_folder(data):
         assert not any(t.title for t, _ in ours.values())
 
 
-@pytest.mark.jvm
-@pytest.mark.parametrize(
-    ("collection", "ndcg", "recall"), [("scifact", "0.6789", "0.9253"), ("nfcorpus", "0.3218", "0.2457")]
-)
-def test_bm25_gives_pyserinis_published_figures_to_the_digit(command, data, collection, ndcg, recall):
-    found = figures(command, "--topics", collection, "--retriever", "bm25", "--no-baseline")["figures"]
-    assert (f"{found['nDCG@10']:.4f}", f"{found['R@100']:.4f}") == (ndcg, recall)
-
-
-@pytest.mark.jvm
-@pytest.mark.parametrize("model", ["gpt-4.1", "gpt-4.1-nano", "Qwen2.5-7B-Instruct"])
-def test_bm25_over_repeated_query_and_passage_gives_querygyms_published_figures_to_the_digit(command, data, model):
-    name = f"scifact.test.query2doc-zs.{model}.jsonl"
+def test_every_figure_that_the_data_folder_publishes_is_pinned_to_the_digit(data, root):
+    """QueryGym's, over the query five times and the passage; the regressions run them."""
+    pinned = {c.name: c.regression for c in conditions(root / "regressions")}
+    names = {"gpt-4.1": "query2doc-gpt-41", "gpt-4.1-nano": "query2doc-gpt-41-nano", "Qwen2.5-7B-Instruct": "query2doc-qwen25-7b"}  # fmt: skip
     with (data / "expansions" / "published.csv").open() as file:
-        published = {
-            row["metric"]: f"{float(row['value']):.4f}" for row in csv.DictReader(file) if row["topics"] == name
-        }
-    assert len(published) == 2
-    found = figures(
-        command,
-        "--topics",
-        "scifact",
-        "--retriever",
-        "bm25",
-        "--no-baseline",
-        "--fusion",
-        "repeat",
-        "--expansions",
-        data / "expansions" / name,
-    )
-    assert {m: f"{found['figures'][m]:.4f}" for m in published} == published
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    for row in rows:
+        model = row["topics"].removeprefix("scifact.test.query2doc-zs.").removesuffix(".jsonl")
+        pin = pinned[f"scifact.bm25.{names[model]}"].metrics[row["metric"]]
+        assert (pin.value, pin.tolerance) == (round(float(row["value"]), 4), 0)
 
 
-@pytest.mark.jvm
-def test_bm25_over_repeated_query_and_packaged_expansion_gives_the_known_figure(command, data):
-    found = figures(
-        command, "--topics", "scifact", "--retriever", "bm25", "--no-baseline", "--expansions", "claude.q2d"
-    )
-    assert found["fusion"] == "repeat"
-    assert f"{found['figures']['nDCG@10']:.4f}" == "0.7894"
+@pytest.mark.parametrize(
+    ("name", "ndcg", "recall"),
+    [
+        ("scifact.minilm.none", 0.6451, 0.9250), ("scifact.minilm.query2doc-gpt-41", 0.6922, 0.9533),
+        ("scifact.minilm.query2doc-gpt-41-nano", 0.6968, 0.9567), ("scifact.minilm.query2doc-qwen25-7b", 0.6938, 0.9433),
+        ("scifact.minilm.q2d-claude", 0.7506, 0.9667), ("nfcorpus.minilm.none", 0.3167, 0.3115), ("nfcorpus.minilm.q2d-claude", 0.4080, 0.3813),
+        ("cacm.minilm.none", 0.4275, None), ("cacm.minilm.q2d-claude", 0.5224, None), ("scifact.bm25.none", 0.6789, 0.9253),
+        ("nfcorpus.bm25.none", 0.3218, 0.2457), ("scifact.bm25.q2d-claude", 0.7894, None), ("cacm.bm25.none", 0.4928, 0.6850),
+    ],
+)  # fmt: skip
+def test_what_is_pinned_is_what_the_data_folder_says_these_files_must_give(root, name, ndcg, recall):
+    (pinned,) = (c.regression for c in conditions(root / "regressions") if c.name == name)
+    assert pinned.metrics["nDCG@10"].value == ndcg
+    assert pinned.metrics["nDCG@10"].tolerance <= (0.003 if name.startswith("cacm") else 0.0005)
+    if recall:
+        assert pinned.metrics["R@100"].value == recall
 
 
-@pytest.mark.jvm
-def test_bm25_on_cacm_gives_the_measured_figures(command, data):
-    found = figures(
-        command, "--topics", "cacm", "--retriever", "bm25", "--no-baseline", "--metrics", "MAP,P@30,nDCG@10,R@100"
-    )["figures"]
-    assert [f"{found[m]:.4f}" for m in ("MAP", "P@30", "nDCG@10", "R@100")] == ["0.3530", "0.2154", "0.4928", "0.6850"]
+def test_a_real_collection_searched_by_name_gives_the_query_alone_beside_the_fusion(command, data):
+    """One search of the main job, through the command as a user types it; the cache keeps its index for the regressions."""
+    import json
+
+    result = command("search", "--topics", "scifact", "--expansions", "claude.q2d", "--format", "json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)[0]
+    assert found["fusion"] == "mean"
+    assert found["figures"]["nDCG@10"] == pytest.approx(0.7506, abs=0.0005)
+    assert found["query_only"]["nDCG@10"] == pytest.approx(0.6451, abs=0.0005)
