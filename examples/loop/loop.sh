@@ -19,13 +19,13 @@ source "$here/$size.sh"
 step() { printf '\n=== %s\n' "$*"; }
 
 step "1. candidates: several passages a training topic, at several temperatures"
-$python -m expandr_repro.expand --topics "$train" --backend "$backend" --model "$generator" --preset expandr-candidates "${candidates[@]}" --output "$out/candidates.jsonl"
+$python -m expandr_repro.expand --topics "$train_llm" --backend "$backend" --model "$generator" --preset expandr-candidates "${candidates[@]}" --output "$out/candidates.jsonl"
 
 step "2. answers: from the query and its relevant passage"
-$python -m expandr_repro.expand --topics "$train" --prompt q2a --backend "$backend" --model "$generator" "${answers[@]}" --output "$out/answers.jsonl"
+$python -m expandr_repro.expand --topics "$train_llm" --prompt q2a --backend "$backend" --model "$generator" "${answers[@]}" --output "$out/answers.jsonl"
 
 step "3. pairs: the passage that helps the retriever most against the one that helps it least"
-$python -m expandr_repro.prefer --candidates "$out/candidates.jsonl" --gold "$train" --answers "$out/answers.jsonl" --encoder "$reward" "${prefer[@]}" --output "$out/pairs.jsonl"
+$python -m expandr_repro.prefer --candidates "$out/candidates.jsonl" --gold "$train_llm" --answers "$out/answers.jsonl" --encoder "$reward" "${prefer[@]}" --output "$out/pairs.jsonl"
 
 step "4. DPO: the generator learns to prefer what helps"
 $launch_generator -m expandr_repro.train_generator --pairs "$out/pairs.jsonl" --dev-pairs "$out/pairs.dev.jsonl" --model "$generator" "${train_generator[@]}" --output "$out/generator"
@@ -34,11 +34,11 @@ step "5. new passages, for training and for the test topics"
 $python -m expandr_repro.expand --topics "$train" --backend "$backend" --model "$generator" --adapter "$out/generator" "${passages[@]}" --output "$out/train.q2d.jsonl"
 $python -m expandr_repro.expand --topics "$test" --backend "$backend" --model "$generator" --adapter "$out/generator" "${passages[@]}" --output "$out/test.q2d.jsonl"
 
-step "6. hard negatives: what the untrained retriever finds, and nobody judged relevant"
-$python -m expandr_repro.search --topics "$train" --encoder "$encoder" "${encode[@]}" --fusion none --no-baseline --hits 200 --output "$out/negatives.trec"
+step "6. hard negatives: those given, or what the untrained retriever finds and nobody judged relevant"
+[ -n "$negatives" ] || $python -m expandr_repro.search --topics "$train" --encoder "$encoder" "${encode[@]}" --fusion none --no-baseline --hits 200 --output "$out/negatives.trec"
 
 step "7. the retriever, trained on queries fused with the new passages"
-$launch_encoder -m expandr_repro.train_encoder --train "$train" --expansions "$out/train.q2d.jsonl" --negatives "$out/negatives.trec" --encoder "$encoder" "${train_encoder[@]}" --output "$out/encoder"
+$launch_encoder -m expandr_repro.train_encoder --train "$train" --expansions "$out/train.q2d.jsonl" --negatives "${negatives:-$out/negatives.trec}" --encoder "$encoder" "${train_encoder[@]}" --output "$out/encoder"
 
 step "8. an index with it"
 $python -m expandr_repro.encode --corpus "$corpus" --encoder "$out/encoder" --output "$out/index"

@@ -1,8 +1,11 @@
 # The paper's settings (docs/reproduce.md, and its source for each): 8 GPUs, a network, days. Not run by this project.
 #
-# $EXPANDR_DATA/echo is a BEIR folder of the eight Echo-embeddings sets, made by examples/loop/echo.py; the test collections are
-# found by name. Repeat steps 5 (its second line) to 10 for each of the 15.
-train="${EXPANDR_DATA:?where the collections are}/echo/train" test="${TEST:-nq}" corpus="${TEST:-nq}"
+# $EXPANDR_DATA/echo/llm and echo/retriever are made by examples/loop/echo.py of the eight Echo-embeddings sets, 100,000 rows for the LLM
+# and the rest for the retriever, each with its negatives; the test collections are found by name: TEST=scifact bash loop.sh paper OUT
+# again for each of the 15.
+echo="${EXPANDR_DATA:?where the collections are}/echo"
+train_llm="$echo/llm/train" train="$echo/retriever/train" negatives="$echo/retriever/negatives.trec"
+test="${TEST:-nq}" corpus="${TEST:-nq}"
 encoder=anchordr reward=contriever
 encode=(--device cuda --precision bf16)
 backend=vllm generator=meta-llama/Meta-Llama-3-8B-Instruct
