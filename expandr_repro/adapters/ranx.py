@@ -116,14 +116,31 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
 
 
 def _metrics() -> Any:
-    """Import ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache."""
+    """Import ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
+
+    `import ranx` brings ir_datasets, seaborn and its own data structures, which takes ten times as long as the metrics. So these are
+    imported below an empty package of that name, which is then forgotten: whoever imports ranx afterwards gets all of it.
+    """
+    import importlib
     import importlib.util
+    import sys
+    import types
 
     found = importlib.util.find_spec("ranx")
     if found and found.origin and not os.access(Path(found.origin).parent, os.W_OK):
         home = cache_dir() if os.access(cache_dir().parent, os.W_OK) else Path(tempfile.gettempdir()) / "expandr_repro"
         os.environ.setdefault("NUMBA_CACHE_DIR", str(home / "numba"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ranx import metrics
-    return metrics
+    if "ranx.metrics" in sys.modules or found is None:
+        return importlib.import_module("ranx.metrics")
+    from numba import config
+
+    config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
+    empty = types.ModuleType("ranx")
+    empty.__path__ = list(found.submodule_search_locations or ())
+    sys.modules["ranx"] = empty
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("ranx.metrics")
+    finally:
+        del sys.modules["ranx"]

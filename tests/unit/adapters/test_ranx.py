@@ -176,3 +176,23 @@ any_qrels = st.dictionaries(topics, judged, min_size=1)
 def test_figures_agree_with_trec_eval_whatever_the_run(run, qrels, rel):
     if set(run) & set(qrels):
         assert_agrees(run, qrels, rel)
+
+
+def test_only_the_metrics_of_ranx_are_loaded_and_the_whole_of_it_can_be_imported_afterwards():
+    import subprocess
+    import sys
+
+    program = """
+import sys
+from expandr_repro.adapters.ranx import evaluate
+from expandr_repro.core.measures import parse_measures
+found = evaluate({"1": {"a": 2.0, "b": 1.0}}, {"1": {"b": 1}}, parse_measures("nDCG@10"))
+assert not {"ir_datasets", "seaborn", "ranx.data_structures", "ranx"} & set(sys.modules), "more than the metrics"
+import ranx
+whole = ranx.evaluate(ranx.Qrels({"1": {"b": 1}}), ranx.Run({"1": {"a": 2.0, "b": 1.0}}), "ndcg@10")
+(ours,) = found.per_topic.values()
+assert abs(whole - ours[0]) < 1e-12
+assert evaluate({"1": {"a": 2.0, "b": 1.0}}, {"1": {"b": 1}}, parse_measures("nDCG@10")).per_topic
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
