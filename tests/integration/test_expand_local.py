@@ -152,12 +152,12 @@ def test_shares_of_the_topics_make_the_same_file_as_one_process(expand, model, t
     assert (tmp_path / "shared.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
-def test_accelerate_launch_gives_each_process_its_share(expand, model, tmp_path):
+def test_a_launcher_of_two_processes_gives_each_its_share(expand, model, tmp_path):
+    """torchrun's, whose variables `accelerate launch` sets on GPUs as well; on a CPU that one starts a single process."""
     assert expand().code == 0
     words = ["--topics", tmp_path / "topics.jsonl", "--backend", "transformers", "--model", model, "--device", "cpu", "--max-tokens", 16,
              "--output", tmp_path / "shared.jsonl", "--store", tmp_path / "shared.sqlite", "--format", "json"]  # fmt: skip
-    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
-              "--dynamo_backend", "no", "--main_process_port", "0", "-m", "expandr_repro.expand"]  # fmt: skip
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "expandr_repro.expand"]
     done = subprocess.run(
         [sys.executable, "-m", *launch, *map(str, words)], cwd=ROOT, capture_output=True, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=240, check=False,
