@@ -148,7 +148,7 @@ class _Training:
     def _trainer(self) -> ContrastiveTrainer:
         c, request = self.config, self.request
         options = StepOptions(
-            fusion=request.fusion, alpha=request.alpha, views=c.views if request.fusion != "none" else {"query": 1.0},
+            fusion=request.fusion, alpha=request.alpha, views=c.views,
             temperature=c.temperature, learning_rate=c.learning_rate, warmup=c.warmup, weight_decay=c.weight_decay,
             max_grad_norm=c.max_grad_norm, chunk_tokens=c.chunk_tokens, gradient_cache=c.gradient_cache, precision=self.precision, seed=c.seed,
         )  # fmt: skip
