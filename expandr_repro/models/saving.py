@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 from expandr_repro.core.errors import SetupError
@@ -14,15 +15,24 @@ POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
 """Our pooling -> sentence-transformers'."""
 
 
+def require_writer(encoder: Encoder) -> None:
+    """Find out before hours of training that what writes the folder is installed, without importing it.
+
+    Raises:
+        SetupError: it is not.
+    """
+    if encoder.spec.pooling in POOLINGS and importlib.util.find_spec("sentence_transformers") is None:
+        raise SetupError(
+            "training an encoder needs sentence-transformers, which writes its folder; `pip install expandr-repro[train]` brings it"
+        )
+
+
 def save_encoder(encoder: Encoder, folder: Path) -> None:
     """Write an encoder's weights, tokenizer and settings into an empty folder.
 
     The transformers checkpoint lies in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
     folders beside it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
     our commands. A pooling that sentence-transformers lacks (first-decoder) is written without what is for it alone.
-
-    Raises:
-        SetupError: sentence-transformers is missing.
     """
     import torch
     from transformers import AutoTokenizer
@@ -37,13 +47,9 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     _save_settings(encoder, folder)
     if spec.pooling not in POOLINGS:
         return
-    try:
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    except ImportError as error:
-        raise SetupError(
-            "writing a sentence-transformers folder needs sentence-transformers; `pip install expandr-repro[train]` brings it"
-        ) from error
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
     parts = [Transformer(str(folder), max_seq_length=spec.document_max_length)]
     parts.append(Pooling(encoder.dimension, pooling_mode=POOLINGS[spec.pooling]))
     if spec.normalize:

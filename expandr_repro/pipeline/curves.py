@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.pipeline.figures import COLOURS, new_figure, save_figure
+
+log = logging.getLogger(__name__)
 
 
 def plot_curves(records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, Sequence[str]]], path: Path) -> None:
@@ -39,6 +43,16 @@ def plot_curves(records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str
         place.grid(alpha=0.3)
         place.legend(fontsize=8)
     save_figure(figure, path, "the picture of the curves")
+
+
+def plot_if_possible(
+    records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str, Sequence[str]]], path: Path
+) -> None:
+    """Draw what a training recorded, or say why not: hours of training must not end in nothing for want of a picture."""
+    if importlib.util.find_spec("matplotlib"):
+        plot_curves(records, panels, path)
+    else:
+        log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the figures", path.name)
 
 
 def _curve(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

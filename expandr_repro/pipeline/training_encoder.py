@@ -23,7 +23,7 @@ from expandr_repro.core.progress import progress
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
 from expandr_repro.models.processes import Processes
-from expandr_repro.models.saving import save_encoder
+from expandr_repro.models.saving import require_writer, save_encoder
 from expandr_repro.models.training_state import (
     WEIGHTS,
     checkpoint_in,
@@ -32,7 +32,7 @@ from expandr_repro.models.training_state import (
     save_state,
     save_weights,
 )
-from expandr_repro.pipeline.curves import plot_curves
+from expandr_repro.pipeline.curves import plot_if_possible
 from expandr_repro.pipeline.dev_search import measure
 from expandr_repro.pipeline.dev_topics import TrainRequest, selected
 from expandr_repro.pipeline.encoder_examples import TrainingData
@@ -76,8 +76,10 @@ def train(
         overwrite: replace what is there, if it is something else.
 
     Raises:
+        SetupError: sentence-transformers, which writes the folder, is not installed.
         ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
     """
+    require_writer(encoder)
     facts = _facts(data, encoder, config, precision)
     if there := finished(target, facts, overwrite):
         result = there["result"]
@@ -218,4 +220,4 @@ def _plot(folder: Path) -> None:
     records = read_metrics(folder / METRICS)
     keys = list(dict.fromkeys(key for record in records for key in record))
     losses, figures = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
-    plot_curves(records, [("loss", losses), ("nDCG@10 of the development topics", figures)], folder / CURVES)
+    plot_if_possible(records, [("loss", losses), ("nDCG@10 of the development topics", figures)], folder / CURVES)

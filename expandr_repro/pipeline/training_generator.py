@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from expandr_repro.models.generators.training.finishing import (
 from expandr_repro.models.generators.training.reference import ReferenceStore
 from expandr_repro.models.generators.training.session import METRICS, Trained, train
 from expandr_repro.models.generators.weights import Weights, find_weights
-from expandr_repro.pipeline.curves import plot_curves
+from expandr_repro.pipeline.curves import plot_if_possible
 from expandr_repro.pipeline.generator_examples import TrainingData
 from expandr_repro.pipeline.training_folder import finished, reserved, working_folder
 
@@ -194,8 +193,5 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
-        if find_spec("matplotlib"):
-            plot_curves(trained.records, PANELS[request.kind], folder / "curves.png")
-        else:  # hours of training must not end in nothing for want of a picture
-            log.warning("curves.png is left out: matplotlib is not installed; metrics.jsonl has the figures")
+        plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
         write_manifest(folder / NAME, "generator", manifest)

@@ -305,6 +305,17 @@ def test_what_cannot_be_trained_is_refused_in_one_line(command, bert, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_what_writes_the_folder_is_missed_before_the_training_and_not_after_it(command, bert, tmp_path, monkeypatch):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "sentence_transformers" else found(name, *more))  # fmt: skip
+    result = train(command, bert, tmp_path / "out")
+    assert result.code == 2
+    assert "`pip install expandr-repro[train]` brings it" in result.error
+    assert not list(tmp_path.glob(".out*"))
+
+
 def test_topics_without_any_expansion_cannot_be_trained_fused(command, bert, tmp_path):
     write_topics(tmp_path / "bare.jsonl", [Topic(t.qid, t.title) for t in read_topics(POCKET / "queries.jsonl")])
     judged = ("--qrels", "pocket", "--corpus", "pocket")
