@@ -20,6 +20,7 @@ import torch
 from prefer import SHAPES, random_model, sentences, texts_of
 
 from expandr_repro.core.contrast import Batch
+from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.models.encoder import Encoder
@@ -42,7 +43,10 @@ def measured(folder: Path, args: argparse.Namespace, size: int, cached: bool, ch
     for module in encoder.model.modules():  # so that both ways have one and the same gradient
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    options = StepOptions("mean", None, {"fused": 1.0}, 0.02, 1e-5, 0.0, 0.0, 1.0, chunk, cached, args.precision, 1)
+    config = EncoderTraining(
+        epochs=1, batch_size=size, learning_rate=1e-5, temperature=0.02, warmup=0.0, weight_decay=0.0, chunk_tokens=chunk, gradient_cache=cached, seed=1,
+    )  # fmt: skip
+    options = StepOptions(config, "mean", None, args.precision)
     batch, texts = batch_of(size, args.words)
     trainer = ContrastiveTrainer(encoder, options, 1000, texts, Processes())
     on_gpu = args.device.startswith("cuda")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.encoder_config import FUSIONS, EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import check_alpha
 from expandr_repro.core.tables import FORMATS, Table
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from expandr_repro.pipeline.training_encoder import Trained
 
 log = logging.getLogger("expandr_repro.train_encoder")
-
-FUSIONS = ("mean", "hyde", "expansion", "none")
 
 EXAMPLES = """
 python -m expandr_repro.train_encoder --train scifact/train --expansions claude.q2d --negatives train.trec --set dev=80 --output models/minilm-fused
@@ -68,7 +67,6 @@ def run(args: argparse.Namespace) -> int:
     check_alpha(args.alpha)
     if args.precision == "fp16":
         raise ExpandrError("--precision fp16: training uses bf16 (autocast over fp32 weights) or fp32")
-    from expandr_repro.core.encoder_config import EncoderTraining
     from expandr_repro.core.training_config import read_config
     from expandr_repro.models.processes import join_processes, leave_processes
     from expandr_repro.pipeline.dev_topics import TrainRequest

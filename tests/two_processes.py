@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from expandr_repro.core.contrast import Batch
+from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
@@ -57,7 +58,11 @@ def gradients(folder: Path, processes: Processes, *, chunk_tokens: int, cached: 
     spec = EncoderSpec(str(folder), query_max_length=64, document_max_length=64)
     encoder = Encoder(spec, folder, "cpu")
     made, texts = batch()
-    options = StepOptions("mean", None, {"fused": 1.0, "query": 0.5}, 0.02, 1e-3, 0.0, 0.0, 1e9, chunk_tokens, cached, "fp32", 7)  # fmt: skip
+    config = EncoderTraining(
+        epochs=1, batch_size=6, learning_rate=1e-3, temperature=0.02, warmup=0.0, weight_decay=0.0, max_grad_norm=1e9,
+        views={"fused": 1.0, "query": 0.5}, chunk_tokens=chunk_tokens, gradient_cache=cached, seed=7,
+    )  # fmt: skip
+    options = StepOptions(config, "mean", None, "fp32")
     trainer = ContrastiveTrainer(encoder, options, 10, texts, processes)
     encoder.model.train()
     values = trainer._accumulate(made, 0, 1)

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from expandr_repro.core.encoder_config import FUSIONS
 from expandr_repro.core.errors import UnknownNameError
 
 if TYPE_CHECKING:
     import torch
-
-
-FUSIONS = ("none", "mean", "hyde", "expansion")
 
 
 def fuse(

@@ -119,9 +119,8 @@ class Encoder:
             with_prefix, truncation=True, max_length=length, return_attention_mask=False, return_token_type_ids=False
         )
         ids: list[list[int]] = coded["input_ids"]
-        if (
-            coded.encodings is not None
-        ):  # asking each for its overflow takes as long as tokenising; only full ones can have one
+        if coded.encodings is not None:
+            # only full ones can have an overflow, and asking each for it takes as long as tokenising
             full = (e for e, row in zip(coded.encodings, ids, strict=True) if len(row) >= length)
             self.truncated[role] += sum(1 for e in full if e.overflowing)
         return ids

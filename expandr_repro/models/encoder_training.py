@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from expandr_repro.core.contrast import Batch, draws
+from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.models.contrastive import contrastive_loss
 from expandr_repro.models.encoder import Encoder
@@ -16,20 +17,19 @@ from expandr_repro.models.processes import Processes
 
 @dataclass(frozen=True)
 class StepOptions:
-    """How a step is made; the names are those of `EncoderTraining`."""
+    """How a step is made.
 
+    Attributes:
+        config: the training's settings.
+        fusion: of the fused view.
+        alpha: the query's weight in it, for `mean`.
+        precision: fp32, or bf16 for autocast.
+    """
+
+    config: EncoderTraining
     fusion: str
     alpha: float | None
-    views: Mapping[str, float]
-    temperature: float
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    max_grad_norm: float
-    chunk_tokens: int
-    gradient_cache: bool
     precision: str
-    seed: int
 
 
 class ContrastiveTrainer:
@@ -58,16 +58,16 @@ class ContrastiveTrainer:
         decayed = [p for n, p in self.parameters.items() if not n.lower().endswith(plain)]
         others = [p for n, p in self.parameters.items() if n.lower().endswith(plain)]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=options.learning_rate,
+            [{"params": decayed, "weight_decay": options.config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=options.config.learning_rate,
         )
 
     def learning_rate(self) -> float:
         """Return the rate of the step to come: up over the warm-up, then down to zero, both linearly."""
-        warm = self.options.warmup * self.steps
+        warm = self.options.config.warmup * self.steps
         done = self.step_number + 1
         down = (self.steps - self.step_number) / max(1.0, self.steps - warm)
-        return self.options.learning_rate * min(done / warm if warm else 1.0, down, 1.0)
+        return self.options.config.learning_rate * min(done / warm if warm else 1.0, down, 1.0)
 
     def step(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Train on batches, each contrasted within itself, their gradients averaged.
@@ -97,7 +97,7 @@ class ContrastiveTrainer:
                 f"step {self.step_number + 1}: the loss is {sums['loss']}; lower learning_rate, raise temperature, or use --precision fp32"
             )
         self._processes.sum_gradients(self.parameters.values())
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.options.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.options.config.max_grad_norm)
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -109,8 +109,8 @@ class ContrastiveTrainer:
         """Add a batch's share of the gradient to the parameters'."""
         import torch
 
-        options = self.options
-        expanded = any(view != "query" for view in options.views)
+        options, config = self.options, self.options.config
+        expanded = any(view != "query" for view in config.views)
         texts: list[tuple[Role, Sequence[str]]] = [
             ("query", batch.queries),
             ("expansion", batch.expansions if expanded else ()),
@@ -120,9 +120,9 @@ class ContrastiveTrainer:
         vectors = StepVectors(
             self.encoder,
             ids,
-            chunk_tokens=options.chunk_tokens,
-            seed=draws(options.seed, "dropout", self.step_number, number).getrandbits(40),
-            cached=options.gradient_cache,
+            chunk_tokens=config.chunk_tokens,
+            seed=draws(config.seed, "dropout", self.step_number, number).getrandbits(40),
+            cached=config.gradient_cache,
             precision=options.precision,
             processes=self._processes,
         )
@@ -136,8 +136,8 @@ class ContrastiveTrainer:
             batch.targets,
             batch.masked,
             fusion=options.fusion,
-            views=options.views,
-            temperature=options.temperature,
+            views=config.views,
+            temperature=config.temperature,
             alpha=options.alpha,
         )
         torch.autograd.backward(loss / of)

@@ -38,6 +38,13 @@ class TopicSet:
     folder: Path | None = None
     split: str = ""
 
+    @property
+    def documents(self) -> str | None:
+        """What `find_corpus` finds the documents of these topics by, where they are known."""
+        if self.collection:
+            return self.collection.dataset
+        return str(self.folder) if self.folder else None
+
 
 def local_folder(name: CollectionName) -> Path | None:
     """Return the offline folder of a collection: the packaged one, or `$EXPANDR_DATA/<name>`, or None."""

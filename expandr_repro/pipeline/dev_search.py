@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from expandr_repro.adapters.ranx import evaluate
 from expandr_repro.core.corpus import Corpus
@@ -17,9 +16,6 @@ from expandr_repro.models.index import FaissIndex, new_index
 from expandr_repro.pipeline.building import CHUNK, encode_documents
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.dev_topics import DevSearch
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MEASURE = "nDCG@10"
 
@@ -38,7 +34,7 @@ def encode_in_memory(corpus: Corpus, encoder: Encoder) -> FaissIndex:
 
 def measure(
     encoder: Encoder, corpus: Corpus, searches: Sequence[DevSearch], qrels: Qrels, hits: int, alpha: float | None = None
-) -> Mapping[str, float]:
+) -> dict[str, float]:
     """Return name -> nDCG@10 of each search, as `search` and `evaluate` would give it.
 
     Args:

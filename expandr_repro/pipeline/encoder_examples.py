@@ -92,10 +92,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
 
 
 def _documents_of(topics: TopicSet) -> str:
-    if topics.collection:
-        return topics.collection.dataset
-    if topics.folder:
-        return str(topics.folder)
+    if topics.documents:
+        return topics.documents
     raise ExpandrError(
         f"{topics.label}: which documents? give --corpus: a collection's name, a BEIR folder or a JSONL file"
     )
@@ -179,16 +177,20 @@ def _facts(
     def digest(value: object) -> str:
         return sha256_text(repr(value))[:32]
 
+    def judged(judgements: Qrels) -> str:
+        return digest(sorted((qid, sorted(grades.items())) for qid, grades in judgements.items()))
+
     return {
         "topics": {
             "count": len(topics.topics),
             "sha256": digest([(t.qid, t.title) for t in topics.topics]),
         },
         "expansions": {name: digest([(t.qid, t.texts) for t in listed]) for name, listed in sets.items()},
-        "qrels_sha256": digest(sorted((q, sorted(j.items())) for q, j in qrels.items())),
+        "qrels_sha256": judged(qrels),
         "corpus": asdict(corpus_facts(data.corpus)),
         "negatives_sha256": sha256_file(request.negatives) if request.negatives else None,
         "fusion": request.fusion,
         "alpha": request.alpha,
         "development": {s.name: digest([(t.qid, t.title, t.texts) for t in s.topics]) for s in data.searches},
+        "development_qrels_sha256": judged(data.dev_qrels) if data.searches else None,
     }

@@ -11,7 +11,7 @@ from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import TopicSet, find_topics, qrels_of
+from expandr_repro.pipeline.collections import find_topics, qrels_of
 from expandr_repro.pipeline.passages import best_documents, document_texts, read_passages
 
 log = logging.getLogger(__name__)
@@ -82,14 +82,10 @@ def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
         {qid: texts[docid] for qid, docid in best.items() if docid in texts},
         best,
         qrels,
-        _corpus_of(found),
+        found.documents,
         bool(spec and spec.remove_query),
         found.collection.dataset if found.collection else None,
     )
-
-
-def _corpus_of(topics: TopicSet) -> str:
-    return topics.collection.dataset if topics.collection else str(topics.folder)
 
 
 def read_answers(file: str, topics: Sequence[Topic]) -> dict[str, str]:

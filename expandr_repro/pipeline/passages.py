@@ -133,9 +133,8 @@ def _from_collection(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, s
 
 def document_texts(topics: TopicSet, docids: set[str]) -> Mapping[str, str]:
     """Return the texts of documents, reading the corpus until all are found."""
-    where = topics.collection.dataset if topics.collection else str(topics.folder)
     found: dict[str, str] = {}
-    for document in find_corpus(where).read():
+    for document in find_corpus(topics.documents or topics.label).read():
         if document.docid in docids and document.dense_text:
             found[document.docid] = document.dense_text
             if len(found) == len(docids):

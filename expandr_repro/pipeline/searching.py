@@ -144,9 +144,7 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
 def _searcher(
     request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
-    where = request.index or (
-        topics.collection.dataset if topics.collection else str(topics.folder) if topics.folder else None
-    )
+    where = request.index or topics.documents
     if where is None:
         raise ExpandrError(
             f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"

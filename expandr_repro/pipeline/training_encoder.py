@@ -148,15 +148,9 @@ class _Training:
         return math.ceil(math.ceil(len(self.data.examples) / config.batch_size) / config.accumulation)
 
     def _trainer(self) -> ContrastiveTrainer:
-        c, request = self.config, self.request
-        options = StepOptions(
-            fusion=request.fusion, alpha=request.alpha, views=c.views,
-            temperature=c.temperature, learning_rate=c.learning_rate, warmup=c.warmup, weight_decay=c.weight_decay,
-            max_grad_norm=c.max_grad_norm, chunk_tokens=c.chunk_tokens, gradient_cache=c.gradient_cache, precision=self.precision, seed=c.seed,
-        )  # fmt: skip
-        return ContrastiveTrainer(
-            self.encoder, options, c.epochs * self._steps_an_epoch, self.data.texts, self.processes
-        )
+        options = StepOptions(self.config, self.request.fusion, self.request.alpha, self.precision)
+        steps = self.config.epochs * self._steps_an_epoch
+        return ContrastiveTrainer(self.encoder, options, steps, self.data.texts, self.processes)
 
     def _batches(self, done: int) -> Iterator[list[Batch]]:
         """Yield each step's batches, from the first step that is not done."""

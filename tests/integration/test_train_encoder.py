@@ -346,3 +346,18 @@ def test_a_checkpoint_of_another_architecture_is_refused(command, bert, tmp_path
     encoder = load_encoder(str(tmp_path / "first"))
     with pytest.raises(MismatchError, match="weights of another model"):
         load_weights(encoder.model, other / "model.safetensors")
+
+
+def test_other_judgements_of_the_development_topics_make_another_training(tmp_path):
+    from expandr_repro.core.encoder_config import EncoderTraining
+    from expandr_repro.core.training_config import read_config
+    from expandr_repro.pipeline.dev_topics import TrainRequest
+    from expandr_repro.pipeline.encoder_examples import gather
+
+    shutil.copytree(POCKET, tmp_path / "dev")
+    config = read_config(EncoderTraining, "encoder")
+    before = gather(TrainRequest("pocket", dev_topics=str(tmp_path / "dev")), config).facts
+    qrels = tmp_path / "dev" / "qrels" / "test.tsv"
+    qrels.write_text("\n".join(qrels.read_text().splitlines()[:-1]) + "\n")
+    after = gather(TrainRequest("pocket", dev_topics=str(tmp_path / "dev")), config).facts
+    assert {k for k in before if before[k] != after[k]} == {"development_qrels_sha256"}

@@ -231,20 +231,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_one_left_alone(train, f
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
 
 
+def all_weights(files, *changes):
+    """Return the words that fine-tune the tiny model itself, without an adapter."""
+    sets = [word for change in ("lora_r=0", *changes) for word in ("--set", change)]
+    return ["--sft", files / "topics.jsonl", "--model", files / "tiny-llama", *QUICK, *sets]
+
+
 def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_path, monkeypatch):
     from expandr_repro.core.metrics_log import MetricsLog
 
-    words = [
-        "--sft",
-        files / "topics.jsonl",
-        "--model",
-        files / "tiny-llama",
-        *QUICK,
-        "--set",
-        "lora_r=0",
-        "--set",
-        "save_steps=2",
-    ]
+    words = all_weights(files, "save_steps=2")
     write = MetricsLog.write
 
     def interrupted(self, step, values):
@@ -310,17 +306,7 @@ def test_all_weights_may_be_trained_and_the_model_is_one_to_expand_with(command,
         tmp_path / "none",
     )  # fmt: skip
     assert "unknown expansions" in result.error
-    words = [
-        "--sft",
-        files / "topics.jsonl",
-        "--model",
-        files / "tiny-llama",
-        *QUICK,
-        "--set",
-        "lora_r=0",
-        "--set",
-        "epochs=1",
-    ]
+    words = all_weights(files, "epochs=1")
     assert command("train_generator", *words, "--output", tmp_path / "whole").code == 0
     assert not list((tmp_path / "whole").glob("adapter*"))
 

@@ -102,8 +102,8 @@ def sources_of(study: Study) -> Sources:
 def _corpus_of(study: Study, topics: TopicSet | None) -> Corpus | None:
     """Return the corpus that belongs to the topics, or None where none is known or it is not here."""
     where = study.topics if study.topics and study.topics.startswith("irds:") else None
-    if topics and (topics.collection or topics.folder):
-        where = topics.collection.dataset if topics.collection else str(topics.folder)
+    if topics and topics.documents:
+        where = topics.documents
     if where is None:
         log.warning("%s: which documents were searched is not known; %s", study.qrels, CURE)
         return None

@@ -52,6 +52,13 @@ def make_trainer(
     return trainer
 
 
+class _WithoutCard:
+    """A trainer of trl's that writes no model card: the manifest says what the adapter is."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write none."""
+
+
 def _dpo(
     settings: DpoSettings,
     place: Place,
@@ -64,7 +71,7 @@ def _dpo(
 ) -> Any:
     from trl import DPOConfig, DPOTrainer
 
-    class Trainer(DPOTrainer):  # type: ignore[misc]
+    class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
         """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -72,9 +79,6 @@ def _dpo(
 
         def _precompute_ref_logps(self, dataset: Any, _name: str, batch_size: int) -> Any:
             return store.add_to(dataset, self, batch_size)
-
-        def create_model_card(self, *_: Any, **__: Any) -> None:
-            """Write none: the manifest says what the adapter is."""
 
     config = DPOConfig(
         **common_arguments(settings, place),
@@ -104,11 +108,8 @@ def _sft(
 ) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    class Trainer(SFTTrainer):  # type: ignore[misc]
+    class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
         """trl's, without its model card."""
-
-        def create_model_card(self, *_: Any, **__: Any) -> None:
-            """Write none: the manifest says what the adapter is."""
 
     config = SFTConfig(**common_arguments(settings, place), dataset_kwargs={"skip_prepare_dataset": True})
     return Trainer(
