@@ -110,6 +110,11 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
         help="tokens that go through the model together (default: by device)",
     )
     group.add_argument(
+        "--compile",
+        action="store_true",
+        help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
+    )
+    group.add_argument(
         "--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say"
     )
     group.add_argument(

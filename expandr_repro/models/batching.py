@@ -34,6 +34,20 @@ def batches(lengths: Sequence[int], tokens: int, rows: int) -> Iterator[list[int
         yield batch
 
 
+def packs(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Yield positions grouped into batches without padding, longest first: as many texts as `tokens` has room for, at least one."""
+    batch: list[int] = []
+    total = 0
+    for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch and total + lengths[position] > tokens:
+            yield batch
+            batch, total = [], 0
+        batch.append(position)
+        total += lengths[position]
+    if batch:
+        yield batch
+
+
 def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids as one right-padded matrix, and its mask, both (texts, longest) int64.
 

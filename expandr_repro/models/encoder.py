@@ -1,26 +1,50 @@
-"""The one encoder: tokenise, pool, normalise; in length-sorted batches for search, with gradients for training."""
+"""The one encoder: tokenise, pool, normalise; in large batches for search, with gradients for training."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import ExpandrError, NotAvailableError, SetupError
 from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models.batching import batches, padded
+from expandr_repro.models import packed
+from expandr_repro.models.batching import batches, packs, padded
 from expandr_repro.models.checkpoint import fingerprint
 from expandr_repro.models.interface import PRECISIONS, Role, pick_device
 from expandr_repro.models.pooling import pool
+from expandr_repro.models.tokenizing import TextTokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-BATCHES_IN_FLIGHT = 32
-"""Batches whose vectors stay on the device: fetching each at once would leave it idle while the next one is put together."""
+BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
+"""Tokens a batch, by device: on a CPU the states of more leave its caches; a GPU gains 1 % from twice as many."""
+
+
+@dataclass
+class Launched:
+    """Texts whose batches have been given to the device, which may still be at work on them."""
+
+    texts: int
+    dimension: int
+    batches: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
+
+    def fetch(self) -> NDArray[np.float32]:
+        """Wait for the vectors, and return them in the order of the texts: (texts, dimension) float32."""
+        import numpy as np
+        import torch
+
+        out = np.zeros((self.texts, self.dimension), dtype=np.float32)
+        if self.batches:
+            rows = [row for batch, _ in self.batches for row in batch]
+            out[rows] = torch.cat([vectors for _, vectors in self.batches]).cpu().numpy()
+        return out
 
 
 class Encoder:
@@ -32,6 +56,7 @@ class Encoder:
         device: `cpu`, `cuda`, `cuda:1` or `auto`.
         precision: `fp32` (exact), `bf16` or `fp16`.
         batch_tokens: tokens that go through the model together; 0 for a good value for the device.
+        compiled: let torch.compile fuse the model's small steps, which takes half a minute first; half precision on a GPU alone.
 
     Raises:
         NotAvailableError: no weights there, or not as safetensors.
@@ -39,7 +64,13 @@ class Encoder:
     """
 
     def __init__(
-        self, spec: EncoderSpec, folder: Path, device: str = "auto", precision: str = "fp32", batch_tokens: int = 0
+        self,
+        spec: EncoderSpec,
+        folder: Path,
+        device: str = "auto",
+        precision: str = "fp32",
+        batch_tokens: int = 0,
+        compiled: bool = False,
     ) -> None:
         import torch
         from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -69,8 +100,20 @@ class Encoder:
                 f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
             )
         self.model.to(self.device, getattr(torch, PRECISIONS[precision])).eval()
-        self.batch_tokens = batch_tokens or (65536 if self.device.startswith("cuda") else 4096)
+        self.on_gpu = self.device.startswith("cuda")
+        self.packs = packed.can_pack(config, self.device, precision)
+        if self.packs:
+            packed.register()
+            self.model.set_attn_implementation(packed.ATTENTION)
+        if compiled and not self.packs:
+            raise ExpandrError(
+                f"--compile: for {', '.join(packed.FIRST_POSITION)} models in bf16 or fp16 on a GPU; this is {config.model_type} in {precision} on {self.device}"
+            )
+        self._run: Any = torch.compile(self.model, dynamic=True) if compiled else self.model
+        self.batch_tokens = batch_tokens or BATCH_TOKENS["cuda" if self.on_gpu else "cpu"]
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
+        self._texts = TextTokenizer(self.tokenizer)
+        self._counting = threading.Lock()
         self._fingerprint: str | None = None
 
     @property
@@ -114,19 +157,13 @@ class Encoder:
     def tokenize(self, texts: Sequence[str], role: Role) -> list[list[int]]:
         """Return token ids with special tokens, cut at the role's maximum length; cuts are counted in `truncated`."""
         prefix, length = self.shape_of(role)
-        with_prefix = [prefix + text for text in texts] if prefix else list(texts)
-        coded = self.tokenizer(
-            with_prefix, truncation=True, max_length=length, return_attention_mask=False, return_token_type_ids=False
-        )
-        ids: list[list[int]] = coded["input_ids"]
-        if coded.encodings is not None:
-            # only full ones can have an overflow, and asking each for it takes as long as tokenising
-            full = (e for e, row in zip(coded.encodings, ids, strict=True) if len(row) >= length)
-            self.truncated[role] += sum(1 for e in full if e.overflowing)
+        ids, cut = self._texts.ids([prefix + text for text in texts] if prefix else texts, length)
+        with self._counting:
+            self.truncated[role] += cut
         return ids
 
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self.device.startswith("cuda"):
+        if self.on_gpu:
             # from pinned memory the copy does not wait for the batch that is being computed
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
@@ -158,29 +195,44 @@ class Encoder:
         return self.embed(self.tokenize(texts, role))
 
     def embed(self, ids: Sequence[list[int]]) -> NDArray[np.float32]:
-        """Embed the token ids of `tokenize` in length-sorted batches, without gradients, in the order given.
-
-        `encode` is `tokenize` and then this; whoever has more texts coming can tokenise those in another thread meanwhile.
-
-        Returns:
-            (len(ids), dimension) float32.
+        """Embed the token ids of `tokenize`, without gradients, in the order given: (len(ids), dimension) float32.
 
         Raises:
             SetupError: not even one text fits into the device's memory.
         """
-        import numpy as np
+        return self.launch(ids).fetch()
+
+    def launch(self, ids: Sequence[list[int]], done: Callable[[int], object] | None = None) -> Launched:
+        """Give token ids to the device in batches of like length, without gradients; whoever wants the vectors fetches them.
+
+        Args:
+            ids: of `tokenize`.
+            done: told the number of texts of each batch that was given away.
+
+        Raises:
+            SetupError: not even one text fits into the device's memory.
+        """
         import torch
 
-        out = np.zeros((len(ids), self.dimension), dtype=np.float32)
-        rows = 512 if self.device.startswith("cuda") else 32
-        done: list[tuple[list[int], torch.Tensor]] = []
+        launched = Launched(len(ids), self.dimension)
+        lengths = [len(i) for i in ids]
+        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512 if self.on_gpu else 32)  # fmt: skip
         with torch.inference_mode():
-            for batch in batches([len(i) for i in ids], self.batch_tokens, rows):
-                done.append((batch, self._within_memory([ids[i] for i in batch])))
-                if len(done) == BATCHES_IN_FLIGHT:
-                    _fetch(done, out)
-            _fetch(done, out)
-        return out
+            for batch in grouped:
+                launched.batches.append((batch, self._within_memory([ids[i] for i in batch])))
+                if done:
+                    done(len(batch))
+        return launched
+
+    def _vectors(self, ids: list[list[int]]) -> torch.Tensor:
+        """Embed a batch without gradients, end to end where the model can, padded where not."""
+        import torch
+
+        if not self.packs:
+            return self.forward(ids)
+        pad = self.tokenizer.pad_token_id or 0
+        vectors = packed.forward(self._run, ids, self.spec.pooling, pad, self.device)
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
 
     def _within_memory(self, ids: list[list[int]]) -> torch.Tensor:
         """Embed a batch; where the device runs out of memory, halve it and say so."""
@@ -189,7 +241,7 @@ class Encoder:
         import torch
 
         try:
-            return self.forward(ids)
+            return self._vectors(ids)
         except torch.OutOfMemoryError as error:
             if len(ids) == 1:
                 raise SetupError(
@@ -202,9 +254,3 @@ class Encoder:
         torch.cuda.empty_cache()
         middle = len(ids) // 2
         return torch.cat([self._within_memory(ids[:middle]), self._within_memory(ids[middle:])])
-
-
-def _fetch(done: list[tuple[list[int], torch.Tensor]], out: NDArray[np.float32]) -> None:
-    for rows, vectors in done:
-        out[rows] = vectors.cpu().numpy()
-    done.clear()

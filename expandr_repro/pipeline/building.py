@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from expandr_repro.core.corpus import Corpus, CorpusFacts, Document
+from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
 from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
-from expandr_repro.models.interface import TextEncoder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from expandr_repro.models.interface import Role, TextEncoder
+from expandr_repro.models.streaming import encode_stream
 
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
@@ -144,39 +143,31 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
     import numpy as np
 
     start, stop = shard.bounds(facts.documents)
-    documents = islice(corpus.read(), start, stop)
     docids: list[str] = []
-    with progress(stop - start, "encode", "docs") as bar:
-        number = 0
-        while chunk := list(islice(documents, CHUNK)):
-            path = work / f"chunk-{number:06d}.npy"
-            if not _is_whole(path, len(chunk), encoder.dimension):
-                vectors = encode_documents(encoder, chunk, bar)
-                with atomic_bytes(path) as file:
-                    np.save(file, vectors)
-            else:
-                bar.update(len(chunk))
+    targets: deque[Path] = deque()
+
+    def missing(bar: Any) -> Iterator[tuple[Role, list[str]]]:
+        documents = islice(corpus.read(), start, stop)
+        for number in itertools.count():
+            if not (chunk := list(islice(documents, CHUNK))):
+                return
             docids.extend(d.docid for d in chunk)
-            number += 1
+            path = work / f"chunk-{number:06d}.npy"
+            if _is_whole(path, len(chunk), encoder.dimension):
+                bar.update(len(chunk))
+                continue
+            targets.append(path)
+            yield "document", [d.dense_text for d in chunk]
+
+    with progress(stop - start, "encode", "docs") as bar:
+        for vectors in encode_stream(encoder, missing(bar), bar.update):
+            with atomic_bytes(targets.popleft()) as file:
+                np.save(file, vectors)
     if len(docids) != stop - start:
         raise ExpandrError(
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
         )
     return docids
-
-
-def encode_documents(encoder: TextEncoder, chunk: Sequence[Document], bar: Any) -> NDArray[np.float32]:
-    """Encode a chunk, longest first, in slices that let the bar move."""
-    import numpy as np
-
-    texts = [d.dense_text for d in chunk]
-    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    out = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
-    for begin in range(0, len(order), 256):
-        rows = order[begin : begin + 256]
-        out[rows] = encoder.encode([texts[i] for i in rows], "document")
-        bar.update(len(rows))
-    return out
 
 
 def _is_whole(path: Path, rows: int, dimension: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from expandr_repro.core.progress import progress
 from expandr_repro.core.trec import Qrels
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.index import FaissIndex, new_index
-from expandr_repro.pipeline.building import CHUNK, encode_documents
+from expandr_repro.models.interface import Role
+from expandr_repro.models.streaming import encode_stream
+from expandr_repro.pipeline.building import CHUNK
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.dev_topics import DevSearch
 
@@ -24,11 +26,16 @@ def encode_in_memory(corpus: Corpus, encoder: Encoder) -> FaissIndex:
     """Encode a corpus into a flat index that is never written."""
     index = new_index(encoder.dimension, "Flat")
     docids: list[str] = []
-    documents = corpus.read()
-    with progress(None, "encode for development", "docs") as bar:
+
+    def chunks() -> Iterator[tuple[Role, list[str]]]:
+        documents = corpus.read()
         while chunk := list(islice(documents, CHUNK)):
-            index.add(encode_documents(encoder, chunk, bar))
             docids.extend(d.docid for d in chunk)
+            yield "document", [d.dense_text for d in chunk]
+
+    with progress(None, "encode for development", "docs") as bar:
+        for vectors in encode_stream(encoder, chunks(), bar.update):
+            index.add(vectors)
     return FaissIndex(Path(corpus.source), index, docids, None)
 
 

@@ -28,6 +28,7 @@ class EncoderOptions:
     device: str = "auto"
     precision: str = "fp32"
     batch_tokens: int = 0
+    compile: bool = False
     pooling: str | None = None
     normalize: bool | None = None
     query_prefix: str | None = None
@@ -70,7 +71,9 @@ def load_encoder(name: str, options: EncoderOptions | None = None) -> TextEncode
     spec, folder = _resolve(name, options)
     if spec.pyserini_class:
         return _pyserini(name, spec, options)
-    encoder = Encoder(options.applied_to(spec), folder, options.device, options.precision, options.batch_tokens)
+    encoder = Encoder(
+        options.applied_to(spec), folder, options.device, options.precision, options.batch_tokens, options.compile
+    )
     encoder.name = name
     return encoder
 

@@ -5,8 +5,8 @@ Works with torch and transformers alone; the rewards that search a corpus come f
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +15,8 @@ from expandr_repro.core.fusion import unit
 from expandr_repro.core.progress import progress
 from expandr_repro.core.rewards import reciprocal_ranks, total_rewards
 from expandr_repro.core.topics import Topic
-from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.interface import Role, TextEncoder
+from expandr_repro.models.streaming import encode_stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,33 +138,33 @@ def _blocks(cases: Sequence[Case], texts: int) -> Iterator[Sequence[Case]]:
 
 
 def _encoded(blocks: Sequence[Sequence[Case]], encoder: TextEncoder, queries: bool) -> Iterator[Vectors]:
-    """Encode block after block; the next one is tokenised while the model works on this one."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(_prepared, block, encoder, queries) for block in blocks[:1]]
-        for following in [*blocks[1:], None]:
-            vectors, ids = coming.pop().result()
-            if following:
-                coming.append(pool.submit(_prepared, following, encoder, queries))
-            for role, rows in vectors.rows.items():
-                matrix = encoder.embed(ids[role]) if isinstance(encoder, Encoder) else encoder.encode(list(rows), role)
-                vectors.matrices[role] = _finite(matrix, encoder)
-                vectors.units[role] = unit(matrix)
-            yield vectors
+    """Encode block after block; later ones are tokenised while the model works on one."""
+    waiting: deque[Vectors] = deque()
+
+    def parts() -> Iterator[tuple[Role, list[str]]]:
+        for block in blocks:
+            waiting.append(Vectors(_texts(block, queries)))
+            for role, rows in waiting[-1].rows.items():
+                yield role, list(rows)
+
+    for matrix in encode_stream(encoder, parts()):
+        vectors = waiting[0]
+        role = next(role for role in vectors.rows if role not in vectors.matrices)
+        vectors.matrices[role] = _finite(matrix, encoder)
+        vectors.units[role] = unit(matrix)
+        if len(vectors.matrices) == len(vectors.rows):
+            yield waiting.popleft()
 
 
-def _prepared(
-    block: Sequence[Case], encoder: TextEncoder, queries: bool
-) -> tuple[Vectors, dict[Role, list[list[int]]]]:
-    """Collect a block's texts, each once, and tokenise them where that can be done apart from the model."""
+def _texts(block: Sequence[Case], queries: bool) -> dict[Role, dict[str, int]]:
+    """Number a block's texts, each once."""
     texts: dict[Role, list[str]] = {
         "document": [text for case in block for text in (case.gold, case.answer) if text],
         "expansion": [text for case in block for text in case.candidates],
     }
     if queries:
         texts["query"] = [case.topic.title for case in block]
-    rows = {role: {text: row for row, text in enumerate(dict.fromkeys(listed))} for role, listed in texts.items()}
-    ids = {r: encoder.tokenize(list(t), r) for r, t in rows.items()} if isinstance(encoder, Encoder) else {}
-    return Vectors(rows), ids
+    return {role: {text: row for row, text in enumerate(dict.fromkeys(listed))} for role, listed in texts.items()}
 
 
 def _finite(matrix: NDArray[np.float32], encoder: TextEncoder) -> NDArray[np.float32]:
