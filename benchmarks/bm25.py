@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from benchmarks.checks import same_runs
-from benchmarks.harness import NotHereError, Side, measure
+from benchmarks.harness import Side, measure, peer
 from benchmarks.machine import copy_rate
 from benchmarks.options import Options
-from benchmarks.processes import Ended, stock_environment
-from benchmarks.processes import run as python
+from benchmarks.processes import python
 from benchmarks.results import Sheet
-from expandr_repro.core.errors import SetupError
 from expandr_repro.core.files import atomic_text
 from expandr_repro.core.paths import data_dir
 from expandr_repro.core.topics import write_topics
@@ -29,7 +28,8 @@ def run(options: Options) -> list[Sheet]:
     topics = work / "topics.jsonl"
     write_topics(topics, find_topics(collection).topics)
     full, lean = _indexes(collection, options)
-    runs, sides = {}, []
+    runs: dict[str, Path] = {}
+    sides: list[Side] = []
     for index, said in ((full, "index with vectors and texts"), (lean, "lean index")):
         ours, theirs = f"this project, {said}", f"{STOCK}, {said}"
         runs |= {ours: work / f"ours.{index.name}.trec", theirs: work / f"stock.{index.name}.trec"}
@@ -38,11 +38,11 @@ def run(options: Options) -> list[Sheet]:
         common = ["--topics", topics, "--index", index, "--hits", hits, "--threads", options.threads]
         figures = {"index MB": _megabytes(index)}
         command = ["-m", "expandr_repro.search", "--retriever", "bm25", "--fusion", "none", "--quiet", *common, "--output", runs[ours]]  # fmt: skip
-        limit = figures["index MB"] * 1e6 / copy_rate()
-        sides.append(Side(ours, lambda c=command: python(c), limit=limit, figures=figures))  # type: ignore[misc]
+        least = figures["index MB"] * 1e6 / copy_rate()
+        sides.append(Side(ours, partial(python, command), limit=least, figures=figures))
         if theirs:
             stock = ["-m", STOCK, "--bm25", *common, "--batch-size", 128, "--output", runs[theirs]]
-            sides.append(Side(theirs, lambda c=stock: _stock(c), limit=limit, figures=figures))  # type: ignore[misc]
+            sides.append(Side(theirs, partial(peer, stock, java=True), limit=least, figures=figures))
     first = next(iter(runs))
     rows = measure(sides, options.repeat, same_runs(runs, {name: first for name in runs if name != first}, 2e-4))
     title = f"BM25 search of {len(find_topics(collection).topics)} topics of {collection}, {hits:,} hits, {options.threads} threads: the whole command"
@@ -73,10 +73,3 @@ def _indexes(collection: str, options: Options) -> tuple[Path, Path]:
 
 def _megabytes(folder: Path) -> float:
     return sum(f.stat().st_size for f in folder.iterdir()) / 1e6
-
-
-def _stock(words: list[object]) -> Ended:
-    try:
-        return python(words, stock_environment())
-    except SetupError as error:
-        raise NotHereError(str(error)) from error

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import NotHereError, Side, measure, wrong
+from benchmarks.harness import Side, measure, peer, wrong
 from benchmarks.models import made_up_model
 from benchmarks.options import Options
-from benchmarks.processes import Ended
-from benchmarks.processes import run as python
+from benchmarks.processes import python
 from benchmarks.results import Row, Sheet
 from benchmarks.texts import write_corpus
-from expandr_repro.core.errors import SetupError
 
 PEER = "sentence-transformers"
 WORDS = 12
@@ -31,9 +30,9 @@ def run(options: Options) -> list[Sheet]:
         index, vectors = options.work / f"index.{size}", options.work / "vectors.npy"
         ours = ["-m", "expandr_repro.encode", "--corpus", corpus, *model.options, "--device", "cpu", "--output", index, "--quiet"]  # fmt: skip
         theirs = ["-m", "benchmarks.peers.sentence_transformers_corpus", model.folder, corpus, vectors, model.max_length]  # fmt: skip
-        sides = [Side(f"this project, {size:,} passages", lambda c=ours: python(c), size)]  # type: ignore[misc]
+        sides = [Side(f"this project, {size:,} passages", partial(python, ours), size)]
         if not (options.smallest and size == sizes[-1]):
-            sides.append(Side(f"{PEER}, {size:,} passages", lambda c=theirs: _peer(c), size))  # type: ignore[misc]
+            sides.append(Side(f"{PEER}, {size:,} passages", partial(peer, theirs), size))
         for row in measure(sides, 1, _same(index, vectors)):
             if row.peak:
                 own = peaks.setdefault(row.name.partition(",")[0], [])
@@ -44,13 +43,6 @@ def run(options: Options) -> list[Sheet]:
     title = f"Peak memory of encoding passages of about {WORDS} words, {model.said}: the whole command"
     limit = "bytes: Python with torch, the model, and a chunk of passages; the vectors need not stay in memory"
     return [Sheet("encode_memory", title, "passages", rows, limit=limit)]
-
-
-def _peer(words: list[object]) -> Ended:
-    try:
-        return python(words)
-    except SetupError as error:
-        raise NotHereError(str(error)) from error
 
 
 def _same(index: Path, vectors: Path) -> Callable[[Mapping[str, Any]], dict[str, str]]:

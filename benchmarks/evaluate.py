@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import NotHereError, Side, measure, wrong
+from benchmarks.harness import Side, measure, peer, wrong
 from benchmarks.machine import copy_rate
 from benchmarks.options import Options
-from benchmarks.processes import Ended
-from benchmarks.processes import run as python
+from benchmarks.processes import python
 from benchmarks.results import Row, Sheet
-from expandr_repro.core.errors import SetupError
 from expandr_repro.core.trec import read_run, write_qrels, write_run
 
 MEASURES = ("nDCG@10", "R@100", "MAP")
@@ -30,7 +28,7 @@ def run(options: Options) -> list[Sheet]:
     theirs = ["-m", "benchmarks.peers.ranx_evaluate", qrels, *runs]
     size = sum(p.stat().st_size for p in runs)
     limit = size / copy_rate()
-    sides = [Side("this project", lambda: python(ours), limit=limit), Side(PEER, lambda: _peer(theirs), limit=limit)]
+    sides = [Side("this project", lambda: python(ours), limit=limit), Side(PEER, lambda: peer(theirs), limit=limit)]
     if not options.smallest:
         for side in sides:
             side.work()  # compiled and kept by numba once and for all
@@ -54,13 +52,6 @@ def write_runs(folder: Path, count: int, topics: int, hits: int) -> tuple[Path, 
         paths.append(folder / f"run{n}.trec")
         write_run(paths[-1], made, "made-up")
     return folder / "qrels.txt", paths
-
-
-def _peer(words: list[object]) -> Ended:
-    try:
-        return python(words)
-    except SetupError as error:
-        raise NotHereError(str(error)) from error
 
 
 def _same(results: Mapping[str, Any]) -> dict[str, str]:

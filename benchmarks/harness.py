@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.processes import Ended
+from benchmarks.processes import Ended, python, stock_environment
 from benchmarks.results import Row
-from expandr_repro.core.errors import CheckFailedError
+from expandr_repro.core.errors import CheckFailedError, SetupError
 
 Check = Callable[[Mapping[str, Any]], Mapping[str, str]]
 """Takes what each side gave; returns what to say of each; raises `CheckFailedError` where one is wrong."""
@@ -61,11 +61,11 @@ def measure(sides: Sequence[Side], repeat: int, check: Check) -> list[Row]:
             if rows[side.name].note:
                 continue
             try:
-                results[side.name], *spent = _once(side)
+                results[side.name], seconds, peak = _once(side)
             except NotHereError as reason:
                 rows[side.name].note = f"not here: {reason}"
                 continue
-            times[side.name] = (spent[0], spent[1])
+            times[side.name] = (seconds, peak)
         said = check(results)
         for name, (seconds, peak) in times.items():
             rows[name].seconds.append(seconds)
@@ -91,6 +91,22 @@ def _once(side: Side) -> tuple[Any, float, float | None]:
     if isinstance(result, Ended):
         return result, result.seconds, result.peak
     return result, seconds, None
+
+
+def peer(words: Sequence[object], java: bool = False) -> Ended:
+    """Run a peer's command.
+
+    Args:
+        words: what follows `python`.
+        java: whether it is one of Pyserini's, which look for a Java.
+
+    Raises:
+        NotHereError: it cannot be run here.
+    """
+    try:
+        return python(words, stock_environment() if java else None)
+    except SetupError as error:
+        raise NotHereError(str(error)) from error
 
 
 def wrong(name: str, what: str) -> CheckFailedError:

@@ -35,7 +35,7 @@ class Ended:
     err: str
 
 
-def run(words: Sequence[object], environment: Mapping[str, str] | None = None) -> Ended:
+def python(words: Sequence[object], environment: Mapping[str, str] | None = None) -> Ended:
     """Run `python WORDS` (e.g. `-m expandr_repro.search --topics pocket`) and wait for it.
 
     Raises:

@@ -20,8 +20,8 @@ from expandr_repro import report
 from expandr_repro.core.tables import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import open_browser
-from many_topics import write_many
+from browser import open_browser  # type: ignore[import-not-found]
+from many_topics import write_many  # type: ignore[import-not-found]
 
 READY = "return document.querySelectorAll('.row').length > 0"
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from benchmarks.harness import Side, measure, wrong
 from benchmarks.machine import bert_operations, matmul_rate
 from benchmarks.models import Model, model_for
 from benchmarks.options import Options
-from benchmarks.processes import Ended
-from benchmarks.processes import run as python
+from benchmarks.processes import Ended, python
 from benchmarks.results import Sheet
 from benchmarks.texts import made_up, write_corpus
 
@@ -40,12 +40,12 @@ def run(options: Options) -> list[Sheet]:
         sides.append(
             Side(
                 names[number],
-                lambda c=[*launch, "-m", "expandr_repro.encode", *words], f=figures: _encode(c, f),
+                partial(_encode, [*launch, "-m", "expandr_repro.encode", *words], figures),
                 count,
                 limit / number,
                 figures=figures,
             )
-        )  # type: ignore[misc]
+        )
     rows = measure(sides, 1, _same(indexes, names))
     for row, side in zip(rows, sides, strict=True):
         row.figures = side.figures

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import Side, measure, wrong
 from benchmarks.machine import matmul_rate
 from benchmarks.options import Options
-from benchmarks.processes import Ended
-from benchmarks.processes import run as python
+from benchmarks.processes import Ended, python
 from benchmarks.results import Sheet
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def run(options: Options) -> list[Sheet]:
         wanted = [w for w in wanted if w[0] in ("Flat", "SQ8") or "nprobe" in w[1]]
     limit = 2.0 * queries * count * dimension / matmul_rate("cpu", "fp32", 256 if options.smallest else 2048)
     built: dict[str, dict[str, Any]] = {}
-    sides, found = [], {}
+    sides: list[Side] = []
+    found: dict[str, Path] = {}
     for factory, setting in wanted:
         folder = options.work / factory.replace(",", "-")
         if factory not in built:
@@ -48,10 +49,8 @@ def run(options: Options) -> list[Sheet]:
         found[name] = options.work / f"found.{len(found)}.npy"
         words = ["-m", "benchmarks.index_search", folder, asked, found[name], options.threads, HITS, *([setting] if setting else [])]  # fmt: skip
         sides.append(
-            Side(
-                name, lambda w=words: _search(w), queries, limit if factory == "Flat" else None, figures=built[factory]
-            )
-        )  # type: ignore[misc]
+            Side(name, partial(_search, words), queries, limit if factory == "Flat" else None, figures=built[factory])
+        )
     recalls: dict[str, float] = {}
     rows = measure(sides, options.repeat, lambda results: _recalls(results, found, recalls))
     for row in rows:

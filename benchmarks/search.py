@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.checks import same_runs
-from benchmarks.harness import NotHereError, Side, measure
+from benchmarks.harness import Side, measure, peer
 from benchmarks.machine import bert_operations, matmul_rate
 from benchmarks.models import Model, model_for
 from benchmarks.options import Options
-from benchmarks.processes import Ended, stock_environment
-from benchmarks.processes import run as python
+from benchmarks.processes import python
 from benchmarks.results import Sheet
-from expandr_repro.core.errors import SetupError
 from expandr_repro.core.paths import data_dir
 from expandr_repro.core.topics import read_topics, write_topics
 
@@ -41,7 +39,7 @@ def run(options: Options) -> list[Sheet]:
     ]  # fmt: skip
     stock = ["-m", STOCK, "--topics", topics, "--index", index, "--encoder", model.folder, "--encoder-class", "auto", "--pooling", "mean", "--l2-norm",
              "--max-length", model.max_length, "--hits", hits, "--threads", options.threads, "--batch-size", 128, "--device", options.device, "--output", runs[STOCK]]  # fmt: skip
-    sides.append(Side(STOCK, lambda: _stock(stock)))
+    sides.append(Side(STOCK, lambda: peer(stock, java=True)))
     asked = read_topics(topics)
     operations = _operations(model, [t.title for t in asked], index)
     rate = matmul_rate(options.device, "fp32", 256 if options.smallest else 2048)
@@ -82,17 +80,10 @@ def _ours(name: str, model: Model, words: Sequence[object], work: Path) -> Side:
     return Side(name, lambda: python(command, environment), before=lambda: shutil.rmtree(cache, ignore_errors=True))
 
 
-def _stock(words: Sequence[object]) -> Ended:
-    try:
-        return python(words, stock_environment())
-    except SetupError as error:
-        raise NotHereError(str(error)) from error
-
-
 def _operations(model: Model, texts: list[str], index: Path) -> float:
     from expandr_repro.models.index import FaissIndex
 
     encoder = model.load("cpu")
     lengths = [len(ids) for ids in encoder.tokenize(texts, "query")]
     found = FaissIndex.load(index).index
-    return bert_operations(model.config, lengths) + 2.0 * len(texts) * found.ntotal * found.d
+    return bert_operations(model.config, lengths) + 2.0 * len(texts) * float(found.ntotal * found.d)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.harness import NotHereError, Side, measure, nothing
+from functools import partial
+
+from benchmarks.harness import Side, measure, nothing, peer
 from benchmarks.options import Options
-from benchmarks.processes import Ended, stock_environment
-from benchmarks.processes import run as python
+from benchmarks.processes import python
 from benchmarks.results import Sheet
 from expandr_repro.__main__ import COMMANDS
-from expandr_repro.core.errors import SetupError
 
 EMPTY = "python -c pass"
 PEERS = ("pyserini.encode", "pyserini.search.faiss", "pyserini.search.lucene")
@@ -18,16 +18,9 @@ def run(options: Options) -> list[Sheet]:
     """Measure every command, and Pyserini's."""
     sides = [Side(EMPTY, lambda: python(["-c", "pass"]))]
     commands = list(COMMANDS)[:2] if options.smallest else list(COMMANDS)
-    sides += [Side(f"this project, {c}", lambda n=c: python(["-m", f"expandr_repro.{n}", "--help"])) for c in commands]  # type: ignore[misc]
+    sides += [Side(f"this project, {c}", partial(python, ["-m", f"expandr_repro.{c}", "--help"])) for c in commands]
     if not options.smallest:
-        sides += [Side(p, lambda n=p: _stock(n)) for p in PEERS]  # type: ignore[misc]
+        sides += [Side(p, partial(peer, ["-m", p, "--help"], java=True)) for p in PEERS]
     rows = measure(sides, options.repeat, nothing)
     title = "Saying --help: the whole command"
     return [Sheet("start", title, "commands", rows, rate=False, limit="an empty Python's start, the first row")]
-
-
-def _stock(module: str) -> Ended:
-    try:
-        return python(["-m", module, "--help"], stock_environment())
-    except SetupError as error:
-        raise NotHereError(str(error)) from error
