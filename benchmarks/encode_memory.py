@@ -25,7 +25,7 @@ def run(options: Options) -> list[Sheet]:
     rows: list[Row] = []
     peaks: dict[str, list[float]] = {}
     sizes = (200, 2000) if options.smallest else (5_000, 50_000, 500_000)
-    for size in sizes:
+    for size in [n for n in sizes if n <= (options.passages or n)]:
         corpus = write_corpus(options.work / "corpus.jsonl", size, WORDS)
         index, vectors = options.work / f"index.{size}", options.work / "vectors.npy"
         ours = ["-m", "expandr_repro.encode", "--corpus", corpus, *model.options, "--device", "cpu", "--output", index, "--quiet"]  # fmt: skip
