@@ -52,7 +52,10 @@ def measure(sides: Sequence[Side], repeat: int, check: Check) -> list[Row]:
 
     Raises:
         CheckFailedError: a side's result is not what it should be.
+        ValueError: two sides have one name.
     """
+    if len({side.name for side in sides}) < len(sides):
+        raise ValueError("two sides of one name")
     rows = {side.name: Row(side.name, side.items, limit=side.limit, figures=dict(side.figures)) for side in sides}
     for number in range(repeat):
         results: dict[str, Any] = {}
@@ -77,16 +80,25 @@ def measure(sides: Sequence[Side], repeat: int, check: Check) -> list[Row]:
     return list(rows.values())
 
 
+def attempt(work: Callable[[], Any]) -> Any:
+    """Do some work, and return what it gives.
+
+    Raises:
+        NotHereError: the device has too little memory; a result here, like another.
+    """
+    try:
+        return work()
+    except RuntimeError as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be here
+            raise NotHereError("out of the device's memory") from error
+        raise
+
+
 def _once(side: Side) -> tuple[Any, float, float | None]:
     if side.before:
         side.before()
     begin = time.perf_counter()
-    try:
-        result = side.work()
-    except RuntimeError as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's: a result here, like another
-            raise NotHereError("out of the device's memory") from error
-        raise
+    result = attempt(side.work)
     seconds = time.perf_counter() - begin
     if isinstance(result, Ended):
         return result, result.seconds, result.peak

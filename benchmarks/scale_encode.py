@@ -32,11 +32,14 @@ def run(options: Options) -> list[Sheet]:
     limit = _operations(model, count) / rate
     indexes = {n: options.work / f"index.{n}" for n in sorted({1, options.gpus})}
     sides: list[Side] = []
-    names = {n: f"this project, {precision}, {f'{n} GPUs' if options.gpu and n > 1 else '1 GPU' if options.gpu else 'CPU'}" for n in indexes}  # fmt: skip
+    unit = "GPU" if options.gpu else "process"
+    names = {
+        n: f"this project, {precision}, {n} {unit}{'' if n == 1 else 's' if options.gpu else 'es'}" for n in indexes
+    }
     for number, index in indexes.items():
         words = ["--corpus", corpus, *model.options, "--device", options.device, "--precision", precision, "--output", index, "--overwrite"]  # fmt: skip
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", number] if number > 1 else []
-        figures: dict[str, Any] = {"GPUs": number}
+        figures: dict[str, Any] = {"GPUs" if options.gpu else "processes": number}
         sides.append(
             Side(
                 names[number],
