@@ -4,7 +4,7 @@ A local server that speaks the OpenAI protocol takes 200 ms for an answer. With 
 are the ideal. The one-at-a-time client (the openai package, as most scripts use it) is measured on a part of the topics
 in the same run; its time for all of them is extrapolated.
 
-    python benchmarks/expand_endpoint.py
+    python -m benchmarks expand_endpoint
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro import expand
@@ -66,14 +67,18 @@ def _row(name: str, seconds: float, requests: int, ideal: float, single: float) 
     return [name, seconds, requests / seconds, ideal / seconds, single / seconds]
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks expand_endpoint --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.add_argument("--topics", type=int, default=1000)
     made.add_argument("--concurrency", type=int, default=64)
     made.add_argument("--delay", type=float, default=0.2, help="seconds an answer takes")
     made.add_argument("--sequential", type=int, default=50, help="topics for the one-at-a-time client")
-    args = made.parse_args()
+    args = made.parse_args(argv)
     os.environ["NO_PROXY"] = "127.0.0.1"
     command = [sys.executable, str(SERVER), "--delay", str(args.delay)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

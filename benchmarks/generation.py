@@ -4,8 +4,8 @@ The model has the shape of Llama 3.2 1B (1.24 billion parameters) and random wei
 bf16 on a GPU. A random model's next-token distribution is nearly flat, so that a nucleus of 0.9 would hold most of the
 vocabulary; the last norm is scaled (--peak) until it is as peaked as a trained model's. Needs torch and transformers only.
 
-    python benchmarks/generation.py                                   # on a GPU, some minutes
-    python benchmarks/generation.py --tiny --batch-sizes 1 4 --max-tokens 16   # a rehearsal on a CPU
+    python -m benchmarks generation                                   # on a GPU, some minutes
+    python -m benchmarks generation -- --tiny --batch-sizes 1 4 --max-tokens 16   # a rehearsal on a CPU
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # also from a checkout that is not installed
 
 from expandr_repro.core.sampling import Sampling, seed_of
 from expandr_repro.core.tables import Table
@@ -126,15 +125,19 @@ def measure_ours(generator: TransformersGenerator, asked: list[Request]) -> tupl
     return sum(r.tokens_out for r in replies), seconds
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks generation --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 32, 256])
     made.add_argument("--max-tokens", type=int, default=256)
     made.add_argument("--plain", type=int, default=4, help="prompts for plain generate and for batch size 1")
     made.add_argument("--peak", type=float, default=9.0, help="factor of the last norm")
     made.add_argument("--tiny", action="store_true", help="a model of two layers, to rehearse")
-    args = made.parse_args()
+    args = made.parse_args(argv)
     import torch
     import transformers
 

@@ -7,55 +7,33 @@ the topics, and `expandr_repro.pipeline.rewarding` rewards all of them, with the
 Needs torch, transformers and numpy; no Java, Pyserini or Faiss. The texts are sentences of the packaged collection
 `pocket`, shuffled; the model is a BERT of random weights (speed does not depend on them) or any encoder's folder.
 
-    python benchmarks/prefer.py                                          # on a GPU: BERT-base, 2,000 topics x 32
-    python benchmarks/prefer.py --shape tiny --topics 20 --candidates 4  # anywhere, in seconds
+    python -m benchmarks prefer                                          # on a GPU: BERT-base, 2,000 topics x 32
+    python -m benchmarks prefer -- --shape tiny --topics 20 --candidates 4  # anywhere, in seconds
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.models import SHAPES, random_model
+from benchmarks.texts import sentences, texts_of
 from expandr_repro.core.rewards import parse_rewards
-from expandr_repro.core.specs import EncoderSpec, resource
+from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.topics import Topic
 from expandr_repro.models.checkpoint import is_sentence_transformers, spec_of_folder
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.pipeline.rewarding import Case, Rewarded, reward
-
-SHAPES = {
-    "bert-base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-    "minilm": {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536},
-    "tiny": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-}
-MAX_LENGTH = 512
-
-
-def sentences() -> list[str]:
-    """Return the sentences of pocket's passages."""
-    lines = (resource("pocket") / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
-    texts = [json.loads(line)["text"] for line in lines]
-    return [f"{s}." for text in texts for s in text.rstrip(".").split(". ")]
-
-
-def texts_of(draw: random.Random, said: list[str], words: int) -> Iterator[str]:
-    """Yield different texts of about so many words, half to one and a half times."""
-    while True:
-        wanted, text = draw.uniform(0.5, 1.5) * words, ""
-        while len(text.split()) < wanted:
-            text = f"{text} {draw.choice(said)}".strip()
-        yield " ".join(text.split()[: max(1, round(wanted))])
 
 
 def cases_of(topics: int, candidates: int, words: int, gold_words: int, seed: int = 42) -> list[Case]:
@@ -67,20 +45,6 @@ def cases_of(topics: int, candidates: int, words: int, gold_words: int, seed: in
         Case(Topic(str(n), "q"), tuple(next(passages) for _ in range(candidates)), next(golds), "", next(answers))
         for n in range(topics)
     ]
-
-
-def random_model(shape: str, folder: Path) -> Path:
-    """Write a BERT of random weights, and a WordPiece tokenizer made of pocket's text."""
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(sentences(), vocab_size=30_522, min_frequency=1, show_progress=False)
-    pieces.save_model(str(folder))
-    BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=MAX_LENGTH).save_pretrained(folder)
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=30_522, **SHAPES[shape])).save_pretrained(folder)
-    return folder
 
 
 class OneByOne:
@@ -137,9 +101,11 @@ def measure(work: Any, device: str) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks prefer --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.add_argument("--topics", type=int, default=2000)
     made.add_argument("--candidates", type=int, default=32)
     made.add_argument("--words", type=int, default=100, help="of a candidate, about (default: %(default)s)")
@@ -151,7 +117,7 @@ def main() -> int:
     made.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="of both (default: fp16 on a GPU, as the official script; else fp32)")  # fmt: skip
     made.add_argument("--batch-tokens", type=int, default=0, help="of ours (default: the encoder's own)")
     made.add_argument("--format", choices=FORMATS, default="text")
-    args = made.parse_args()
+    args = made.parse_args(argv)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     precision = args.precision or ("fp16" if args.device.startswith("cuda") else "fp32")
     cases = cases_of(args.topics, args.candidates, args.words, args.gold_words)

@@ -3,8 +3,8 @@
 All of it is made up: every topic has two rankings over a corpus with no favourites, so that most documents are shown. Real
 collections have favourites, and their pages are smaller.
 
-    python benchmarks/report.py                      # 10,000 topics, 200,000 documents of 100 words; some minutes
-    python benchmarks/report.py --topics 500 --documents 5000
+    python -m benchmarks report                      # 10,000 topics, 200,000 documents of 100 words; some minutes
+    python -m benchmarks report -- --topics 500 --documents 5000
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro import report
 from expandr_repro.core.tables import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from browser import open_browser
-from many_topics import write_many
+from browser import open_browser  # type: ignore[import-not-found]
+from many_topics import write_many  # type: ignore[import-not-found]
 
 READY = "return document.querySelectorAll('.row').length > 0"
 
@@ -40,14 +41,16 @@ def seconds_to_open(page: Path) -> float | None:
         driver.quit()
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Make a collection, write its page, open it, print a table."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks report --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.add_argument("--topics", type=int, default=10_000)
     made.add_argument("--documents", type=int, default=200_000)
     made.add_argument("--length", type=int, default=100, help="words of a document and of an expansion")
     made.add_argument("--hits", type=int, default=100)
-    args, further = made.parse_known_args()
+    args, further = made.parse_known_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs = write_many(folder, args.topics, args.documents, args.length, args.hits)

@@ -3,8 +3,8 @@
 A batch of queries, each with an expansion, a relevant document and a hard negative: four texts a query. Without caching, the activations
 of all of them are kept until the gradient has passed; with it, those of one chunk. The gradients are compared: they are the same.
 
-    python benchmarks/train_encoder.py                                         # on a GPU: BERT-base's shape, batches of 256 and 1,024
-    python benchmarks/train_encoder.py --shape tiny --batches 8 --steps 1      # anywhere, in seconds
+    python -m benchmarks train_encoder                                         # on a GPU: BERT-base's shape, batches of 256 and 1,024
+    python -m benchmarks train_encoder -- --shape tiny --batches 8 --steps 1      # anywhere, in seconds
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from prefer import SHAPES, random_model, sentences, texts_of
 
+from benchmarks.models import SHAPES, random_model
+from benchmarks.texts import sentences, texts_of
 from expandr_repro.core.contrast import Batch
 from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.specs import EncoderSpec
@@ -65,9 +67,13 @@ def measured(folder: Path, args: argparse.Namespace, size: int, cached: bool, ch
     return {"seconds": seconds, "peak": peak, "norm": norm, "loss": values["loss"]}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks train_encoder --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     made.add_argument("--shape", choices=SHAPES, default="bert-base")
     made.add_argument("--batches", type=int, nargs="+", default=[256, 1024], help="queries a batch")
     made.add_argument("--words", type=int, default=120, help="of a passage")
@@ -76,7 +82,7 @@ def main() -> int:
     made.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     made.add_argument("--precision", choices=("fp32", "bf16"), default="bf16" if torch.cuda.is_available() else "fp32")
     made.add_argument("--format", choices=FORMATS, default="markdown")
-    args = made.parse_args()
+    args = made.parse_args(argv)
     rows: list[list[object]] = []
     with tempfile.TemporaryDirectory() as place:
         folder = random_model(args.shape, Path(place))
