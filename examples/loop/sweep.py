@@ -70,7 +70,9 @@ class Search:
         queries = encoder.embed(self.queries)
         if self.expansions:
             queries = fuse_vectors("mean", queries, encoder.embed(self.expansions), self.owners)
-        scores, rows = (torch.from_numpy(np.ascontiguousarray(queries)).to(encoder.device) @ cache[key].T).topk(50)
+        scores, rows = (torch.from_numpy(np.ascontiguousarray(queries)).to(encoder.device) @ cache[key].T).topk(
+            min(50, len(self.docids))
+        )
         run = {}
         for topic, found, places in zip(self.topics, scores.tolist(), rows.tolist(), strict=True):
             ranked = {self.docids[r]: s for s, r in zip(found, places, strict=True) if self.docids[r] != topic.qid}

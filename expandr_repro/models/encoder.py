@@ -16,12 +16,16 @@ from expandr_repro.models.batching import batches, packs, padded
 from expandr_repro.models.checkpoint import fingerprint
 from expandr_repro.models.interface import PRECISIONS, Role, pick_device
 from expandr_repro.models.pooling import pool
+from expandr_repro.models.streaming import encode_stream
 from expandr_repro.models.tokenizing import TextTokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
+PART = 4096
+"""Texts that `encode` tokenises together on a GPU, while the model works on earlier ones; a CPU has nothing to gain."""
 
 BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
 """Tokens a batch, by device: on a CPU the states of more leave its caches; a GPU gains 1 % from twice as many."""
@@ -192,7 +196,10 @@ class Encoder:
 
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        return self.embed(self.tokenize(texts, role))
+        size = PART if self.on_gpu else len(texts)
+        return np.concatenate(
+            list(encode_stream(self, ((role, texts[n : n + size]) for n in range(0, len(texts), size))))
+        )
 
     def embed(self, ids: Sequence[list[int]]) -> NDArray[np.float32]:
         """Embed the token ids of `tokenize`, without gradients, in the order given: (len(ids), dimension) float32.

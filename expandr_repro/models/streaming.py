@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from expandr_repro.models.encoder import Encoder, Launched
 from expandr_repro.models.interface import Role, TextEncoder
 
 if TYPE_CHECKING:
@@ -20,6 +19,26 @@ texts are a part, more are no faster (16 processors, H100)."""
 
 SLICE = 256
 """Texts that another toolkit's encoder gets at once."""
+
+
+class Launched(Protocol):
+    """Texts that a device is at work on."""
+
+    def fetch(self) -> NDArray[np.float32]:
+        """Wait for their vectors: (texts, dimension) float32, in their order."""
+
+
+@runtime_checkable
+class Staged(TextEncoder, Protocol):
+    """An encoder whose work comes in stages, as ours does: what one stage does for later texts can overlap with another's."""
+
+    on_gpu: bool
+
+    def tokenize(self, texts: Sequence[str], role: Role) -> list[list[int]]:
+        """Return token ids; may be called in several threads."""
+
+    def launch(self, ids: Sequence[list[int]], done: Callable[[int], object] | None = None) -> Launched:
+        """Give token ids to the device."""
 
 
 def encode_stream(
@@ -43,7 +62,7 @@ def encode_stream(
     Raises:
         SetupError: not even one text fits into the device's memory.
     """
-    if not isinstance(encoder, Encoder):
+    if not isinstance(encoder, Staged):
         for role, texts in parts:
             yield _by_slices(encoder, texts, role, done)
         return
@@ -65,7 +84,7 @@ def encode_stream(
 
 
 def _tokenised(
-    encoder: Encoder, parts: Iterable[tuple[Role, Sequence[str]]], pool: ThreadPoolExecutor
+    encoder: Staged, parts: Iterable[tuple[Role, Sequence[str]]], pool: ThreadPoolExecutor
 ) -> Iterator[list[list[int]]]:
     waiting: deque[Future[list[list[int]]]] = deque()
     for role, texts in parts:
