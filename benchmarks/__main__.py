@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     made.add_argument("--repeat", type=cli.positive, metavar="N", help="rounds (default: 3; 1 with --smallest)")
     made.add_argument("--device", help="cpu, cuda or cuda:N (default: cuda with --gpu, else cpu)")
     made.add_argument("--threads", type=cli.positive, metavar="N", help="of searches (default: all processors)")
-    made.add_argument("--passages", type=cli.positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000); the largest size of encode_memory")  # fmt: skip
+    made.add_argument("--passages", type=cli.positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000) and of encode on a CPU (1,000); the largest size of encode_memory")  # fmt: skip
     made.add_argument("--vectors", type=cli.positive, default=0, metavar="N", help="of scale_index (default: 1,000,000)")  # fmt: skip
     made.add_argument("--gpus", type=cli.positive, default=1, metavar="N", help="scale_encode: also on so many at once")
     made.add_argument("--json", metavar="FOLDER", help="keep what was measured, a file for each benchmark")

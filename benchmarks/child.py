@@ -1,4 +1,4 @@
-"""Run a command, and write its wall time, processor time and peak memory into a file.
+"""Run a command, and write its wall time and peak memory into a file.
 
 A program of its own, and a small one: Linux counts the memory of the process that starts a child into the child's peak, and a
 parent that has loaded torch would hide what the child needs.
@@ -23,7 +23,7 @@ def main() -> int:
     seconds = time.perf_counter() - begin
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     with open(report, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib would cost more than all the rest
-        file.write(f"{seconds!r} {used.ru_utime + used.ru_stime!r} {used.ru_maxrss * unit}")
+        file.write(f"{seconds!r} {used.ru_maxrss * unit}")
     return os.waitstatus_to_exitcode(status)
 
 

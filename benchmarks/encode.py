@@ -22,7 +22,11 @@ COPIES = 4
 def run(options: Options) -> list[Sheet]:
     """Measure whole encoding, and its parts."""
     model = model_for(options)
-    said, texts = ("made-up passages", made_up(48, 60)) if options.smallest else passages(None if options.gpu else 1000)
+    said, texts = (
+        ("made-up passages", made_up(48, 60))
+        if options.smallest
+        else passages(None if options.gpu else options.passages or 1000)
+    )
     first = texts
     texts = first * COPIES if options.gpu else first
     rates = {p: matmul_rate(options.device, p, 8192 if options.gpu else 256 if options.smallest else 2048) for p in ("fp32", "bf16")}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Whole commands, each in a process of its own: wall time, processor time, peak memory."""
+"""Whole commands, each in a process of its own: wall time and peak memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ class Ended:
 
     Attributes:
         seconds: wall time, from before its start to after its end.
-        processor_seconds: of all its threads.
         peak: its largest resident set in MiB, its own children's included where larger.
         out: its standard output.
         err: its standard error.
     """
 
     seconds: float
-    processor_seconds: float
     peak: float
     out: str
     err: str
@@ -50,8 +48,8 @@ def python(words: Sequence[object], environment: Mapping[str, str] | None = None
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip() or "no word on why").splitlines()[-1]
             raise SetupError(f"python {' '.join(map(str, words[:2]))} ended with exit code {done.returncode}: {last}")
-        seconds, processor, peak = map(float, report.read_text(encoding="utf-8").split())
-    return Ended(seconds, processor, peak / 2**20, done.stdout, done.stderr)
+        seconds, peak = map(float, report.read_text(encoding="utf-8").split())
+    return Ended(seconds, peak / 2**20, done.stdout, done.stderr)
 
 
 def stock_environment() -> dict[str, str]:
