@@ -23,7 +23,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-BLENDS = (1.0, 0.75, 0.5)
 RECIPES: dict[str, dict[str, Any]] = {
     "gentle": {"epochs": 6, "learning_rate": 5e-5, "hard_negatives": 1},
     "gentle-hn4": {"epochs": 6, "learning_rate": 5e-5, "hard_negatives": 4},
@@ -163,6 +162,7 @@ def main() -> int:
     made.add_argument("--device", default="auto")
     made.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     made.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
+    made.add_argument("--blends", type=float, nargs="+", default=[1.0, 0.75, 0.5], help="shares of the trained weights")
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     made.add_argument(
         "--share", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="every N-th training from I"
@@ -197,7 +197,7 @@ def main() -> int:
             encoder.model.load_state_dict(base, strict=False)
             one(encoder, data, KINDS[kind], RECIPES[recipe], seed, args)
             trained = time.perf_counter() - started
-            for row in measured(encoder, found, base, BLENDS):
+            for row in measured(encoder, found, base, args.blends):
                 file.write(json.dumps({"kind": kind, "recipe": recipe, "seed": seed, **row}) + "\n")
             file.flush()
             print(

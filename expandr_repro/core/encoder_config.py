@@ -31,6 +31,7 @@ class EncoderTraining:
         negative_depth: ranks of that run they are drawn from.
         mask_relevant: whether other relevant documents of a query count neither for nor against it.
         chunk_tokens: tokens, padding included, embedded together with gradients; what bounds the memory.
+        blend: share of the trained weights in those that are searched with and kept; the rest are the untrained ones (WiSE-FT).
         gradient_cache: embed chunks twice in place of keeping all their activations.
         dev: training topics held out for early stopping; 0 for none.
         dev_seed: of that draw; apart from `seed`, so that trainings of several seeds share the topics held out.
@@ -56,6 +57,7 @@ class EncoderTraining:
     negative_depth: int = 100
     mask_relevant: bool = True
     chunk_tokens: int = 16384
+    blend: float = 1.0
     gradient_cache: bool = True
     dev: int = 0
     dev_seed: int = 42
@@ -86,6 +88,8 @@ class EncoderTraining:
                 raise ExpandrError(f"{name} {getattr(self, name)}: wanted a number above 0")
         if not 0 <= self.warmup < 1:
             raise ExpandrError(f"warmup {self.warmup}: wanted a share of all steps, from 0 to below 1")
+        if not 0 < self.blend <= 1:
+            raise ExpandrError(f"blend {self.blend}: wanted the trained weights' share, above 0 and at most 1")
         for view, weight in self.views.items():
             if view not in VIEWS:
                 raise UnknownNameError("view", view, VIEWS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-PART = 4096
+PART = 2048
 """Texts that `encode` tokenises together on a GPU, while the model works on earlier ones; a CPU has nothing to gain."""
 
 BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
@@ -33,21 +33,26 @@ BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
 
 @dataclass
 class Launched:
-    """Texts whose batches have been given to the device, which may still be at work on them."""
+    """Texts whose batches have been given to the device, which may still be at work on them.
 
-    texts: int
-    dimension: int
-    batches: list[tuple[list[int], torch.Tensor]] = field(default_factory=list)
+    Attributes:
+        order: the text of each row of `vectors`.
+        vectors: (texts, dimension) on the host; on their way there until `event` has happened.
+        event: of the device, or None where nothing is awaited.
+    """
+
+    order: list[int]
+    vectors: torch.Tensor
+    event: torch.cuda.Event | None = None
 
     def fetch(self) -> NDArray[np.float32]:
         """Wait for the vectors, and return them in the order of the texts: (texts, dimension) float32."""
         import numpy as np
-        import torch
 
-        out = np.zeros((self.texts, self.dimension), dtype=np.float32)
-        if self.batches:
-            rows = [row for batch, _ in self.batches for row in batch]
-            out[rows] = torch.cat([vectors for _, vectors in self.batches]).cpu().numpy()
+        if self.event is not None:
+            self.event.synchronize()
+        out = np.empty(tuple(self.vectors.shape), dtype=np.float32)
+        out[self.order] = self.vectors.numpy()
         return out
 
 
@@ -221,15 +226,25 @@ class Encoder:
         """
         import torch
 
-        launched = Launched(len(ids), self.dimension)
+        order: list[int] = []
+        parts: list[torch.Tensor] = []
         lengths = [len(i) for i in ids]
         grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512 if self.on_gpu else 32)  # fmt: skip
         with torch.inference_mode():
             for batch in grouped:
-                launched.batches.append((batch, self._within_memory([ids[i] for i in batch])))
+                order += batch
+                parts.append(self._within_memory([ids[i] for i in batch]))
                 if done:
                     done(len(batch))
-        return launched
+            vectors = torch.cat(parts) if parts else torch.zeros((0, self.dimension))
+            if not vectors.is_cuda:
+                return Launched(order, vectors)
+            # the copy stands in the device's queue right behind these batches: fetching waits for nothing that is launched later
+            host = torch.empty(vectors.shape, pin_memory=True)
+            host.copy_(vectors, non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+        return Launched(order, host, event)
 
     def _vectors(self, ids: list[list[int]]) -> torch.Tensor:
         """Embed a batch without gradients, end to end where the model can, padded where not."""

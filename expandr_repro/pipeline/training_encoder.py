@@ -7,7 +7,7 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
 from expandr_repro.core.progress import progress
+from expandr_repro.models.blending import Blend
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
 from expandr_repro.models.processes import Processes
@@ -112,9 +113,11 @@ class _Training:
     precision: str
     processes: Processes
     work: Path
+    blend: Blend = field(init=False)
 
     def run(self, facts: Mapping[str, Any]) -> Trained:
         trainer = self._trainer()
+        self.blend = Blend(trainer.parameters, self.config.blend)  # before a checkpoint's weights are loaded
         state = self._resume(trainer)
         metrics = MetricsLog(self.work / METRICS, trainer.step_number or None) if self.processes.first else None
         every = max(1, round(self.config.evaluate_every * self._steps_an_epoch))
@@ -180,13 +183,14 @@ class _Training:
         """Search the development topics, keep the weights if they are the best so far, and see whether to stop."""
         data, step = self.data, trainer.step_number
         if data.searches and self.processes.first:
-            figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+            with self.blend.applied():
+                figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                deciding = selected(self.config, data.searches, self.request.fusion)
+                is_best = state.take(figures, step, deciding, self.config.patience)
+                if is_best:
+                    self._keep_best()
             if metrics:
                 metrics.write(step, {f"dev_{name}": value for name, value in figures.items()})
-            deciding = selected(self.config, data.searches, self.request.fusion)
-            is_best = state.take(figures, step, deciding, self.config.patience)
-            if is_best:
-                self._keep_best()
             said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
             log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
@@ -199,6 +203,8 @@ class _Training:
         if self.processes.first:
             if state.best:
                 load_weights(self.encoder.model, self.work / "best" / WEIGHTS)
+            else:
+                self.blend.apply()
             result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
             with atomic_folder(self.target) as folder:
                 save_encoder(self.encoder, folder)

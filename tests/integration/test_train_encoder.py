@@ -136,6 +136,8 @@ def test_a_training_killed_half_way_goes_on_to_the_same_weights(command, bert, n
         "save_every=1",
         "--set",
         "accumulation=2",
+        "--set",
+        "blend=0.5",
     ]
     whole = train(command, bert, tmp_path / "whole", *arguments)
     assert whole.code == 0, whole.err
@@ -162,6 +164,17 @@ def reached(folder):
         except (OSError, ValueError):  # just being replaced
             return 0
     return 0
+
+
+def test_without_development_topics_what_is_kept_is_the_blend_of_trained_and_untrained_weights(command, bert, tmp_path):
+    from safetensors.torch import load_file
+
+    assert train(command, bert, tmp_path / "whole").code == 0
+    assert train(command, bert, tmp_path / "half", "--set", "blend=0.5").code == 0
+    before, whole, half = (load_file(f / "model.safetensors") for f in (bert, tmp_path / "whole", tmp_path / "half"))
+    moved = [n for n in half if not torch.equal(before[n], whole[n])]
+    assert len(moved) > 10
+    assert all(torch.allclose(half[n], torch.lerp(before[n], whole[n], 0.5), atol=1e-6) for n in moved)
 
 
 def test_training_stops_after_searches_without_a_gain(command, bert, tmp_path):
