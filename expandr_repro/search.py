@@ -102,6 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="topics searched together (default: %(default)s)",
     )
     how.add_argument(
+        "--no-vector-cache",
+        action="store_true",
+        help="encode queries and expansions anew; neither take their vectors from the cache nor keep them",
+    )
+    how.add_argument(
         "--searcher",
         choices=("expandr", "pyserini"),
         default="expandr",
@@ -172,10 +177,7 @@ def _refuse_file(folder: Path) -> None:
 def _encoder(args: argparse.Namespace) -> TextEncoder:
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
-    return load_encoder(
-        args.encoder,
-        EncoderOptions.of(args),
-    )
+    return load_encoder(args.encoder, EncoderOptions.of(args), cache=not args.no_vector_cache)
 
 
 def _write(path: Path, outcome: Outcome, tag: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +225,36 @@ def test_equal_documents_are_ranked_by_docid_and_the_tie_at_the_cut_is_whole(com
     )
     assert command("search", "--topics", folder, "--hits", 4, "--output", tmp_path / "x.trec").code == 0
     assert list(read_run(tmp_path / "x.trec")["q"]) == ["best", "d000", "d001", "d002"]
+
+
+def test_a_repeated_search_loads_no_model_and_writes_the_bytes_of_a_search_without_the_cache(command, tmp_path):
+    plain, first, again = (tmp_path / f"{name}.trec" for name in ("plain", "first", "again"))
+    assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", plain).code == 0
+    assert command("search", "--topics", "pocket", "--output", first).code == 0
+    code = (
+        "import sys; from expandr_repro import search; code = search.main(sys.argv[1:]); "
+        "assert not {'torch', 'transformers'} & set(sys.modules); sys.exit(code)"
+    )
+    arguments = ["--topics", "pocket", "--output", str(again)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0.7922" in done.stdout
+    assert first.read_bytes() == again.read_bytes()
+    assert read_run(plain).keys() == read_run(again).keys()
+    assert (tmp_path / "first.trec.manifest.json").read_bytes() == (tmp_path / "again.trec.manifest.json").read_bytes()
+
+
+def test_a_search_that_finds_some_vectors_agrees_with_one_that_finds_none(command, tmp_path, monkeypatch):
+    indexes = Path(os.environ["EXPANDR_CACHE"]) / "indexes"
+    assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", tmp_path / "plain.trec").code == 0
+    monkeypatch.setenv("EXPANDR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "indexes").symlink_to(indexes)
+    write_topics(tmp_path / "half.jsonl", read_topics(POCKET / "queries.jsonl")[::2])
+    assert command("search", "--topics", tmp_path / "half.jsonl", "--index", "pocket").code == 0
+    for name in ("partly", "wholly"):
+        assert command("search", "--topics", "pocket", "--output", tmp_path / f"{name}.trec").code == 0
+    plain, partly = read_run(tmp_path / "plain.trec"), read_run(tmp_path / "partly.trec")
+    assert all(plain[q][d] == pytest.approx(partly[q].get(d, plain[q][d]), abs=1e-5) for q in plain for d in plain[q])
+    assert all(list(plain[q])[:10] == list(partly[q])[:10] for q in plain)
+    assert (tmp_path / "partly.trec").read_bytes() == (tmp_path / "wholly.trec").read_bytes()
