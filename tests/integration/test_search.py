@@ -17,6 +17,8 @@ from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.specs import datasets, resource
 from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
 from expandr_repro.core.trec import read_run
+from expandr_repro.pipeline.dense import DenseSearch
+from expandr_repro.pipeline.sparse import Bm25Search
 
 POCKET = resource("pocket")
 
@@ -258,3 +260,21 @@ def test_a_search_that_finds_some_vectors_agrees_with_one_that_finds_none(comman
     assert all(plain[q][d] == pytest.approx(partly[q].get(d, plain[q][d]), abs=1e-5) for q in plain for d in plain[q])
     assert all(list(plain[q])[:10] == list(partly[q])[:10] for q in plain)
     assert (tmp_path / "partly.trec").read_bytes() == (tmp_path / "wholly.trec").read_bytes()
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize("retriever", ["dense", "bm25"])
+def test_a_fusion_of_runs_searches_the_queries_alone_once_for_itself_and_its_baseline(
+    command, tmp_path, monkeypatch, retriever
+):
+    searches = []
+    for cls in (DenseSearch, Bm25Search):
+        plain = cls._search
+        monkeypatch.setattr(cls, "_search", lambda *a, _plain=plain: (searches.append(a[1]), _plain(*a))[1])
+    common = ("search", "--topics", "pocket", "--retriever", retriever, "--format", "json")
+    both = found(command(*common, "--fusion", "rrf", "--output", tmp_path / "both.trec"))
+    assert len(searches) == 1 + max(len(t.texts) for t in read_topics(POCKET / "queries.jsonl"))
+    found(command(*common, "--fusion", "rrf", "--no-baseline", "--output", tmp_path / "single.trec"))
+    alone = found(command(*common, "--fusion", "none"))
+    assert both["query_only"] == alone["figures"]
+    assert (tmp_path / "both.trec").read_bytes() == (tmp_path / "single.trec").read_bytes()
