@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +71,52 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
     """
     import faiss
 
-    try:
+    with _writing(docids, folder):
         faiss.write_index(index, str(folder / "index"))
+
+
+def save_flat(dimension: int, chunks: Iterable[NDArray[np.float32]], docids: Sequence[str], folder: Path) -> None:
+    """Write what `save_index` writes of a `Flat` index of these vectors, with no more than one chunk in memory.
+
+    A flat index is a file of a header and the vectors. The header is that of an empty index, as this Faiss writes it, with the counts filled in; where
+    it is not laid out as expected, the index is made in memory after all.
+
+    Args:
+        dimension: of a vector.
+        chunks: (n, dimension) float32 each, in the order of `docids`.
+        docids: one a vector.
+        folder: where the files go.
+
+    Raises:
+        SetupError: no room, or not allowed.
+    """
+    import faiss
+    import numpy as np
+
+    index = new_index(dimension, "Flat")
+    header = faiss.serialize_index(index).tobytes()
+    expected = struct.pack(FLAT_HEADER, b"IxFI", dimension, 0, header[16:37], 0)
+    if sys.byteorder != "little" or header != expected:
+        for chunk in chunks:
+            index.add(chunk)
+        save_index(index, docids, folder)
+        return
+    count = len(docids)
+    with _writing(docids, folder), (folder / "index").open("wb") as file:
+        file.write(struct.pack(FLAT_HEADER, b"IxFI", dimension, count, header[16:37], count * dimension))
+        for chunk in chunks:
+            np.ascontiguousarray(chunk, dtype="<f4").tofile(file)
+
+
+FLAT_HEADER = "<4siq21sQ"
+"""Kind, dimension, vectors, what does not depend on these, floats."""
+
+
+@contextmanager
+def _writing(docids: Sequence[str], folder: Path) -> Iterator[None]:
+    """Write the docids beside an index, and say what stands in the way of either."""
+    try:
+        yield
         with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{docid}\n" for docid in docids)
     except (OSError, RuntimeError) as error:
@@ -89,8 +135,12 @@ class FaissIndex:
     manifest: dict[str, Any] | None
 
     @classmethod
-    def load(cls, folder: str | Path) -> FaissIndex:
+    def load(cls, folder: str | Path, mapped: bool = False) -> FaissIndex:
         """Read an index folder.
+
+        Args:
+            folder: in Pyserini's layout.
+            mapped: leave vectors in the file and read them as they are needed, where this Faiss can.
 
         Raises:
             NotAvailableError: no such index there.
@@ -104,7 +154,7 @@ class FaissIndex:
                 f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it"
             )
         try:
-            index = faiss.read_index(str(folder / "index"))
+            index = faiss.read_index(str(folder / "index"), getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
         except RuntimeError as error:
             raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
