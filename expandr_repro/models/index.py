@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ from expandr_repro.core.manifest import NAME, read_manifest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+PARAMETERS = re.compile(r"\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*", re.ASCII)
 
 
 def is_faiss_folder(path: Path) -> bool:
@@ -163,6 +167,30 @@ class FaissIndex:
                 folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again"
             )
         return cls(folder, index, docids, read_manifest(folder / NAME))
+
+    def set_parameters(self, written: str) -> None:
+        """Set what an approximate index lets one choose at search time, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
+
+        Raises:
+            ExpandrError: not of that form, or not for an index of this kind.
+        """
+        import faiss
+
+        cure = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
+        if not PARAMETERS.fullmatch(written):
+            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {cure}")
+        space = faiss.ParameterSpace()
+        for setting in written.split(","):
+            name, _, value = setting.partition("=")
+            if name in ("nprobe", "efSearch") and not (value.isdigit() and int(value) > 0):
+                raise ExpandrError(f"--search-params {written!r}: {name} is {value}; wanted a whole number from 1")
+            try:
+                space.set_index_parameter(self.index, name, float(value))
+            except RuntimeError as error:
+                kind = type(faiss.downcast_index(self.index)).__name__
+                raise ExpandrError(
+                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {cure}"
+                ) from error
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
         """Refuse an encoder that did not make this index, as far as the index says what did.

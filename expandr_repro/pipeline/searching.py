@@ -49,6 +49,7 @@ class SearchRequest:
     batch_size: int = 1024
     stock: bool = False
     factory: str = "Flat"
+    search_params: str | None = None
     k1: float = 0.9
     b: float = 0.4
 
@@ -162,6 +163,8 @@ def _searcher(
         if request.remove_query is not None
         else bool(topics.collection and topics.collection.spec.remove_query)
     )
+    if request.search_params and (request.stock or request.retriever == "bm25"):
+        raise ExpandrError("--search-params: is for Faiss indexes that --searcher expandr searches; leave it out")
     if request.retriever == "bm25":
         folder = lucene_index(where, feedback=FUSIONS[fusion].kind == "feedback")
         sparse = Bm25Search(
@@ -177,6 +180,8 @@ def _searcher(
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
     index = dense_index(where, encoder, request.factory)
+    if request.search_params:
+        index.set_parameters(request.search_params)
     dense = DenseSearch(
         encoder, index, alpha=request.alpha, rrf_k=request.rrf_k, feedback_depth=request.feedback_depth, remove_own=remove,
         threads=request.threads, batch_size=request.batch_size, stock=request.stock,
@@ -207,6 +212,8 @@ def _facts(request: SearchRequest, outcome: Outcome, searcher: DenseSearch | Bm2
         "own_id_removed": searcher.remove_own,
         "searcher": "pyserini" if request.stock else "expandr_repro",
     }
+    if request.search_params:
+        facts["search_params"] = request.search_params
     if isinstance(searcher, DenseSearch):
         facts.update(
             encoder=searcher.encoder.identity, corpus=(searcher.index.manifest or {}).get("corpus"), alpha=request.alpha

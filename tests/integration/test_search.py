@@ -278,3 +278,32 @@ def test_a_fusion_of_runs_searches_the_queries_alone_once_for_itself_and_its_bas
     alone = found(command(*common, "--fusion", "none"))
     assert both["query_only"] == alone["figures"]
     assert (tmp_path / "both.trec").read_bytes() == (tmp_path / "single.trec").read_bytes()
+
+
+def test_an_approximate_index_is_searched_as_thoroughly_as_asked_and_the_manifest_says_so(command, tmp_path):
+    common = (
+        "search",
+        "--topics",
+        "pocket",
+        "--factory",
+        "IVF8,Flat",
+        "--fusion",
+        "none",
+        "--hits",
+        100,
+        "--format",
+        "json",
+    )
+    hasty = found(command(*common))
+    thorough = found(command(*common, "--search-params", "nprobe=8", "--output", tmp_path / "x.trec"))
+    assert hasty["figures"]["R@100"] < thorough["figures"]["R@100"]
+    assert thorough["figures"]["nDCG@10"] == pytest.approx(0.5836, abs=0.0005)
+    assert json.loads((tmp_path / "x.trec.manifest.json").read_text())["search_params"] == "nprobe=8"
+    assert "search_params" not in hasty
+    wrong = command("search", "--topics", "pocket", "--search-params", "nprobe=8")
+    assert wrong.code == 2
+    assert "has no nprobe" in wrong.error
+    for other in (["--retriever", "bm25"], ["--searcher", "pyserini"]):
+        wrong = command("search", "--topics", "pocket", "--search-params", "nprobe=8", *other)
+        assert wrong.code == 2
+        assert "--search-params: is for Faiss indexes" in wrong.error
