@@ -102,6 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="topics searched together (default: %(default)s)",
     )
     how.add_argument(
+        "--no-vector-cache",
+        action="store_true",
+        help="encode queries and expansions anew; neither take their vectors from the cache nor keep them",
+    )
+    how.add_argument(
         "--searcher",
         choices=("expandr", "pyserini"),
         default="expandr",
@@ -112,6 +117,11 @@ def build_parser() -> argparse.ArgumentParser:
         default="Flat",
         metavar="S",
         help="Faiss factory string of an index built on demand (default: %(default)s, exact)",
+    )
+    how.add_argument(
+        "--search-params",
+        metavar="S",
+        help="of an approximate Faiss index, e.g. nprobe=32 (IVF) or efSearch=128 (HNSW); commas between several",
     )
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
     out = made.add_argument_group("output")
@@ -146,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         request = SearchRequest(
             topics=name, expansions=args.expansions, index=args.index, retriever=args.retriever, fusion=args.fusion, alpha=args.alpha, repeat=args.repeat,
             rrf_k=args.rrf_k, feedback_depth=args.feedback_depth, hits=args.hits, qrels=args.qrels, metrics=args.metrics, remove_query=args.remove_query,
-            baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size, stock=args.searcher == "pyserini", factory=args.factory,
+            baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size, stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params,
             k1=args.k1, b=args.b,
         )  # fmt: skip
         outcome = search(request, encoder)
@@ -172,10 +182,7 @@ def _refuse_file(folder: Path) -> None:
 def _encoder(args: argparse.Namespace) -> TextEncoder:
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
-    return load_encoder(
-        args.encoder,
-        EncoderOptions.of(args),
-    )
+    return load_encoder(args.encoder, EncoderOptions.of(args), cache=not args.no_vector_cache)
 
 
 def _write(path: Path, outcome: Outcome, tag: str) -> None:

@@ -97,7 +97,7 @@ def evaluate(
 def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (topics, n, 2) arrays of (document number, grade) and (document number, score), best first, as ranx's functions take them.
 
-    Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
+    `rankings` are as `trec_order` makes them: the scores are n to 1. Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
     """
     import numpy as np
 
@@ -106,12 +106,12 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
     ranking = np.zeros((len(ranked), max(1, *(len(r) for r in ranked)), 2))
     gains[:, :, 0], ranking[:, :, 0] = -1, -2
     for row, (judged, found) in enumerate(zip(judgements, ranked, strict=True)):
-        numbers = {docid: i for i, docid in enumerate(found)}
+        n = len(found)
         best = sorted(judged.items(), key=lambda item: -item[1])
-        gains[row, : len(best), 0] = [numbers.get(d, len(numbers) + i) for i, (d, _) in enumerate(best)]
+        gains[row, : len(best), 0] = [n - found[d] if d in found else n + i for i, (d, _) in enumerate(best)]
         gains[row, : len(best), 1] = [max(0, grade) for _, grade in best]
-        ranking[row, : len(found), 0] = range(len(found))
-        ranking[row, : len(found), 1] = list(found.values())
+        ranking[row, :n, 0] = np.arange(n)
+        ranking[row, :n, 1] = np.arange(n, 0, -1)
     return gains, ranking
 
 

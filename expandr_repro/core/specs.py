@@ -89,7 +89,7 @@ def resource(*parts: str) -> Path:
 
 def _table(file: str, cls: type[T]) -> dict[str, T]:
     path = resource(file)
-    return {name: build(cls, values, path.name, name) for name, values in read_yaml(path).items()}
+    return {name: build(cls, values, path.name, name) for name, values in read_yaml(path, ours=True).items()}
 
 
 @functools.cache

@@ -6,11 +6,12 @@ A run is `{qid: {docid: score}}`, qrels are `{qid: {docid: grade}}`; both plain 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import atomic_text, read_id, read_lines
+from expandr_repro.core.run_blocks import read_plain_run
 
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
@@ -27,6 +28,11 @@ def read_run(path: str | Path) -> Run:
     Raises:
         FormatError: not six columns, a score that is no finite number, a document twice for a topic, an empty run.
     """
+    return read_plain_run(Path(path)) or read_run_by_lines(path)
+
+
+def read_run_by_lines(path: str | Path) -> Run:
+    """The same for any file, line by line, so that a fault names its line."""
     run: Run = {}
     for number, line in read_lines(path):
         parts = line.split()
@@ -62,8 +68,8 @@ def write_run(path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str
     """
     with atomic_text(path) as file:
         for qid, ranked in run.items():
-            for rank, (docid, score) in enumerate(strictly_decreasing(ranked).items(), start=1):
-                file.write(f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n")
+            ordered = enumerate(strictly_decreasing(ranked).items(), start=1)
+            file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])
 
 
 def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:
@@ -75,6 +81,9 @@ def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:
     """
     import numpy as np
 
+    singles = np.fromiter(ranked.values(), dtype=np.float64, count=len(ranked)).astype(np.float32)
+    if len(singles) and singles[0] < math.inf and (singles[1:] < singles[:-1]).all():  # as searches mostly give them
+        return dict(zip(ranked, singles.tolist(), strict=True))
     ordered = sorted(ranked.items(), key=lambda item: (-item[1], item[0]))
     down = np.float32(-math.inf)
     result: dict[str, float] = {}
@@ -95,9 +104,11 @@ def trec_order(run: Mapping[str, Mapping[str, float]]) -> Run:
 
     ordered: Run = {}
     for qid, ranked in run.items():
-        singles = np.array(list(ranked.values()), dtype=np.float32).tolist()
-        by_rank = sorted(zip(singles, ranked, strict=True), reverse=True)
-        ordered[qid] = {docid: float(len(by_rank) - position) for position, (_, docid) in enumerate(by_rank)}
+        singles = np.array(list(ranked.values()), dtype=np.float32)
+        by_rank: Iterable[str] = ranked
+        if not (singles[1:] < singles[:-1]).all():  # most runs are in order
+            by_rank = [docid for _, docid in sorted(zip(singles.tolist(), ranked, strict=True), reverse=True)]
+        ordered[qid] = dict(zip(by_rank, np.arange(len(ranked), 0, -1, dtype=np.float64).tolist(), strict=True))
     return ordered
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import FormatError, NotAvailableError
-from expandr_repro.core.files import read_text, sha256_file
+from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError
+from expandr_repro.core.files import atomic_text, read_text, sha256_file
+from expandr_repro.core.manifest import key_of
+from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import EncoderSpec
 
 SETTINGS = "encoder.yaml"
@@ -61,17 +66,53 @@ def _from_hub(model: str, revision: str | None, remote_code: bool) -> Path:
         ) from error
 
 
+SETTLED_NS = 2_000_000_000
+"""A file that changed less than this ago may change again without its time moving on, so its hash is not remembered."""
+
+
 def fingerprint(folder: Path) -> str:
-    """Return one hash over the files of a checkpoint that decide its vectors (weights, configurations, tokenizer)."""
+    """Return one hash over the files of a checkpoint that decide its vectors (weights, configurations, tokenizer).
+
+    Remembered in the cache by the files' names, sizes, times and inodes, so that only a changed checkpoint is read again.
+    """
+    files = _deciding_files(folder)
+    now = time.time_ns()
+    state = _state(files, folder)
+    memo = cache_dir() / "fingerprints" / key_of({"files": state, "version": 1})
+    with contextlib.suppress(OSError, ValueError):
+        if _FINGERPRINT.fullmatch(known := memo.read_text(encoding="ascii")):
+            return known
     total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+    found = total.hexdigest()[:32]
+    settled = all(max(mtime, ctime) + SETTLED_NS < now for _, _, mtime, ctime, *_ in state)
+    if settled and _state(files, folder) == state:
+        with contextlib.suppress(ExpandrError), atomic_text(memo) as file:
+            file.write(found)
+    return found
+
+
+_FINGERPRINT = re.compile("[0-9a-f]{32}")
+
+
+def _deciding_files(folder: Path) -> list[Path]:
     kinds = (".safetensors", ".json", ".txt", ".model", ".bin")
     skipped = {"README.md", "data_config.json", "manifest.json"}
-    for path in sorted(
-        p for p in folder.rglob("*") if p.is_file() and p.name.endswith(kinds) and p.name not in skipped
-    ):
-        if not any(part.startswith("checkpoint-") for part in path.relative_to(folder).parts):
-            total.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
-    return total.hexdigest()[:32]
+    return sorted(
+        p
+        for p in folder.rglob("*")
+        if p.name.endswith(kinds)
+        and p.name not in skipped
+        and not any(part.startswith("checkpoint-") for part in p.relative_to(folder).parts)
+        and p.is_file()
+    )
+
+
+def _state(files: list[Path], folder: Path) -> list[tuple[str, int, int, int, int, int]]:
+    """Return what tells a changed file from the one that was read: name, size, times of content and inode, inode, device."""
+    stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in files]
+    return [(n, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev) for n, s in stats]
 
 
 def _json(path: Path) -> Any:

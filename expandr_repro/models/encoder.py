@@ -229,7 +229,7 @@ class Encoder:
         order: list[int] = []
         parts: list[torch.Tensor] = []
         lengths = [len(i) for i in ids]
-        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512 if self.on_gpu else 32)  # fmt: skip
+        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
         with torch.inference_mode():
             for batch in grouped:
                 order += batch

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+import struct
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,9 @@ from expandr_repro.core.manifest import NAME, read_manifest
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+PARAMETERS = re.compile(r"\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*", re.ASCII)
 
 
 def is_faiss_folder(path: Path) -> bool:
@@ -69,8 +75,52 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
     """
     import faiss
 
-    try:
+    with _writing(docids, folder):
         faiss.write_index(index, str(folder / "index"))
+
+
+def save_flat(dimension: int, chunks: Iterable[NDArray[np.float32]], docids: Sequence[str], folder: Path) -> None:
+    """Write what `save_index` writes of a `Flat` index of these vectors, with no more than one chunk in memory.
+
+    A flat index is a file of a header and the vectors. The header is that of an empty index, as this Faiss writes it, with the counts filled in; where
+    it is not laid out as expected, the index is made in memory after all.
+
+    Args:
+        dimension: of a vector.
+        chunks: (n, dimension) float32 each, in the order of `docids`.
+        docids: one a vector.
+        folder: where the files go.
+
+    Raises:
+        SetupError: no room, or not allowed.
+    """
+    import faiss
+    import numpy as np
+
+    index = new_index(dimension, "Flat")
+    header = faiss.serialize_index(index).tobytes()
+    expected = struct.pack(FLAT_HEADER, b"IxFI", dimension, 0, header[16:37], 0)
+    if sys.byteorder != "little" or header != expected:
+        for chunk in chunks:
+            index.add(chunk)
+        save_index(index, docids, folder)
+        return
+    count = len(docids)
+    with _writing(docids, folder), (folder / "index").open("wb") as file:
+        file.write(struct.pack(FLAT_HEADER, b"IxFI", dimension, count, header[16:37], count * dimension))
+        for chunk in chunks:
+            np.ascontiguousarray(chunk, dtype="<f4").tofile(file)
+
+
+FLAT_HEADER = "<4siq21sQ"
+"""Kind, dimension, vectors, what does not depend on these, floats."""
+
+
+@contextmanager
+def _writing(docids: Sequence[str], folder: Path) -> Iterator[None]:
+    """Write the docids beside an index, and say what stands in the way of either."""
+    try:
+        yield
         with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{docid}\n" for docid in docids)
     except (OSError, RuntimeError) as error:
@@ -89,8 +139,12 @@ class FaissIndex:
     manifest: dict[str, Any] | None
 
     @classmethod
-    def load(cls, folder: str | Path) -> FaissIndex:
+    def load(cls, folder: str | Path, mapped: bool = False) -> FaissIndex:
         """Read an index folder.
+
+        Args:
+            folder: in Pyserini's layout.
+            mapped: leave vectors in the file and read them as they are needed, where this Faiss can.
 
         Raises:
             NotAvailableError: no such index there.
@@ -104,7 +158,7 @@ class FaissIndex:
                 f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it"
             )
         try:
-            index = faiss.read_index(str(folder / "index"))
+            index = faiss.read_index(str(folder / "index"), getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
         except RuntimeError as error:
             raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
@@ -113,6 +167,30 @@ class FaissIndex:
                 folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again"
             )
         return cls(folder, index, docids, read_manifest(folder / NAME))
+
+    def set_parameters(self, written: str) -> None:
+        """Set what an approximate index lets one choose at search time, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
+
+        Raises:
+            ExpandrError: not of that form, or not for an index of this kind.
+        """
+        import faiss
+
+        cure = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
+        if not PARAMETERS.fullmatch(written):
+            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {cure}")
+        space = faiss.ParameterSpace()
+        for setting in written.split(","):
+            name, _, value = setting.partition("=")
+            if name in ("nprobe", "efSearch") and not (value.isdigit() and int(value) > 0):
+                raise ExpandrError(f"--search-params {written!r}: {name} is {value}; wanted a whole number from 1")
+            try:
+                space.set_index_parameter(self.index, name, float(value))
+            except RuntimeError as error:
+                kind = type(faiss.downcast_index(self.index)).__name__
+                raise ExpandrError(
+                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {cure}"
+                ) from error
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
         """Refuse an encoder that did not make this index, as far as the index says what did.

@@ -10,16 +10,20 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
-from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
+from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_flat, save_index
 from expandr_repro.models.interface import Role, TextEncoder
 from expandr_repro.models.streaming import encode_stream
+from expandr_repro.pipeline.cached_encoder import behind
+
+if TYPE_CHECKING:
+    pass
 
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
@@ -121,6 +125,8 @@ def build_faiss(
         SetupError: the place cannot be written.
         ExpandrError: the corpus is too small for this kind of index.
     """
+    import numpy as np
+
     shard = shard or Shard()
     made = index_facts(encoder, facts, corpus.source, factory, shard)
     with locked(target):
@@ -130,9 +136,13 @@ def build_faiss(
         work = target.parent / f".{target.name}.{facts_key(made)}.partial"
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
-        index = _fill(new_index(encoder.dimension, factory), factory, sorted(work.glob("chunk-*.npy")), len(docids))
+        chunks = sorted(work.glob("chunk-*.npy"))
         with atomic_folder(target) as folder:
-            save_index(index, docids, folder)
+            if factory == "Flat":
+                save_flat(encoder.dimension, (np.load(c, allow_pickle=False) for c in chunks), docids, folder)
+            else:
+                index = _fill(new_index(encoder.dimension, factory), factory, chunks, len(docids))
+                save_index(index, docids, folder)
             write_manifest(folder / NAME, "faiss-index", made)
         shutil.rmtree(work, ignore_errors=True)
     return True
@@ -160,7 +170,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             yield "document", [d.dense_text for d in chunk]
 
     with progress(stop - start, "encode", "docs") as bar:
-        for vectors in encode_stream(encoder, missing(bar), bar.update):
+        for vectors in encode_stream(behind(encoder), missing(bar), bar.update):
             with atomic_bytes(targets.popleft()) as file:
                 np.save(file, vectors)
     if len(docids) != stop - start:

@@ -48,8 +48,13 @@ class DenseSearch:
     stock: bool = False
     _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
-    def run(self, topics: Sequence[Topic], fusion: str) -> Run:
+    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
         """Search topics with a fusion.
+
+        Args:
+            topics: what is searched.
+            fusion: how.
+            alone: the run of the queries alone, where it is there already; a fusion of runs takes it over.
 
         Raises:
             UnknownNameError: no such fusion.
@@ -57,7 +62,7 @@ class DenseSearch:
         """
         chosen = fusion_named(fusion, "dense")
         if chosen.kind == "run":
-            runs = [self._search([t.qid for t in topics], self._encode([t.title for t in topics], "query"))]
+            runs = [self.run(topics, "none") if alone is None else alone]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
                 runs.append(

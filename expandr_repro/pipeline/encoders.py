@@ -15,6 +15,7 @@ from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
 from expandr_repro.models.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder, unknown_modules
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.interface import TextEncoder
+from expandr_repro.pipeline.cached_encoder import cached
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,13 @@ class EncoderOptions:
         return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
 
 
-def load_encoder(name: str, options: EncoderOptions | None = None) -> TextEncoder:
+def load_encoder(name: str, options: EncoderOptions | None = None, *, cache: bool = False) -> TextEncoder:
     """Load an encoder.
+
+    Args:
+        name: as on the command line.
+        options: what the command line says of it.
+        cache: whether vectors of queries and expansions are kept and reused; one of ours is then loaded only when a new text comes.
 
     Raises:
         UnknownNameError: nothing has that name.
@@ -71,11 +77,14 @@ def load_encoder(name: str, options: EncoderOptions | None = None) -> TextEncode
     spec, folder = _resolve(name, options)
     if spec.pyserini_class:
         return _pyserini(name, spec, options)
-    encoder = Encoder(
-        options.applied_to(spec), folder, options.device, options.precision, options.batch_tokens, options.compile
-    )
-    encoder.name = name
-    return encoder
+    settings = options.applied_to(spec)
+
+    def load() -> Encoder:
+        encoder = Encoder(settings, folder, options.device, options.precision, options.batch_tokens, options.compile)
+        encoder.name = name
+        return encoder
+
+    return cached(name, settings, folder, options.device, options.precision, load) if cache else load()
 
 
 def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEncoder:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
-from expandr_repro.models.index import FaissIndex, new_index, save_index
+from expandr_repro.models.index import FaissIndex, new_index, save_flat, save_index
 from expandr_repro.pipeline.building import Shard, facts_key, locked
 
 
@@ -28,7 +28,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
         MismatchError: a shard is missing, there twice, or of another corpus or encoder.
         NotAvailableError: a folder is no index.
     """
-    shards = [FaissIndex.load(f) for f in folders]
+    shards = [FaissIndex.load(f, mapped=True) for f in folders]
     manifests = [_manifest(s) for s in shards]
     keys = {facts_key({**m, "shard": None, "documents": None}) for m in manifests}
     if len(keys) > 1:
@@ -43,14 +43,19 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
     made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by")}
     total = sum(s.index.ntotal for s in shards)
     made.update(factory=factory, documents=total, shard=vars(Shard()))
-    index = new_index(shards[0].index.d, factory)
-    if not index.is_trained:
-        index.train(_sample(shards, order, total))
-    for i in order:
-        for begin in range(0, shards[i].index.ntotal, 65536):
-            index.add(shards[i].index.reconstruct_n(begin, min(65536, shards[i].index.ntotal - begin)))
+    docids = [d for i in order for d in shards[i].docids]
+    vectors = _chunks([shards[i].index for i in order])
+    dimension = int(shards[0].index.d)
     with locked(target), atomic_folder(target) as folder:
-        save_index(index, [d for i in order for d in shards[i].docids], folder)
+        if factory == "Flat":
+            save_flat(dimension, vectors, docids, folder)
+        else:
+            index = new_index(dimension, factory)
+            if not index.is_trained:
+                index.train(_sample(shards, order, total))
+            for chunk in vectors:
+                index.add(chunk)
+            save_index(index, docids, folder)
         write_manifest(folder / NAME, "faiss-index", made)
     return int(total)
 
@@ -65,8 +70,16 @@ def _manifest(shard: FaissIndex) -> dict[str, Any]:
     return shard.manifest
 
 
+def _chunks(indexes: Sequence[Any]) -> Iterator[Any]:
+    for index in indexes:
+        for begin in range(0, index.ntotal, 65536):
+            yield index.reconstruct_n(begin, min(65536, index.ntotal - begin))
+
+
 def _sample(shards: Sequence[FaissIndex], order: Sequence[int], total: int) -> Any:
     import numpy as np
 
     step = max(1, total // 65536)
-    return np.concatenate([shards[i].index.reconstruct_n(0, shards[i].index.ntotal)[::step] for i in order])
+    return np.concatenate(
+        [shards[i].index.reconstruct_batch(np.arange(0, shards[i].index.ntotal, step)) for i in order]
+    )

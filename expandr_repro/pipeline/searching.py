@@ -14,7 +14,7 @@ from expandr_repro.core.fusion import FUSIONS, check_alpha, fusion_named
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
 from expandr_repro.core.stats import paired_p
 from expandr_repro.core.topics import Topic
-from expandr_repro.core.trec import Qrels, Run, strictly_decreasing
+from expandr_repro.core.trec import Run, strictly_decreasing
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.collections import TopicSet, find_qrels, find_topics, qrels_of
 from expandr_repro.pipeline.dense import DenseSearch
@@ -49,6 +49,7 @@ class SearchRequest:
     batch_size: int = 1024
     stock: bool = False
     factory: str = "Flat"
+    search_params: str | None = None
     k1: float = 0.9
     b: float = 0.4
 
@@ -128,7 +129,10 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
     searcher, size, label = _searcher(request, topics, fusion, encoder)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
-    run = _final(searcher.run(topics.topics, fusion))
+    beside = bool(qrels) and request.baseline and fusion != "none"
+    # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
+    alone = searcher.run(topics.topics, "none") if beside and FUSIONS[fusion].kind == "run" else None
+    run = _final(searcher.run(topics.topics, fusion, alone))
     outcome = Outcome(topics, fusion, label, run, searcher=searcher)
     if FUSIONS[fusion].kind != "feedback" and fusion != "none":
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
@@ -136,7 +140,12 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
         outcome.measures = measures or parse_measures(
             ",".join(topics.collection.spec.measures if topics.collection else DEFAULT)
         )
-        _measure(outcome, qrels, request, searcher, topics.topics)
+        outcome.figures = figures = evaluate(outcome.run, qrels, outcome.measures)
+        if beside:
+            alone = alone or searcher.run(topics.topics, "none")
+            outcome.baseline = baseline = evaluate(_final(alone), qrels, outcome.measures)
+            for m in outcome.measures:
+                outcome.p_values[m] = paired_p(baseline.per_topic[m], figures.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher)
     return outcome
 
@@ -154,6 +163,8 @@ def _searcher(
         if request.remove_query is not None
         else bool(topics.collection and topics.collection.spec.remove_query)
     )
+    if request.search_params and (request.stock or request.retriever == "bm25"):
+        raise ExpandrError("--search-params: is for Faiss indexes that --searcher expandr searches; leave it out")
     if request.retriever == "bm25":
         folder = lucene_index(where, feedback=FUSIONS[fusion].kind == "feedback")
         sparse = Bm25Search(
@@ -169,6 +180,8 @@ def _searcher(
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
     index = dense_index(where, encoder, request.factory)
+    if request.search_params:
+        index.set_parameters(request.search_params)
     dense = DenseSearch(
         encoder, index, alpha=request.alpha, rrf_k=request.rrf_k, feedback_depth=request.feedback_depth, remove_own=remove,
         threads=request.threads, batch_size=request.batch_size, stock=request.stock,
@@ -186,17 +199,6 @@ def _final(run: Run) -> Run:
     return {qid: strictly_decreasing(ranked) for qid, ranked in run.items()}
 
 
-def _measure(
-    outcome: Outcome, qrels: Qrels, request: SearchRequest, searcher: DenseSearch | Bm25Search, topics: Sequence[Topic]
-) -> None:
-    outcome.figures = evaluate(outcome.run, qrels, outcome.measures)
-    if outcome.fusion == "none" or not request.baseline:
-        return
-    outcome.baseline = evaluate(_final(searcher.run(topics, "none")), qrels, outcome.measures)
-    for measure in outcome.measures:
-        outcome.p_values[measure] = paired_p(outcome.baseline.per_topic[measure], outcome.figures.per_topic[measure])
-
-
 def _facts(request: SearchRequest, outcome: Outcome, searcher: DenseSearch | Bm25Search) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "topics": outcome.topics.label,
@@ -210,6 +212,8 @@ def _facts(request: SearchRequest, outcome: Outcome, searcher: DenseSearch | Bm2
         "own_id_removed": searcher.remove_own,
         "searcher": "pyserini" if request.stock else "expandr_repro",
     }
+    if request.search_params:
+        facts["search_params"] = request.search_params
     if isinstance(searcher, DenseSearch):
         facts.update(
             encoder=searcher.encoder.identity, corpus=(searcher.index.manifest or {}).get("corpus"), alpha=request.alpha

@@ -27,8 +27,8 @@ class Bm25Search:
     threads: int = 0
     stock: bool = False
 
-    def run(self, topics: Sequence[Topic], fusion: str) -> Run:
-        """Search topics with a fusion.
+    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
+        """Search topics with a fusion; the arguments are those of `DenseSearch.run`.
 
         Raises:
             UnknownNameError: no such fusion.
@@ -37,7 +37,7 @@ class Bm25Search:
         chosen = fusion_named(fusion, "bm25")
         qids = [t.qid for t in topics]
         if chosen.kind == "run":
-            runs = [self._search(qids, [t.title for t in topics])]
+            runs = [self.run(topics, "none") if alone is None else alone]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
                 runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having]))

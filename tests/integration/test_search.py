@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,8 @@ from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.specs import datasets, resource
 from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
 from expandr_repro.core.trec import read_run
+from expandr_repro.pipeline.dense import DenseSearch
+from expandr_repro.pipeline.sparse import Bm25Search
 
 POCKET = resource("pocket")
 
@@ -221,3 +227,83 @@ def test_equal_documents_are_ranked_by_docid_and_the_tie_at_the_cut_is_whole(com
     )
     assert command("search", "--topics", folder, "--hits", 4, "--output", tmp_path / "x.trec").code == 0
     assert list(read_run(tmp_path / "x.trec")["q"]) == ["best", "d000", "d001", "d002"]
+
+
+def test_a_repeated_search_loads_no_model_and_writes_the_bytes_of_a_search_without_the_cache(command, tmp_path):
+    plain, first, again = (tmp_path / f"{name}.trec" for name in ("plain", "first", "again"))
+    assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", plain).code == 0
+    assert command("search", "--topics", "pocket", "--output", first).code == 0
+    code = (
+        "import sys; from expandr_repro import search; code = search.main(sys.argv[1:]); "
+        "assert not {'torch', 'transformers'} & set(sys.modules); sys.exit(code)"
+    )
+    arguments = ["--topics", "pocket", "--output", str(again)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0.7922" in done.stdout
+    assert first.read_bytes() == again.read_bytes()
+    assert read_run(plain).keys() == read_run(again).keys()
+    assert (tmp_path / "first.trec.manifest.json").read_bytes() == (tmp_path / "again.trec.manifest.json").read_bytes()
+
+
+def test_a_search_that_finds_some_vectors_agrees_with_one_that_finds_none(command, tmp_path, monkeypatch):
+    indexes = Path(os.environ["EXPANDR_CACHE"]) / "indexes"
+    assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", tmp_path / "plain.trec").code == 0
+    monkeypatch.setenv("EXPANDR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "indexes").symlink_to(indexes)
+    write_topics(tmp_path / "half.jsonl", read_topics(POCKET / "queries.jsonl")[::2])
+    assert command("search", "--topics", tmp_path / "half.jsonl", "--index", "pocket").code == 0
+    for name in ("partly", "wholly"):
+        assert command("search", "--topics", "pocket", "--output", tmp_path / f"{name}.trec").code == 0
+    plain, partly = read_run(tmp_path / "plain.trec"), read_run(tmp_path / "partly.trec")
+    assert all(plain[q][d] == pytest.approx(partly[q].get(d, plain[q][d]), abs=1e-5) for q in plain for d in plain[q])
+    assert all(list(plain[q])[:10] == list(partly[q])[:10] for q in plain)
+    assert (tmp_path / "partly.trec").read_bytes() == (tmp_path / "wholly.trec").read_bytes()
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize("retriever", ["dense", "bm25"])
+def test_a_fusion_of_runs_searches_the_queries_alone_once_for_itself_and_its_baseline(
+    command, tmp_path, monkeypatch, retriever
+):
+    searches = []
+    for cls in (DenseSearch, Bm25Search):
+        plain = cls._search
+        monkeypatch.setattr(cls, "_search", lambda *a, _plain=plain: (searches.append(a[1]), _plain(*a))[1])
+    common = ("search", "--topics", "pocket", "--retriever", retriever, "--format", "json")
+    both = found(command(*common, "--fusion", "rrf", "--output", tmp_path / "both.trec"))
+    assert len(searches) == 1 + max(len(t.texts) for t in read_topics(POCKET / "queries.jsonl"))
+    found(command(*common, "--fusion", "rrf", "--no-baseline", "--output", tmp_path / "single.trec"))
+    alone = found(command(*common, "--fusion", "none"))
+    assert both["query_only"] == alone["figures"]
+    assert (tmp_path / "both.trec").read_bytes() == (tmp_path / "single.trec").read_bytes()
+
+
+def test_an_approximate_index_is_searched_as_thoroughly_as_asked_and_the_manifest_says_so(command, tmp_path):
+    common = (
+        "search",
+        "--topics",
+        "pocket",
+        "--factory",
+        "IVF8,Flat",
+        "--fusion",
+        "none",
+        "--hits",
+        100,
+        "--format",
+        "json",
+    )
+    hasty = found(command(*common))
+    thorough = found(command(*common, "--search-params", "nprobe=8", "--output", tmp_path / "x.trec"))
+    assert hasty["figures"]["R@100"] < thorough["figures"]["R@100"]
+    assert thorough["figures"]["nDCG@10"] == pytest.approx(0.5836, abs=0.0005)
+    assert json.loads((tmp_path / "x.trec.manifest.json").read_text())["search_params"] == "nprobe=8"
+    assert "search_params" not in hasty
+    wrong = command("search", "--topics", "pocket", "--search-params", "nprobe=8")
+    assert wrong.code == 2
+    assert "has no nprobe" in wrong.error
+    for other in (["--retriever", "bm25"], ["--searcher", "pyserini"]):
+        wrong = command("search", "--topics", "pocket", "--search-params", "nprobe=8", *other)
+        assert wrong.code == 2
+        assert "--search-params: is for Faiss indexes" in wrong.error

@@ -20,6 +20,17 @@ def test_the_t_test_is_scipys_paired_one():
     assert paired_p(a, b) == pytest.approx(stats.ttest_rel(b, a).pvalue, abs=1e-12)
 
 
+@given(st.integers(2, 400), st.floats(-2, 2), st.integers(0, 3), st.integers(0, 2**32))
+def test_the_t_test_is_scipys_for_any_number_of_topics(topics, shift, decimals, seed):
+    rng = np.random.default_rng(seed)
+    a = rng.random(topics)
+    b = a + np.round(rng.normal(shift, 1, topics), decimals)
+    expected = stats.ttest_rel(b, a).pvalue
+    assert (
+        math.isnan(expected) or np.ptp(b - a) < 1e-9 or paired_p(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    )
+
+
 def test_the_randomisation_test_counts_all_signs_where_there_are_few_topics():
     a, b = np.zeros(4), np.array([0.1, 0.2, 0.3, 0.4])
 

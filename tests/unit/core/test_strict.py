@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from expandr_repro.core.errors import FormatError
+from expandr_repro.core.specs import resource
 from expandr_repro.core.strict import build, read_yaml
 
 
@@ -124,3 +125,13 @@ def test_a_yaml_file_with_a_key_twice_is_refused_with_the_line(tmp_path):
     path.write_text("model: a\npooling: mean\nmodel: b\n")
     with pytest.raises(FormatError, match=r"twice\.yaml, line 3: .*'model' is there twice"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("name", ["datasets.yaml", "encoders.yaml"])
+def test_libyaml_reads_what_ships_in_the_package_as_the_plain_loader_does(name):
+    assert read_yaml(resource(name), ours=True) == read_yaml(resource(name))
+
+
+def test_libyaml_refuses_a_key_that_is_there_twice(write):
+    with pytest.raises(FormatError, match=r"line 2: .*the key 'a' is there twice"):
+        read_yaml(write("x.yaml", "a: 1\na: 2\n"), ours=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -206,3 +208,17 @@ def test_a_trec_qrels_file_whose_first_topic_is_called_qid_keeps_its_first_line(
     path = tmp_path / "qrels"
     path.write_text("qid 0 d1 1\nq2 0 d1 1\n")
     assert read_qrels(path) == {"qid": {"d1": 1}, "q2": {"d1": 1}}
+
+
+def test_a_ranking_in_order_gives_what_the_same_ranking_in_disorder_gives():
+    for scores in (
+        [3.0, 2.0, 1.0],
+        [math.inf, 2.0, -math.inf],
+        [1e300, 1e299, 1.0],
+        [1 + 1e-12, 1.0, 0.5],
+        [2.0, 2.0, 1.0],
+    ):
+        ranked = {f"d{n}": score for n, score in enumerate(scores)}
+        mixed = dict(reversed(ranked.items()))
+        assert list(strictly_decreasing(ranked).items()) == list(strictly_decreasing(mixed).items())
+        assert list(trec_order({"q": ranked})["q"].items()) == list(trec_order({"q": mixed})["q"].items())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,26 @@ def test_a_broken_settings_file_is_named(write, folder):
 
     with pytest.raises(FormatError, match=r"modules\.json: not JSON"):
         spec_of_folder(folder)
+
+
+def test_a_remembered_fingerprint_is_that_of_the_files_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPANDR_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    weights = folder / "model.safetensors"
+    weights.write_bytes(b"a" * 100)
+    assert not (tmp_path / "cache").exists()
+    fresh = fingerprint(folder)
+    assert not list(tmp_path.glob("cache/fingerprints/*"))  # it may change again within the same tick of the clock
+    monkeypatch.setattr("expandr_repro.models.checkpoint.SETTLED_NS", -(10**12))
+    assert fingerprint(folder) == fresh
+    (memo,) = tmp_path.glob("cache/fingerprints/*")
+    with monkeypatch.context() as patch:
+        patch.setattr("expandr_repro.models.checkpoint.sha256_file", lambda _: pytest.fail("read again"))
+        assert fingerprint(folder) == fresh
+    memo.write_text("damaged")
+    assert fingerprint(folder) == fresh
+    stat = weights.stat()
+    weights.write_bytes(b"b" * 100)
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # the time of its inode still tells
+    assert fingerprint(folder) != fresh

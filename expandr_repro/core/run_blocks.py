@@ -1,0 +1,80 @@
+"""Reading a well-formed run in blocks, more than twice as fast as line by line.
+
+Only what cannot be read in two ways is read here: ASCII, six columns a line, single spaces, no blank lines. Whoever calls it reads any
+other file with care, line by line; what both accept, they read alike.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from expandr_repro.core.files import MAX_LINE, open_bytes
+
+BLOCK = 1 << 17
+"""Bytes read at once: what is made of them stays in the processor's cache; of 4 MB it took three times as long."""
+
+SPACE, LINE_END, COLUMNS = 0x20, 0x0A, 6
+
+
+def read_plain_run(path: Path) -> dict[str, dict[str, float]] | None:
+    """Return the run in a file, or None where anything in it asks for a closer look: an odd line as well as a wrong one.
+
+    Raises:
+        NotAvailableError: the file cannot be read.
+    """
+    run: dict[str, dict[str, float]] = {}
+    with open_bytes(path) as file:
+        try:
+            while block := file.read(BLOCK):
+                rest = file.readline(MAX_LINE + 1)
+                if len(rest) > MAX_LINE or not _take(block + rest, run):
+                    return None
+        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError):
+            return None
+    return run or None
+
+
+def _take(block: bytes, run: dict[str, dict[str, float]]) -> bool:
+    """Add whole lines to a run; False where they are not as plain as they must be, or a document is there twice."""
+    if not block.endswith(b"\n"):
+        block += b"\n"
+    if not _is_plain(block):
+        return False
+    fields = block.decode("ascii").split()
+    docids, scores = fields[2::COLUMNS], list(map(float, fields[4::COLUMNS]))
+    if not all(map(math.isfinite, scores)):
+        return False
+    for qid, begin, end in _groups(fields[0::COLUMNS]):
+        ranked = run.setdefault(qid, {})
+        before = len(ranked)
+        ranked.update(zip(docids[begin:end], scores[begin:end], strict=True))
+        if len(ranked) != before + end - begin:
+            return False
+    return True
+
+
+def _is_plain(block: bytes) -> bool:
+    """Say whether a block is ASCII, and each line six words with one space between two."""
+    import numpy as np
+
+    characters = np.frombuffer(block, dtype=np.uint8)
+    if characters.max() > 0x7E:
+        return False
+    places = np.flatnonzero(characters <= SPACE)  # white space of any kind, and what no text holds
+    if len(places) % COLUMNS or places[0] == 0 or (np.diff(places) < 2).any():
+        return False
+    separators = characters[places].reshape(-1, COLUMNS)
+    return bool((separators[:, :-1] == SPACE).all() and (separators[:, -1] == LINE_END).all())
+
+
+def _groups(qids: list[str]) -> Iterator[tuple[str, int, int]]:
+    begin = 0
+    for qid, same in groupby(qids):
+        end = begin + len(list(same))
+        yield qid, begin, end
+        begin = end

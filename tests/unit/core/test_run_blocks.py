@@ -1,0 +1,95 @@
+"""Runs read in blocks: the same run, or the same refusal, as line by line."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expandr_repro.core import run_blocks
+from expandr_repro.core.errors import FormatError
+from expandr_repro.core.run_blocks import read_plain_run
+from expandr_repro.core.trec import read_run, read_run_by_lines
+
+PLAIN = "".join(f"q{n // 10} Q0 d{n} {n % 10 + 1} {1 / (n + 1):.9g} tag\n" for n in range(200))
+
+
+def outcome(read, path):
+    try:
+        run = read(path)
+    except FormatError as error:
+        return str(error)
+    return [(qid, list(ranked.items())) for qid, ranked in run.items()]
+
+
+def alike(path):
+    assert outcome(read_run, path) == outcome(read_run_by_lines, path)
+
+
+WORDS = st.sampled_from(
+    ["q1", "q2", "Q0", "d1", "d2", "d3", "1", "0.5", "-3e2", "1_0", "nan", "inf", "x", "é", "\x85", "\x7f", "\x1c"]
+)
+GAPS = st.sampled_from([" "] * 12 + ["  ", "\t", "\u00a0", "\x0b", "\r", "\n"])
+ENDS = st.sampled_from(["\n"] * 8 + ["\r\n", "\n\n", " \n", "", "\n ", "\r", "\x00\n"])
+ODD = st.lists(st.tuples(st.lists(st.tuples(WORDS, GAPS), min_size=5, max_size=7), ENDS), max_size=4)
+LINES = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.floats(allow_nan=False, allow_infinity=False, width=32)),
+    max_size=40,
+)
+
+
+@given(LINES, ODD, st.integers(1, 200))
+def test_blocks_and_lines_agree_on_what_is_accepted_and_on_what_is_refused(tmp_path_factory, plain, odd, block):
+    path = tmp_path_factory.mktemp("runs") / "x.trec"
+    text = "".join(f"{q} Q0 d{d} 1 {s!r} t\n" for q, d, s in plain)
+    text += "".join("".join(w + g for w, g in words)[:-1] + end for words, end in odd)
+    path.write_bytes(text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_blocks, "BLOCK", block)
+        alike(path)
+
+
+@pytest.mark.parametrize("block", [1, 40, 1000, 1 << 17])
+def test_a_plain_run_is_read_in_blocks_of_any_size(write, monkeypatch, block):
+    monkeypatch.setattr(run_blocks, "BLOCK", block)
+    for name in ("x.trec", "x.trec.gz"):
+        path = write(name, PLAIN)
+        assert read_plain_run(path) == read_run_by_lines(path)
+    assert read_plain_run(write("cut.trec", PLAIN.rstrip("\n"))) == read_run_by_lines(path)
+
+
+def test_a_topic_may_come_in_several_places_but_a_document_only_once(write):
+    apart = "a Q0 1 1 2 t\nb Q0 1 1 2 t\na Q0 2 2 1 t\n"
+    assert read_plain_run(write("x", apart)) == {"a": {"1": 2, "2": 1}, "b": {"1": 2}}
+    path = write("y", apart + "a Q0 1 3 0 t\n")
+    assert read_plain_run(path) is None
+    with pytest.raises(FormatError, match="line 4: document '1' is there twice for topic 'a'"):
+        read_run(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", " ", "a b c\n", "a Q0 1 1 2\nt\n", "a Q0 1 1 2 t u\na Q0 1 1 2\n", "a Q0 1 1 x t\n", "a Q0 1 1 1e999 t\n", "a Q0 1 1 2 t\r\n",
+     "a\tQ0\t1\t1\t2\tt\n", "\ufeffa Q0 1 1 2 t\n", "ä Q0 1 1 2 t\n", "a Q0 1 1 2 t\n\n", " a Q0 1 1 2 t\n", "a Q0 1 1  2 t\n", "a Q0 1\x00 1 2 t\n"],
+)  # fmt: skip
+def test_what_is_not_plain_is_left_to_the_careful_reader(write, text):
+    path = write("x", text)
+    assert read_plain_run(path) is None
+    alike(path)
+
+
+def test_a_damaged_gzip_file_is_refused_as_before(write, tmp_path):
+    (tmp_path / "x.gz").write_bytes(gzip.compress(PLAIN.encode())[:-20])
+    assert read_plain_run(tmp_path / "x.gz") is None
+    alike(tmp_path / "x.gz")
+
+
+def test_a_line_too_long_is_refused_as_before(write, monkeypatch):
+    for module in ("run_blocks", "files"):
+        monkeypatch.setattr(f"expandr_repro.core.{module}.MAX_LINE", 100)
+    monkeypatch.setattr(run_blocks, "BLOCK", 64)
+    path = write("x", PLAIN + "q Q0 " + "d" * 300 + " 1 2 t\n")
+    with pytest.raises(FormatError, match="a line longer than"):
+        read_run(path)
