@@ -108,8 +108,10 @@ class Encoder:
             raise ExpandrError(
                 f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
             )
-        self.model.to(self.device, getattr(torch, PRECISIONS[precision])).eval()
         self.on_gpu = self.device.startswith("cuda")
+        # on a CPU bf16 is for the matrix products alone: a twelfth slower than bf16 throughout, and three times as near to fp32
+        self.mixed = precision == "bf16" and not self.on_gpu
+        self.model.to(self.device, torch.float32 if self.mixed else getattr(torch, PRECISIONS[precision])).eval()
         self.packs = packed.can_pack(config, self.device, precision)
         if self.packs:
             packed.register()
@@ -230,7 +232,8 @@ class Encoder:
         parts: list[torch.Tensor] = []
         lengths = [len(i) for i in ids]
         grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
-        with torch.inference_mode():
+        mixed = torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.mixed)
+        with torch.inference_mode(), mixed:
             for batch in grouped:
                 order += batch
                 parts.append(self._within_memory([ids[i] for i in batch]))
