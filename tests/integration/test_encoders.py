@@ -190,3 +190,10 @@ def test_every_name_of_every_collection_resolves_in_the_installed_toolkits():
         for split in spec.splits.values():
             assert split.pyserini_topics is None or split.pyserini_topics in registry.topics_names(), name
             assert split.pyserini_qrels is None or split.pyserini_qrels in registry.qrels_names(), name
+
+
+def test_compiling_is_refused_where_it_does_not_pay(bert):
+    with pytest.raises(
+        ExpandrError, match=r"--compile: for bert, .* models in bf16 or fp16 on a GPU; this is bert in fp32 on cpu"
+    ):
+        Encoder(EncoderSpec(model=str(bert[0])), bert[0], device="cpu", compiled=True)
