@@ -10,7 +10,7 @@ import pytest
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.core.vectors import VectorStore
 from expandr_repro.pipeline import cached_encoder
-from expandr_repro.pipeline.cached_encoder import CachedEncoder, cached, encoder_key
+from expandr_repro.pipeline.cached_encoder import CachedEncoder, behind, cached, encoder_key
 
 
 class Words:
@@ -127,3 +127,9 @@ def test_the_key_changes_with_all_that_decides_a_vector(tmp_path, monkeypatch):
 def test_a_model_with_code_of_its_own_is_not_cached(tmp_path):
     plain = Words()
     assert cached("m", EncoderSpec(model="m", trust_remote_code=True), tmp_path, "cpu", "fp32", lambda: plain) is plain
+
+
+def test_an_index_is_built_with_the_encoder_behind_the_cache(opened):
+    encoder, loaded = opened()
+    assert behind(encoder) is loaded[0]
+    assert behind(loaded[0]) is loaded[0]
