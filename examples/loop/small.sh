@@ -9,7 +9,7 @@ answers=(--max-tokens 16)
 passages=(--preset expandr-eval --max-tokens 24)
 prefer=(--min-similarity 0 --dev 8)
 train_generator=(--set epochs=1 --set batch_size=8 --set gradient_accumulation=1 --set max_prompt_length=200 --set learning_rate=1e-3)
-train_encoder=(--max-length 64 --set epochs=1 --set batch_size=24)
+train_encoder=(--max-length 64 --set epochs=1 --set batch_size=24 --set hard_negatives=1)
 launch_generator=$python launch_encoder=$python
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 
