@@ -90,6 +90,8 @@ def load_encoder(name: str, options: EncoderOptions | None = None, *, cache: boo
 def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEncoder:
     from expandr_repro.adapters.pyserini.encoders import PyseriniEncoder
 
+    if options.compile:
+        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
     return PyseriniEncoder(name, spec, options.device)
 
 

@@ -10,6 +10,7 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.specs import EncoderSpec, datasets, encoders
 from expandr_repro.models.checkpoint import locate, spec_of_folder
 from expandr_repro.models.encoder import Encoder
+from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
 TEXTS = [
     "kiwi",
@@ -197,3 +198,8 @@ def test_compiling_is_refused_where_it_does_not_pay(bert):
         ExpandrError, match=r"--compile: for bert, .* models in bf16 or fp16 on a GPU; this is bert in fp32 on cpu"
     ):
         Encoder(EncoderSpec(model=str(bert[0])), bert[0], device="cpu", compiled=True)
+
+
+def test_pyserinis_encoders_are_not_compiled(bert):
+    with pytest.raises(ExpandrError, match="is run by Pyserini, which has no such thing"):
+        load_encoder(f"pyserini:AutoQueryEncoder:{bert[0]}", EncoderOptions(compile=True))
