@@ -27,7 +27,19 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).resolve().parents[2]
 POCKET = resource("pocket")
 ENCODER = ("--pooling", "mean", "--normalize", "--max-length", "64")
-QUICK = ("--set", "epochs=2", "--set", "batch_size=16", "--set", "learning_rate=2e-3", "--set", "temperature=0.05")
+QUICK = (
+    "--set",
+    "epochs=2",
+    "--set",
+    "batch_size=16",
+    "--set",
+    "learning_rate=2e-3",
+    "--set",
+    "temperature=0.05",
+    "--set",
+    "blend=1.0",
+)
+"""Random weights are not worth a share in the blend."""
 
 
 @pytest.fixture(scope="module")
