@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from expandr_repro.models import packed
 from expandr_repro.models.batching import batches, packs, padded
 from expandr_repro.models.checkpoint import fingerprint
 from expandr_repro.models.interface import PRECISIONS, Role, pick_device
+from expandr_repro.models.launched import Launched
 from expandr_repro.models.pooling import pool
 from expandr_repro.models.streaming import encode_stream
 from expandr_repro.models.tokenizing import TextTokenizer
@@ -29,31 +29,6 @@ PART = 2048
 
 BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
 """Tokens a batch, by device: on a CPU the states of more leave its caches; a GPU gains 1 % from twice as many."""
-
-
-@dataclass
-class Launched:
-    """Texts whose batches have been given to the device, which may still be at work on them.
-
-    Attributes:
-        order: the text of each row of `vectors`.
-        vectors: (texts, dimension) on the host; on their way there until `event` has happened.
-        event: of the device, or None where nothing is awaited.
-    """
-
-    order: list[int]
-    vectors: torch.Tensor
-    event: torch.cuda.Event | None = None
-
-    def fetch(self) -> NDArray[np.float32]:
-        """Wait for the vectors, and return them in the order of the texts: (texts, dimension) float32."""
-        import numpy as np
-
-        if self.event is not None:
-            self.event.synchronize()
-        out = np.empty(tuple(self.vectors.shape), dtype=np.float32)
-        out[self.order] = self.vectors.numpy()
-        return out
 
 
 class Encoder:
@@ -239,15 +214,7 @@ class Encoder:
                 parts.append(self._within_memory([ids[i] for i in batch]))
                 if done:
                     done(len(batch))
-            vectors = torch.cat(parts) if parts else torch.zeros((0, self.dimension))
-            if not vectors.is_cuda:
-                return Launched(order, vectors)
-            # the copy stands in the device's queue right behind these batches: fetching waits for nothing that is launched later
-            host = torch.empty(vectors.shape, pin_memory=True)
-            host.copy_(vectors, non_blocking=True)
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            event.record()
-        return Launched(order, host, event)
+            return Launched.of(order, parts, self.dimension)
 
     def _vectors(self, ids: list[list[int]]) -> torch.Tensor:
         """Embed a batch without gradients, end to end where the model can, padded where not."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import struct
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,49 +73,12 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
     """
     import faiss
 
-    with _writing(docids, folder):
+    with writing_index(docids, folder):
         faiss.write_index(index, str(folder / "index"))
 
 
-def save_flat(dimension: int, chunks: Iterable[NDArray[np.float32]], docids: Sequence[str], folder: Path) -> None:
-    """Write what `save_index` writes of a `Flat` index of these vectors, with no more than one chunk in memory.
-
-    A flat index is a file of a header and the vectors. The header is that of an empty index, as this Faiss writes it, with the counts filled in; where
-    it is not laid out as expected, the index is made in memory after all.
-
-    Args:
-        dimension: of a vector.
-        chunks: (n, dimension) float32 each, in the order of `docids`.
-        docids: one a vector.
-        folder: where the files go.
-
-    Raises:
-        SetupError: no room, or not allowed.
-    """
-    import faiss
-    import numpy as np
-
-    index = new_index(dimension, "Flat")
-    header = faiss.serialize_index(index).tobytes()
-    expected = struct.pack(FLAT_HEADER, b"IxFI", dimension, 0, header[16:37], 0)
-    if sys.byteorder != "little" or header != expected:
-        for chunk in chunks:
-            index.add(chunk)
-        save_index(index, docids, folder)
-        return
-    count = len(docids)
-    with _writing(docids, folder), (folder / "index").open("wb") as file:
-        file.write(struct.pack(FLAT_HEADER, b"IxFI", dimension, count, header[16:37], count * dimension))
-        for chunk in chunks:
-            np.ascontiguousarray(chunk, dtype="<f4").tofile(file)
-
-
-FLAT_HEADER = "<4siq21sQ"
-"""Kind, dimension, vectors, what does not depend on these, floats."""
-
-
 @contextmanager
-def _writing(docids: Sequence[str], folder: Path) -> Iterator[None]:
+def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
     """Write the docids beside an index, and say what stands in the way of either."""
     try:
         yield

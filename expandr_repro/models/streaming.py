@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from expandr_repro.models.interface import Role, TextEncoder
+from expandr_repro.models.launched import Launched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +20,6 @@ texts are a part, more are no faster (16 processors, H100)."""
 
 SLICE = 256
 """Texts that another toolkit's encoder gets at once."""
-
-
-class Launched(Protocol):
-    """Texts that a device is at work on."""
-
-    def fetch(self) -> NDArray[np.float32]:
-        """Wait for their vectors: (texts, dimension) float32, in their order."""
 
 
 @runtime_checkable

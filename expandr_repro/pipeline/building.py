@@ -17,7 +17,8 @@ from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
-from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_flat, save_index
+from expandr_repro.models.flat_file import save_flat
+from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.models.interface import Role, TextEncoder
 from expandr_repro.models.streaming import encode_stream
 from expandr_repro.pipeline.cached_encoder import behind

@@ -9,7 +9,8 @@ from typing import Any
 from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
-from expandr_repro.models.index import FaissIndex, new_index, save_flat, save_index
+from expandr_repro.models.flat_file import save_flat
+from expandr_repro.models.index import FaissIndex, new_index, save_index
 from expandr_repro.pipeline.building import Shard, facts_key, locked
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.models import index as module
-from expandr_repro.models.index import FaissIndex, new_index, save_flat, save_index
+from expandr_repro.models import flat_file as module
+from expandr_repro.models.flat_file import save_flat
+from expandr_repro.models.index import FaissIndex, new_index, save_index
 
 
 def vectors(count, dimension):

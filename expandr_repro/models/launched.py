@@ -1,0 +1,58 @@
+"""Vectors that a device may still be at work on, and how they come to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+@dataclass
+class Launched:
+    """Texts whose batches have been given to the device.
+
+    Attributes:
+        order: the text of each row of `vectors`.
+        vectors: (texts, dimension) on the host; on their way there until `event` has happened.
+        event: of the device, or None where nothing is awaited.
+    """
+
+    order: list[int]
+    vectors: torch.Tensor
+    event: torch.cuda.Event | None = None
+
+    @classmethod
+    def of(cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int) -> Launched:
+        """Send the batches' vectors on their way to the host.
+
+        On a GPU the copy stands in the queue right behind these batches: fetching waits for nothing that is launched later.
+
+        Args:
+            order: the text of each row of all parts.
+            parts: (texts of a batch, dimension) each, on the device.
+            dimension: of a vector.
+        """
+        import torch
+
+        vectors = torch.cat(list(parts)) if parts else torch.zeros((0, dimension))
+        if not vectors.is_cuda:
+            return cls(order, vectors)
+        host = torch.empty(vectors.shape, pin_memory=True)
+        host.copy_(vectors, non_blocking=True)
+        # of the stream that copies: the current one of the vectors' GPU, which need not be the current GPU
+        return cls(order, host, torch.cuda.current_stream(vectors.device).record_event())
+
+    def fetch(self) -> NDArray[np.float32]:
+        """Wait for the vectors, and return them in the order of the texts: (texts, dimension) float32."""
+        import numpy as np
+
+        if self.event is not None:
+            self.event.synchronize()
+        out = np.empty(tuple(self.vectors.shape), dtype=np.float32)
+        out[self.order] = self.vectors.numpy()
+        return out
