@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, write_fault
 
 
 def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -51,6 +51,12 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
     except MemoryError:
         return _fail("out of memory; lower --batch-size or --hits, or split the input", 2, args.verbose)
+    except Exception as error:
+        if not (reason := write_fault(error)):
+            raise
+        return _fail(
+            f"{reason}; is the disk full? What was complete is kept: run the same command again", 2, args.verbose
+        )
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:

@@ -117,13 +117,14 @@ def run(args: argparse.Namespace) -> int:
     train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed)
     if args.sample and args.sample > len(made.pairs):
         log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
-    write_pairs(output, train)
+    manifest = run_manifest_path(output)
+    write_pairs(output, train, about=[*([dev_path(output)] if dev else []), manifest])
     if dev:
         write_pairs(dev_path(output), dev)
     elif dev_path(output).exists():
         log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
     drawn = {"sample": args.sample, "seed": args.seed, "written": {"train": len(train), "dev": len(dev)}}
-    write_manifest(run_manifest_path(output), "preference-pairs", made.facts | drawn)
+    write_manifest(manifest, "preference-pairs", made.facts | drawn)
     log.info("wrote %s: %d pairs%s", output, len(train), f", and {dev_path(output)}: {len(dev)}" if dev else "")
     counts = {
         "topics": planned.topics,

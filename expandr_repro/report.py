@@ -97,8 +97,9 @@ def run(args: argparse.Namespace) -> int:
     sheet = gather(studies, measures, args.depth, args.words)
     title = args.title or _title(sheet)
     path = Path(args.output)
-    digest = write_page(path, sheet, title)
-    write_manifest(run_manifest_path(path), "report", _facts(args, studies, title, digest))
+    manifest = run_manifest_path(path)
+    digest = write_page(path, sheet, title, about=[manifest])
+    write_manifest(manifest, "report", _facts(args, studies, title, digest))
     topics, size = sum(len(c["qids"]) for c in sheet.data["collections"]), path.stat().st_size / 1e6
     log.info("wrote %s: %d topic%s, %.1f MB", path, topics, "" if topics == 1 else "s", size)
     if size > LARGE:

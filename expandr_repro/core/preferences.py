@@ -59,13 +59,13 @@ def pair_record(pair: PreferencePair) -> dict[str, Any]:
     return record
 
 
-def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
-    """Write pairs as JSONL, whole or not at all; equal pairs give equal bytes.
+def write_pairs(path: str | Path, pairs: Iterable[PreferencePair], about: Iterable[Path] = ()) -> None:
+    """Write pairs as JSONL, whole or not at all; equal pairs give equal bytes. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for pair in pairs:
             file.write(json.dumps(pair_record(pair), ensure_ascii=False, allow_nan=False) + "\n")
 

@@ -190,12 +190,12 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     return record
 
 
-def write_topics(path: str | Path, topics: Iterable[Topic]) -> None:
-    """Write topics as JSONL, whole or not at all; equal topics give equal bytes.
+def write_topics(path: str | Path, topics: Iterable[Topic], about: Iterable[Path] = ()) -> None:
+    """Write topics as JSONL, whole or not at all; equal topics give equal bytes. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for topic in topics:
             file.write(json.dumps(topic_record(topic), ensure_ascii=False) + "\n")

@@ -58,15 +58,20 @@ def read_run_by_lines(path: str | Path) -> Run:
     return run
 
 
-def write_run(path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str = "expandr_repro") -> None:
+def write_run(
+    path: str | Path,
+    run: Mapping[str, Mapping[str, float]],
+    tag: str = "expandr_repro",
+    about: Iterable[Path] = (),
+) -> None:
     """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
 
-    Nine significant digits are written, which give back each single-precision score exactly.
+    Nine significant digits are written, which give back each single-precision score exactly. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for qid, ranked in run.items():
             ordered = enumerate(strictly_decreasing(ranked).items(), start=1)
             file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])

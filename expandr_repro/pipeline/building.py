@@ -17,6 +17,7 @@ from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
+from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.models.interface import Role, TextEncoder
@@ -131,10 +132,12 @@ def build_faiss(
     shard = shard or Shard()
     made = index_facts(encoder, facts, corpus.source, factory, shard)
     with locked(target):
+        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
         if is_faiss_folder(target) and is_built(target, made):
+            clear_leftovers(target)  # of a process that was killed just before its end
+            shutil.rmtree(work, ignore_errors=True)
             return False
         new_index(encoder.dimension, factory)  # an impossible factory fails now, not after the encoding
-        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
         chunks = sorted(work.glob("chunk-*.npy"))

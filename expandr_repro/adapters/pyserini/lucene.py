@@ -45,7 +45,9 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
         SetupError: Anserini wrote no index.
     """
     options = ["-storeDocvectors"] if feedback else []
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lucene-") as scratch:
+    with tempfile.TemporaryDirectory(
+        dir=folder, prefix=".corpus-"
+    ) as scratch:  # goes with the folder, should the process be killed
         with (
             (Path(scratch) / "corpus.jsonl").open("w", encoding="utf-8") as file,
             progress(count, "prepare", "docs") as bar,

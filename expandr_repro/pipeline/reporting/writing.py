@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,14 @@ def page(sheet: Sheet, title: str) -> str:
     return _PLACE.sub(lambda found: values[found[1]], _part("page.html"))
 
 
-def write_page(path: Path, sheet: Sheet, title: str) -> str:
-    """Write a page; return the SHA-256 of its bytes.
+def write_page(path: Path, sheet: Sheet, title: str, about: Iterable[Path] = ()) -> str:
+    """Write a page; return the SHA-256 of its bytes. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
     content = page(sheet, title).encode()
-    with atomic_bytes(path) as file:
+    with atomic_bytes(path, about) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
 

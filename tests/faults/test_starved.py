@@ -1,0 +1,54 @@
+"""No room, no memory, no network, nothing that may be written to: one line, exit code 2, and nothing damaged."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from tests.faults.harness import MOVE
+from tests.faults.stages import NAMES
+
+AREA = "Starved"
+
+POINTS = int(os.environ.get("EXPANDR_FAULT_POINTS", "10"))
+
+ALL = [pytest.param(n, marks=pytest.mark.jvm if "Lucene" in n else ()) for n in NAMES]
+
+CACHED = ["encode", "prefer", "search", "search that builds its index", "train_encoder"]
+"""Those that keep something in the cache."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_disk_that_fills_up_is_one_line_and_damages_nothing(trials, name, record_property):
+    trial = trials(name)
+    ended = [trial.starve(at, errno.ENOSPC) for at in trial.points(POINTS)]
+    assert any(ended)
+    record_property("tried", len(ended))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_disk_that_fails_is_one_line_and_damages_nothing(trials, name, record_property):
+    trial = trials(name)
+    ended = [trial.starve(at, errno.EIO) for at in trial.points(POINTS)]
+    assert any(ended)
+    record_property("tried", len(ended))
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_a_cache_that_may_only_be_read_is_done_without_or_named(trials, name, record_property):
+    trial = trials(name)
+    points = trial.points(POINTS, "cache")
+    for at in points:
+        trial.starve(at, errno.EROFS, "cache")
+    record_property("tried", len(points))
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_a_cache_that_is_deleted_under_a_command_is_made_again_or_named(trials, name, record_property):
+    trial = trials(name)
+    points = trial.points(POINTS, "cache")
+    for at in points:
+        trial.starve(at, MOVE, "cache")
+    record_property("tried", len(points))
