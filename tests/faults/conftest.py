@@ -22,6 +22,13 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer
 
 
 @pytest.fixture(scope="session")
+def second_server(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    made = ForkServer(tmp_path_factory.mktemp("second-server"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
 def inputs(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return Inputs(tmp_path_factory.mktemp("inputs").resolve(), fork_server)
 

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-COUNT, KILL, TEAR, MOVE = range(4)
+NAP, COUNT, KILL, TEAR, MOVE = range(-1, 4)
 """What happens at the step, or the number of an error that it and the later ones meet with; see shim.c."""
 
 LIMIT = 300
@@ -148,17 +149,7 @@ class Trial:
         assert litter(root) == []
         again = self._fresh()
         assert self._run(again).code == 0
-        assert self._finals(again) == self.after, (
-            "not deterministic",
-            sorted({*self._finals(again).items()} ^ {*self.after.items()})
-            if 0
-            else [
-                (k, v, self._finals(again)[n].get(k))
-                for n, f in self.after.items()
-                for k, v in f.items()
-                if self._finals(again)[n].get(k) != v
-            ],
-        )
+        assert self._finals(again) == self.after, "an undisturbed run is not repeatable"
 
     def _fresh(self) -> Path:
         root = self.folder / "work"
@@ -215,6 +206,22 @@ class Trial:
         assert again.code == 0, (at, again.err)
         assert self._finals(root) == self.after, at
         return bool(ended.code)
+
+    def beside(self, other: ForkServer, at: int) -> int:
+        """Run the stage twice at once, the one with a nap at a step; return how many of the two did the work or found it done."""
+        root = self._fresh()
+        stage = self.stage
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(self._run, root, at, NAP)
+            second = pool.submit(other.run, stage.command, stage.arguments, root, 0, COUNT, stage.env, stage.settings)
+        both = [first.result(), second.result()]
+        for ended in both:
+            if ended.code:
+                assert ended.code == 2, (at, ended)
+                assert "another process" in ended.error, (at, ended.err)
+        assert self._finals(root) == self.after, (at, [e.err for e in both])
+        assert litter(root) == [], at
+        return sum(not e.code for e in both)
 
     def check_whole(self, root: Path, at: int) -> None:
         for name, found in self._finals(root).items():

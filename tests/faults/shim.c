@@ -21,13 +21,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { COUNT, KILL, TEAR, MOVE };  /* others are error numbers */
+enum { NAP = -1, COUNT, KILL, TEAR, MOVE };  /* others are error numbers */
 
 struct plan {
     long steps;  /* taken up to now, by all processes together */
     long at;     /* the step at which it happens, from 1; 0 for never */
     long mode;   /* COUNT; KILL before the step; TEAR: half of the write, then KILL; MOVE: the folder goes elsewhere, as if it were
-                    deleted; ENOSPC: this and all later steps that need room fail; EROFS, EIO: this and all later steps fail */
+                    deleted; NAP: half a second for others; ENOSPC: this and all later steps that need room fail; EROFS, EIO: this and all later steps fail */
     char root[PATH_MAX];
 };
 
@@ -98,6 +98,7 @@ static int step(int makes) {
     }
     if (n > plan->at) return 0;
     if (plan->mode == MOVE) return move(), 0;
+    if (plan->mode == NAP) return usleep(500000), 0;
     if (plan->mode == TEAR && makes == WRITES) return 2;
     die();
     return 0;
