@@ -187,8 +187,7 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
 
 def _write(path: Path, outcome: Outcome, tag: str) -> None:
     manifest = run_manifest_path(path)
-    write_run(path, outcome.run, tag, about=[manifest])
-    write_manifest(manifest, "run", outcome.facts)
+    write_run(path, outcome.run, tag, about={manifest: lambda: write_manifest(manifest, "run", outcome.facts)})
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.run), sum(map(len, outcome.run.values())))
 
 

@@ -11,12 +11,15 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError
-from expandr_repro.core.replacing import OWNER, clear_leftovers, replace_folder, sync_folder, sync_tree
+from expandr_repro.core.replacing import OWNER, clear_leftovers, guarded, replace_folder, sync_folder, sync_tree
+
+About = Mapping[Path, Callable[[], object] | None]
+"""See `atomic_text`."""
 
 MAX_LINE = 64 * 1024 * 1024
 """Longest line read, in bytes: a longer one is no record but an accident or an attack."""
@@ -137,14 +140,15 @@ def _cannot_write(target: Path, error: OSError) -> SetupError:
 
 
 @contextlib.contextmanager
-def atomic_text(target: str | Path, about: Iterable[Path] = ()) -> Iterator[IO[str]]:
+def atomic_text(target: str | Path, about: About | None = None) -> Iterator[IO[str]]:
     """Write a text file whole or not at all: a temporary file beside the target is renamed at the end.
 
     A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
 
     Args:
         target: the file.
-        about: files that speak of the target, such as its manifest: they go as the new content comes, so that none speaks of another one.
+        about: files that speak of the target, such as its manifest -> what writes each anew, or None: they go as the new content comes and are
+            written after it, while no other process does the same in that folder, so that none ever speaks of another content.
 
     Raises:
         SetupError: the place cannot be written.
@@ -159,7 +163,7 @@ def atomic_text(target: str | Path, about: Iterable[Path] = ()) -> Iterator[IO[s
 
 
 @contextlib.contextmanager
-def atomic_bytes(target: str | Path, about: Iterable[Path] = ()) -> Iterator[BinaryIO]:
+def atomic_bytes(target: str | Path, about: About | None = None) -> Iterator[BinaryIO]:
     """The same for bytes."""
     target = Path(target)
     temporary = _temporary(target)
@@ -174,10 +178,14 @@ def atomic_bytes(target: str | Path, about: Iterable[Path] = ()) -> Iterator[Bin
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            for other in about:
-                other.unlink(missing_ok=True)
-            temporary.replace(target)
-            sync_folder(target.parent)
+            with guarded(target.parent) if about else contextlib.nullcontext():
+                for other in about or ():
+                    other.unlink(missing_ok=True)
+                temporary.replace(target)
+                sync_folder(target.parent)
+                for write in (about or {}).values():
+                    if write:
+                        write()
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:

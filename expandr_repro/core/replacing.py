@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 OWNER = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
@@ -106,3 +107,22 @@ def sync_tree(folder: Path) -> None:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         sync_folder(Path(root))
+
+
+@contextlib.contextmanager
+def guarded(folder: Path) -> Iterator[None]:
+    """Keep other processes from doing what is inside in the same folder; they wait. Not nested, and brief.
+
+    The folder itself is locked, so that no lock file is left; where the file system or the system has no such lock, none is held.
+    """
+    number = -1
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            number = os.open(folder, os.O_RDONLY)
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        if number >= 0:
+            os.close(number)

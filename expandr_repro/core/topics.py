@@ -18,6 +18,7 @@ from typing import Any
 
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import (
+    About,
     atomic_text,
     is_surrogate_free,
     parse_object,
@@ -190,7 +191,7 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     return record
 
 
-def write_topics(path: str | Path, topics: Iterable[Topic], about: Iterable[Path] = ()) -> None:
+def write_topics(path: str | Path, topics: Iterable[Topic], about: About | None = None) -> None:
     """Write topics as JSONL, whole or not at all; equal topics give equal bytes. `about` is `atomic_text`'s.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import atomic_text, read_id, read_lines
+from expandr_repro.core.files import About, atomic_text, read_id, read_lines
 from expandr_repro.core.run_blocks import read_plain_run
 
 Run = dict[str, dict[str, float]]
@@ -62,7 +62,7 @@ def write_run(
     path: str | Path,
     run: Mapping[str, Mapping[str, float]],
     tag: str = "expandr_repro",
-    about: Iterable[Path] = (),
+    about: About | None = None,
 ) -> None:
     """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
 

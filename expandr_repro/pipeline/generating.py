@@ -93,9 +93,8 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
 def _finish(request: ExpandRequest, made: Assembly, summary: Table) -> int:
     if request.output:
         failed = failures_path(request.output)
-        write_topics(request.output, made.topics, about=[failed])
-        if made.failures:
-            _write_failures(failed, made.failures)
+        again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
+        write_topics(request.output, made.topics, about={failed: again})
     print(summary.render(request.form))
     if request.output:
         log.info("wrote %s: %d topics, %d expansions", request.output, len(made.topics), made.texts)

@@ -140,36 +140,39 @@ class Trial:
     folder: Path
 
     def __post_init__(self) -> None:
-        root = self._fresh()
-        self.before = self._finals(root)
-        ended = self._run(root)
+        root = self.fresh()
+        self.before = self.finals(root)
+        ended = self.run(root)
         assert ended.code == 0, ended.err
-        self.steps, self.after = ended.steps, self._finals(root)
+        self.steps, self.after = ended.steps, self.finals(root)
         assert all(self.after.values()), self.after
         assert litter(root) == []
-        again = self._fresh()
-        assert self._run(again).code == 0
-        assert self._finals(again) == self.after, "an undisturbed run is not repeatable"
+        again = self.fresh()
+        assert self.run(again).code == 0
+        assert self.finals(again) == self.after, "an undisturbed run is not repeatable"
 
-    def _fresh(self) -> Path:
+    def fresh(self) -> Path:
         root = self.folder / "work"
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir()
         self.stage.prepare(root)
         return root
 
-    def _run(self, root: Path, at: int = 0, mode: int = COUNT, watch: str = "") -> Ended:
-        return self.server.run(
-            self.stage.command, self.stage.arguments, root, at, mode, self.stage.env, self.stage.settings, watch
+    def run(
+        self, root: Path, at: int = 0, mode: int = COUNT, watch: str = "", server: ForkServer | None = None
+    ) -> Ended:
+        stage = self.stage
+        return (server or self.server).run(
+            stage.command, stage.arguments, root, at, mode, stage.env, stage.settings, watch
         )
 
-    def _finals(self, root: Path) -> dict[str, Snapshot]:
+    def finals(self, root: Path) -> dict[str, Snapshot]:
         return {name: self.stage.look(snapshot(root, [name])) for name in self.stage.finals}
 
     def points(self, count: int, watch: str = "") -> list[int]:
         """Return steps to be disturbed at: the first, the last few, where finals are renamed, and others at random, the same each time."""
-        steps = self._run(self._fresh(), watch=watch).steps if watch else self.steps
-        chosen = {1, *range(max(1, steps - 5), steps + 1)}
+        steps = self.run(self.fresh(), watch=watch).steps if watch else self.steps
+        chosen = {1, *range(max(1, steps - min(5, count // 4)), steps + 1)}
         others = [n for n in range(1, steps + 1) if n not in chosen]
         return sorted(
             {*chosen, *random.Random(self.stage.command).sample(others, min(len(others), max(0, count - len(chosen))))}
@@ -177,13 +180,13 @@ class Trial:
 
     def kill(self, at: int, mode: int) -> None:
         """Kill the stage at a step, look at what is there, run it again, and look again."""
-        root = self._fresh()
-        ended = self._run(root, at, mode)
+        root = self.fresh()
+        ended = self.run(root, at, mode)
         assert ended.signal == signal.SIGKILL or ended.steps < at, (at, ended)
         self.check_whole(root, at)
-        ended = self._run(root)
+        ended = self.run(root)
         assert ended.code == 0, (at, ended.err)
-        assert self._finals(root) == self.after, at
+        assert self.finals(root) == self.after, at
         assert litter(root) == [], at
 
     def starve(self, at: int, mode: int, watch: str = "") -> bool:
@@ -192,8 +195,8 @@ class Trial:
         Returns:
             Whether the fault ended the command.
         """
-        root = self._fresh()
-        ended = self._run(root, at, mode, watch)
+        root = self.fresh()
+        ended = self.run(root, at, mode, watch)
         self.check_whole(root, at)
         if ended.code:
             assert ended.code == self.stage.failing, (at, ended)
@@ -201,30 +204,29 @@ class Trial:
             if self.stage.failing == 2:
                 assert ended.error
         else:  # only a cache was starved, which is no reason to fail
-            assert self._finals(root) == self.after, (at, ended.err)
-        again = self._run(root)
+            assert self.finals(root) == self.after, (at, ended.err)
+        again = self.run(root)
         assert again.code == 0, (at, again.err)
-        assert self._finals(root) == self.after, at
+        assert self.finals(root) == self.after, at
         return bool(ended.code)
 
     def beside(self, other: ForkServer, at: int) -> int:
         """Run the stage twice at once, the one with a nap at a step; return how many of the two did the work or found it done."""
-        root = self._fresh()
-        stage = self.stage
+        root = self.fresh()
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(self._run, root, at, NAP)
-            second = pool.submit(other.run, stage.command, stage.arguments, root, 0, COUNT, stage.env, stage.settings)
+            first = pool.submit(self.run, root, at, NAP)
+            second = pool.submit(self.run, root, server=other)
         both = [first.result(), second.result()]
         for ended in both:
             if ended.code:
                 assert ended.code == 2, (at, ended)
                 assert "another process" in ended.error, (at, ended.err)
-        assert self._finals(root) == self.after, (at, [e.err for e in both])
+        assert self.finals(root) == self.after, (at, [e.err for e in both])
         assert litter(root) == [], at
         return sum(not e.code for e in both)
 
     def check_whole(self, root: Path, at: int) -> None:
-        for name, found in self._finals(root).items():
+        for name, found in self.finals(root).items():
             allowed = [self.before[name], self.after[name], *([{}] if name in self.stage.optional else [])]
             assert found in allowed, f"step {at}: {name} is neither what it was nor what it is to be: {sorted(found)}"
 

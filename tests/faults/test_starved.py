@@ -12,7 +12,7 @@ from tests.faults.stages import NAMES
 
 AREA = "Starved"
 
-POINTS = int(os.environ.get("EXPANDR_FAULT_POINTS", "10"))
+POINTS = int(os.environ.get("EXPANDR_FAULT_POINTS", "6"))
 
 ALL = [pytest.param(n, marks=pytest.mark.jvm if "Lucene" in n else ()) for n in NAMES]
 
