@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
 from tests.faults.harness import KILL, TEAR
@@ -21,4 +22,24 @@ def test_a_killed_command_leaves_the_old_or_the_new_and_ends_the_same_when_it_ru
     points = trial.points(POINTS)
     for number, at in enumerate(points):
         trial.kill(at, TEAR if number % 2 else KILL)
+    record_property("tried", len(points))
+
+
+def test_an_encoding_that_was_killed_keeps_every_complete_chunk(trials, record_property):
+    """The chunks that are there are marked; their marks are in the finished index, so none of them was encoded again."""
+    trial = trials("encode")
+    points = range(10, trial.steps, 12)
+    seen = set()
+    for at in points:
+        root = trial.fresh()
+        trial.run(root, at, KILL)
+        whole = sorted(root.glob(".index.*.partial/chunk-*.npy"))
+        for chunk in whole:
+            np.save(chunk, np.zeros_like(np.load(chunk)))
+        assert trial.run(root).code == 0
+        vectors = np.fromfile(root / "index" / "index", dtype="<f4", offset=45).reshape(-1, 32)
+        marked = (vectors == 0).all(axis=1)
+        assert marked.tolist() == [row < 16 * len(whole) for row in range(len(vectors))], at
+        seen.add(len(whole))
+    assert len(seen) > 3
     record_property("tried", len(points))

@@ -106,7 +106,7 @@ def test_a_gpu_without_room_for_a_batch_gets_half_of_it_and_says_so(command, mon
     assert halved.code == 0
     assert "out of memory" in halved.err
     assert "going on with half" in halved.err
-    vectors = [np.fromfile(tmp_path / name / "index", dtype="<f4", offset=49) for name in ("whole", "halved")]
+    vectors = [np.fromfile(tmp_path / name / "index", dtype="<f4", offset=45) for name in ("whole", "halved")]
     np.testing.assert_allclose(*vectors, atol=1e-6)
 
 
