@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError, write_fault
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
 
 
 def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -49,14 +49,14 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
-    except MemoryError:
-        return _fail("out of memory; lower --batch-size or --hits, or split the input", 2, args.verbose)
     except Exception as error:
-        if not (reason := write_fault(error)):
+        if is_memory_fault(error):
+            said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+        elif reason := write_fault(error):
+            said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
+        else:
             raise
-        return _fail(
-            f"{reason}; is the disk full? What was complete is kept: run the same command again", 2, args.verbose
-        )
+        return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:

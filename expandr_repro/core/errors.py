@@ -94,3 +94,19 @@ def write_fault(error: BaseException) -> str | None:
             return f"writing failed ({' '.join(str(seen).split())[:200]})"
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+MEMORY_FAULT = re.compile(
+    r"can't allocate memory|bad_alloc|[Oo]ut of memory|Cannot allocate memory|can't start new thread"
+)
+"""What torch, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
+
+
+def is_memory_fault(error: BaseException) -> bool:
+    """Say whether an error of any library means that there is not enough memory."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or MEMORY_FAULT.search(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

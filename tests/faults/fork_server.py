@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import signal
 import sys
 import traceback
@@ -48,6 +49,11 @@ def child(request: dict[str, Any]) -> None:
             module, _, attribute = name.rpartition(".")
             setattr(importlib.import_module(module), attribute, value)
         module = importlib.import_module(f"expandr_repro.{request['command']}")
+        if request["megabytes"]:
+            limit = (int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")) + (
+                request["megabytes"] << 20
+            )
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         code = module.main(request["arguments"])
     except SystemExit as stop:
         code = int(stop.code or 0)

@@ -74,13 +74,16 @@ class ForkServer:
 
     def run(
         self, command: str, arguments: Sequence[object], root: Path, at: int = 0, mode: int = COUNT, env: Mapping[str, str] | None = None,
-        settings: Mapping[str, Any] | None = None, watch: str = "",
+        settings: Mapping[str, Any] | None = None, watch: str = "", megabytes: int = 0,
     ) -> Ended:  # fmt: skip
-        """Run a command in `root` to its end or its fault; steps are counted in all of `root`, or below `watch` in it."""
+        """Run a command in `root` to its end or its fault; steps are counted in all of `root`, or below `watch` in it.
+
+        With `megabytes`, no more than so much can be allocated beyond what is there when the command begins.
+        """
         out, err = self.folder / "out.txt", self.folder / "err.txt"
         request = {
             "command": command, "arguments": [str(a) for a in arguments], "cwd": str(root), "root": str(root / watch), "at": at, "mode": mode,
-            "env": {"EXPANDR_CACHE": str(root / "cache"), **(env or {})}, "out": str(out), "err": str(err), "limit": LIMIT, "settings": dict(settings or {}),
+            "env": {"EXPANDR_CACHE": str(root / "cache"), **(env or {})}, "out": str(out), "err": str(err), "limit": LIMIT, "settings": dict(settings or {}), "megabytes": megabytes,
         }  # fmt: skip
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -159,11 +162,17 @@ class Trial:
         return root
 
     def run(
-        self, root: Path, at: int = 0, mode: int = COUNT, watch: str = "", server: ForkServer | None = None
+        self,
+        root: Path,
+        at: int = 0,
+        mode: int = COUNT,
+        watch: str = "",
+        server: ForkServer | None = None,
+        megabytes: int = 0,
     ) -> Ended:
         stage = self.stage
         return (server or self.server).run(
-            stage.command, stage.arguments, root, at, mode, stage.env, stage.settings, watch
+            stage.command, stage.arguments, root, at, mode, stage.env, stage.settings, watch, megabytes
         )
 
     def finals(self, root: Path) -> dict[str, Snapshot]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 
 import pytest
 
@@ -52,3 +53,22 @@ def test_a_cache_that_is_deleted_under_a_command_is_made_again_or_named(trials, 
     for at in points:
         trial.starve(at, MOVE, "cache")
     record_property("tried", len(points))
+
+
+@pytest.mark.parametrize("name", ["encode", "encode to HNSW", "prefer", "search", "train_encoder", "train_generator"])
+def test_memory_that_does_not_suffice_damages_nothing_and_is_one_line_where_a_library_does_not_abort(
+    trials, name, record_property
+):
+    """tokenizers and the C++ library end the process by themselves; the kernel does, where memory is promised that is not there."""
+    trial = trials(name)
+    amounts = (1, 4, 8, 16, 64)
+    for megabytes in amounts:
+        root = trial.fresh()
+        ended = trial.run(root, megabytes=megabytes)
+        trial.check_whole(root, megabytes)
+        assert ended.code in (0, 2), (megabytes, ended.err)
+        assert ended.code or ended.signal in (0, signal.SIGABRT), (megabytes, ended)
+        assert ended.code != 2 or ended.error
+        assert trial.run(root).code == 0
+        assert trial.finals(root) == trial.after
+    record_property("tried", len(amounts))

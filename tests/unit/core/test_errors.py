@@ -12,6 +12,7 @@ from expandr_repro.core.errors import (
     NotAvailableError,
     SetupError,
     UnknownNameError,
+    is_memory_fault,
     nearest,
     write_fault,
 )
@@ -88,3 +89,18 @@ def test_a_full_disk_behind_another_error_is_found():
 def test_an_error_of_the_program_is_no_fault_of_the_disk():
     assert write_fault(ValueError("no such thing")) is None
     assert write_fault(FileNotFoundError(errno.ENOENT, "No such file")) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    ],
+)  # fmt: skip
+def test_memory_that_does_not_suffice_is_known_by_what_libraries_say_of_it(error):
+    assert is_memory_fault(error)
+    assert not is_memory_fault(ValueError("no such thing"))
