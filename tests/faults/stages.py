@@ -52,6 +52,21 @@ class Inputs:
         self.old_index = self._made("old-index", "encode", "--corpus", folder / "other.jsonl", *self.encoder)
         self.shards = [self._made(f"shard{n}", "encode", "--corpus", self.corpus, "--shard-id", n, "--num-shards", 2, *self.encoder) for n in (0, 1)]  # fmt: skip
 
+    def run(self, fusion: str) -> Path:
+        return self._made(
+            f"{fusion}.trec",
+            "search",
+            "--topics",
+            self.topics,
+            "--index",
+            self.index,
+            "--fusion",
+            fusion,
+            "--hits",
+            20,
+            *self.encoder,
+        )
+
     @property
     def encoder(self) -> tuple[object, ...]:
         return (
@@ -143,6 +158,10 @@ def stages(i: Inputs, endpoint: str) -> dict[str, Stage]:
         ),
         "search": Stage("search", (*search, "--index", i.index), ["run.trec", "run.trec.manifest.json"], old_run, optional=["run.trec.manifest.json"]),
         "search that builds its index": Stage("search", (*search, "--index", i.corpus), ["run.trec", "run.trec.manifest.json"], settings=SMALL_CHUNKS),
+        "report": Stage(
+            "report", (i.run("none"), i.run("mean"), "--qrels", "pocket", "--topics", i.topics, "--corpus", "pocket", "--quiet", "--output", "page.html"),
+            ["page.html", "page.html.manifest.json"],
+        ),
         "train_encoder": Stage("train_encoder", train, ["trained"]),
         "train_generator": Stage(
             "train_generator", ("--pairs", i.pairs, "--model", i.llama, "--device", "cpu", "--set", "max_length=160", "--set", "batch_size=4", "--set", "gradient_accumulation=1",
@@ -157,5 +176,5 @@ def stages(i: Inputs, endpoint: str) -> dict[str, Stage]:
 
 NAMES = (
     "encode", "encode over an old index", "encode to HNSW", "encode by merging shards", "encode to Lucene", "expand", "prefer", "search",
-    "search that builds its index", "train_encoder", "train_generator", "regress --record",
+    "search that builds its index", "report", "train_encoder", "train_generator", "regress --record",
 )  # fmt: skip
