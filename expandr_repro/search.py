@@ -15,6 +15,7 @@ from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS
+from expandr_repro.core.terminal import printable
 from expandr_repro.core.trec import write_run
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
     group = _members(args.topics)
     if args.output and group:
         _refuse_file(Path(args.output))
-    if " " in args.tag or not args.tag:
+    if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
     encoder = _encoder(args) if args.retriever == "dense" else None
     outcomes = []

@@ -6,17 +6,21 @@ import asyncio
 import ipaddress
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.redact import redacted, shown_url
+from expandr_repro.core.redact import redacted, secrets_of, shown_url
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.retries import Fault, fault_of
 
 DEFAULT_URL = "https://api.openai.com/v1"
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class Endpoint:
@@ -35,7 +39,7 @@ class Endpoint:
         self.resume_at = 0.0
         self._parts = urlsplit(url)
         self._timeout = options.timeout
-        self._secrets = [s for s in (key, self._parts.password, self._parts.query) if s]
+        self._secrets = secrets_of(url, key)
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key}"} if key and not self._parts.username else {},
             connector=aiohttp.TCPConnector(limit=options.concurrency),
@@ -127,8 +131,12 @@ def api_key(variable: str) -> str | None:
     """Return the API key from the environment, or None where there is none.
 
     Raises:
-        ExpandrError: it holds characters that no header can carry.
+        ExpandrError: it holds characters that no header can carry, or what is named is no variable.
     """
+    if not _VARIABLE.fullmatch(variable):  # not repeated: it may be the key itself
+        raise ExpandrError(
+            "--api-key-env: wanted the name of an environment variable, such as OPENAI_API_KEY; a key has no place on a command line, which all users of a machine can read"
+        )
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ExpandrError(f"the key in ${variable} holds white space or characters that are no ASCII; set it again")
