@@ -22,6 +22,7 @@ MOVED = {
 
 TABLES = {
     "builtins": {"slice", "bytearray"},
+    "__builtin__": {"slice", "bytearray"},
     "_codecs": {"encode"},
     "numpy": {"dtype", "ndarray"},
     "numpy.core.multiarray": {"_reconstruct", "scalar"},

@@ -57,6 +57,7 @@ class Encoder:
         compiled: bool = False,
     ) -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModel, AutoTokenizer
         from transformers.utils import logging as noise
 
@@ -74,7 +75,7 @@ class Encoder:
             self.model: Any = AutoModel.from_pretrained(
                 folder, config=config, trust_remote_code=trust, use_safetensors=True, dtype=torch.float32
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise NotAvailableError(
                 f"{folder}: no encoder can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights"

@@ -193,7 +193,8 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
     if not path.is_file():
         return False
     try:
-        return bool(np.load(path, mmap_mode="r", allow_pickle=False).shape == (rows, dimension))
+        found = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
+        return isinstance(found, np.ndarray) and found.shape == (rows, dimension)
     except (ValueError, OSError, EOFError):
         return False
 
