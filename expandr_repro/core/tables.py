@@ -38,7 +38,7 @@ class Table:
         head = [one_line(name) for name in self.header]
         cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
         if form == "markdown":
-            header, *escaped = [[_markdown(c) for c in row] for row in [head, *cells]]
+            header, *escaped = [[markdown(c) for c in row] for row in [head, *cells]]
             rule = "| --- |" + " ---: |" * (len(self.header) - 1)
             return "\n".join(
                 ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)]
@@ -79,9 +79,9 @@ _SCHEME = re.compile(r"\]\((?!https?://|[\w./#-]+(?:[)#]|$))")
 """What begins a link to anything but a web page or a file beside."""
 
 
-def _markdown(text: str) -> str:
-    """Return a cell as Markdown; what a stranger called something must become no markup of the page, and no link that runs."""
-    return _SCHEME.sub(r"]\\(", text.replace("<", "&lt;").replace("|", "\\|"))
+def markdown(text: str) -> str:
+    """Return a text as Markdown for a cell or a line; what a stranger called something must become no markup of the page, and no link that runs."""
+    return _SCHEME.sub(r"]\\(", one_line(text).replace("<", "&lt;").replace("|", "\\|"))
 
 
 def _tex(text: str) -> str:
