@@ -18,7 +18,7 @@ from expandr_repro.adapters import irds
 from expandr_repro.adapters.unpickling import read_table
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.paths import private_folder
-from tests.faults.payloads import Payload, array_pickled, bring_code, pickled, torch_pickled, works
+from tests.faults.payloads import Payload, array_pickled, bring_code, change, pickled, torch_pickled, works
 
 AREA = "Attacked"
 FORMS = (pickled, torch_pickled, array_pickled)
@@ -270,6 +270,28 @@ def test_a_models_own_code_runs_where_the_command_line_says_so(search, bert, tmp
     folder = bring_code(copied(bert, tmp_path / "model"), ran)
     search(folder, *POOLED, "--trust-remote-code")
     assert ran.exists()
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+def test_a_model_that_wants_compiled_code_from_the_hub_is_refused(
+    search, expand, bert, llama, tmp_path, key, record_property
+):
+    values = (
+        "evil/kernel",
+        "kernels-community/evil",
+        "evil/kernel@main:f",
+        {"": "evil/kernel"},
+        {"text_config": "evil/kernel"},
+        ["evil/kernel"],
+    )
+    for number, value in enumerate(values):
+        for source, call, more in ((bert, search, POOLED), (llama, expand, ())):
+            folder = copied(source, tmp_path / f"{source.name}{number}")
+            change(folder / "config.json", **({key: value} if number % 2 else {"text_config": {key: value}}))
+            result = call(folder, *more)
+            assert result.code == 2
+            assert "wants code from elsewhere" in result.error
+    record_property("tried", 2 * len(values))
 
 
 @pytest.mark.parametrize("kind", ["auto", "qwen3", "contriever"])

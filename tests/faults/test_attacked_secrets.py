@@ -217,3 +217,28 @@ def test_no_part_of_an_addresss_secrets_is_shown_whatever_they_are_made_of(user,
     assert not [
         part for part in secrets if part in said and part not in "the request to with and failed *** https /v1 key"
     ]
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(command, topics, tmp_path, monkeypatch, record_property):
+    """Whether it comes as it is or packed: a few kilobytes of gzip may become gigabytes."""
+    from expandr_repro.models.generators import endpoints
+
+    monkeypatch.setattr(endpoints, "LONGEST_ANSWER", 1 << 20)
+    huge = {"choices": [{"message": {"content": "x" * (2 << 20)}}]}
+    with openai_server(answer=lambda _, __: (200, huge, {})) as server:
+        result = command(
+            "expand",
+            "--topics",
+            topics,
+            "--base-url",
+            server.url,
+            "--model",
+            "mock",
+            "--output",
+            tmp_path / "o.jsonl",
+            "--retries",
+            0,
+        )
+    assert result.code == 2
+    assert "an answer of more than 1 MiB" in (tmp_path / "o.jsonl.failures.jsonl").read_text()
+    record_property("tried", 4)

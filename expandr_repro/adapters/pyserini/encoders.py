@@ -13,6 +13,7 @@ from expandr_repro.core.fusion import fuse_vectors
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.checkpoint import fingerprint, locate
 from expandr_repro.models.interface import Role, TextEncoder, pick_device
+from expandr_repro.models.own_code import refuse_kernels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,6 +140,7 @@ class PyseriniEncoder:
             raise NotAvailableError(
                 f"{model}: no weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
             )
+        refuse_kernels(self._folder, spec.trust_remote_code)
         document_class = document_encoder_class_map.get(DOCUMENT_NAMES.get(self.kind, self.kind))
         try:
             with _model_code(spec.trust_remote_code):

@@ -20,6 +20,9 @@ from expandr_repro.models.generators.retries import Fault, fault_of
 DEFAULT_URL = "https://api.openai.com/v1"
 
 
+LONGEST_ANSWER = 64 << 20
+"""Bytes of an answer, unpacked: whoever sends more means no good."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -55,7 +58,7 @@ class Endpoint:
         url = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{path}"))
         try:
             async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
-                raw = await answer.read()
+                raw = await _read_at_most(answer.content, LONGEST_ANSWER)
         except TimeoutError:
             return Fault(f"no answer from {self.shown} within {self._timeout:g} s", retry=True)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError, UnicodeError, ValueError) as error:
@@ -67,6 +70,10 @@ class Endpoint:
             )
         except (aiohttp.ClientError, OSError):
             return Fault(f"{self.shown}: the connection broke off", retry=True)
+        if raw is None:
+            return Fault(
+                f"{self.shown}: an answer of more than {LONGEST_ANSWER >> 20} MiB, which is no text; it was not read on"
+            )
         return self._read(answer.status, answer.headers, raw)
 
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Fault:
@@ -95,6 +102,16 @@ class Endpoint:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+
+async def _read_at_most(content: Any, limit: int) -> bytes | None:
+    """Read an answer to its end, or None where it is longer than that."""
+    raw = bytearray()
+    async for part in content.iter_chunked(1 << 16):
+        raw += part
+        if len(raw) > limit:
+            return None
+    return bytes(raw)
 
 
 def _is_this_machine(url: str) -> bool:

@@ -12,6 +12,7 @@ from expandr_repro.models.checkpoint import fingerprint, locate
 from expandr_repro.models.generators.adapters import check_adapter
 from expandr_repro.models.generators.base import GeneratorOptions, Identity
 from expandr_repro.models.interface import PRECISIONS, pick_device
+from expandr_repro.models.own_code import refuse_kernels
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
         precision = "bf16" if pick_device(device).startswith("cuda") else "fp32"
     folder = locate(options.model, options.revision, options.trust_remote_code)
     _refuse_pickles(folder)
+    refuse_kernels(folder, options.trust_remote_code)
     adapter = locate(options.adapter) if options.adapter else None
     name, revision = _name(options.model, folder), _revision(folder)
     if adapter:
