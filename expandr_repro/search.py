@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import sha256_file
 from expandr_repro.core.fusion import FUSIONS
-from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS
 from expandr_repro.core.terminal import printable
@@ -188,7 +189,7 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
 
 def _write(path: Path, outcome: Outcome, tag: str) -> None:
     write_run(path, outcome.run, tag)
-    write_manifest(run_manifest_path(path), "run", outcome.facts)
+    write_manifest(run_manifest_path(path), "run", outcome.facts | {RUN_HASH: sha256_file(path)})
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.run), sum(map(len, outcome.run.values())))
 
 

@@ -407,8 +407,26 @@ def test_gold_passages_of_other_topics_and_an_index_without_them_are_refused(
         command(*words, "--gold-file", tmp_path / "gold.jsonl", "--reward", "retriever"),
         "has a gold passage in gold.jsonl",
     )
+    (tmp_path / "gold.jsonl").write_text('{"qid": "1", "text": "x", "title": "another query"}\n')
+    refused(
+        command(*words, "--gold-file", tmp_path / "gold.jsonl", "--reward", "retriever"),
+        "line 1: topic '1' is 'another query' there",
+    )
+    passages = [
+        "expand",
+        "--topics",
+        world / "birds",
+        "--prompt",
+        "q2a",
+        "--model",
+        "m",
+        "--dry-run",
+        "--passages",
+        tmp_path / "gold.jsonl",
+    ]
+    refused(command(*passages), "these are passages of other topics")
     assert not (tmp_path / "pairs.jsonl").exists()
-    record_property("tried", 3)
+    record_property("tried", 5)
 
 
 @pytest.fixture(scope="module")
@@ -673,4 +691,24 @@ def test_a_generators_checkpoint_of_another_training_is_refused(command, llms, t
     shutil.rmtree(first / "checkpoint-2")
     shutil.copytree(second / "checkpoint-2", first / "checkpoint-2")
     refused(command(*words), f"is of another training ({second.name}, this is {first.name})")
+    record_property("tried", 1)
+
+
+def test_a_manifest_beside_another_run_says_nothing_of_it(command, world, models, tmp_path, record_property):
+    words = ["search", "--topics", world / "birds", "--encoder", models / "first", *POOLED, "--output"]
+    for name in ("a.trec", "b.trec"):
+        assert command(*words, tmp_path / name).code == 0
+    page = [
+        "report",
+        tmp_path / "a.trec",
+        tmp_path / "b.trec",
+        "--qrels",
+        world / "birds",
+        "--output",
+        tmp_path / "r.html",
+    ]
+    assert "of another run" not in command(*page).err
+    assert "dense, fusion none" in (tmp_path / "r.html").read_text()
+    run_of(tmp_path / "b.trec", 12, "birds")
+    assert f"{tmp_path / 'b.trec'}: the manifest beside it is of another run and is not used" in command(*page).err
     record_property("tried", 1)
