@@ -14,6 +14,9 @@ from expandr_repro.core.files import read_text, write_json
 
 NAME = "manifest.json"
 
+RUN_HASH = "run_sha256"
+"""Where a run's manifest has the hash of the run beside it."""
+
 
 def key_of(facts: Mapping[str, Any]) -> str:
     """Return a short hash of everything that matters for an artefact; equal facts, equal key."""

@@ -107,6 +107,15 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
     return run
 
 
+def holds_any(folder: Path, docids: Iterable[str]) -> bool:
+    """Say whether an index holds any of some documents."""
+    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    try:
+        return any(searcher.doc(docid) is not None for docid in docids)
+    finally:
+        searcher.close()
+
+
 def document_count(folder: Path) -> int:
     """Return how many documents an index holds."""
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
