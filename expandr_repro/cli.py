@@ -50,8 +50,12 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
-    except UnicodeEncodeError:
-        return _fail("the name of a file holds bytes that are no UTF-8; rename it", 2, args.verbose)
+    except UnicodeEncodeError as error:
+        if any("\ud800" <= c <= "\udfff" for c in error.object):
+            said = "the name of a file holds bytes that are no UTF-8; rename it"
+        else:
+            said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+        return _fail(said, 2, args.verbose)
     except Exception as error:
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
