@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from expandr_repro.core.errors import (
@@ -11,6 +13,7 @@ from expandr_repro.core.errors import (
     SetupError,
     UnknownNameError,
     nearest,
+    shown,
 )
 
 
@@ -60,3 +63,26 @@ def test_the_nearest_name_is_found_whatever_its_case():
 
 def test_nothing_is_nearest_when_nothing_is_near():
     assert nearest("qqqq", ["scifact", "nfcorpus"]) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 10**6,
+        [16**20_000],
+        [[]] * 10**6,
+        {n: n for n in range(10**5)},
+        functools.reduce(lambda v, _: [v], range(900), 1),
+    ],
+)
+def test_what_a_file_held_is_shown_in_brief(value):
+    assert len(shown(value)) < 200
+
+
+@pytest.mark.parametrize("value", [None, 5, 0.5, "é'", ["a", {"b": True}], {"a": [1]}])
+def test_what_is_short_is_shown_as_it_is(value):
+    assert shown(value) == repr(value)
+
+
+def test_a_problem_of_megabytes_is_cut():
+    assert len(str(FormatError("f", 1, "x" * 10**6))) < 1100
