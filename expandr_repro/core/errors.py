@@ -59,6 +59,7 @@ class FormatError(ExpandrError):
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
         self.path, self.line = str(path), line
+        problem = " ".join(problem.splitlines())  # a key that it names may hold some
         self.problem = problem if len(problem) <= LONGEST else f"{problem[:LONGEST]}..."
         super().__init__(f"{path}{'' if line is None else f', line {line}'}: {self.problem}")
 

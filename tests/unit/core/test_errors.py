@@ -86,3 +86,7 @@ def test_what_is_short_is_shown_as_it_is(value):
 
 def test_a_problem_of_megabytes_is_cut():
     assert len(str(FormatError("f", 1, "x" * 10**6))) < 1100
+
+
+def test_a_problem_is_one_line_whatever_it_names():
+    assert str(FormatError("f", None, "views.a\n\u2028b: found 1")) == "f: views.a  b: found 1"
