@@ -1,7 +1,8 @@
 """From what an LLM said to the text that is searched with: small talk, markup and reasoning taken off.
 
 The rules are versioned: a change that alters any text raises `CLEANER`. The raw text stays in the store, so a new
-version applies to old generations without asking again. ExpandR cuts off thirteen openings such as "Here is a passage
+version applies to old generations without asking again. A text may be anything: the patterns are written so that none takes
+long on any (alternatives that exclude one another; `++` and `*+` where nothing is won by giving back). ExpandR cuts off thirteen openings such as "Here is a passage
 ...:" with all before them (arXiv 2502.17057, official code); these rules do the same by pattern, and more.
 """
 
@@ -42,18 +43,19 @@ _THING = (
     r"(?:passage|paragraph|answer|response|text|document|article|abstract|explanation|summary|rewrite|rewritten|re-?phrased"
     r"|revised|query|question|claim|keywords?|list|counter-?argument|rationale|reasoning|output|version|write-?up|essay)"
 )
-_GAP = r"(?:[^\n:.!?]|[.](?=\S)|(?<=\b[A-Z])[.]){0,150}?"  # within a sentence
+_GAP = r"(?:[^\n:.!?]|[.](?=\S)|(?<=\b[A-Z])[.](?!\S)){0,150}?"  # within a sentence
+_BREAK = r"[^\S\n]*+\n\s*+"  # white space with a line end in it
 _ANNOUNCEMENT = (
     rf"(?:(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go)|below\s+(?:is|are)|(?:the\s+)?following\s+(?:is|are))"
-    rf"\b{_GAP}\b{_THING}\b{_GAP}(?::+(?:\*\*)?\s*|[.!]?\s*\n\s*)"
+    rf"\b{_GAP}\b{_THING}\b{_GAP}(?::++(?:\*\*)?\s*+|[.!]?{_BREAK})"
     rf"|(?:this\s+is|i(?:['’]ve|\s+have)\s+(?:written|prepared|rewritten)|the\s+(?:rewritten|revised))"
-    rf"\b{_GAP}\b{_THING}\b{_GAP}:+(?:\*\*)?\s*)"
+    rf"\b{_GAP}\b{_THING}\b{_GAP}:++(?:\*\*)?\s*+)"
 )
 _CHAT = (
     r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|alright|great(?:\s+question)?|yes|no\s+problem|understood|got\s+it"
-    r"|thank(?:s|\s+you)[^\n.!]{0,60}|what\s+a[^\n.!]{0,60}|happy\s+to\s+help|i(?:['’]d|['’]ll|\s+would|\s+will|\s+can)\s+[^\n.!:]{0,80})"
+    r"|thank(?:s|\s+you)[^\n.!]{0,60}|what\s+a[^\n.!]{0,60}|happy\s+to\s+help|i(?:['’]d|['’]ll|\s++would|\s++will|\s++can)(?:\s(?=\s)|\s++(?:[^\n.!:\s][^\n.!:]{0,79})?))"
 )
-_OPENING = re.compile(rf"^(?:{_CHAT}[!.,:;—–-]*\s+){{0,3}}{_ANNOUNCEMENT}", re.I)
+_OPENING = re.compile(rf"^(?:{_CHAT}[!.,:;—–-]*+\s++){{0,3}}{_ANNOUNCEMENT}", re.I)
 _EXCLAMATION = re.compile(
     r"^(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|great(?:\s+question)?|no\s+problem|happy\s+to\s+help)!\s+|"
     r"^(?:sure|certainly|of\s+course|absolutely|okay|ok)[.,]?\s*\n\s*",
@@ -65,9 +67,10 @@ _LABEL = re.compile(
     re.I,
 )
 _ECHO = re.compile(r"^(?:question|query|claim|topic)\s*:[^\n]*\n\s*(?:passage|answer|output|keywords)\s*:\s*", re.I)
-_NEXT = re.compile(r"\n\s*(?:query|question|claim)\s*:[^\n]*(?:\n\s*(?:passage|answer)\s*:.*)?$", re.S | re.I)
+_ASKED = re.compile(r"(?<!\s)(\s++)(?:query|question|claim)\s*+:", re.I)
+_ANSWERED = re.compile(r"\n\s*+(?:passage|answer)\s*+:", re.I)
 _CLOSING = re.compile(
-    r"(?:\n+|(?<=[.!?:)\"”])\s+|^)[(\[*_-]{0,3}(?:"
+    r"(?:(?<!\s)(?:(?<=[.!?:)\"”])\s++|\s*+(?<=\n))|^)[(\[*_-]{0,3}(?:"
     r"i\s+hope\s+(?:this|that|it|these)\s+(?:help|is|are|was|answer|meet|passage|text|explanation|information|give|provide|clarif|satisf)"
     r"|(?:please\s+)?let\s+me\s+know\b"
     r"|(?:please\s+)?(?:do\s+not|don['’]t)\s+hesitate\s+to\b"
@@ -80,7 +83,8 @@ _CLOSING = re.compile(
     r")[^\n]{0,400}$",
     re.I,
 )
-_BOLD = re.compile(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*|(?<!\w)__(?=\S)([^_\n]* [^_\n]*)(?<=\S)__(?!\w)")
+_WIDE = re.compile(r"\s{50}")
+_BOLD = re.compile(r"\*\*(?=\S)([^*]++)(?<=\S)\*\*|(?<!\w)__(?=\S)((?=[^_ \n]*+ )[^_\n]*+)(?<=\S)__(?!\w)")
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.M)
 _BULLET = re.compile(r"^[ \t]*[-*•‣◦–][ \t]+", re.M)
 _NUMBER = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.M)
@@ -92,11 +96,11 @@ _VERB = (
     r"|access|find|produce|respond|continue|do\s+that)"
 )
 _REFUSAL = re.compile(
-    r"^\W*(?:(?:well|unfortunately|hello|hi)\W+)?(?:"
-    r"(?:i\s*['’]?\s*a?m\s+)?(?:very\s+|so\s+|truly\s+)?sorry\b\W*(?:but\b)?\W*(?:i|as|this|that|we|there)\b"
+    r"^\W*+(?:(?:well|unfortunately|hello|hi)\W++)?(?:"
+    r"(?:i\s*+['’]?\s*+a?m\s++)?(?:very\s++|so\s++|truly\s++)?sorry\b\W*+(?:but\b\W*+)?(?:i|as|this|that|we|there)\b"
     r"|i\s+apologi[sz]e\b"
     r"|(?:as|being)\s+an?\s+(?:ai|artificial|language|large|llm)\b"
-    rf"|i\s+(?:can\s*not|can['’]t|am\s+unable\s+to|am\s+not\s+able\s+to|won['’]t|will\s+not|could\s+not|couldn['’]t|must\s+decline\s+to)\s+(?:\w+\s+){{0,2}}?{_VERB}\b"
+    rf"|i\s+(?:can\s*not|can['’]t|am\s+unable\s+to|am\s+not\s+able\s+to|won['’]t|will\s+not|could\s+not|couldn['’]t|must\s+decline\s+to)\s++(?:\w++\s++){{0,2}}?{_VERB}\b"
     rf"|i['’]m\s+(?:unable|not\s+able)\s+to\s+{_VERB}\b"
     r"|i\s+(?:don['’]t|do\s+not)\s+have\s+(?:enough|sufficient|any|access|the)\b"
     rf"|(?:unable|not\s+able)\s+to\s+{_VERB}\b"
@@ -130,10 +134,9 @@ def _once(text: str) -> str:
     text = _FENCE.sub("", _SPECIAL.sub("", text)).strip()
     for opening in (_ECHO, _OPENING, _EXCLAMATION, _LABEL):
         text = opening.sub("", text, count=1)
-    text = _NEXT.sub("", text)
-    text = _without_closing(text)
+    text = _without_closing(_without_next(text))
     text = _without_markup(text)
-    text = re.sub(r"[ \t]+$", "", text, flags=re.M)
+    text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
     return _without_quotes(re.sub(r"\n{3,}", "\n\n", text).strip())
 
 
@@ -151,10 +154,25 @@ def _without_reasoning(text: str) -> str:
     return "".join(kept) + ("" if inside else text[position:])
 
 
+def _without_next(text: str) -> str:
+    """Take off a further query, and the passage to it, that the model went on to write."""
+    for found in _ASKED.finditer(text):
+        start, end = text.find("\n", *found.span(1)), text.find("\n", found.end())
+        if start >= 0 and (end < 0 or _ANSWERED.match(text, end)):
+            return text[:start]
+    return text
+
+
 def _without_closing(text: str) -> str:
-    while found := _CLOSING.search(text):
+    while found := _CLOSING.search(text, _closing_from(text)):
         text = text[: found.start()].rstrip()
     return text
+
+
+def _closing_from(text: str) -> int:
+    """Return a place before which no closing begins: one has less than a thousand characters, but for its white space."""
+    place = max(0, len(text) - 2000)
+    return 0 if _WIDE.search(text, place) else place
 
 
 def _without_markup(text: str) -> str:

@@ -81,7 +81,7 @@ class EncoderTraining:
             "hard_negatives": 0, "dev": 0, "patience": 0, "save_every": 0, "weight_decay": 0,
         }  # fmt: skip
         for name, value in least.items():
-            if getattr(self, name) < value:
+            if not value <= getattr(self, name) < float("inf"):
                 raise ExpandrError(f"{name} {getattr(self, name)}: wanted {value} or more")
         for name in ("learning_rate", "temperature", "max_grad_norm", "evaluate_every"):
             if not 0 < getattr(self, name) < float("inf"):

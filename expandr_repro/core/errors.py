@@ -16,8 +16,32 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
+
+LONGEST = 1000
+"""Characters of a problem that are shown: a line of megabytes helps nobody."""
+
+
+class _Short(reprlib.Repr):
+    """`repr` of what a file held, which may be nested without end, megabytes long, or a number too large to be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = self.maxother = 100
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write numbers of thousands of digits."""
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"a number of {x.bit_length()} bits"
+
+
+_SHORT = _Short()
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: as `repr` would, but short."""
+    return _SHORT.repr(value)
 
 
 class ExpandrError(Exception):
@@ -36,8 +60,10 @@ class FormatError(ExpandrError):
     """
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
-        self.path, self.line, self.problem = str(path), line, problem
-        super().__init__(f"{path}{'' if line is None else f', line {line}'}: {problem}")
+        self.path, self.line = str(path), line
+        problem = " ".join(problem.splitlines())  # a key that it names may hold some
+        self.problem = problem if len(problem) <= LONGEST else f"{problem[:LONGEST]}..."
+        super().__init__(f"{path}{'' if line is None else f', line {line}'}: {self.problem}")
 
 
 class UnknownNameError(ExpandrError):

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import os
 import secrets
 import shutil
@@ -15,14 +16,28 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError
+from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError, shown
 from expandr_repro.core.replacing import OWNER, clear_leftovers, guarded, replace_folder, sync_folder, sync_tree
 
 About = Mapping[Path, Callable[[], object] | None]
 """See `atomic_text`."""
 
-MAX_LINE = 64 * 1024 * 1024
-"""Longest line read, in bytes: a longer one is no record but an accident or an attack."""
+MAX_LINE = 16 * 1024 * 1024
+"""Longest line read, in bytes: a longer one is no record but an accident or an attack. Parsed, JSON takes up to 25 times its length."""
+
+MAX_TEXT = 64 * 1024 * 1024
+"""Most that is read of a file that is parsed as a whole, in bytes."""
+
+MAX_PACKING = 250
+"""By how much a gzip file may be smaller than what it holds; texts and runs come to 20, texts made up of one sentence to 130, a bomb to 1,000."""
+
+UNCHECKED = 1024 * 1024
+"""Bytes unpacked before the packing is looked at, and from one look to the next."""
+
+MAX_LEVELS = 50
+"""How deeply what is kept of a record may be nested, so that it can be written wherever it is written."""
+
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -35,27 +50,36 @@ def open_bytes(path: Path) -> BinaryIO:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)  # refuses a pipe, which cannot be read again
-        return cast(BinaryIO, gzip.open(path, "rb")) if packed else path.open("rb")
+        # buffered, since the lines of a GzipFile by itself are read in Python
+        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(path, "rb"), 1 << 17)) if packed else path.open("rb")
     except OSError as error:
         raise NotAvailableError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: str | Path, *, keep_mark: bool = False) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped.
 
+    Args:
+        path: the file.
+        keep_mark: leave a byte order mark at the start where it is.
+
     Raises:
-        FormatError: not UTF-8, a NUL byte, a damaged gzip file or a line longer than `MAX_LINE`.
+        FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed beyond belief or a line longer than `MAX_LINE`.
         NotAvailableError: the file cannot be read.
     """
     path = Path(path)
-    number = 0
+    number, size, unchecked = 0, 0, UNCHECKED
     with open_bytes(path) as file:
         try:
             while raw := file.readline(MAX_LINE + 1):
                 number += 1
+                size += len(raw)
+                if size > unchecked:
+                    unchecked = size + UNCHECKED
+                    _refuse_bomb(path, number, file, size)
                 if len(raw) > MAX_LINE:
                     raise FormatError(path, number, f"a line longer than {MAX_LINE >> 20} MiB; is this a text file?")
-                if number == 1:
+                if number == 1 and not keep_mark:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if b"\x00" in raw:
                     raise FormatError(
@@ -74,9 +98,37 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             ) from error
 
 
-def read_text(path: str | Path) -> str:
-    """Return a whole UTF-8 text file, with the errors of `read_lines`."""
-    return "\n".join(line for _, line in read_lines(path))
+def _refuse_bomb(path: Path, number: int, file: BinaryIO, size: int) -> None:
+    """Refuse a gzip file that holds a thousand times its size; reading it out would take hours."""
+    unpacking = getattr(file, "raw", None)
+    source: Any = unpacking.fileobj if isinstance(unpacking, gzip.GzipFile) else None
+    packed = source.tell() if source else size
+    if size > MAX_PACKING * packed:
+        raise FormatError(
+            path,
+            number,
+            f"the gzip file holds {size // packed} times its size, as no text does; unpack it if it is meant",
+        )
+
+
+def read_text(path: str | Path, most: int | None = None) -> str:
+    """Return a whole UTF-8 text file, with the errors of `read_lines`.
+
+    Args:
+        path: the file.
+        most: bytes that it may have; None for any number. Each line counts for a few more.
+
+    Raises:
+        FormatError: it has more.
+    """
+    lines, left = [], most
+    for number, line in read_lines(path):
+        lines.append(line)
+        if left is not None:
+            left -= len(line) + 8
+            if left < 0:
+                raise FormatError(path, number, f"more than {most} bytes up to here, too many to be read as a whole")
+    return "\n".join(lines)
 
 
 def parse_object(path: str | Path, number: int, line: str) -> dict[str, Any]:
@@ -106,8 +158,8 @@ def read_id(path: str | Path, number: int, value: object, what: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise FormatError(path, number, f"{what} is {value!r}; wanted a string")
-    if not value or value.split() != [value]:
+        raise FormatError(path, number, f"{what} is {shown(value)}; wanted a string")
+    if not value or value.split(None, 1) != [value]:
         raise FormatError(
             path, number, f"{what} {value!r} is empty or holds white space, which a TREC run cannot carry; rename it"
         )
@@ -117,7 +169,39 @@ def read_id(path: str | Path, number: int, value: object, what: str) -> str:
             number,
             f"{what} {value!r} holds a NUL or half a surrogate pair, which no text file can carry; rename it",
         )
+    if value.startswith(BYTE_ORDER_MARK):
+        raise FormatError(
+            path, number, f"{what} {value!r} begins with a byte order mark, which tools take off or leave; take it out"
+        )
     return value
+
+
+def read_facts(path: str | Path, number: int, value: object, what: str) -> dict[str, Any]:
+    """Return an object that is kept as it is, if it can be written again.
+
+    Raises:
+        FormatError: no object, or one that JSON or UTF-8 cannot carry.
+    """
+    if not isinstance(value, dict):
+        raise FormatError(path, number, f"`{what}` must be an object")
+    if not is_writable(value):
+        raise FormatError(
+            path,
+            number,
+            f"`{what}` holds NaN, an infinite number, half a surrogate pair or more than {MAX_LEVELS} levels, which cannot be written again; mend it",
+        )
+    return value
+
+
+def is_writable(value: object, levels: int = MAX_LEVELS) -> bool:
+    """Say whether a parsed JSON value can be written and read by everyone."""
+    if isinstance(value, str):
+        return value.isascii() or is_surrogate_free(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return levels > 0 and all(is_writable(k) and is_writable(v, levels - 1) for k, v in value.items())
+    return not isinstance(value, list) or (levels > 0 and all(is_writable(v, levels - 1) for v in value))
 
 
 def is_surrogate_free(text: str) -> bool:

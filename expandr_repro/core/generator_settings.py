@@ -79,7 +79,7 @@ class TrainingSettings:
         for name in _FROM_ZERO:
             self._at_least(name, 0)
         for name in _ABOVE_ZERO:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted more than 0")
         if self.lora_dropout >= 1:
             raise ExpandrError(f"lora_dropout: found {self.lora_dropout}, wanted less than 1")
@@ -89,7 +89,7 @@ class TrainingSettings:
             )
 
     def _at_least(self, name: str, least: int) -> None:
-        if not getattr(self, name) >= least:
+        if not least <= getattr(self, name) < float("inf"):
             raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted {least} or more")
 
 
@@ -108,7 +108,7 @@ class DpoSettings(TrainingSettings):
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
         super().__post_init__()
-        if not self.beta > 0:
+        if not 0 < self.beta < float("inf"):
             raise ExpandrError(f"beta: found {self.beta}, wanted more than 0")
 
 

@@ -34,7 +34,7 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         topic = topic_of(path, number, record if titled else {"title": "", **record})
         if topic.qid in found:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
-        if not all(is_surrogate_free(e.text) for e in topic.expansions):
+        if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
             raise FormatError(
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )

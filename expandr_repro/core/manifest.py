@@ -10,7 +10,7 @@ from typing import Any
 
 from expandr_repro import __version__
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import read_text, write_json
+from expandr_repro.core.files import MAX_LINE, is_writable, read_text, write_json
 
 NAME = "manifest.json"
 
@@ -38,16 +38,18 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     """Return a manifest's content, or None where there is none (artefacts of other toolkits have none).
 
     Raises:
-        FormatError: the file is there and no JSON object.
+        FormatError: the file is there and no JSON object, or one that JSON cannot carry.
     """
     if not path.is_file():
         return None
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path, MAX_LINE))
     except (ValueError, RecursionError) as error:
         raise FormatError(path, None, f"the manifest is damaged ({error}); build the artefact again") from error
     if not isinstance(content, dict):
         raise FormatError(path, None, "the manifest is no JSON object; build the artefact again")
+    if not is_writable(content):
+        raise FormatError(path, None, "the manifest holds what none can hold, such as NaN; build the artefact again")
     return content
 
 

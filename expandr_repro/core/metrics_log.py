@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import FormatError
+from expandr_repro.core.errors import FormatError, shown
 from expandr_repro.core.files import atomic_text, parse_object, read_lines
 
 
@@ -28,7 +28,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 def _record(path: str | Path, number: int, line: str) -> dict[str, Any]:
     record = parse_object(path, number, line)
     if not isinstance(record.get("step"), int) or isinstance(record["step"], bool):
-        raise FormatError(path, number, f"`step` is {record.get('step')!r}; wanted a whole number")
+        raise FormatError(path, number, f"`step` is {shown(record.get('step'))}; wanted a whole number")
     return record
 
 

@@ -15,8 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, FormatError
-from expandr_repro.core.files import About, atomic_text, is_surrogate_free, parse_object, read_id, read_lines
+from expandr_repro.core.errors import ExpandrError, FormatError, shown
+from expandr_repro.core.files import (
+    About,
+    atomic_text,
+    is_surrogate_free,
+    parse_object,
+    read_facts,
+    read_id,
+    read_lines,
+)
 from expandr_repro.core.rewards import is_same_text
 
 TEXT_KEYS = ("prompt", "chosen", "rejected")
@@ -91,15 +99,15 @@ def _pair_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Prefer
     for key in TEXT_KEYS:
         text = record.get(key)
         if not isinstance(text, str):
-            raise FormatError(path, number, f"`{key}` of topic {qid!r} is {text!r}; wanted a text")
+            raise FormatError(path, number, f"`{key}` of topic {qid!r} is {shown(text)}; wanted a text")
         if not text.strip():
             raise FormatError(path, number, f"`{key}` of topic {qid!r} is empty; mend the pair or take it out")
         if not is_surrogate_free(text):
             raise FormatError(path, number, f"`{key}` of topic {qid!r} holds half a surrogate pair; mend the text")
     better, worse = (_reward_of(path, number, qid, key, record.get(key)) for key in REWARD_KEYS)
     provenance = record.get("provenance")
-    if provenance is not None and not isinstance(provenance, dict):
-        raise FormatError(path, number, "`provenance` must be an object")
+    if provenance is not None:
+        read_facts(path, number, provenance, "provenance")
     pair = PreferencePair(qid, record["prompt"], record["chosen"], record["rejected"], better, worse, provenance)
     if is_same_text(pair.chosen, pair.rejected):
         raise FormatError(path, number, f"topic {qid!r}: chosen and rejected are the same text; take the pair out")
@@ -114,7 +122,7 @@ def _reward_of(path: str | Path, number: int, qid: str, key: str, value: object)
     except OverflowError:  # JSON's whole numbers have no end
         reward = math.inf
     if not math.isfinite(reward):
-        raise FormatError(path, number, f"`{key}` of topic {qid!r} is {str(value)[:40]}; wanted a finite number")
+        raise FormatError(path, number, f"`{key}` of topic {qid!r} is {shown(value)}; wanted a finite number")
     return reward
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from expandr_repro.core.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.core.files import read_text, sha256_text
 from expandr_repro.core.specs import resource
-from expandr_repro.core.strict import build, read_yaml
+from expandr_repro.core.strict import MAX_YAML, build, read_yaml
 from expandr_repro.core.templates import check_template, fields_of, partly_filled
 
 PLACEHOLDERS = ("query", "passage", "examples", "language")
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, PromptSpec]:
 
 def _user_prompt(path: Path) -> PromptSpec:
     if path.suffix == ".txt":
-        spec = PromptSpec(template=read_text(path).removesuffix("\n"), source=path.name)
+        spec = PromptSpec(template=read_text(path, MAX_YAML).removesuffix("\n"), source=path.name)
     else:
         spec = build(PromptSpec, read_yaml(path), path, "prompt")
     return _checked(spec, str(path), "template")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from fnmatch import fnmatchcase
@@ -57,6 +58,9 @@ def _check_metrics(path: Path, read: Regression) -> None:
             raise FormatError(path, None, f"condition.metrics: {error}") from error
         if spelled != name:
             raise FormatError(path, None, f"condition.metrics: found {name!r}, wanted it spelled {spelled!r}")
+    for claim in read.published:
+        if not math.isfinite(claim.value):
+            raise FormatError(path, None, f"condition.published: found the value {claim.value}, wanted a finite number")
     for name, pin in read.metrics.items():
         if pin.value is not None and not (0 <= pin.value <= 1 and round(pin.value, 4) == pin.value):
             raise FormatError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from decimal import Decimal
 from typing import Any
 
 from expandr_repro.core.regressions import Regression
@@ -19,8 +20,8 @@ def render(regression: Regression) -> str:
     lines += [f"  {stage}: {_scalar(command)}" for stage, command in regression.stages.listed()]
     lines.append("metrics:" if regression.metrics else "metrics: {}")
     for metric, pin in regression.metrics.items():
-        value = "null" if pin.value is None else f"{pin.value:.4f}"
-        tolerance = f"{pin.tolerance:.6f}".rstrip("0").rstrip(".")  # 5e-05 would be a text in YAML
+        value = "null" if pin.value is None else _decimal(pin.value)
+        tolerance = _decimal(pin.tolerance).rstrip("0").rstrip(".")
         lines.append(f"  {_scalar(metric)}: {{value: {value}, tolerance: {tolerance}}}")
     if regression.published:
         lines.append("published:")
@@ -47,8 +48,14 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_value(k)}: {_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return _decimal(value)
     return _scalar(value, flow=True) if isinstance(value, str) else str(value)
+
+
+def _decimal(value: float) -> str:
+    """Return a number with four decimals, or as many as it has; 5e-05 would be a text in YAML."""
+    written = f"{value:.4f}"
+    return written if float(written) == value else format(Decimal(repr(value)), "f")
 
 
 def _scalar(text: str, flow: bool = False) -> str:

@@ -11,6 +11,7 @@ Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import Any
 
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import (
+    MAX_TEXT,
     About,
     atomic_text,
     is_surrogate_free,
     parse_object,
+    read_facts,
     read_id,
     read_lines,
     read_text,
@@ -96,7 +99,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[int, Topic]]:
 
 
 def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
-    content = read_text(path)
+    content = read_text(path, MAX_TEXT)
     try:
         whole = json.loads(content, object_pairs_hook=lambda pairs: _distinct(path, pairs))
     except (ValueError, RecursionError) as error:
@@ -120,8 +123,8 @@ def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its keys and values; JSON would silently keep the last of two equal keys."""
     made = dict(pairs)
     if len(made) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
         raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
     return made
 
@@ -155,8 +158,8 @@ def topic_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Topic:
     if not isinstance(title, str):
         raise FormatError(path, number, f"no text; wanted a string under one of the keys {', '.join(TITLE_KEYS)}")
     provenance = record.get("provenance")
-    if provenance is not None and not isinstance(provenance, dict):
-        raise FormatError(path, number, "`provenance` must be an object")
+    if provenance is not None:
+        read_facts(path, number, provenance, "provenance")
     return Topic(read_id(path, number, qid, "the id"), title, expansions_of(path, number, record), provenance)
 
 
@@ -174,10 +177,7 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
             raise FormatError(path, number, "an expansion must be an object with a string `text`")
-        sampling = entry.get("sampling", {})
-        if not isinstance(sampling, dict):
-            raise FormatError(path, number, "`sampling` must be an object")
-        found.append(Expansion(entry["text"], sampling))
+        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling")))
     return tuple(found)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.core.specs import resource
-from expandr_repro.core.strict import build, read_yaml
+from expandr_repro.core.strict import build, parse_yaml, read_yaml
 
 T = TypeVar("T")
 
@@ -49,14 +49,12 @@ def read_config(cls: type[T], source: str, overrides: Sequence[str] = ()) -> T:
 
 
 def _override(text: str) -> tuple[str, Any]:
-    import yaml
-
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ExpandrError(f"--set {text!r}: wanted key=value, e.g. learning_rate=2e-5")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key.strip(), parse_yaml(value, "--set")
+    except FormatError as error:
         raise ExpandrError(f"--set {text!r}: the value is not YAML; put it in quotes") from error
 
 

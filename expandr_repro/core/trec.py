@@ -6,12 +6,13 @@ A run is `{qid: {docid: score}}`, qrels are `{qid: {docid: grade}}`; both plain 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import About, atomic_text, read_id, read_lines
-from expandr_repro.core.run_blocks import read_plain_run
+from expandr_repro.core.files import BYTE_ORDER_MARK, About, atomic_text, read_id, read_lines
+from expandr_repro.core.run_blocks import TOO_LARGE, read_plain_run
 
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
@@ -21,12 +22,16 @@ HEADERS = ("query-id", "query_id", "qid")
 
 RUN_FIELDS = "qid Q0 docid rank score tag"
 
+_ODD_SPACE = re.compile(r"[^\S \t\v\f\r]")
+"""White space to Python, and part of a word to trec_eval."""
+
 
 def read_run(path: str | Path) -> Run:
     """Read a TREC run, plain or gzipped; ranks are ignored, as in trec_eval.
 
     Raises:
-        FormatError: not six columns, a score that is no finite number, a document twice for a topic, an empty run.
+        FormatError: not six columns, a score that is no finite number or beyond single precision, a document twice for a topic,
+            an empty run, white space or a number that trec_eval reads otherwise.
     """
     return read_plain_run(Path(path)) or read_run_by_lines(path)
 
@@ -34,20 +39,26 @@ def read_run(path: str | Path) -> Run:
 def read_run_by_lines(path: str | Path) -> Run:
     """The same for any file, line by line, so that a fault names its line."""
     run: Run = {}
-    for number, line in read_lines(path):
-        parts = line.split()
+    for number, line in read_lines(path, keep_mark=True):
+        parts = _columns(path, number, line, 6)
         if not parts:
             continue
         if len(parts) != 6:
-            raise FormatError(path, number, f"{len(parts)} columns; a run line has six: {RUN_FIELDS}")
+            raise FormatError(path, number, f"{_count(parts, 6)} columns; a run line has six: {RUN_FIELDS}")
         qid, _, docid, _, written, _ = parts
         try:
-            score = float(written)
+            score = float(_plain_number(written))
         except ValueError as error:
             raise FormatError(path, number, f"the score {written!r} is no number") from error
         if not math.isfinite(score):
             raise FormatError(path, number, f"the score {written!r} is not finite; no order follows from it")
-        ranked = run.setdefault(qid, {})
+        if abs(score) >= TOO_LARGE:
+            raise FormatError(
+                path, number, f"the score {written!r} is beyond single precision, in which tools compare; scale it down"
+            )
+        if qid not in run:
+            run[read_id(path, number, qid, "the qid")] = {}
+        ranked = run[qid]
         if docid in ranked:
             raise FormatError(
                 path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once"
@@ -56,6 +67,37 @@ def read_run_by_lines(path: str | Path) -> Run:
     if not run:
         raise FormatError(path, None, "holds no run lines; was the search that wrote it complete?")
     return run
+
+
+def _columns(path: str | Path, number: int, line: str, most: int) -> list[str]:
+    """Return the columns of a line, or, where there are more than `most`, these and the rest.
+
+    Raises:
+        FormatError: the line holds white space of which trec_eval knows nothing.
+    """
+    odd = _ODD_SPACE.search(line)
+    if odd:
+        raise FormatError(
+            path,
+            number,
+            f"holds {odd[0]!r}, which is white space to some tools and not to others; put a space or a tab",
+        )
+    return line.split(None, most)
+
+
+def _count(parts: list[str], most: int) -> str:
+    return f"more than {most}" if len(parts) > most else str(len(parts))
+
+
+def _plain_number(written: str) -> str:
+    """Refuse what Python takes for a number and C does not: 1_000 and the digits of other scripts.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if "_" in written or not written.isascii():
+        raise ValueError(written)
+    return written
 
 
 def write_run(
@@ -87,17 +129,34 @@ def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:
     import numpy as np
 
     singles = np.fromiter(ranked.values(), dtype=np.float64, count=len(ranked)).astype(np.float32)
-    if len(singles) and singles[0] < math.inf and (singles[1:] < singles[:-1]).all():  # as searches mostly give them
+    if (
+        len(singles) and singles[0] < math.inf and singles[-1] > -math.inf and (singles[1:] < singles[:-1]).all()
+    ):  # as searches mostly give them
         return dict(zip(ranked, singles.tolist(), strict=True))
     ordered = sorted(ranked.items(), key=lambda item: (-item[1], item[0]))
     down = np.float32(-math.inf)
     result: dict[str, float] = {}
     previous = np.float32(math.inf)
-    for docid, score in ordered:
-        single = np.float32(score)
-        previous = single if single < previous else np.nextafter(previous, down)
-        result[docid] = float(previous)
-    return result
+    with np.errstate(over="ignore"):  # numpy calls the last step down one
+        for docid, score in ordered:
+            single = np.float32(score)
+            previous = single if single < previous else np.nextafter(previous, down)
+            result[docid] = float(previous)
+    return result if previous > down else _lifted(result)
+
+
+def _lifted(ranked: Mapping[str, float]) -> dict[str, float]:
+    """Raise the last scores where ties at the least number there is were lowered beyond it: no tool reads -inf."""
+    import numpy as np
+
+    least, up = np.finfo(np.float32).min, np.float32(math.inf)
+    lifted = dict(ranked)
+    for docid in reversed(list(ranked)):
+        if lifted[docid] >= least:
+            break
+        lifted[docid] = float(least)
+        least = np.nextafter(least, up)
+    return lifted
 
 
 def trec_order(run: Mapping[str, Mapping[str, float]]) -> Run:
@@ -124,17 +183,19 @@ def read_qrels(path: str | Path) -> Qrels:
         FormatError: other columns, a grade that is no whole number, a document judged twice, no judgements.
     """
     qrels: Qrels = {}
-    for number, line in read_lines(path):
-        parts = line.split()
-        if not parts or (number == 1 and parts[0].lower() in HEADERS and not parts[-1].lstrip("-").isdigit()):
+    for number, line in read_lines(path, keep_mark=True):
+        parts = _columns(path, number, line, 4)
+        if not parts or (number == 1 and _is_header(parts)):
             continue
         if len(parts) not in (3, 4):
             raise FormatError(
-                path, number, f"{len(parts)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)"
+                path,
+                number,
+                f"{_count(parts, 4)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)",
             )
         qid, docid, written = parts[0], parts[-2], parts[-1]
         try:
-            grade = int(written)
+            grade = int(_plain_number(written))
         except ValueError as error:
             raise FormatError(path, number, f"the grade {written!r} is no whole number") from error
         if abs(grade) > 1000:
@@ -147,6 +208,11 @@ def read_qrels(path: str | Path) -> Qrels:
     if not qrels:
         raise FormatError(path, None, "holds no judgements")
     return qrels
+
+
+def _is_header(parts: list[str]) -> bool:
+    first = parts[0].removeprefix(BYTE_ORDER_MARK).lower()
+    return len(parts) in (3, 4) and first in HEADERS and not parts[-1].lstrip("+-").isdigit()
 
 
 def write_qrels(path: str | Path, qrels: Mapping[str, Mapping[str, int]]) -> None:

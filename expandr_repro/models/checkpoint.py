@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError
-from expandr_repro.core.files import atomic_text, read_text, sha256_file
+from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError, shown
+from expandr_repro.core.files import MAX_TEXT, atomic_text, read_text, sha256_file
 from expandr_repro.core.manifest import key_of
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import EncoderSpec
@@ -132,9 +132,16 @@ def _state(files: list[Path], folder: Path) -> list[tuple[str, int, int, int, in
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(read_text(path))
-    except ValueError as error:
+        return json.loads(read_text(path, MAX_TEXT))
+    except (ValueError, RecursionError) as error:
         raise FormatError(path, None, f"not JSON ({error})") from error
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = _json(path)
+    if not isinstance(found, dict):
+        raise FormatError(path, None, f"found {shown(found)}, wanted a JSON object")
+    return found
 
 
 def is_sentence_transformers(folder: Path) -> bool:
@@ -176,7 +183,10 @@ def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec
     length = _max_length_of(modules.get("Transformer", folder)) or spec.document_max_length
     prompts: dict[str, str] = {}
     if (folder / "config_sentence_transformers.json").is_file():
-        prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+        path = folder / "config_sentence_transformers.json"
+        prompts = _object(path).get("prompts") or {}
+        if not isinstance(prompts, dict) or not all(isinstance(p, str) for p in prompts.values()):
+            raise FormatError(path, None, f"found the prompts {shown(prompts)}, wanted texts by name")
     return dataclasses.replace(
         spec,
         pooling=pooling,
@@ -193,19 +203,19 @@ def _max_length_of(folder: Path) -> int | None:
     """Return the token limit that sentence-transformers applies: its own setting, or since version 6 the tokenizer's."""
     for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")):
         if (folder / name).is_file():
-            length = _json(folder / name).get(key)
+            length = _object(folder / name).get(key)
             if isinstance(length, int) and 0 < length < 1_000_000:  # transformers writes 1e30 for "no limit"
                 return length
     return None
 
 
 def _pooling_of(path: Path) -> Any:
-    config = _json(path)
+    config = _object(path)
     modes = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean", "pooling_mode_lasttoken": "last"}
     chosen = [name for key, name in modes.items() if config.get(key)]
     if "pooling_mode" in config:  # sentence-transformers 5.4 and later write one name
         names = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
-        chosen = [names[config["pooling_mode"]]] if config["pooling_mode"] in names else []
+        chosen = [name for mode, name in names.items() if mode == config["pooling_mode"]]
     if len(chosen) != 1:
         raise FormatError(
             path,

@@ -137,7 +137,7 @@ def _prompt(name: str, gold: Gold, topics: Sequence[Topic]) -> Prompt:
     prompt = prepare(ident, spec)
     if spec.examples or prompt.needs_passage:
         raise ExpandrError(f"--prompt {name}: needs more than the query; pairs take a prompt such as q2d")
-    others = {str(t.provenance["prompt"]) for t in topics
+    others = {str(t.provenance.get("prompt", "that they do not name")) for t in topics
               if t.provenance and t.provenance.get("prompt_sha256", prompt.sha256) != prompt.sha256}  # fmt: skip
     if others:
         log.warning(

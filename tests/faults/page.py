@@ -5,6 +5,7 @@ python -m tests.faults.page    # after a merge; `python -m tests.faults` and the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -35,6 +36,11 @@ class Line:
 def sentence(test: str) -> str:
     """Return a test's name as the sentence it is."""
     return test.removeprefix("test_").replace("_", " ").capitalize()
+
+
+def digest(data: bytes) -> str:
+    """Return the name that an input is kept under."""
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -188,7 +188,27 @@ def test_any_text_can_be_cleaned(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["a " * 20000, "Here is " * 5000, "I hope " * 5000, "**" * 10000, "<think>" * 5000, "\n" * 20000, "1. x\n" * 5000],
+    [
+        "a " * 20000,
+        "Here is " * 5000,
+        "I hope " * 5000,
+        "**" * 10000,
+        "<think>" * 5000,
+        "\n" * 20000,
+        "1. x\n" * 5000,
+        "x" + "\n" * 20000 + "y",
+        "x" + " " * 20000 + "y",
+        "x" + "\n " * 20000 + "y",
+        "i will" + " " * 20000 + "x",
+        "here" + " " * 20000 + "is" + " " * 20000,
+        "\nquery" + " " * 20000 + "x",
+        "the following is " + "A." * 10000,
+        "\nI hope this helps" * 1000 + "x",
+        "\ni" + " " * 20000 + "hope",
+        "__" + "a " * 20000,
+        "x" + "\x0b\n" * 20000 + "y",
+        "Let me know\n" * 2000,
+    ],
 )
 def test_long_texts_do_not_take_long(text):
     import time

@@ -30,6 +30,8 @@ def test_a_setting_can_be_replaced_on_the_command_line_and_a_view_may_have_any_w
         ("warmup=1.0", "wanted a share of all steps"),
         ("views={fussed: 1}", "did you mean 'fused'"),
         ("views={fused: 0.0}", "the weight of 'fused' is 0.0"),
+        ("weight_decay=.nan", "weight_decay nan: wanted 0 or more"),
+        ("weight_decay=.inf", "weight_decay inf: wanted 0 or more"),
         ("blend=0.0", "blend 0.0: wanted the trained weights' share"),
         ("blend=1.5", "above 0 and at most 1"),
         ("views={}", "wanted at least one of fused, query, expansion"),

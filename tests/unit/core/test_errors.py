@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 
 import pytest
 
@@ -14,6 +15,7 @@ from expandr_repro.core.errors import (
     UnknownNameError,
     is_memory_fault,
     nearest,
+    shown,
     write_fault,
 )
 
@@ -104,3 +106,30 @@ def test_an_error_of_the_program_is_no_fault_of_the_disk():
 def test_memory_that_does_not_suffice_is_known_by_what_libraries_say_of_it(error):
     assert is_memory_fault(error)
     assert not is_memory_fault(ValueError("no such thing"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 10**6,
+        [16**20_000],
+        [[]] * 10**6,
+        {n: n for n in range(10**5)},
+        functools.reduce(lambda v, _: [v], range(900), 1),
+    ],
+)
+def test_what_a_file_held_is_shown_in_brief(value):
+    assert len(shown(value)) < 200
+
+
+@pytest.mark.parametrize("value", [None, 5, 0.5, "é'", ["a", {"b": True}], {"a": [1]}])
+def test_what_is_short_is_shown_as_it_is(value):
+    assert shown(value) == repr(value)
+
+
+def test_a_problem_of_megabytes_is_cut():
+    assert len(str(FormatError("f", 1, "x" * 10**6))) < 1100
+
+
+def test_a_problem_is_one_line_whatever_it_names():
+    assert str(FormatError("f", None, "views.a\n\u2028b: found 1")) == "f: views.a  b: found 1"

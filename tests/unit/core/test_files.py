@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
+import math
 import os
 import warnings
 from pathlib import Path
@@ -19,6 +21,7 @@ from expandr_repro.core.files import (
     atomic_text,
     is_surrogate_free,
     parse_object,
+    read_facts,
     read_id,
     read_lines,
     read_text,
@@ -306,3 +309,66 @@ def test_a_files_hash_is_that_of_its_bytes(write):
 
 def test_a_text_with_half_a_surrogate_pair_has_a_hash():
     assert sha256_text("\ud800") == hashlib.sha256(b"\xed\xa0\x80").hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"\n" * (1 << 23), b"1\ta\n" * (1 << 22)])
+def test_a_gzip_file_that_holds_a_thousand_times_its_size_is_refused(write, content):
+    with pytest.raises(FormatError, match=r"a\.gz, line \d+: the gzip file holds \d{3,4} times its size"):
+        for _ in read_lines(write("a.gz", content)):
+            pass
+
+
+def test_a_large_gzip_file_of_texts_is_read(write, monkeypatch):
+    monkeypatch.setattr(files, "UNCHECKED", 1000)
+    content = "".join(f"line {n * n}\n" for n in range(20_000))
+
+    assert "".join(line + "\n" for _, line in read_lines(write("a.gz", content))) == content
+
+
+def test_a_byte_order_mark_is_kept_for_who_asks(write):
+    assert list(read_lines(write("a.txt", "\ufeffone\n"), keep_mark=True)) == [(1, "\ufeffone")]
+
+
+def test_a_text_too_long_to_be_read_as_a_whole_is_refused(write):
+    path = write("a.txt", "one\ntwo\n")
+
+    assert read_text(path, 22) == "one\ntwo"
+    with pytest.raises(FormatError, match=r"a\.txt, line 2: more than 21 bytes up to here"):
+        read_text(path, 21)
+
+
+def test_an_id_that_begins_with_a_byte_order_mark_is_refused():
+    with pytest.raises(FormatError, match=r"the id '\\ufeff1' begins with a byte order mark"):
+        read_id("f", 3, "\ufeff1", "the id")
+
+
+@pytest.mark.parametrize(
+    "value", [[[[]]], {"a": 1}, 1.5, None, True, functools.reduce(lambda v, _: [v], range(900), 1)]
+)
+def test_whatever_is_no_id_is_shown_in_brief(value):
+    with pytest.raises(FormatError, match=r"the id is .{1,90}; wanted a string"):
+        read_id("f", 3, value, "the id")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"a": [1, {"b": None, "c": 0.5}], "é": "x"},
+        {"big": 10**4000},
+        {"": functools.reduce(lambda v, _: [v], range(48), 1)},
+    ],
+)
+def test_facts_that_can_be_written_are_kept(value):
+    assert read_facts("f", 1, value, "sampling") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": math.nan}, {"a": [math.inf]}, {"a": "\ud800"}, {"\udc00": 1}, {"a": {"b": ["\ud800"]}}, {"": functools.reduce(lambda v, _: [v], range(60), 1)}],
+)  # fmt: skip
+def test_facts_that_no_file_can_carry_are_refused(value):
+    with pytest.raises(
+        FormatError, match="f, line 1: `sampling` holds NaN, an infinite number, half a surrogate pair or"
+    ):
+        read_facts("f", 1, value, "sampling")

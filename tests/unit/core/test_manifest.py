@@ -55,3 +55,9 @@ def test_a_manifest_that_is_no_object_is_refused(write):
 
 def test_a_runs_manifest_lies_beside_it():
     assert run_manifest_path(Path("runs/a.b.txt")) == Path("runs/a.b.txt.manifest.json")
+
+
+@pytest.mark.parametrize("content", ['{"a": NaN}', '{"a": "\\ud800"}', '{"a": [-1e999]}'])
+def test_a_manifest_of_what_no_file_can_carry_is_refused(write, content):
+    with pytest.raises(FormatError, match="the manifest holds what none can hold"):
+        read_manifest(write("manifest.json", content))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 
 import pytest
@@ -123,3 +124,10 @@ def test_another_seed_draws_other_pairs():
 
 def test_a_record_without_provenance_has_no_such_key():
     assert pair_record(some(1)[0]) == {**GOOD, "qid": "0", "chosen_reward": 1.0, "rejected_reward": 0.0}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800"])
+def test_provenance_that_could_not_be_written_again_is_refused(tmp_path, value):
+    (tmp_path / "x.jsonl").write_text(json.dumps({**GOOD, "provenance": {"a": value}}))
+    with pytest.raises(FormatError, match="line 1: `provenance` holds NaN"):
+        read_pairs(tmp_path / "x.jsonl")

@@ -177,3 +177,19 @@ def test_an_unknown_name_is_offered_the_nearest(write):
 def test_the_stages_run_in_the_order_in_which_they_need_one_another():
     stages = Stages(search="s", evaluate="v", index="i", expand="x")
     assert [name for name, _ in stages.listed()] == ["expand", "index", "search", "evaluate"]
+
+
+def test_a_published_figure_keeps_all_its_decimals(write):
+    claims = [Published("MAP", value, "there") for value in (0.123456, 1e-7, 43.5, 1e300)]
+    path = write(NAME, render(replace(GOOD, published=claims, metrics={"MAP": Pin(0.5, 1e-7)})))
+
+    assert load(path).published == claims
+    assert load(path).metrics["MAP"].tolerance == 1e-7
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+def test_a_published_figure_is_finite(write, value):
+    text = render(replace(GOOD, published=[Published("MAP", 0.5, "there")])).replace("0.5000", value)
+
+    with pytest.raises(FormatError, match=r"condition.published: found the value (nan|inf), wanted a finite number"):
+        load(write(NAME, text))

@@ -135,3 +135,63 @@ def test_libyaml_reads_what_ships_in_the_package_as_the_plain_loader_does(name):
 def test_libyaml_refuses_a_key_that_is_there_twice(write):
     with pytest.raises(FormatError, match=r"line 2: .*the key 'a' is there twice"):
         read_yaml(write("x.yaml", "a: 1\na: 2\n"), ours=True)
+
+
+def laughs(levels: int) -> str:
+    return "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, levels))
+
+
+MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [laughs(6), laughs(40), MERGED, "a: &a [*a]\n", "a: &a {b: *a}\n", f"a: &a {'x' * 3000}\nb: [{'*a, ' * 100}]"],
+)
+def test_aliases_that_blow_up_are_refused(write, content):
+    with pytest.raises(FormatError, match=r"a\.yaml, line 1: not YAML \(aliases make it endless or very long"):
+        read_yaml(write("a.yaml", content))
+
+
+def test_a_few_aliases_are_read(write):
+    path = write("a.yaml", "a: &a {x: 1}\nb: *a\nc: {<<: *a, y: 2}\n")
+
+    assert read_yaml(path) == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1, "y": 2}}
+
+
+def test_a_yaml_file_of_megabytes_is_refused(write):
+    with pytest.raises(FormatError, match="more than 262144 bytes"):
+        read_yaml(write("a.yaml", "a: 1\n" * 10**6))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['!!int ""', '!!float ""', "!!timestamp x", "!!bool x", "!!int x", "!!float x", r'a: "\0"', r'a: "\ud800"', r'"\ud800": 1', r'a: "\U00110000"',
+     "1" * 5000, "2020-01-01 99:99:99", "!!timestamp 2020-01-01 00:00:00 +99:99"],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_refused(write, content):
+    with pytest.raises(FormatError, match=r"a\.yaml: not YAML that makes sense"):
+        read_yaml(write("a.yaml", content))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"name": 16**9999}, r"mine\.name: found a number of 39997 bits, a number beyond belief"),
+        ({"name": "a", "gears": 16**9999}, r"mine\.gears: found a number of 39997 bits, a number beyond belief"),
+        ({"name": "a", "weight": -(16**9999)}, "a number beyond belief"),
+        ({16**9999: "a"}, "unknown key a number of 39997 bits"),
+        ({"name": "a", "wheels": {16**9999: {}}}, r"mine\.wheels: found the key a number of 39997 bits, wanted a text"),
+        ({"name": "a", "wheels": {None: {}}}, r"mine\.wheels: found the key None, wanted a text"),
+        ({"name": ["x" * 99] * 10**5}, r"mine\.name: found \["),
+    ],
+)  # fmt: skip
+def test_a_value_without_measure_is_shown_in_brief(values, problem):
+    with pytest.raises(FormatError, match=problem) as caught:
+        build(Bicycle, values, "b.yaml", "mine")
+    assert len(str(caught.value)) < 1100
+
+
+def test_ten_thousand_keys_are_looked_over_at_once(write):
+    with pytest.raises(FormatError, match=r"line 10001: .*'7' is there twice"):
+        read_yaml(write("a.yaml", "".join(f"{n}: 1\n" for n in range(10_000)) + "7: 1\n"))

@@ -201,3 +201,17 @@ def test_a_json_topics_file_with_an_id_twice_is_refused(tmp_path):
     path.write_text('{"q1": {"title": "a"}, "q1": {"title": "b"}}')
     with pytest.raises(FormatError, match="'q1' is there twice"):
         read_topics(path)
+
+
+@pytest.mark.parametrize("value", ['{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', '{"\\ud800": 1}'])
+@pytest.mark.parametrize("record", ['{"qid": "1", "title": "a", "provenance": %s}', '{"qid": "1", "title": "a", "expansions": [{"text": "b", "sampling": %s}]}'])  # fmt: skip
+def test_facts_that_could_not_be_written_again_are_refused(write, record, value):
+    with pytest.raises(FormatError, match=r"t\.jsonl, line 1: `(provenance|sampling)` holds NaN"):
+        read_topics(write("t.jsonl", record % value))
+
+
+def test_the_last_of_a_hundred_thousand_keys_twice_is_found_at_once(write):
+    keys = ", ".join(f'"{n}": "a"' for n in [*range(100_000), 99_999])
+
+    with pytest.raises(FormatError, match="the key '99999' is there twice"):
+        read_topics(write("t.json", "{" + keys + "}"))

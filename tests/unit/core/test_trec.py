@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_ranks_and_white_space_of_a_run_do_not_matter(write):
     ("line", "problem"),
     [
         ("q1 Q0 a 1 0.5", "5 columns; a run line has six: qid Q0 docid rank score tag"),
-        ("q1 Q0 a 1 0.5 my tag", "7 columns; a run line has six"),
+        ("q1 Q0 a 1 0.5 my tag", "more than 6 columns; a run line has six"),
         ("q1 Q0 a 1 high tag", "the score 'high' is no number"),
         ("q1 Q0 a 1 nan tag", "the score 'nan' is not finite"),
         ("q1 Q0 a 1 inf tag", "the score 'inf' is not finite"),
@@ -174,7 +175,7 @@ def test_judgements_of_beir_may_lack_the_header(write):
     ("line", "problem"),
     [
         ("1 d1", "2 columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)"),
-        ("1 0 d1 1 x", "5 columns"),
+        ("1 0 d1 1 x", "more than 4 columns"),
         ("1 0 d1 yes", "the grade 'yes' is no whole number"),
         ("1 0 d1 0.5", "the grade '0.5' is no whole number"),
         ("1 0 d1 5000", "the grade 5000 is beyond belief"),
@@ -222,3 +223,52 @@ def test_a_ranking_in_order_gives_what_the_same_ranking_in_disorder_gives():
         mixed = dict(reversed(ranked.items()))
         assert list(strictly_decreasing(ranked).items()) == list(strictly_decreasing(mixed).items())
         assert list(trec_order({"q": ranked})["q"].items()) == list(trec_order({"q": mixed})["q"].items())
+
+
+@pytest.mark.parametrize("score", ["1_0", "\u0661", "1e39", "-1e39", "3.4028235677973366e38", "1e999"])
+def test_a_score_that_other_tools_read_otherwise_is_refused(write, score):
+    with pytest.raises(FormatError, match=r"the score .* is (no number|beyond single precision|not finite)"):
+        read_run(write("r.txt", f"q1 Q0 a 1 {score} t\n"))
+
+
+@pytest.mark.parametrize("grade", ["1_0", "\u0661"])
+def test_a_grade_that_other_tools_read_otherwise_is_refused(write, grade):
+    with pytest.raises(FormatError, match=r"the grade .* is no whole number"):
+        read_qrels(write("q.txt", f"1 0 a {grade}\n"))
+
+
+@pytest.mark.parametrize("odd", ["\u00a0", "\u3000", "\x1c", "\x1f", "\x85", "\u2028"])
+def test_white_space_that_trec_eval_does_not_know_is_refused(write, odd):
+    for read, line in (
+        (read_run, f"q1 Q0 a{odd}1 0.5 t\n"),
+        (read_run, f"q1 Q0 a 1 0.5 {odd}t\n"),
+        (read_qrels, f"1 0{odd}a 1\n"),
+    ):
+        with pytest.raises(
+            FormatError, match=r"line 1: holds .*, which is white space to some tools and not to others"
+        ):
+            read(write("x.txt", line))
+
+
+def test_a_byte_order_mark_that_trec_eval_takes_for_part_of_an_id_is_refused(write):
+    for read, line in ((read_run, "q1 Q0 a 1 0.5 t\n"), (read_qrels, "1 0 a 1\n")):
+        with pytest.raises(FormatError, match=r"line 1: the qid .* begins with a byte order mark"):
+            read(write("x.txt", "\ufeff" + line))
+    assert read_qrels(write("q.tsv", "\ufeffquery-id\tcorpus-id\tscore\n1\ta\t1\n")) == {"1": {"a": 1}}
+
+
+def test_ties_at_the_least_number_there_is_are_written_as_numbers(write, tmp_path):
+    least = float(np.finfo(np.float32).min)
+    run = {"q": {"a": 1.0, "b": least, "c": least, "d": least}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_run(tmp_path / "r.txt", run)
+
+    assert list(read_run(tmp_path / "r.txt")["q"]) == ["a", "b", "c", "d"]
+    assert read_run(write("torch.txt", "q Q0 a 1 -3.4028235e+38 t\n")) == {"q": {"a": -3.4028235e38}}
+
+
+def test_a_line_of_words_without_end_is_not_taken_apart(write):
+    for read in (read_run, read_qrels):
+        with pytest.raises(FormatError, match=r"more than [46] columns"):
+            read(write("x.txt", "a " * 100_000 + "\n"))

@@ -236,3 +236,20 @@ def test_a_remembered_fingerprint_is_that_of_the_files_as_they_are(tmp_path, mon
     weights.write_bytes(b"b" * 100)
     os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # the time of its inode still tells
     assert fingerprint(folder) != fresh
+
+
+NO_OBJECTS = ["[1]", "5", "null", "[" * 100_000]
+ODD_OBJECTS = ['{"prompts": 5, "pooling_mode": []}', '{"prompts": {"query": 5}, "pooling_mode": {}}']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(name, content) for name in (POOLING, "config_sentence_transformers.json") for content in NO_OBJECTS + ODD_OBJECTS]
+    + [("sentence_bert_config.json", content) for content in NO_OBJECTS],
+)
+def test_a_settings_file_of_another_shape_is_named(write, folder, name, content):
+    path = write(name, content)
+
+    with pytest.raises(FormatError) as caught:
+        spec_of_folder(folder)
+    assert str(caught.value).startswith(str(path))
