@@ -192,8 +192,8 @@ SLOW = {
     "a record of 15 MB of empty lists": ("topics", "corpora"),
     "a record with a text of 15 MB": ("topics", "preference pairs"),
     "a YAML file of 250 KB of numbers to the base 60": ("training of encoders",),
-    "a gzip bomb of line ends": KINDS,
-    "a gzip bomb of spaces": KINDS,
+    "a gzip bomb of line ends": ("topics", "runs", "prompts", "manifests"),
+    "a gzip bomb of spaces": ("qrels", "corpora tsv", "prompts", "manifests"),
     "a gzip header with an endless name": ("topics", "runs"),
     "a gzip bomb of records": ("topics", "corpora", "prompts", "manifests"),
 }
