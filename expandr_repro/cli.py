@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
+from expandr_repro.core.terminal import one_line, printable
 
 
 def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -49,22 +50,34 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         return 0
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
-    except MemoryError:
-        return _fail("out of memory; lower --batch-size or --hits, or split the input", 2, args.verbose)
+    except UnicodeEncodeError as error:
+        if any("\ud800" <= c <= "\udfff" for c in error.object):
+            said = "the name of a file holds bytes that are no UTF-8; rename it"
+        else:
+            said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+        return _fail(said, 2, args.verbose)
+    except Exception as error:
+        if is_memory_fault(error):
+            said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+        elif reason := write_fault(error):
+            said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
+        else:
+            raise
+        return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:
     if verbose:
         logging.getLogger("expandr_repro").exception("the whole story")
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Set `note:` or `warning:` before a message."""
+        """Set `note:` or `warning:` before a message, whose names may come from anyone."""
         word = "note" if record.levelno < logging.WARNING else "warning"
-        return f"{word}: {super().format(record)}"
+        return f"{word}: {printable(super().format(record))}"
 
 
 def _set_up(quiet: bool, verbose: bool) -> None:

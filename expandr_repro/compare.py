@@ -13,6 +13,7 @@ from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, parse_measures
 from expandr_repro.core.stats import TESTS
 from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.terminal import printable
 from expandr_repro.core.trec import read_run
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         plot_differences([c for c in comparisons if c.measure == measures[0]], args.plot)
         log.info("wrote %s", args.plot)
     if args.format == "json":
-        print(json.dumps(_as_json(figures, comparisons, args), indent=2, ensure_ascii=False))
+        print(printable(json.dumps(_as_json(figures, comparisons, args), indent=2, ensure_ascii=False)))
         return 0
     print(
         Table(["run", *map(str, measures)], [[n, *(f.mean(m) for m in measures)] for n, f in figures.items()]).render(

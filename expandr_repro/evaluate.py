@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
 from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.terminal import printable
 from expandr_repro.core.trec import read_run
 
 if TYPE_CHECKING:
@@ -60,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
     if args.format == "json":
-        print(
-            json.dumps([_as_json(name, f, measures, args.per_topic) for name, f in found], indent=2, ensure_ascii=False)
-        )
+        listed = [_as_json(name, f, measures, args.per_topic) for name, f in found]
+        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
         return 0
     print(
         Table(["run", *map(str, measures)], [[name, *(f.mean(m) for m in measures)] for name, f in found]).render(

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,13 +117,16 @@ def run(args: argparse.Namespace) -> int:
     train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed)
     if args.sample and args.sample > len(made.pairs):
         log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
-    write_pairs(output, train)
-    if dev:
-        write_pairs(dev_path(output), dev)
-    elif dev_path(output).exists():
+    if not dev and dev_path(output).exists():
         log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
     drawn = {"sample": args.sample, "seed": args.seed, "written": {"train": len(train), "dev": len(dev)}}
-    write_manifest(run_manifest_path(output), "preference-pairs", made.facts | drawn)
+    manifest = run_manifest_path(output)
+    beside: dict[Path, Callable[[], object] | None] = {
+        manifest: lambda: write_manifest(manifest, "preference-pairs", made.facts | drawn)
+    }
+    if dev:
+        beside[dev_path(output)] = lambda: write_pairs(dev_path(output), dev)
+    write_pairs(output, train, about=beside)
     log.info("wrote %s: %d pairs%s", output, len(train), f", and {dev_path(output)}: {len(dev)}" if dev else "")
     counts = {
         "topics": planned.topics,

@@ -14,6 +14,7 @@ from expandr_repro import cli
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.regression_reading import conditions, named
 from expandr_repro.core.regressions import TIERS, Condition
+from expandr_repro.core.terminal import printable
 
 log = logging.getLogger("expandr_repro.regress")
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             print(plans.listing(chosen))
         else:
             tell = plans.show if args.show else plans.plan
-            print("\n\n".join(tell(condition, Path(args.output)) for condition in chosen))
+            print(printable("\n\n".join(tell(condition, Path(args.output)) for condition in chosen)))
         return 1 if any(c.regression is None for c in chosen) else 0
     return _check(args, chosen)
 

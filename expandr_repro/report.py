@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.files import is_surrogate_free, sha256_file
+from expandr_repro.core.files import atomic_bytes, is_surrogate_free, sha256_file
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.measures import DEFAULT, parse_measures
 
@@ -88,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.pipeline.reporting.gathering import gather
-    from expandr_repro.pipeline.reporting.writing import write_page
+    from expandr_repro.pipeline.reporting.writing import page
 
     measures = parse_measures(args.metrics)
     if args.title is not None and not (args.title.strip() and is_surrogate_free(args.title)):
@@ -97,8 +98,11 @@ def run(args: argparse.Namespace) -> int:
     sheet = gather(studies, measures, args.depth, args.words)
     title = args.title or _title(sheet)
     path = Path(args.output)
-    digest = write_page(path, sheet, title)
-    write_manifest(run_manifest_path(path), "report", _facts(args, studies, title, digest))
+    manifest = run_manifest_path(path)
+    content = page(sheet, title).encode()
+    facts = _facts(args, studies, title, hashlib.sha256(content).hexdigest())
+    with atomic_bytes(path, about={manifest: lambda: write_manifest(manifest, "report", facts)}) as file:
+        file.write(content)
     topics, size = sum(len(c["qids"]) for c in sheet.data["collections"]), path.stat().st_size / 1e6
     log.info("wrote %s: %d topic%s, %.1f MB", path, topics, "" if topics == 1 else "s", size)
     if size > LARGE:

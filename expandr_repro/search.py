@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.files import sha256_file
 from expandr_repro.core.fusion import FUSIONS
-from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS
+from expandr_repro.core.terminal import printable
 from expandr_repro.core.trec import write_run
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     group = _members(args.topics)
     if args.output and group:
         _refuse_file(Path(args.output))
-    if " " in args.tag or not args.tag:
+    if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
     encoder = _encoder(args) if args.retriever == "dense" else None
     outcomes = []
@@ -186,8 +188,12 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
 
 
 def _write(path: Path, outcome: Outcome, tag: str) -> None:
-    write_run(path, outcome.run, tag)
-    write_manifest(run_manifest_path(path), "run", outcome.facts)
+    manifest = run_manifest_path(path)
+
+    def describe() -> None:
+        write_manifest(manifest, "run", outcome.facts | {RUN_HASH: sha256_file(path)})
+
+    write_run(path, outcome.run, tag, about={manifest: describe})
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.run), sum(map(len, outcome.run.values())))
 
 

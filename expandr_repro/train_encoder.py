@@ -17,6 +17,7 @@ from expandr_repro.core.encoder_config import FUSIONS, EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import check_alpha
 from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.terminal import printable
 
 if TYPE_CHECKING:
     from expandr_repro.models.encoder import Encoder
@@ -115,7 +116,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
     state = trained.progress
     if form == "json":
         report = {"folder": str(trained.folder), "steps": trained.steps, "counts": data.counts, "development": dataclasses.asdict(state)}  # fmt: skip
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print(printable(json.dumps(report, indent=2, ensure_ascii=False)))
     else:
         print(Table(["", "number"], [[what, n] for what, n in data.counts.items() if n]).render(form))
         if state.best:

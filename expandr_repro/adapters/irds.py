@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from expandr_repro.adapters.archives import guard_archives
+from expandr_repro.adapters.unpickling import guard_records
 from expandr_repro.core.corpus import Corpus, Document
 from expandr_repro.core.errors import NotAvailableError, UnknownNameError
 from expandr_repro.core.topics import Topic
@@ -26,6 +28,8 @@ def _load(name: str) -> Any:
     except ImportError as error:
         raise NotAvailableError("ir_datasets is not installed; `pip install ir-datasets` cures it") from error
     logging.getLogger("ir_datasets").addFilter(_only_errors)  # a failed download is told once, in our own error
+    guard_records()
+    guard_archives()
     try:
         return ir_datasets.load(name)
     except KeyError as error:

@@ -10,7 +10,6 @@ seconds to a minute; the functions on arrays are compiled once, and cached by nu
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import MismatchError
 from expandr_repro.core.measures import Measure
-from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.paths import cache_dir, private_folder
 from expandr_repro.core.trec import Qrels, trec_order
 
 if TYPE_CHECKING:
@@ -42,12 +41,16 @@ class Figures:
         per_topic: measure -> (topics,) scores.
         missing: judged topics that the run lacks; they score 0.
         unjudged: topics of the run without judgements; they do not count.
+        ranked: judged topics for which the run has documents.
+        met: those of them for which one of these is judged, whatever its grade.
     """
 
     qids: list[str]
     per_topic: dict[Measure, NDArray[np.float64]]
     missing: list[str]
     unjudged: list[str]
+    ranked: int = 0
+    met: int = 0
 
     def mean(self, measure: Measure) -> float:
         """Return the mean over all judged topics."""
@@ -78,6 +81,7 @@ def evaluate(
         )
     judged = list(qrels)
     scored = [row for row, qid in enumerate(judged) if run.get(qid)]
+    met = sum(not qrels[judged[row]].keys().isdisjoint(run[judged[row]]) for row in scored)
     per_topic = {m: np.zeros(len(judged)) for m in measures}
     metrics = _metrics()
     for begin in range(0, len(scored), TOPICS_AT_ONCE):
@@ -91,7 +95,7 @@ def evaluate(
                 per_topic[measure][rows] = getattr(metrics, FUNCTIONS[measure.name])(
                     gains, ranking, measure.depth or 0, measure.rel
                 )
-    return Figures(judged, per_topic, [q for q in judged if not run.get(q)], unjudged)
+    return Figures(judged, per_topic, [q for q in judged if not run.get(q)], unjudged, len(scored), met)
 
 
 def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -128,8 +132,7 @@ def _metrics() -> Any:
 
     found = importlib.util.find_spec("ranx")
     if found and found.origin and not os.access(Path(found.origin).parent, os.W_OK):
-        home = cache_dir() if os.access(cache_dir().parent, os.W_OK) else Path(tempfile.gettempdir()) / "expandr_repro"
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(home / "numba"))
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(private_folder(cache_dir() / "numba")))  # it keeps pickles there
     if "ranx.metrics" in sys.modules or found is None:
         return importlib.import_module("ranx.metrics")
     from numba import config

@@ -14,6 +14,8 @@ A message is one line: what was found, what was wanted, the cure.
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -104,3 +106,33 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_lower = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[found[0]] if found else None
+
+
+WRITE_FAULT = re.compile(r"\(os error \d+\)|iostream error|inline_container|PytorchStreamWriter")
+"""What the libraries written in Rust (tokenizers, safetensors) and C++ (torch) say of a file that they could not write; none raises OSError."""
+
+
+def write_fault(error: BaseException) -> str | None:
+    """Return what an error of any library says of a full or failing disk, on one line; None where it speaks of something else."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if WRITE_FAULT.search(str(seen)) or (isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return f"writing failed ({' '.join(str(seen).split())[:200]})"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+MEMORY_FAULT = re.compile(
+    r"can't allocate memory|bad_alloc|[Oo]ut of memory|Cannot allocate memory|can't start new thread"
+)
+"""What torch, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
+
+
+def is_memory_fault(error: BaseException) -> bool:
+    """Say whether an error of any library means that there is not enough memory."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) or MEMORY_FAULT.search(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -12,11 +12,15 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError, shown
+from expandr_repro.core.replacing import OWNER, clear_leftovers, guarded, replace_folder, sync_folder, sync_tree
+
+About = Mapping[Path, Callable[[], object] | None]
+"""See `atomic_text`."""
 
 MAX_LINE = 16 * 1024 * 1024
 """Longest line read, in bytes: a longer one is no record but an accident or an attack. Parsed, JSON takes up to 25 times its length."""
@@ -210,7 +214,9 @@ def is_surrogate_free(text: str) -> bool:
 
 
 def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    """Return a name beside a target that no other process uses, and clear what killed ones left of theirs."""
+    clear_leftovers(target)
+    return target.with_name(f".{target.name}.{OWNER}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _cannot_write(target: Path, error: OSError) -> SetupError:
@@ -218,15 +224,20 @@ def _cannot_write(target: Path, error: OSError) -> SetupError:
 
 
 @contextlib.contextmanager
-def atomic_text(target: str | Path) -> Iterator[IO[str]]:
+def atomic_text(target: str | Path, about: About | None = None) -> Iterator[IO[str]]:
     """Write a text file whole or not at all: a temporary file beside the target is renamed at the end.
 
     A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
 
+    Args:
+        target: the file.
+        about: files that speak of the target, such as its manifest -> what writes each anew, or None: they go as the new content comes and are
+            written after it, while no other process does the same in that folder, so that none ever speaks of another content.
+
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_bytes(target) as raw, contextlib.ExitStack() as stack:
+    with atomic_bytes(target, about) as raw, contextlib.ExitStack() as stack:
         if str(target).endswith(".gz"):
             raw = cast(BinaryIO, stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)))
         text = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=False)
@@ -236,7 +247,7 @@ def atomic_text(target: str | Path) -> Iterator[IO[str]]:
 
 
 @contextlib.contextmanager
-def atomic_bytes(target: str | Path) -> Iterator[BinaryIO]:
+def atomic_bytes(target: str | Path, about: About | None = None) -> Iterator[BinaryIO]:
     """The same for bytes."""
     target = Path(target)
     temporary = _temporary(target)
@@ -251,7 +262,14 @@ def atomic_bytes(target: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
+            with guarded(target.parent) if about else contextlib.nullcontext():
+                for other in about or ():
+                    other.unlink(missing_ok=True)
+                temporary.replace(target)
+                sync_folder(target.parent)
+                for write in (about or {}).values():
+                    if write:
+                        write()
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -273,22 +291,13 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         try:
             yield temporary
+            sync_tree(temporary)
             replace_folder(temporary, target)
+            sync_folder(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise _cannot_write(target, error) from error
-
-
-def replace_folder(source: Path, target: Path) -> None:
-    """Rename a finished folder into place; an older one steps aside first, since folders cannot be overwritten."""
-    if target.exists():
-        old = _temporary(target)
-        target.rename(old)
-        source.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        source.rename(target)
 
 
 def write_json(target: str | Path, value: Mapping[str, Any]) -> None:

@@ -14,6 +14,9 @@ from expandr_repro.core.files import MAX_LINE, is_writable, read_text, write_jso
 
 NAME = "manifest.json"
 
+RUN_HASH = "run_sha256"
+"""Where a run's manifest has the hash of the run beside it."""
+
 
 def key_of(facts: Mapping[str, Any]) -> str:
     """Return a short hash of everything that matters for an artefact; equal facts, equal key."""

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, FormatError, shown
-from expandr_repro.core.files import atomic_text, is_surrogate_free, parse_object, read_facts, read_id, read_lines
+from expandr_repro.core.files import (
+    About,
+    atomic_text,
+    is_surrogate_free,
+    parse_object,
+    read_facts,
+    read_id,
+    read_lines,
+)
 from expandr_repro.core.rewards import is_same_text
 
 TEXT_KEYS = ("prompt", "chosen", "rejected")
@@ -59,13 +67,13 @@ def pair_record(pair: PreferencePair) -> dict[str, Any]:
     return record
 
 
-def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
-    """Write pairs as JSONL, whole or not at all; equal pairs give equal bytes.
+def write_pairs(path: str | Path, pairs: Iterable[PreferencePair], about: About | None = None) -> None:
+    """Write pairs as JSONL, whole or not at all; equal pairs give equal bytes. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for pair in pairs:
             file.write(json.dumps(pair_record(pair), ensure_ascii=False, allow_nan=False) + "\n")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from expandr_repro.core.terminal import one_line, printable
 
 FORMATS = ("text", "json", "markdown", "latex")
 
@@ -23,7 +26,7 @@ class Table:
     def render(self, form: str) -> str:
         """Return the table in one of `FORMATS`, without a final line end."""
         if form == "json":
-            return json.dumps(
+            made = json.dumps(
                 [
                     {name: None if value != value else value for name, value in zip(self.header, row, strict=True)}
                     for row in self.rows
@@ -31,15 +34,17 @@ class Table:
                 indent=2,
                 ensure_ascii=False,
             )
+            return printable(made)
+        head = [one_line(name) for name in self.header]
         cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
         if form == "markdown":
-            header, *escaped = [[c.replace("|", "\\|") for c in row] for row in [list(self.header), *cells]]
+            header, *escaped = [[markdown(c) for c in row] for row in [head, *cells]]
             rule = "| --- |" + " ---: |" * (len(self.header) - 1)
             return "\n".join(
                 ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)]
             )
         if form == "latex":
-            lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [list(self.header), *cells]]
+            lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [head, *cells]]
             return "\n".join(
                 [
                     rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
@@ -51,12 +56,12 @@ class Table:
                     r"\end{tabular}",
                 ]
             )
-        widths = [max(len(row[i]) for row in [list(self.header), *cells]) for i in range(len(self.header))]
+        widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(self.header))]
         return "\n".join(
             "  ".join(
                 c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
-            for row in [list(self.header), *cells]
+            for row in [head, *cells]
         )
 
 
@@ -67,7 +72,16 @@ def _cell(value: object, column: str) -> str:
         if column.startswith("Δ"):
             return f"{value:+.4f}"
         return f"{value:.2e}" if column.startswith("p") and 0 < value < 0.0001 else f"{value:.4f}"
-    return str(value)
+    return one_line(str(value))
+
+
+_SCHEME = re.compile(r"\]\((?!https?://|[\w./#-]+(?:[)#]|$))")
+"""What begins a link to anything but a web page or a file beside."""
+
+
+def markdown(text: str) -> str:
+    """Return a text as Markdown for a cell or a line; what a stranger called something must become no markup of the page, and no link that runs."""
+    return _SCHEME.sub(r"]\\(", one_line(text).replace("<", "&lt;").replace("|", "\\|"))
 
 
 def _tex(text: str) -> str:

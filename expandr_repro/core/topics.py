@@ -20,6 +20,7 @@ from typing import Any
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import (
     MAX_TEXT,
+    About,
     atomic_text,
     is_surrogate_free,
     parse_object,
@@ -190,12 +191,12 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     return record
 
 
-def write_topics(path: str | Path, topics: Iterable[Topic]) -> None:
-    """Write topics as JSONL, whole or not at all; equal topics give equal bytes.
+def write_topics(path: str | Path, topics: Iterable[Topic], about: About | None = None) -> None:
+    """Write topics as JSONL, whole or not at all; equal topics give equal bytes. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for topic in topics:
             file.write(json.dumps(topic_record(topic), ensure_ascii=False) + "\n")

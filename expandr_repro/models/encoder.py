@@ -15,6 +15,7 @@ from expandr_repro.models.batching import batches, packs, padded
 from expandr_repro.models.checkpoint import fingerprint
 from expandr_repro.models.interface import PRECISIONS, Role, pick_device
 from expandr_repro.models.launched import Launched
+from expandr_repro.models.own_code import refuse_kernels
 from expandr_repro.models.pooling import pool
 from expandr_repro.models.streaming import encode_stream
 from expandr_repro.models.tokenizing import TextTokenizer
@@ -44,6 +45,7 @@ class Encoder:
 
     Raises:
         NotAvailableError: no weights there, or not as safetensors.
+        FormatError: the model wants code from elsewhere, and may not have it.
         ExpandrError: pooling and architecture do not fit.
     """
 
@@ -57,6 +59,7 @@ class Encoder:
         compiled: bool = False,
     ) -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModel, AutoTokenizer
         from transformers.utils import logging as noise
 
@@ -68,13 +71,14 @@ class Encoder:
         self.name = folder.name
         self.device = pick_device(device)
         trust = spec.trust_remote_code
+        refuse_kernels(folder, trust)
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
             self.model: Any = AutoModel.from_pretrained(
                 folder, config=config, trust_remote_code=trust, use_safetensors=True, dtype=torch.float32
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise NotAvailableError(
                 f"{folder}: no encoder can be loaded from there ({reason}); wanted config.json, a tokenizer and safetensors weights"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, SetupError
 from expandr_repro.core.files import read_lines
 from expandr_repro.core.manifest import NAME, read_manifest
+from expandr_repro.models.index_parts import check_parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,7 @@ class FaissIndex:
         Raises:
             NotAvailableError: no such index there.
             FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
+            MismatchError: its files are of different indexes.
         """
         import faiss
 
@@ -119,15 +121,15 @@ class FaissIndex:
                 f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it"
             )
         try:
-            index = faiss.read_index(str(folder / "index"), getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
+            # lists that an index keeps in a file of their own are read from its folder alone, whatever path it names
+            flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
+            index = faiss.read_index(str(folder / "index"), flags)
         except RuntimeError as error:
             raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
-        if len(docids) != index.ntotal:
-            raise FormatError(
-                folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again"
-            )
-        return cls(folder, index, docids, read_manifest(folder / NAME))
+        manifest = read_manifest(folder / NAME)
+        check_parts(folder, index, docids, manifest)
+        return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
         """Set what an approximate index lets one choose at search time, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
@@ -185,6 +187,9 @@ class FaissIndex:
             vectors: (n, dimension) float32.
             hits: documents a row.
             threads: 0 for all processors.
+
+        Raises:
+            FormatError: the index has numbers of its own for its vectors.
         """
         import numpy as np
 
@@ -194,6 +199,12 @@ class FaissIndex:
         while len(pending):
             with faiss_threads(threads):
                 scores, rows = self.index.search(np.ascontiguousarray(vectors[pending]), depth)
+            if rows.size and rows.max() >= len(self.docids):  # numbers of its own, as an IndexIDMap has them
+                raise FormatError(
+                    self.folder / "index",
+                    None,
+                    f"numbers a vector {rows.max()}, and there are {len(self.docids)} docids; build the index again",
+                )
             cut = min(hits, depth) - 1
             open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)
             for i in np.flatnonzero(~open_tie):

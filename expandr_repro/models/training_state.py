@@ -76,8 +76,13 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
         load_weights(trainer.encoder.model, folder / WEIGHTS)
         moments = load_file(str(folder / OPTIMIZER), device=str(trainer.encoder.device))
         trainer.step_number = int(state["step"])
-    except (ValueError, KeyError, SafetensorError, OSError) as error:
+    except (ValueError, KeyError, TypeError, SafetensorError, OSError) as error:
         raise FormatError(folder, None, f"the checkpoint is damaged ({error}); remove it and train anew") from error
+    if not 0 <= trainer.step_number <= trainer.steps:
+        raise MismatchError(
+            f"{folder}: is of step {trainer.step_number}, and this training has {trainer.steps}; it is of another one: remove it and train anew"
+        )
+    _check_moments(folder, moments, trainer)
     trainer.optimizer.state.clear()
     for name, parameter in trainer.parameters.items():
         values = {
@@ -87,6 +92,20 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
             values["step"] = values["step"].cpu()
             trainer.optimizer.state[parameter] = values
     return state
+
+
+def _check_moments(folder: Path, moments: Mapping[str, Any], trainer: ContrastiveTrainer) -> None:
+    """Refuse an optimizer's state that is not of these parameters: what has no place would be passed over in silence."""
+    for key, value in moments.items():
+        name, _, kind = key.rpartition("/")
+        parameter = trainer.parameters.get(name)
+        shape = None if parameter is None else () if kind == "step" else tuple(parameter.shape)
+        if tuple(value.shape) != shape:
+            found = f"{key} {tuple(value.shape)}"
+            wanted = "no such parameter" if shape is None else str(shape)
+            raise MismatchError(
+                f"{folder / OPTIMIZER}: of another model ({found} there, {wanted} here); remove the checkpoint and train anew"
+            )
 
 
 def checkpoint_in(folder: Path) -> Path | None:

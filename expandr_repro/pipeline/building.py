@@ -17,8 +17,10 @@ from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.core.progress import progress
+from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
+from expandr_repro.models.index_parts import DOCIDS, docids_fact
 from expandr_repro.models.interface import Role, TextEncoder
 from expandr_repro.models.streaming import encode_stream
 from expandr_repro.pipeline.cached_encoder import behind
@@ -91,14 +93,19 @@ def facts_key(facts: dict[str, Any]) -> str:
     }
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
-        {**{k: v for k, v in facts.items() if k not in ("kind", "made_by")}, "encoder": encoder, "corpus": corpus}
+        {
+            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS)},
+            "encoder": encoder,
+            "corpus": corpus,
+        }
     )
 
 
 def is_built(target: Path, facts: dict[str, Any]) -> bool:
     """Say whether a folder already holds just this index, whole."""
-    manifest = read_manifest(target / NAME)
-    return bool(manifest) and "corpus" in (manifest or {}) and facts_key(manifest or {}) == facts_key(facts)
+    manifest = read_manifest(target / NAME) or {}
+    parts = (manifest.get("corpus"), manifest.get("encoder", {}))
+    return all(isinstance(part, dict) for part in parts) and facts_key(manifest) == facts_key(facts)
 
 
 def build_faiss(
@@ -131,10 +138,12 @@ def build_faiss(
     shard = shard or Shard()
     made = index_facts(encoder, facts, corpus.source, factory, shard)
     with locked(target):
+        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
         if is_faiss_folder(target) and is_built(target, made):
+            clear_leftovers(target)  # of a process that was killed just before its end
+            shutil.rmtree(work, ignore_errors=True)
             return False
         new_index(encoder.dimension, factory)  # an impossible factory fails now, not after the encoding
-        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
         chunks = sorted(work.glob("chunk-*.npy"))
@@ -144,7 +153,7 @@ def build_faiss(
             else:
                 index = _fill(new_index(encoder.dimension, factory), factory, chunks, len(docids))
                 save_index(index, docids, folder)
-            write_manifest(folder / NAME, "faiss-index", made)
+            write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
         shutil.rmtree(work, ignore_errors=True)
     return True
 
@@ -187,7 +196,8 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
     if not path.is_file():
         return False
     try:
-        return bool(np.load(path, mmap_mode="r", allow_pickle=False).shape == (rows, dimension))
+        found = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
+        return isinstance(found, np.ndarray) and found.shape == (rows, dimension)
     except (ValueError, OSError, EOFError):
         return False
 

@@ -79,6 +79,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     examples, texts = _examples(topics, sets, qrels, negatives, corpus, config, counts)
     dev = held_out([e.qid for e in examples], config.dev, config.dev_seed) if config.dev else set()
     searches, dev_qrels = dev_searches(request, topics, sets, qrels, dev)
+    if request.dev_topics:
+        _refuse_foreign_topics(request.dev_topics, dev_qrels, corpus)
     check_selection(config, searches)
     data = TrainingData([e for e in examples if e.qid not in dev], texts, corpus, searches, dev_qrels, counts)
     counts |= {
@@ -167,6 +169,15 @@ def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpu
                 raise MismatchError(
                     f"--negatives: the document {docid!r} of topic {example.qid!r} is not in {corpus.source}, or empty; is it a run on another collection?"
                 )
+
+
+def _refuse_foreign_topics(name: str, qrels: Qrels, corpus: Corpus) -> None:
+    """Refuse development topics of another collection: their figures would be 0 whatever is learnt."""
+    relevant = {d for judged in qrels.values() for d, grade in judged.items() if grade > 0}
+    if relevant and not any(document.docid in relevant for document in corpus.read()):
+        raise MismatchError(
+            f"--dev-topics {name}: none of the {len(relevant)} documents relevant for them (e.g. {min(relevant)!r}) is in {corpus.source}; they are of another collection"
+        )
 
 
 def _facts(

@@ -97,7 +97,8 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
 
 def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     if name in encoders() or name.endswith((".yaml", ".yml")):
-        spec = encoder_spec(name)
+        # a file may be a stranger's, and only the command line says that a model's own code may run
+        spec = dataclasses.replace(encoder_spec(name), trust_remote_code=False)
         return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(
             spec.model, spec.revision, options.trust_remote_code
         )

@@ -1,16 +1,30 @@
-"""Say which topics a run and its judgements do not have in common."""
+"""Say what a run and its judgements do not have in common; refuse the two where it is everything."""
 
 from __future__ import annotations
 
 import logging
 
 from expandr_repro.adapters.ranx import Figures
+from expandr_repro.core.errors import MismatchError
 
 log = logging.getLogger(__name__)
 
+ENOUGH = 10
+"""So many topics without a single judged document among all that the run ranks are no bad luck: run and judgements are of different collections."""
+
 
 def warn_of_gaps(label: str, figures: Figures) -> None:
-    """Warn of judged topics that a run misses (they score 0) and of topics without judgements (they do not count)."""
+    """Warn of judged topics that a run misses (they score 0) and of topics without judgements (they do not count).
+
+    Raises:
+        MismatchError: ids of topics are all that run and judgements share.
+    """
+    if figures.ranked and not figures.met:
+        if figures.ranked >= ENOUGH:
+            raise MismatchError(
+                f"{label}: of the documents it ranks for {figures.ranked} judged topics not one is judged; the run is of another collection than the judgements"
+            )
+        log.warning("%s: none of the documents it ranks is judged; is it a run on another collection?", label)
     if figures.missing:
         log.warning(
             "%s: %d judged topics are not in the run and score 0 (first: %s)",

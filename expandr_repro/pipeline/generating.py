@@ -92,8 +92,9 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
 
 def _finish(request: ExpandRequest, made: Assembly, summary: Table) -> int:
     if request.output:
-        write_topics(request.output, made.topics)
-        _write_failures(request.output, made.failures)
+        failed = failures_path(request.output)
+        again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
+        write_topics(request.output, made.topics, about={failed: again})
     print(summary.render(request.form))
     if request.output:
         log.info("wrote %s: %d topics, %d expansions", request.output, len(made.topics), made.texts)
@@ -113,11 +114,7 @@ def failures_path(output: Path | None) -> Path:
     return Path(f"{output}.failures.jsonl")
 
 
-def _write_failures(output: Path, failures: list[Failure]) -> None:
-    path = failures_path(output)
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
+def _write_failures(path: Path, failures: list[Failure]) -> None:
     with atomic_text(path) as file:
         for failure in failures:
             record = {"qid": failure.qid, "sample": failure.sample, "reason": failure.reason}

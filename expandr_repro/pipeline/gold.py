@@ -60,7 +60,7 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
         )
     gold = _of_collection(collection, topics) if collection else Gold("", {})
     if file:
-        gold = replace(gold, label=Path(file).name, texts=read_passages(Path(file)))
+        gold = replace(gold, label=Path(file).name, texts=read_passages(Path(file), topics))
     if not any(t.qid in gold.texts for t in topics):
         raise MismatchError(
             f"none of the {len(topics)} topics with candidates (first: {topics[0].qid!r}) has a gold passage in {gold.label}; is it the right one?"

@@ -19,6 +19,7 @@ from expandr_repro.core.manifest import NAME, key_of, write_manifest
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import datasets
 from expandr_repro.models.index import FaissIndex, is_faiss_folder
+from expandr_repro.models.index_parts import docids_fact
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.building import Shard, build_faiss, facts_key, index_facts, is_built, locked
 from expandr_repro.pipeline.building_lucene import build_lucene, lucene_facts
@@ -31,17 +32,27 @@ def corpus_facts(corpus: Corpus) -> CorpusFacts:
     """Return a corpus's count and hash, remembered by its files' names, sizes and times, so that only a changed one is read again."""
     if not corpus.files:
         return survey(corpus)
-    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in corpus.files]
-    memo = cache_dir() / "corpora" / f"{key_of({'files': stats, 'version': 1})}.json"
+    if known := remembered_facts(corpus):
+        return known
+    facts = survey(corpus)
     try:
-        return CorpusFacts(**json.loads(memo.read_text(encoding="utf-8")))
+        write_json(_memo(corpus), asdict(facts))
+    except ExpandrError as error:
+        log.debug("not remembered: %s", error)
+    return facts
+
+
+def remembered_facts(corpus: Corpus) -> CorpusFacts | None:
+    """Return the facts of a corpus whose files are as they were when it was last read, or None."""
+    try:
+        return CorpusFacts(**json.loads(_memo(corpus).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        facts = survey(corpus)
-        try:
-            write_json(memo, asdict(facts))
-        except ExpandrError as error:
-            log.debug("not remembered: %s", error)
-        return facts
+        return None
+
+
+def _memo(corpus: Corpus) -> Path:
+    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in corpus.files]
+    return cache_dir() / "corpora" / f"{key_of({'files': stats, 'version': 1})}.json"
 
 
 def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> FaissIndex:
@@ -118,7 +129,7 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
                 os.link(file, folder / file.name)  # index files are replaced, never changed, so one copy serves both
             except OSError:
                 shutil.copyfile(file, folder / file.name)
-        write_manifest(folder / f"{NAME}.new", "faiss-index", facts)
+        write_manifest(folder / f"{NAME}.new", "faiss-index", facts | docids_fact(folder))
         (folder / f"{NAME}.new").replace(folder / NAME)  # the names that this call gave to encoder and corpus
     return True
 

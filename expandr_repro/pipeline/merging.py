@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, MismatchError
+from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import FaissIndex, new_index, save_index
+from expandr_repro.models.index_parts import DOCIDS, docids_fact
 from expandr_repro.pipeline.building import Shard, facts_key, locked
 
 
@@ -31,18 +32,22 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
     """
     shards = [FaissIndex.load(f, mapped=True) for f in folders]
     manifests = [_manifest(s) for s in shards]
-    keys = {facts_key({**m, "shard": None, "documents": None}) for m in manifests}
-    if len(keys) > 1:
-        raise MismatchError(
-            f"the shards are not of one corpus, encoder and kind: compare {NAME} in {folders[0]} and {folders[1]}"
-        )
+    for shard, manifest in zip(shards[1:], manifests[1:], strict=True):
+        if differing := _difference(manifests[0], manifest):
+            raise MismatchError(
+                f"{shard.folder}: the shards are not of one corpus, encoder and kind: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {folders[0]}"
+            )
     order = sorted(range(len(shards)), key=lambda i: int(manifests[i]["shard"]["number"]))
     numbers = [int(manifests[i]["shard"]["number"]) for i in order]
     count = int(manifests[0]["shard"]["count"])
     if numbers != list(range(count)):
         raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
-    made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by")}
+    made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
     total = sum(s.index.ntotal for s in shards)
+    if total != made["corpus"].get("documents"):
+        raise MismatchError(
+            f"the shards hold {total} documents, and {made['corpus'].get('documents')} are in their corpus; encode them again"
+        )
     made.update(factory=factory, documents=total, shard=vars(Shard()))
     docids = [d for i in order for d in shards[i].docids]
     vectors = _chunks([shards[i].index for i in order])
@@ -57,7 +62,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
             for chunk in vectors:
                 index.add(chunk)
             save_index(index, docids, folder)
-        write_manifest(folder / NAME, "faiss-index", made)
+        write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
     return int(total)
 
 
@@ -66,9 +71,28 @@ def _manifest(shard: FaissIndex) -> dict[str, Any]:
         raise MismatchError(
             f"{shard.folder}: has no manifest that says which shard it is; encode it with --shard-id and --num-shards"
         )
+    parts = {key: shard.manifest.get(key) for key in ("shard", "corpus", "encoder")}
+    if damaged := [key for key, part in parts.items() if not isinstance(part, dict)]:
+        raise FormatError(shard.folder / NAME, None, f"{damaged[0]} is no object; encode the shard again")
+    shard_of: dict[str, Any] = shard.manifest["shard"]
+    if not all(isinstance(shard_of.get(key), int) for key in ("number", "count")):
+        raise FormatError(shard.folder / NAME, None, "shard has no whole `number` and `count`; encode the shard again")
     if shard.manifest.get("factory") != "Flat":
         raise ExpandrError(f"{shard.folder}: is no flat index; encode shards flat and give --factory when merging")
     return shard.manifest
+
+
+def _difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return what differs between the manifests of two shards and should not, with both values; None where they belong together."""
+    if facts_key({**first, "shard": None, "documents": None}) != facts_key({**other, "shard": None, "documents": None}):
+        for where in ("corpus", "encoder"):
+            for key in sorted({*first[where], *other[where]} - {"source", "name", "query_prefix", "query_max_length"}):
+                if first[where].get(key) != other[where].get(key):
+                    return f"{where}.{key}", first[where].get(key), other[where].get(key)
+        return NAME, first, other
+    if first["shard"]["count"] != other["shard"]["count"]:
+        return "shard.count", first["shard"]["count"], other["shard"]["count"]
+    return None
 
 
 def _chunks(indexes: Sequence[Any]) -> Iterator[Any]:

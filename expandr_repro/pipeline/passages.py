@@ -6,8 +6,9 @@ import random
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from expandr_repro.core.errors import ExpandrError, FormatError
+from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.core.files import is_surrogate_free, parse_object, read_id, read_lines
+from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
 from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, qrels_of
@@ -25,7 +26,7 @@ def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
         FormatError: the file is not what it should be.
     """
     if file:
-        found, source = read_passages(Path(file)), file
+        found, source = read_passages(Path(file), topics.topics), file
     else:
         found, source = _from_collection(topics, topics.topics), f"the judgements of {topics.label}"
     missing = [t.qid for t in topics.topics if t.qid not in found]
@@ -85,14 +86,20 @@ def training_split(topics: TopicSet) -> str:
     )
 
 
-def read_passages(path: Path) -> dict[str, str]:
+def read_passages(path: Path, topics: Collection[Topic] = ()) -> dict[str, str]:
     """Read a file of gold passages, JSONL with `qid` and `text`: qid -> text.
+
+    Args:
+        path: the file.
+        topics: that the passages are for; where a line says its topic's `title` as well, it must be this one's.
 
     Raises:
         FormatError: the file is not what it should be.
+        MismatchError: a topic has another title there.
         NotAvailableError: the file cannot be read.
     """
     found: dict[str, str] = {}
+    titles = {t.qid: t.title for t in topics}
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -102,6 +109,11 @@ def read_passages(path: Path) -> dict[str, str]:
             raise FormatError(path, number, f"topic {qid!r} has no string under `text` that says something")
         if qid in found:
             raise FormatError(path, number, f"the id {qid!r} was there before; ids must be unique")
+        said, title = record.get("title"), titles.get(qid)
+        if isinstance(said, str) and title is not None and title_digest(said) != title_digest(title):
+            raise MismatchError(
+                f"{path}, line {number}: topic {qid!r} is {said[:60]!r} there, and {title[:60]!r} among the topics; these are passages of other topics"
+            )
         found[qid] = text
     return found
 

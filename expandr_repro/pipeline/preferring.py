@@ -61,10 +61,13 @@ def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
     if not plan.searched or plan.gold.corpus is None:
         return None
     from expandr_repro.pipeline.indexes import dense_index
+    from expandr_repro.pipeline.pairing import any_of, refuse_foreign, refuse_other_version
     from expandr_repro.pipeline.searching_rewards import CorpusRewards
 
     request, gold = plan.request, plan.gold
     index = dense_index(request.index or plan.gold.corpus, encoder)
+    refuse_other_version(index.folder, index.manifest, gold.corpus)
+    refuse_foreign(index.folder, {case.docid for case in plan.cases}, any_of(index.docids))
     return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
 
 

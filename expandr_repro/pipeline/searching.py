@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from expandr_repro.adapters.pyserini.lucene import Bm25, document_count
+from expandr_repro.adapters.pyserini.lucene import Bm25, document_count, holds_any
 from expandr_repro.adapters.ranx import Figures, evaluate
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import FUSIONS, check_alpha, fusion_named
+from expandr_repro.core.manifest import NAME, read_manifest
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
 from expandr_repro.core.stats import paired_p
 from expandr_repro.core.topics import Topic
-from expandr_repro.core.trec import Run, strictly_decreasing
+from expandr_repro.core.trec import Qrels, Run, strictly_decreasing
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.collections import TopicSet, find_qrels, find_topics, qrels_of
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.indexes import dense_index, lucene_index
+from expandr_repro.pipeline.pairing import (
+    any_of,
+    judged_documents,
+    refuse_foreign,
+    refuse_other_count,
+    refuse_other_version,
+)
 from expandr_repro.pipeline.sparse import Bm25Search
 
 log = logging.getLogger(__name__)
@@ -128,6 +137,7 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     fusion = choose_fusion(request, topics.topics)
     qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
     searcher, size, label = _searcher(request, topics, fusion, encoder)
+    _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
     beside = bool(qrels) and request.baseline and fusion != "none"
     # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
@@ -187,6 +197,20 @@ def _searcher(
         threads=request.threads, batch_size=request.batch_size, stock=request.stock,
     )  # fmt: skip
     return dense, int(index.index.ntotal), f"{encoder.name} ({encoder.dimension} dimensions)"
+
+
+def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicSet, qrels: Qrels | None) -> None:
+    """Refuse an index of other documents than those that the topics are judged on, before anything is searched."""
+    if isinstance(searcher, Bm25Search):
+        folder = searcher.index
+        manifest = read_manifest(folder / NAME)
+        found: Callable[[Collection[str]], bool] = partial(holds_any, folder)
+        refuse_other_count(folder, manifest, size)
+    else:
+        folder, manifest, found = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
+    refuse_other_version(folder, manifest, topics.documents)
+    if qrels:
+        refuse_foreign(folder, judged_documents(qrels, topics.topics), found, "name another --index, or other --qrels")
 
 
 def _hits(asked: int | None, documents: int, remove_own: bool) -> int:

@@ -7,10 +7,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.core.files import sha256_text
 from expandr_repro.core.prompts import Prompt, prompts
 from expandr_repro.core.store import Store
+from expandr_repro.core.templates import check_template
+from expandr_repro.core.terminal import one_line
 from expandr_repro.core.topics import Topic, read_topics
 
 
@@ -49,21 +51,21 @@ def _template(digest: str, store: Path) -> str | None:
     if not digest or not store.is_file():
         return None
     with Store(store) as opened:
-        return opened.template(digest)
+        return _trusted(opened.template(digest))
 
 
 def _lines(topic: Topic, template: str | None) -> Iterator[str]:
     facts = topic.provenance or {}
-    yield f"topic {topic.qid}"
+    yield one_line(f"topic {topic.qid}")
     yield from _wrapped(topic.title, "  ")
     if facts:
         made_by = ", ".join(f"{k} {facts[k]}" for k in ("model", "revision", "adapter", "backend") if facts.get(k))
-        yield f"prompt {facts.get('prompt', '?')} ({made_by})"
+        yield one_line(f"prompt {facts.get('prompt', '?')} ({made_by})")
     if template:
         yield from _wrapped(Prompt("", 0, template).render(topic.title, "(the gold passage)"), "  > ")
     for number, expansion in enumerate(topic.expansions, start=1):
         settings = ", ".join(f"{k} {v}" for k, v in expansion.sampling.items())
-        yield f"expansion {number}" + (f" ({settings})" if settings else "")
+        yield one_line(f"expansion {number}" + (f" ({settings})" if settings else ""))
         yield from _wrapped(expansion.text, "  ")
     if not topic.expansions:
         yield "no expansion"
@@ -79,3 +81,12 @@ def _wrapped(text: str, indent: str) -> Iterator[str]:
 def _printable(text: str) -> str:
     """Return a text without control characters: what an LLM wrote must not steer the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def _trusted(template: str | None) -> str | None:
+    """Return a template of a store, which may be anyone's, where it asks for no more than a prompt may."""
+    try:
+        check_template(template or "", ("query", "passage"), "", "")
+    except FormatError:
+        return None
+    return template

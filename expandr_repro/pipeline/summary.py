@@ -9,6 +9,7 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.tables import Table
+from expandr_repro.core.terminal import one_line, printable
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.encoders import say_truncated
 from expandr_repro.pipeline.gaps import warn_of_gaps
@@ -26,13 +27,13 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         encoder: for how many texts it cut.
     """
     if form == "json":
-        print(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False))
+        print(printable(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False)))
         return
     for outcome in outcomes:
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
-        print(f"topics  {outcome.topics.label}: {len(outcome.topics.topics)}, {expanded} with expansions")
+        print(f"topics  {one_line(outcome.topics.label)}: {len(outcome.topics.topics)}, {expanded} with expansions")
         print(
-            f"search  {outcome.index}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
+            f"search  {one_line(outcome.index)}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
         )
         if outcome.without_expansion:
             log.warning(

@@ -16,6 +16,7 @@ from typing import Any
 from expandr_repro.core.contrast import Batch, epoch_batches
 from expandr_repro.core.early_stopping import Progress
 from expandr_repro.core.encoder_config import EncoderTraining
+from expandr_repro.core.errors import FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
@@ -37,7 +38,7 @@ from expandr_repro.pipeline.curves import plot_if_possible
 from expandr_repro.pipeline.dev_search import measure
 from expandr_repro.pipeline.dev_topics import TrainRequest, selected
 from expandr_repro.pipeline.encoder_examples import TrainingData
-from expandr_repro.pipeline.training_folder import finished, reserved, working_folder
+from expandr_repro.pipeline.training_folder import finished, reserved, training_key, working_folder
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +115,10 @@ class _Training:
     processes: Processes
     work: Path
     blend: Blend = field(init=False)
+    key: str = field(init=False)
 
     def run(self, facts: Mapping[str, Any]) -> Trained:
+        self.key = training_key(dict(facts))
         trainer = self._trainer()
         self.blend = Blend(trainer.parameters, self.config.blend)  # before a checkpoint's weights are loaded
         state = self._resume(trainer)
@@ -171,12 +174,21 @@ class _Training:
         if checkpoint is None:
             return Progress()
         kept = load_state(checkpoint, trainer)
+        if kept.get("training", self.key) != self.key:
+            raise MismatchError(
+                f"{checkpoint}: is of another training ({kept['training']}, this is {self.key}); remove it and train anew"
+            )
         log.info("going on from step %d of %d, as %s has it", trainer.step_number, trainer.steps, checkpoint)
-        return Progress(**kept["progress"])
+        try:
+            return Progress(**kept["progress"])
+        except (KeyError, TypeError) as error:
+            raise FormatError(
+                checkpoint, None, f"the checkpoint is damaged ({error}); remove it and train anew"
+            ) from error
 
     def _keep(self, trainer: ContrastiveTrainer, state: Progress) -> None:
         if self.processes.first:
-            save_state(self.work / "checkpoint", trainer, {"progress": asdict(state)})
+            save_state(self.work / "checkpoint", trainer, {"training": self.key, "progress": asdict(state)})
         self.processes.wait()
 
     def _search(self, trainer: ContrastiveTrainer, state: Progress, metrics: MetricsLog | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.manifest import NAME, key_of, read_manifest
+from expandr_repro.core.replacing import clear_leftovers
 
 ASIDE = ("kind", "made_by", "names", "versions", "counts", "result")
 """What a manifest says beyond the facts that decide the result; another version of a library does not make it another training."""
@@ -36,6 +38,7 @@ def finished(output: Path, facts: Mapping[str, Any], overwrite: bool) -> dict[st
         return None
     manifest = read_manifest(output / NAME)
     if manifest and training_key(manifest) == training_key(facts):
+        _clear_up(output, facts)
         return manifest
     if not overwrite:
         what = "another training" if manifest and manifest.get("kind") in ("generator", "encoder") else "something else"
@@ -49,6 +52,19 @@ def working_folder(output: Path, facts: Mapping[str, Any]) -> Path:
     return output.parent / f".{output.name}.{key}.training"
 
 
+def _clear_up(output: Path, facts: Mapping[str, Any]) -> None:
+    """Take away what a process left that was killed just before its end."""
+    work = working_folder(output, facts)
+    shutil.rmtree(work, ignore_errors=True)
+    with suppress(OSError):
+        _lock(work).unlink(missing_ok=True)
+    clear_leftovers(output)
+
+
+def _lock(work: Path) -> Path:
+    return work.with_name(work.name + ".lock")
+
+
 @contextmanager
 def reserved(work: Path) -> Iterator[None]:
     """Make the working folder, and keep a second process out of it.
@@ -58,7 +74,7 @@ def reserved(work: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = work.with_name(work.name + ".lock")
+    lock = _lock(work)
     try:
         work.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):

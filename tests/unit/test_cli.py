@@ -62,7 +62,7 @@ def test_an_error_of_the_system_names_the_file(capsys):
 
 def test_a_lack_of_memory_gets_a_cure(capsys):
     assert run_with(raising(MemoryError())) == 2
-    assert capsys.readouterr().err.startswith("error: out of memory; lower --batch-size or --hits")
+    assert capsys.readouterr().err.startswith("error: out of memory; lower --batch-size, --batch-tokens or --hits")
 
 
 def test_a_bug_is_not_hidden():

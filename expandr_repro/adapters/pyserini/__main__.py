@@ -1,7 +1,7 @@
 """Run one of Pyserini's own commands on the Java that this toolkit found: `python -m expandr_repro.adapters.pyserini search.faiss ...`.
 
 Stock Pyserini wants Java 21 as the default `java` and an OpenAI key in the environment; this starts the JVM that `doctor` shows and
-then hands over, arguments untouched.
+then hands over, arguments untouched. Encoded queries, which Pyserini reads as a pickle, may hold a table and nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import runpy
 import sys
 
+from expandr_repro.adapters.archives import guard_archives
 from expandr_repro.adapters.pyserini import jvm
+from expandr_repro.adapters.unpickling import guard_tables
 from expandr_repro.core.errors import ExpandrError
 
 
@@ -23,6 +25,8 @@ def main() -> None:
         jvm.start()
     except ExpandrError as error:
         sys.exit(f"error: {error}")
+    guard_tables()
+    guard_archives()
     module = "pyserini." + sys.argv[1].removeprefix("pyserini.")
     sys.argv = [module, *sys.argv[2:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from expandr_repro.core.fusion import fuse_vectors
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.checkpoint import fingerprint, locate
 from expandr_repro.models.interface import Role, TextEncoder, pick_device
+from expandr_repro.models.own_code import refuse_kernels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +85,27 @@ def document_encoder(encoder: TextEncoder) -> Any:
     return BatchedDocumentEncoder()
 
 
+@contextmanager
+def _model_code(allowed: bool) -> Iterator[None]:
+    """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run whatever the user said.
+
+    Raises:
+        ValueError: from within transformers, where a model brings code of its own.
+    """
+    from transformers import dynamic_module_utils as dynamic
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("the model brings code of its own, which runs only with --trust-remote-code")
+
+    before = dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE
+    if not allowed:
+        dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE = refuse, 0  # 0: nobody is asked, either
+    try:
+        yield
+    finally:
+        dynamic.get_class_in_module, dynamic.TIME_OUT_REMOTE_CODE = before
+
+
 class PyseriniEncoder:
     """One of Pyserini's encoder classes as the encoder of our commands, called as Pyserini's own commands call it.
 
@@ -113,12 +136,20 @@ class PyseriniEncoder:
             options = {"pooling": spec.pooling, "l2_norm": spec.normalize, "prefix": spec.query_prefix.rstrip() or None}
         model = str(locate(spec.model)) if spec.model.startswith("package:") else spec.model
         self._folder = Path(model)
+        if self._folder.is_dir() and not any(self._folder.rglob("*.safetensors")):
+            raise NotAvailableError(
+                f"{model}: no weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
+            )
+        refuse_kernels(self._folder, spec.trust_remote_code)
         document_class = document_encoder_class_map.get(DOCUMENT_NAMES.get(self.kind, self.kind))
         try:
-            self._query = query_encoder_class_map[self.kind](encoder_dir=model, device=self.device, **options)
-            if self.kind == "auto":
-                options["prefix"] = spec.document_prefix.rstrip() or None
-            self._document = document_class(model_name=model, device=self.device, **options) if document_class else None
+            with _model_code(spec.trust_remote_code):
+                self._query = query_encoder_class_map[self.kind](encoder_dir=model, device=self.device, **options)
+                if self.kind == "auto":
+                    options["prefix"] = spec.document_prefix.rstrip() or None
+                self._document = (
+                    document_class(model_name=model, device=self.device, **options) if document_class else None
+                )
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise NotAvailableError(
                 f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})"

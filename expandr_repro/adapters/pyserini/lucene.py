@@ -45,7 +45,9 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
         SetupError: Anserini wrote no index.
     """
     options = ["-storeDocvectors"] if feedback else []
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".lucene-") as scratch:
+    with tempfile.TemporaryDirectory(
+        dir=folder, prefix=".corpus-"
+    ) as scratch:  # goes with the folder, should the process be killed
         with (
             (Path(scratch) / "corpus.jsonl").open("w", encoding="utf-8") as file,
             progress(count, "prepare", "docs") as bar,
@@ -103,6 +105,15 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
             bar.update(len(qids[start : start + 256]))
     searcher.close()
     return run
+
+
+def holds_any(folder: Path, docids: Iterable[str]) -> bool:
+    """Say whether an index holds any of some documents."""
+    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    try:
+        return any(searcher.doc(docid) is not None for docid in docids)
+    finally:
+        searcher.close()
 
 
 def document_count(folder: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from expandr_repro.adapters.archives import guard_archives
 from expandr_repro.adapters.pyserini.jvm import java_class, start
 from expandr_repro.core.errors import NotAvailableError
 from expandr_repro.core.topics import Topic
@@ -18,6 +19,7 @@ from expandr_repro.core.trec import read_qrels as read_qrels_file
 @contextmanager
 def _fetching(what: str, name: str) -> Iterator[None]:
     """Keep Pyserini's prints off standard output, and turn whatever goes wrong into one error."""
+    guard_archives()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield

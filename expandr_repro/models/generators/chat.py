@@ -82,7 +82,15 @@ def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **valu
             tokenizer.apply_chat_template([{"role": r, "content": c} for r, c in chat], tokenize=False, **values)
             for chat in chats
         ]
-    except TemplateError as error:
+    except (
+        TemplateError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise FormatError(
             str(tokenizer.name_or_path), None, f"its chat template cannot be rendered ({error})"
         ) from error

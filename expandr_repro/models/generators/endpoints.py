@@ -6,17 +6,24 @@ import asyncio
 import ipaddress
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.redact import redacted, shown_url
+from expandr_repro.core.redact import redacted, secrets_of, shown_url
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.retries import Fault, fault_of
 
 DEFAULT_URL = "https://api.openai.com/v1"
+
+
+LONGEST_ANSWER = 64 << 20
+"""Bytes of an answer, unpacked: whoever sends more means no good."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class Endpoint:
@@ -35,7 +42,7 @@ class Endpoint:
         self.resume_at = 0.0
         self._parts = urlsplit(url)
         self._timeout = options.timeout
-        self._secrets = [s for s in (key, self._parts.password, self._parts.query) if s]
+        self._secrets = secrets_of(url, key)
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {key}"} if key and not self._parts.username else {},
             connector=aiohttp.TCPConnector(limit=options.concurrency),
@@ -51,7 +58,7 @@ class Endpoint:
         url = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{path}"))
         try:
             async with self._session.request(method, url, json=body, allow_redirects=False) as answer:
-                raw = await answer.read()
+                raw = await _read_at_most(answer.content, LONGEST_ANSWER)
         except TimeoutError:
             return Fault(f"no answer from {self.shown} within {self._timeout:g} s", retry=True)
         except (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError, UnicodeError, ValueError) as error:
@@ -63,6 +70,10 @@ class Endpoint:
             )
         except (aiohttp.ClientError, OSError):
             return Fault(f"{self.shown}: the connection broke off", retry=True)
+        if raw is None:
+            return Fault(
+                f"{self.shown}: an answer of more than {LONGEST_ANSWER >> 20} MiB, which is no text; it was not read on"
+            )
         return self._read(answer.status, answer.headers, raw)
 
     def _read(self, status: int, headers: Mapping[str, str], raw: bytes) -> dict[str, Any] | Fault:
@@ -91,6 +102,16 @@ class Endpoint:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+
+async def _read_at_most(content: Any, limit: int) -> bytes | None:
+    """Read an answer to its end, or None where it is longer than that."""
+    raw = bytearray()
+    async for part in content.iter_chunked(1 << 16):
+        raw += part
+        if len(raw) > limit:
+            return None
+    return bytes(raw)
 
 
 def _is_this_machine(url: str) -> bool:
@@ -127,8 +148,12 @@ def api_key(variable: str) -> str | None:
     """Return the API key from the environment, or None where there is none.
 
     Raises:
-        ExpandrError: it holds characters that no header can carry.
+        ExpandrError: it holds characters that no header can carry, or what is named is no variable.
     """
+    if not _VARIABLE.fullmatch(variable):  # not repeated: it may be the key itself
+        raise ExpandrError(
+            "--api-key-env: wanted the name of an environment variable, such as OPENAI_API_KEY; a key has no place on a command line, which all users of a machine can read"
+        )
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ExpandrError(f"the key in ${variable} holds white space or characters that are no ASCII; set it again")

@@ -39,6 +39,7 @@ def load_causal_lm(folder: Path, dtype: Any, trust: bool = False) -> Any:
         NotAvailableError: there is none.
         MismatchError: the weights are not those of the model that config.json describes, or it writes no text.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as noise
 
@@ -53,7 +54,7 @@ def load_causal_lm(folder: Path, dtype: Any, trust: bool = False) -> Any:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder, trust_remote_code=trust, use_safetensors=True, dtype=dtype, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise _no_model(folder, error) from error
     except RuntimeError as error:
         raise MismatchError(
@@ -89,6 +90,8 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
         from peft import PeftModel, get_peft_model_state_dict
     except ImportError as error:
         raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
+    from safetensors import SafetensorError
+
     try:
         made = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
         for config in made.peft_config.values():
@@ -96,7 +99,7 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
         wanted = set(get_peft_model_state_dict(made, save_embedding_layers=False))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise MismatchError(f"--adapter {adapter}: does not fit the model {base.name} ({_reason(error)})") from error
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ExpandrError(f"--adapter {adapter}: cannot be read ({error})") from error
     # peft passes in silence over what only one of the two has
     if differing := sorted(key for key in wanted ^ _tensors(adapter) if "lora_" in key):

@@ -140,8 +140,10 @@ class OpenAIGenerator:
         variable, model = self._options.api_key_env, self._options.model
         if fault.reason.startswith("HTTP 401"):
             state = "was refused" if self._key else "is missing"
+            # a name that looks like none may be the key itself, typed in the wrong place
+            where = f"${variable}" if self._key or variable.isupper() else "the variable that --api-key-env names"
             return NotAvailableError(
-                f"the API key {state} (HTTP 401); it is read from ${variable} (--api-key-env names another)"
+                f"the API key {state} (HTTP 401); it is read from {where} (--api-key-env names another)"
             )
         if models and model not in models:
             return UnknownNameError("model", model, models, f"The endpoint serves {', '.join(models[:20])}.")

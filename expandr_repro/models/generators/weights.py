@@ -9,8 +9,10 @@ from pathlib import Path
 from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.models.checkpoint import fingerprint, locate
+from expandr_repro.models.generators.adapters import check_adapter
 from expandr_repro.models.generators.base import GeneratorOptions, Identity
 from expandr_repro.models.interface import PRECISIONS, pick_device
+from expandr_repro.models.own_code import refuse_kernels
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
 
     Raises:
         NotAvailableError: not there, not to be had, or not as safetensors.
+        MismatchError: the adapter is of another model.
         ExpandrError: an unknown precision.
     """
     if options.precision not in ("auto", *PRECISIONS):
@@ -43,18 +46,16 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
     if precision == "auto":
         precision = "bf16" if pick_device(device).startswith("cuda") else "fp32"
     folder = locate(options.model, options.revision, options.trust_remote_code)
-    _refuse_pickles(folder, "model")
+    _refuse_pickles(folder)
+    refuse_kernels(folder, options.trust_remote_code)
     adapter = locate(options.adapter) if options.adapter else None
+    name, revision = _name(options.model, folder), _revision(folder)
     if adapter:
-        _refuse_pickles(adapter, "adapter")
-        if not (adapter / "adapter_config.json").is_file():
-            raise NotAvailableError(
-                f"--adapter {options.adapter}: no adapter_config.json there; wanted a LoRA adapter as peft saves it"
-            )
+        check_adapter(adapter, str(options.adapter), name, revision)
     identity = Identity(
         backend=backend,
-        model=_name(options.model, folder),
-        revision=_revision(folder),
+        model=name,
+        revision=revision,
         adapter=_name(options.adapter, adapter) if options.adapter and adapter else None,
         adapter_sha256=fingerprint(adapter) if adapter else None,
         precision=precision,
@@ -62,10 +63,10 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
     return Weights(folder, adapter, precision, identity)
 
 
-def _refuse_pickles(folder: Path, what: str) -> None:
+def _refuse_pickles(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         raise NotAvailableError(
-            f"{folder}: no {what} weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
+            f"{folder}: no model weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
         )
 
 

@@ -9,7 +9,7 @@ from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import atomic_text, read_text
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.specs import collection_named, datasets
-from expandr_repro.core.tables import Table
+from expandr_repro.core.tables import Table, markdown
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 """A file that holds both lines gets the table of results between them; any other is the whole page."""
@@ -49,7 +49,9 @@ def page(conditions: Sequence[Condition]) -> str:
     if pinned:
         sources = dict.fromkeys(claim.source for _, r in pinned for claim in r.published)
         text = "Pinned to what others publish, and not run by us (a network and large downloads are needed)"
-        parts.append(f"## Published elsewhere (tier `manual`)\n\n{text}: {'; '.join(sources)}.\n\n" + _claims(pinned))
+        parts.append(
+            f"## Published elsewhere (tier `manual`)\n\n{text}: {markdown('; '.join(sources))}.\n\n" + _claims(pinned)
+        )
     open_ = [name for name, r in known if not r.metrics]
     if open_:
         parts.append("## Not pinned\n\nConditions without a known figure: " + ", ".join(f"`{n}`" for n in open_) + ".")
@@ -131,8 +133,11 @@ def _claims(pairs: Sequence[Pair]) -> str:
 
 def _machines(pairs: Sequence[Pair]) -> str:
     told = dict.fromkeys(
-        f"- {r.recorded.date}: Python {r.recorded.python}, {r.recorded.platform}, "
-        + ", ".join(f"{k} {v}" for k, v in r.recorded.versions.items())
+        "- "
+        + markdown(
+            f"{r.recorded.date}: Python {r.recorded.python}, {r.recorded.platform}, "
+            + ", ".join(f"{k} {v}" for k, v in r.recorded.versions.items())
+        )
         for _, r in pairs
         if r.recorded
     )

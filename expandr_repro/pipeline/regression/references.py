@@ -17,6 +17,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import read_text, sha256_text
 from expandr_repro.core.manifest import read_manifest, write_manifest
 from expandr_repro.core.measures import parse_measure
+from expandr_repro.core.redact import without_secrets
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.trec import Run, read_run, trec_order, write_run
 from expandr_repro.core.verdicts import DIGITS
@@ -64,7 +65,7 @@ def write_reference(folder: Path, condition: Condition, regression: Regression, 
     facts: dict[str, Any] = {
         "condition": condition.name,
         "title": regression.title,
-        "commands": dict(regression.stages.listed()),
+        "commands": {stage: without_secrets(command) for stage, command in regression.stages.listed()},
         "depth": DEPTH,
         "topics": len(top),
         "lines": sum(map(len, top.values())),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.files import atomic_bytes, write_json
+from expandr_repro.core.terminal import one_line
 from expandr_repro.core.verdicts import Finding, Result, Verdict
 
 COLOURS: dict[Verdict, str] = {
@@ -38,7 +39,8 @@ def line(result: Result, width: int, colour: bool) -> str:
         verdict = f"\033[{COLOURS[result.verdict]}m{verdict}\033[0m"
     time = f"{result.seconds:.1f} s" + (", run reused" if result.reused else "")
     figures = "".join(f"  {_figure(f)}" for f in result.findings)
-    return "\n".join([f"{verdict}  {result.name:<{width}}{figures}  ({time})", *(f"    {r}" for r in result.reasons)])
+    reasons = (f"    {one_line(reason)}" for reason in result.reasons)
+    return "\n".join([f"{verdict}  {result.name:<{width}}{figures}  ({time})", *reasons])
 
 
 def _figure(finding: Finding) -> str:

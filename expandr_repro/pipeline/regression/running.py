@@ -61,7 +61,12 @@ class Runner:
                 self._check(condition, condition.regression, result)
             except (ExpandrError, OSError) as error:
                 result.verdict = "FAIL"
-                result.reasons.append(f"{condition.path}: {error}")
+                said = (
+                    f"{error.filename}: {error.strerror}"
+                    if isinstance(error, OSError) and error.filename
+                    else str(error)
+                )
+                result.reasons.append(f"{condition.path}: {said}")
         result.seconds = time.monotonic() - started
         return result
 

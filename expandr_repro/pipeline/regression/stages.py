@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from string import Template
 
 from expandr_repro.core.errors import CheckFailedError, SetupError
 from expandr_repro.core.manifest import key_of
+from expandr_repro.core.redact import without_secrets
 from expandr_repro.core.regressions import ENVIRONMENT, Condition, Regression
 
 SAID = 300
@@ -36,7 +38,7 @@ class Places:
         retriever = condition.name.split(".")[1]
         key = key_of({"command": regression.stages.index, "member": member})[:8]
         return cls(
-            output / "indexes" / f"{member or regression.collection.name}.{retriever}-{key}",
+            output / "indexes" / f"{_plain(member or regression.collection.name)}.{retriever}-{key}",
             stem.with_name(stem.name + ".trec"),
             stem.with_name(stem.name + ".expansions.jsonl"),
             member,
@@ -52,6 +54,11 @@ class Places:
         """What the commands' variables stand for."""
         named = {"index": str(self.index), "run": str(self.run), "expansions": str(self.expansions)}
         return named | ({"member": self.member} if self.member else {})
+
+
+def _plain(name: str) -> str:
+    """Return a collection's name, which may be a path or anything else, as part of a file's name: it leads nowhere."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")[:80] or "collection"
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
@@ -98,7 +105,7 @@ def run_stage(stage: str, argv: list[str], log: Path) -> str:
         raise CheckFailedError(f"stage {stage}: {argv[0]}: cannot be run ({error.strerror or error})") from error
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
-        file.write(f"$ {typed(argv)}\n{done.stderr}{done.stdout}\n")
+        file.write(f"$ {without_secrets(typed(argv))}\n{done.stderr}{done.stdout}\n")
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
         raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {said[:SAID]} (all of it: {log})")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
-from expandr_repro.core.manifest import read_manifest, run_manifest_path
+from expandr_repro.core.files import sha256_file
+from expandr_repro.core.manifest import RUN_HASH, read_manifest, run_manifest_path
 from expandr_repro.core.specs import collection_named
 from expandr_repro.pipeline.comparing import short_names
+
+log = logging.getLogger(__name__)
 
 OWN = "those of the topics"
 """In place of a name: the expansions that the topics' own file carries."""
@@ -125,6 +129,9 @@ def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:
 def title_of(path: Path) -> str:
     """Return what made a run, in words, from the manifest beside it; empty where there is none."""
     if facts := read_manifest(run_manifest_path(path)):
+        if facts.get(RUN_HASH) and facts[RUN_HASH] != sha256_file(path):
+            log.warning("%s: the manifest beside it is of another run and is not used", path)
+            return ""
         retriever, fusion = facts.get("retriever"), facts.get("fusion")
         return f"{retriever}, fusion {fusion}" if retriever and fusion else ""
     facts = read_manifest(path.with_name(path.name.removesuffix(".gz").removesuffix(".trec") + ".json"))

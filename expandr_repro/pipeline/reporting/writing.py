@@ -11,11 +11,10 @@ import hashlib
 import html
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from expandr_repro import __version__
-from expandr_repro.core.files import atomic_bytes, read_text
+from expandr_repro.core.files import read_text
 from expandr_repro.core.specs import resource
 from expandr_repro.pipeline.reporting.gathering import Sheet
 
@@ -56,18 +55,6 @@ def page(sheet: Sheet, title: str) -> str:
     }
     # in one pass: what data holds is never looked at as a template
     return _PLACE.sub(lambda found: values[found[1]], _part("page.html"))
-
-
-def write_page(path: Path, sheet: Sheet, title: str) -> str:
-    """Write a page; return the SHA-256 of its bytes.
-
-    Raises:
-        SetupError: the place cannot be written.
-    """
-    content = page(sheet, title).encode()
-    with atomic_bytes(path) as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
 
 
 def _part(*name: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import functools
 
 import pytest
@@ -12,8 +13,10 @@ from expandr_repro.core.errors import (
     NotAvailableError,
     SetupError,
     UnknownNameError,
+    is_memory_fault,
     nearest,
     shown,
+    write_fault,
 )
 
 
@@ -63,6 +66,46 @@ def test_the_nearest_name_is_found_whatever_its_case():
 
 def test_nothing_is_nearest_when_nothing_is_near():
     assert nearest("qqqq", ["scifact", "nfcorpus"]) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        Exception("No space left on device (os error 28)"),  # tokenizers
+        RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"),  # torch
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        RuntimeError("basic_ios::clear: iostream error"),
+    ],
+)
+def test_a_disk_that_is_full_is_known_by_what_libraries_say_of_it(error):
+    assert str(error) in write_fault(error)
+
+
+def test_a_full_disk_behind_another_error_is_found():
+    error = RuntimeError("could not save")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert "No space left on device" in write_fault(error)
+
+
+def test_an_error_of_the_program_is_no_fault_of_the_disk():
+    assert write_fault(ValueError("no such thing")) is None
+    assert write_fault(FileNotFoundError(errno.ENOENT, "No such file")) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    ],
+)  # fmt: skip
+def test_memory_that_does_not_suffice_is_known_by_what_libraries_say_of_it(error):
+    assert is_memory_fault(error)
+    assert not is_memory_fault(ValueError("no such thing"))
 
 
 @pytest.mark.parametrize(

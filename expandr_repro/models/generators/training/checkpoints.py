@@ -6,7 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+from expandr_repro.core.errors import MismatchError
+from expandr_repro.core.files import write_json
+from expandr_repro.core.manifest import read_manifest
+
 STATE = "trainer_state.json"
+
+OF = "training.json"
+"""Says in a checkpoint which training it is of: the name of its working folder, which is made of all that decides the training."""
 
 
 def step_of(checkpoint: Path) -> int:
@@ -32,6 +39,24 @@ def is_whole(checkpoint: Path, processes: int) -> bool:
 def last_whole(folder: Path, processes: int) -> Path | None:
     """Return the last whole checkpoint, or None."""
     return next((c for c in reversed(checkpoints(folder)) if is_whole(c, processes)), None)
+
+
+def mark(checkpoint: Path) -> None:
+    """Say in a checkpoint which training it is of."""
+    write_json(checkpoint / OF, {"training": checkpoint.parent.name})
+
+
+def refuse_foreign(checkpoint: Path) -> None:
+    """Refuse to go on from a checkpoint that says it is of another training.
+
+    Raises:
+        MismatchError: so it is.
+    """
+    said = read_manifest(checkpoint / OF)
+    if said and said.get("training") != checkpoint.parent.name:
+        raise MismatchError(
+            f"{checkpoint}: is of another training ({said.get('training')}, this is {checkpoint.parent.name}); remove it and train anew"
+        )
 
 
 def clear_after(folder: Path, kept: Path | None) -> None:

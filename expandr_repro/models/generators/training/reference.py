@@ -84,7 +84,8 @@ def _read(path: Path, rows: int) -> NDArray[np.float32] | None:
         values: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return values if values.shape == (rows, len(COLUMNS)) else None
+    # of a zip file numpy makes something else than an array
+    return values if isinstance(values, np.ndarray) and values.shape == (rows, len(COLUMNS)) else None
 
 
 def _compute(dataset: Any, trainer: Any, batch_size: int) -> NDArray[np.float32]:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, MismatchError
+from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.core.generator_settings import TrainingSettings
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
 from expandr_repro.core.progress import progress
 from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.models.generators.training.arguments import Place
 from expandr_repro.models.generators.training.best import Goal, best_of
-from expandr_repro.models.generators.training.checkpoints import checkpoints, clear_after, last_whole, step_of
+from expandr_repro.models.generators.training.checkpoints import (
+    checkpoints,
+    clear_after,
+    last_whole,
+    refuse_foreign,
+    step_of,
+)
 from expandr_repro.models.generators.training.checks import is_first_process, memory_advice, processes
 from expandr_repro.models.generators.training.examples import Examples, Texts, fit
 from expandr_repro.models.generators.training.quiet import quiet_libraries
@@ -77,6 +84,8 @@ def train(
         model, tokenizer = _load(settings, weights, place, trust)
         examples = _examples(settings, tokenizer, model, texts)
         resumed = last_whole(place.folder, processes())
+        if resumed:
+            refuse_foreign(resumed)
         if is_first_process():
             clear_after(place.folder, resumed)
         trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
@@ -152,6 +161,13 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, res
         if watched.has_stopped():
             return
         start = time.perf_counter()
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        except pickle.UnpicklingError as error:  # torch reads its own files as tensors and numbers alone
+            raise FormatError(
+                str(resumed),
+                None,
+                "a file of the checkpoint holds more than tensors and numbers, and is not read; remove it and train anew",
+            ) from error
         taken = trainer.state.global_step - (step or 0)
         log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)

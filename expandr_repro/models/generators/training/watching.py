@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.metrics_log import MetricsLog
 from expandr_repro.core.progress import Bar
 from expandr_repro.models.generators.training.best import Goal, best_of
+from expandr_repro.models.generators.training.checkpoints import mark
 
 LEFT_OUT = ("runtime", "per_second", "preparation_time", "num_tokens", "total_flos", "train_loss")
 """Parts of the names of what is not recorded: durations, and sums that a resumed run begins anew."""
@@ -97,5 +99,9 @@ def watcher(watched: Watched) -> Any:
                 state.best_global_step = best.step  # its checkpoint is not cleared away
             if watched.has_stopped():
                 control.should_training_stop = True
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if watched.log:
+                mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     return Watcher()

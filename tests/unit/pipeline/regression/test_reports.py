@@ -17,7 +17,7 @@ def test_a_line_has_verdict_name_figures_and_difference_and_below_it_the_reasons
     assert line(OK, 6, colour=False) == "OK                   a.b.c   MAP 0.5000  (1.2 s, run reused)"
     assert line(BAD, 5, colour=False).splitlines() == [
         "FAIL                 a.b.d  MAP 0.4000 (-0.1000)  (0.0 s)",
-        "    b.yaml: MAP <moved> \x1b & more",
+        "    b.yaml: MAP <moved> \\u001b & more",
     ]
 
 

@@ -1,0 +1,19 @@
+"""Text from strangers that goes to a terminal: shown as it is, but for what would steer the terminal or hide what stands there."""
+
+from __future__ import annotations
+
+import re
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters other than tab and line end (ESC begins a terminal's commands), line separators, what turns the direction of writing, halves of
+characters."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text with what could steer a terminal written as `\u001b` and the like, which JSON reads back as it was."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Return the same on one line."""
+    return " ".join(printable(text).split())
