@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -251,6 +252,8 @@ COMMANDS = {
     "prefer, answers": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket", "--answers", "RUBBISH.jsonl", "--output", "OUT.jsonl"),
     "prefer, prompt": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket", "--reward", "retriever=1", "--prompt", "RUBBISH.yaml", "--output", "OUT.jsonl"),
     "expand, prompt": ("expand", "--topics", "pocket", "--prompt", "RUBBISH.yaml", "--model", "none", "--base-url", "http://127.0.0.1:9/v1", "--output", "OUT.jsonl"),
+    "expand show": ("expand", "show", "RUBBISH.jsonl"),
+    "expand stats": ("expand", "stats", "RUBBISH.jsonl"),
     "train_encoder, settings": ("train_encoder", "--train", "pocket", "--config", "RUBBISH.yaml", "--output", "OUT"),
     "train_encoder, negatives": ("train_encoder", "--train", "pocket", "--negatives", "RUBBISH", "--output", "OUT"),
     "train_generator, pairs": ("train_generator", "--pairs", "RUBBISH.jsonl", "--model", "none", "--output", "OUT"),
@@ -295,6 +298,24 @@ def test_a_command_that_is_given_rubbish_says_so_in_one_line(command, tmp_path, 
         assert "RUBBISH" in result.error, rubbish
         assert len(result.error) < 2500, rubbish
         assert not list(tmp_path.glob("OUT*")), rubbish
+    record_property("tried", len(GIVEN))
+
+
+@pytest.mark.parametrize("name", ["index", "docid", "manifest.json"])
+def test_an_index_with_rubbish_in_one_of_its_files_is_loaded_or_refused(tmp_path, name, record_property):
+    import faiss
+    import numpy as np
+
+    from expandr_repro.models.index import FaissIndex
+
+    index = faiss.IndexFlatIP(4)
+    index.add(np.eye(4, dtype=np.float32)[:1])
+    for content in GIVEN.values():
+        faiss.write_index(index, str(tmp_path / "index"))
+        (tmp_path / "docid").write_text("d1\n")
+        (tmp_path / name).write_bytes(content)
+        with contextlib.suppress(ExpandrError):
+            FaissIndex.load(tmp_path)
     record_property("tried", len(GIVEN))
 
 
