@@ -80,7 +80,7 @@ class UnknownNameError(ExpandrError):
         names = sorted(set(known))
         close = nearest(name, names)
         offer = f"did you mean {close!r}?" if close else f"known: {', '.join(names)}."
-        super().__init__(f"unknown {kind} {name!r}: {offer}{' ' + hint if hint else ''}")
+        super().__init__(f"unknown {kind} {shown(name)}: {offer}{' ' + hint if hint else ''}")
 
 
 class MismatchError(ExpandrError):

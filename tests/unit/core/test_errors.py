@@ -133,3 +133,7 @@ def test_a_problem_of_megabytes_is_cut():
 
 def test_a_problem_is_one_line_whatever_it_names():
     assert str(FormatError("f", None, "views.a\n\u2028b: found 1")) == "f: views.a  b: found 1"
+
+
+def test_an_unknown_name_of_kilobytes_is_shown_in_brief():
+    assert len(str(UnknownNameError("metric", "x" * 10_000, ["a"]))) < 200
