@@ -39,7 +39,7 @@ def run(options: Options) -> list[Sheet]:
         write_many(folder, size, documents, WORDS, hits, vocabulary)
         sides = [Side(f"{name}, {size:,} topics", partial(python, words), size) for name, words in _commands(folder, model.options, hits)]  # fmt: skip
         for row in measure(sides, 1, partial(_same, size)):
-            own = peaks.setdefault(row.name.rpartition(",")[0], [])
+            own = peaks.setdefault(row.name.removesuffix(f", {size:,} topics"), [])
             own.append(row.peak[0])
             if len(own) > 1:
                 row.figures["bytes more a topic"] = round((own[-1] - own[0]) * 2**20 / (sizes[-1] - sizes[0]))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.specs import datasets, resource
 from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
@@ -307,3 +308,38 @@ def test_an_approximate_index_is_searched_as_thoroughly_as_asked_and_the_manifes
         wrong = command("search", "--topics", "pocket", "--search-params", "nprobe=8", *other)
         assert wrong.code == 2
         assert "--search-params: is for Faiss indexes" in wrong.error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--fusion", "none"), (), ("--fusion", "rrf"), ("--fusion", "rocchio"), pytest.param(("--retriever", "bm25", "--fusion", "rrf"), marks=pytest.mark.jvm)],
+)  # fmt: skip
+def test_topics_in_blocks_give_the_run_and_the_figures_of_all_at_once(command, tmp_path, monkeypatch, arguments):
+    def searched(name):
+        result = command("search", "--topics", "pocket", "--hits", 50, "--output", tmp_path / name, *arguments)
+        assert result.code == 0, result.err
+        return result.out, (tmp_path / name).read_bytes(), (tmp_path / f"{name}.manifest.json").read_bytes()
+
+    whole = searched("whole.trec")
+    monkeypatch.setattr("expandr_repro.pipeline.searching.BLOCK", 7)
+    assert searched("blocks.trec") == whole
+
+
+def test_a_search_that_fails_leaves_the_run_that_was_there_and_its_manifest(command, tmp_path, monkeypatch):
+    path = tmp_path / "run.trec"
+    assert command("search", "--topics", "pocket", "--hits", 5, "--output", path).code == 0
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert (
+        command(
+            "search", "--topics", "pocket", "--hits", 5, "--output", path, "--fusion", "concat", "--metrics", "nDCG@0"
+        ).code
+        == 2
+    )
+    monkeypatch.setattr("expandr_repro.pipeline.searching.BLOCK", 10)
+
+    def fails(self):
+        raise ExpandrError("out of luck")
+
+    monkeypatch.setattr("expandr_repro.pipeline.dense.DenseSearch.forget", fails)
+    assert command("search", "--topics", "pocket", "--hits", 5, "--output", path, "--fusion", "none").code == 2
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expandr_repro.adapters import ranx
-from expandr_repro.adapters.ranx import evaluate
+from expandr_repro.adapters.ranx import Scorer, evaluate, evaluate_file
+from expandr_repro.core import run_blocks
 from expandr_repro.core.errors import MismatchError
 from expandr_repro.core.measures import Measure, parse_measure
-from expandr_repro.core.trec import Qrels, Run
+from expandr_repro.core.trec import Qrels, Run, read_run
 from unit.strategies import grades, scores
 
 TREC_EVAL = {
@@ -184,7 +185,8 @@ def test_only_the_metrics_of_ranx_are_loaded_and_the_whole_of_it_can_be_imported
 
     program = """
 import sys
-from expandr_repro.adapters.ranx import evaluate
+from expandr_repro.adapters.ranx import Scorer, evaluate, evaluate_file
+from expandr_repro.core import run_blocks
 from expandr_repro.core.measures import parse_measures
 found = evaluate({"1": {"a": 2.0, "b": 1.0}}, {"1": {"b": 1}}, parse_measures("nDCG@10"))
 assert not {"ir_datasets", "seaborn", "ranx.data_structures", "ranx"} & set(sys.modules), "more than the metrics"
@@ -196,3 +198,53 @@ assert evaluate({"1": {"a": 2.0, "b": 1.0}}, {"1": {"b": 1}}, parse_measures("nD
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+THREE = [parse_measure(name) for name in ("nDCG@10", "R@5", "MAP")]
+
+JUDGED: Qrels = {"q0": {"d0": 2, "d3": 1}, "q1": {"d1": 1}, "q2": {"d9": 1}, "gone": {"d1": 1}}
+
+
+def lines(order):
+    return "".join(f"q{n % 4} Q0 d{n % 7} 1 {20 - n}.5 x\n" for n in order)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lines(sorted(range(24), key=lambda n: n % 4)),  # topic by topic
+        lines(range(24)),  # topics scattered
+        lines(sorted(range(24), key=lambda n: n % 4)).replace(" ", "\t"),  # read with care
+        lines(sorted(range(24), key=lambda n: n % 4)) + "q0 Q0 d8 9 0.5 x\n",  # scattered at the very end
+    ],
+)
+@pytest.mark.parametrize("block", [1, 50, 1 << 17])
+def test_a_file_gives_the_figures_of_the_run_in_it_however_it_is_read(tmp_path, monkeypatch, text, block):
+    path = tmp_path / "run.trec"
+    path.write_text(text)
+    monkeypatch.setattr(run_blocks, "BLOCK", block)
+    whole = evaluate(read_run(path), JUDGED, THREE, str(path))
+    seen = {}
+    found = evaluate_file(path, JUDGED, THREE, seen.update)
+    assert (found.qids, found.missing, found.unjudged, found.ranked, found.met) == (whole.qids, ["gone"], ["q3"], whole.ranked, whole.met)  # fmt: skip
+    for measure in THREE:
+        np.testing.assert_array_equal(found.per_topic[measure], whole.per_topic[measure])
+    assert seen == read_run(path)
+
+
+def test_a_file_of_other_topics_is_refused_by_its_name(tmp_path):
+    (tmp_path / "run.trec").write_text("x1 Q0 d1 1 2.5 x\n")
+    with pytest.raises(
+        MismatchError, match=r"run\.trec: the judgements judge none of its 1 topics \(the run has e\.g\. 'x1'"
+    ):
+        evaluate_file(tmp_path / "run.trec", JUDGED, THREE)
+
+
+def test_topics_scored_some_at_a_time_have_the_figures_of_all_together():
+    run = {f"q{t}": {f"d{d}": float(-d * (t + 1) % 5) for d in range(9)} for t in range(3)}
+    scorer = Scorer(JUDGED, THREE)
+    for qid in reversed(run):
+        scorer.add({qid: run[qid]})
+    whole = evaluate(run, JUDGED, THREE)
+    for measure in THREE:
+        np.testing.assert_array_equal(scorer.figures().per_topic[measure], whole.per_topic[measure])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from expandr_repro.core import run_blocks
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.run_blocks import read_plain_run
+from expandr_repro.core.run_blocks import NotPlainError, plain_parts, read_plain_run
 from expandr_repro.core.trec import read_run, read_run_by_lines
 
 PLAIN = "".join(f"q{n // 10} Q0 d{n} {n % 10 + 1} {1 / (n + 1):.9g} tag\n" for n in range(200))
@@ -93,3 +93,51 @@ def test_a_line_too_long_is_refused_as_before(write, monkeypatch):
     path = write("x", PLAIN + "q Q0 " + "d" * 300 + " 1 2 t\n")
     with pytest.raises(FormatError, match="a line longer than"):
         read_run(path)
+
+
+def parts_of(path):
+    """Return the parts, or None where the file is left to others."""
+    try:
+        return list(plain_parts(path))
+    except NotPlainError:
+        return None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=60, unique=True), st.integers(1, 200))
+def test_a_run_in_parts_is_the_run_with_every_topic_whole_and_once(tmp_path_factory, pairs, block):
+    path = tmp_path_factory.mktemp("run") / "run.trec"
+    path.write_text("".join(f"q{qid} Q0 d{n} 1 {n / 7:.4f} x\n" for qid, n in sorted(pairs)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_blocks, "BLOCK", block)
+        parts = parts_of(path)
+    if not pairs:
+        assert parts is None
+        return
+    qids = [qid for part in parts for qid in part]
+    assert len(set(qids)) == len(qids)
+    assert {q: r for part in parts for q, r in part.items()} == read_run(path)
+
+
+def test_a_run_comes_in_as_many_parts_as_it_has_blocks(write, monkeypatch):
+    path = write("run.trec", "".join(f"q{n} Q0 d {n} 1.5 x\n" for n in range(100)))
+    monkeypatch.setattr(run_blocks, "BLOCK", 100)
+    assert max(map(len, parts_of(path))) < 10
+
+
+@pytest.mark.parametrize("block", [1, 20, 1 << 17])
+def test_topics_whose_lines_do_not_lie_together_are_left_to_the_reader_of_all(write, monkeypatch, block):
+    text = "".join(f"q{n % 3} Q0 d{n} 1 {n}.5 x\n" for n in range(12))
+    monkeypatch.setattr(run_blocks, "BLOCK", block)
+    parts = parts_of(write("run.trec", text))
+    if block > len(text):  # all in one part: whole all the same
+        assert [sorted(p) for p in parts] == [["q0", "q1"], ["q2"]]
+    else:
+        assert parts is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "q1 Q0 d1 1 2.5\n", "q1 Q0 d1 1 nan x\n", "q1 Q0 d1 1 2.5 x\nq1 Q0 d1 2 1.5 x\n", "q1\tQ0 d1 1 2.5 x\n"],
+)
+def test_what_is_not_plain_has_no_parts(write, text):
+    assert parts_of(write("run.trec", text)) is None
