@@ -31,6 +31,7 @@ BENCHMARKS = {
     "search": Benchmark("the whole dense search, start included, beside pyserini.search.faiss"),
     "bm25": Benchmark("the whole BM25 search, start included, beside pyserini.search.lucene"),
     "evaluate": Benchmark("ten runs to figures, beside ranx"),
+    "load": Benchmark("time and memory of search, evaluate, compare and report as topics grow to 100,000"),
     "start": Benchmark("how long each command takes to say --help"),
     "scale_index": Benchmark("flat, SQ8, HNSW and IVF indexes: building, size, recall, speed"),
     "scale_encode": Benchmark("a million passages in one run; --passages, --gpus", cpu=False, gpu=True),

@@ -14,7 +14,6 @@ from expandr_repro.core.measures import DEFAULT, parse_measures
 from expandr_repro.core.stats import TESTS
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.terminal import printable
-from expandr_repro.core.trec import read_run
 
 if TYPE_CHECKING:
     from expandr_repro.adapters.ranx import Figures
@@ -56,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
-    from expandr_repro.adapters.ranx import evaluate
+    from expandr_repro.adapters.ranx import evaluate_file
     from expandr_repro.pipeline.collections import find_qrels
     from expandr_repro.pipeline.comparing import compare, short_names
     from expandr_repro.pipeline.gaps import warn_of_gaps
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     qrels = find_qrels(args.qrels)
     figures = {}
     for name, path in zip(short_names(args.runs), args.runs, strict=True):
-        figures[name] = evaluate(read_run(path), qrels, measures, label=path)
+        figures[name] = evaluate_file(path, qrels, measures)
         warn_of_gaps(path, figures[name])
     comparisons = compare(figures, measures, args.test, args.all_pairs)
     if args.plot:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from expandr_repro import cli
 from expandr_repro.core.errors import CheckFailedError
+from expandr_repro.core.terminal import one_line, printable
 
 EXAMPLES = """
 python -m expandr_repro.doctor
@@ -50,12 +51,12 @@ def run(args: argparse.Namespace) -> int:
 
     findings = examine()
     if args.format == "json":
-        print(json.dumps([vars(f) for f in findings], indent=2, ensure_ascii=False))
+        print(printable(json.dumps([vars(f) for f in findings], indent=2, ensure_ascii=False)))
     else:
         colour = sys.stdout.isatty()
         for finding in findings:
             sign = f"{COLOURS[finding.state]}{SIGNS[finding.state]}\033[0m" if colour else SIGNS[finding.state]
-            print(f"{sign}  {finding.what:<12} {finding.found}")
+            print(f"{sign}  {finding.what:<12} {one_line(finding.found)}")
             if finding.cure:
                 print(f"{'':<20}{finding.cure}")
     broken = [f.what for f in findings if f.state == "broken"]

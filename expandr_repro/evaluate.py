@@ -13,7 +13,6 @@ from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.terminal import printable
-from expandr_repro.core.trec import read_run
 
 if TYPE_CHECKING:
     from expandr_repro.adapters.ranx import Figures
@@ -49,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
-    from expandr_repro.adapters.ranx import evaluate
+    from expandr_repro.adapters.ranx import evaluate_file
     from expandr_repro.pipeline.collections import find_qrels
     from expandr_repro.pipeline.gaps import warn_of_gaps
 
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     qrels = find_qrels(args.qrels)
     found: list[tuple[str, Figures]] = []
     for path in args.runs:
-        figures = evaluate(read_run(path), qrels, measures, label=path)
+        figures = evaluate_file(path, qrels, measures)
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
     if args.format == "json":

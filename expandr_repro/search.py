@@ -17,7 +17,7 @@ from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manif
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS
 from expandr_repro.core.terminal import printable
-from expandr_repro.core.trec import write_run
+from expandr_repro.core.trec import run_writer
 
 if TYPE_CHECKING:
     from expandr_repro.models.interface import TextEncoder
@@ -161,10 +161,13 @@ def run(args: argparse.Namespace) -> int:
             baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size, stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params,
             k1=args.k1, b=args.b,
         )  # fmt: skip
-        outcome = search(request, encoder)
-        outcomes.append(outcome)
         if args.output:
-            _write(Path(args.output, f"{name}.trec") if group else Path(args.output), outcome, args.tag)
+            outcome = _search_into(
+                Path(args.output, f"{name}.trec") if group else Path(args.output), args.tag, request, encoder
+            )
+        else:
+            outcome = search(request, encoder, write=lambda _: None)
+        outcomes.append(outcome)
         if args.export_queries:
             _export(Path(args.export_queries, name) if group else Path(args.export_queries), outcome, request)
     print_summary(outcomes, args.format, encoder)
@@ -187,14 +190,19 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
     return load_encoder(args.encoder, EncoderOptions.of(args), cache=not args.no_vector_cache)
 
 
-def _write(path: Path, outcome: Outcome, tag: str) -> None:
+def _search_into(path: Path, tag: str, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
+    """Search, and write the run as it comes, with its manifest."""
+    from expandr_repro.pipeline.searching import search
+
     manifest = run_manifest_path(path)
 
     def describe() -> None:
         write_manifest(manifest, "run", outcome.facts | {RUN_HASH: sha256_file(path)})
 
-    write_run(path, outcome.run, tag, about={manifest: describe})
-    log.info("wrote %s: %d topics, %d lines", path, len(outcome.run), sum(map(len, outcome.run.values())))
+    with run_writer(path, tag, about={manifest: describe}) as write:
+        outcome = search(request, encoder, write)
+    log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
+    return outcome
 
 
 def _export(folder: Path, outcome: Outcome, request: SearchRequest) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 SYLLABLES = ("ka", "lo", "mi", "ner", "pu", "ri", "sta", "ten", "vo", "zu")
 
 
-def write_many(folder: Path, topics: int, documents: int, words: int, hits: int) -> list[str]:
+def write_many(
+    folder: Path, topics: int, documents: int, words: int, hits: int, vocabulary: Sequence[str] = ()
+) -> list[str]:
     """Write queries, judgements, a corpus, expansions and two runs; return the arguments that make a report of them.
 
     Args:
@@ -18,9 +21,10 @@ def write_many(folder: Path, topics: int, documents: int, words: int, hits: int)
         documents: in the corpus.
         words: of a document, and of an expansion.
         hits: documents a topic in each run.
+        vocabulary: what texts are made of; made up where it is empty.
     """
     draw = random.Random(1)
-    vocabulary = ["".join(draw.choices(SYLLABLES, k=3)) for _ in range(5000)]
+    vocabulary = vocabulary or ["".join(draw.choices(SYLLABLES, k=3)) for _ in range(5000)]
 
     def text(length: int) -> str:
         return " ".join(draw.choices(vocabulary, k=length))

@@ -10,4 +10,5 @@ def guard_archives() -> None:
 
     Python does so by itself from 3.14 on; zip files always are.
     """
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    if hasattr(tarfile, "data_filter"):  # the first patch releases of Python 3.11 have none
+        tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.core.errors import MismatchError
 from expandr_repro.core.measures import Measure
 from expandr_repro.core.paths import cache_dir, private_folder
-from expandr_repro.core.trec import Qrels, trec_order
+from expandr_repro.core.run_blocks import NotPlainError, plain_parts
+from expandr_repro.core.trec import Qrels, read_run, trec_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 FUNCTIONS = {"nDCG": "ndcg", "MAP": "average_precision", "MRR": "reciprocal_rank", "R": "recall", "P": "precision"}
 """Our measure -> ranx's function."""
+
+Ranked = Mapping[str, Mapping[str, float]]
+"""qid -> docid -> score."""
 
 TOPICS_AT_ONCE = 1024
 """Topics evaluated together, so that memory does not grow with their number."""
@@ -57,9 +61,7 @@ class Figures:
         return float(self.per_topic[measure].mean())
 
 
-def evaluate(
-    run: Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[Measure], label: str = "the run"
-) -> Figures:
+def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
     """Evaluate a run on judgements.
 
     Args:
@@ -71,31 +73,96 @@ def evaluate(
     Raises:
         MismatchError: the judgements judge no topic of the run.
     """
-    import numpy as np
+    scorer = Scorer(qrels, measures)
+    scorer.add(run)
+    return scorer.figures(label)
 
-    unjudged = [qid for qid in run if qid not in qrels]
-    if len(unjudged) == len(run):
-        raise MismatchError(
-            f"{label}: the judgements judge none of its {len(run)} topics (the run has e.g. {next(iter(run), None)!r}, the judgements e.g. "
-            f"{next(iter(qrels), None)!r}); are these the right qrels?"
-        )
-    judged = list(qrels)
-    scored = [row for row, qid in enumerate(judged) if run.get(qid)]
-    met = sum(not qrels[judged[row]].keys().isdisjoint(run[judged[row]]) for row in scored)
-    per_topic = {m: np.zeros(len(judged)) for m in measures}
-    metrics = _metrics()
-    for begin in range(0, len(scored), TOPICS_AT_ONCE):
-        rows = scored[begin : begin + TOPICS_AT_ONCE]
-        gains, ranking = _arrays(
-            [qrels[judged[r]] for r in rows], trec_order({judged[r]: run[judged[r]] for r in rows}).values()
-        )
-        for measure in measures:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numba on its own type casts
-                per_topic[measure][rows] = getattr(metrics, FUNCTIONS[measure.name])(
-                    gains, ranking, measure.depth or 0, measure.rel
-                )
-    return Figures(judged, per_topic, [q for q in judged if not run.get(q)], unjudged, len(scored), met)
+
+def evaluate_file(
+    path: str | Path, qrels: Qrels, measures: Sequence[Measure], seen: Callable[[Ranked], object] | None = None
+) -> Figures:
+    """Evaluate a run file; where the lines of a topic lie together, with no more than some topics in memory.
+
+    Args:
+        path: the file.
+        qrels: grades.
+        measures: what to compute.
+        seen: called with the topics of the run, some at a time; anew from the first, where the file has to be read again with care.
+
+    Raises:
+        FormatError: the file is no run.
+        MismatchError: the judgements judge no topic of the run.
+    """
+
+    def score(parts: Iterable[Ranked]) -> Figures:
+        scorer = Scorer(qrels, measures)
+        for part in parts:
+            scorer.add(part)
+            if seen:
+                seen(part)
+        return scorer.figures(str(path))
+
+    try:
+        return score(plain_parts(Path(path)))
+    except NotPlainError:
+        return score([read_run(path)])
+
+
+class Scorer:
+    """Figures of a run that comes some topics at a time.
+
+    Args:
+        qrels: grades; negative ones gain nothing.
+        measures: what to compute.
+    """
+
+    def __init__(self, qrels: Qrels, measures: Sequence[Measure]) -> None:
+        import numpy as np
+
+        self._qrels, self._rows = qrels, {qid: row for row, qid in enumerate(qrels)}
+        self._per_topic = {m: np.zeros(len(qrels)) for m in measures}
+        self._scored = np.zeros(len(qrels), dtype=bool)
+        self._unjudged: list[str] = []
+        self._topics = self._met = 0
+        self._first: str | None = None
+
+    def add(self, part: Ranked) -> None:
+        """Score topics that have not been there before."""
+        qrels, rows = self._qrels, self._rows
+        self._first = next(iter(part), None) if self._first is None else self._first
+        self._topics += len(part)
+        self._unjudged += [qid for qid in part if qid not in rows]
+        judged = sorted(rows[qid] for qid, ranked in part.items() if ranked and qid in rows)
+        self._scored[judged] = True
+        names = {rows[qid]: qid for qid in part if qid in rows}
+        self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
+        metrics = _metrics() if judged else None
+        for begin in range(0, len(judged), TOPICS_AT_ONCE):
+            some = judged[begin : begin + TOPICS_AT_ONCE]
+            gains, ranking = _arrays(
+                [qrels[names[r]] for r in some], trec_order({names[r]: part[names[r]] for r in some}).values()
+            )
+            for measure, values in self._per_topic.items():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # numba on its own type casts
+                    values[some] = getattr(metrics, FUNCTIONS[measure.name])(
+                        gains, ranking, measure.depth or 0, measure.rel
+                    )
+
+    def figures(self, label: str = "the run") -> Figures:
+        """Return the figures of all topics that were added.
+
+        Raises:
+            MismatchError: the judgements judge none of them.
+        """
+        if len(self._unjudged) == self._topics:
+            raise MismatchError(
+                f"{label}: the judgements judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the judgements e.g. "
+                f"{next(iter(self._qrels), None)!r}); are these the right qrels?"
+            )
+        missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
+        ranked = len(self._rows) - len(missing)
+        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met)
 
 
 def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from expandr_repro.core.terminal import one_line
+
 _quiet = False
 
 
@@ -30,7 +32,7 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Bar]:
     from tqdm import tqdm
 
     off = _quiet or not sys.stderr.isatty()
-    with tqdm(total=total, desc=what, unit=f" {unit}", delay=2, disable=off, dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc=one_line(what), unit=f" {unit}", delay=2, disable=off, dynamic_ncols=True) as bar:
         yield bar
 
 

@@ -26,46 +26,94 @@ TOO_LARGE = 3.4028235677973366e38
 """The least score that would be infinite in single precision (2^128 - 2^103), in which trec_eval compares."""
 
 
-def read_plain_run(path: Path) -> dict[str, dict[str, float]] | None:
-    """Return the run in a file, or None where anything in it asks for a closer look: an odd line as well as a wrong one.
+Part = dict[str, dict[str, float]]
+"""Some topics of a run."""
+
+
+class NotPlainError(Exception):
+    """Something in a file asks for a closer look: an odd line as well as a wrong one."""
+
+
+def read_plain_run(path: Path) -> Part | None:
+    """Return the run in a file, or None where anything in it asks for a closer look.
 
     Raises:
         NotAvailableError: the file cannot be read.
     """
-    run: dict[str, dict[str, float]] = {}
+    run: Part = {}
+    try:
+        for block in _blocks(path):
+            _take(block, run)
+    except NotPlainError:
+        return None
+    return run or None
+
+
+def plain_parts(path: Path) -> Iterator[Part]:
+    """Yield a run some topics at a time, each whole and once, so that memory does not grow with their number.
+
+    Raises:
+        NotAvailableError: the file cannot be read.
+        NotPlainError: it asks for a closer look, the lines of a topic do not lie together, or there are none; of what was yielded nothing holds.
+    """
+    part: Part = {}
+    done: set[str] = set()
+    for block in _blocks(path):
+        last = _take(block, part)
+        rest = {last: part.pop(last)}
+        if not done.isdisjoint(part) or last in done:
+            raise NotPlainError
+        if part:
+            done.update(part)
+            yield part
+        part = rest
+    if not part:
+        raise NotPlainError
+    yield part
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file in blocks of whole lines."""
     with open_bytes(path) as file:
         try:
             while block := file.read(BLOCK):
                 rest = file.readline(MAX_LINE + 1)
-                if len(rest) > MAX_LINE or not _take(block + rest, run):
-                    return None
-        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError):
-            return None
-    return run or None
+                if len(rest) > MAX_LINE:
+                    raise NotPlainError
+                yield block + rest
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise NotPlainError from error
 
 
-def _take(block: bytes, run: dict[str, dict[str, float]]) -> bool:
-    """Add whole lines to a run; False where they are not as plain as they must be, or a document is there twice."""
+def _take(block: bytes, run: Part) -> str:
+    """Add whole lines to a run; return the last one's topic.
+
+    Raises:
+        NotPlainError: they are not as plain as they must be, or a document is there twice.
+    """
     import numpy as np
 
     if not block.endswith(b"\n"):
         block += b"\n"
     if not _is_plain(block):
-        return False
+        raise NotPlainError
     fields = block.decode("ascii").split()
-    docids, written = fields[2::COLUMNS], fields[4::COLUMNS]
+    qids, docids, written = fields[0::COLUMNS], fields[2::COLUMNS], fields[4::COLUMNS]
     if "_" in "".join(written):  # Python's 1_000, which C reads as 1
-        return False
-    scores = list(map(float, written))
+        raise NotPlainError
+    try:
+        scores = list(map(float, written))
+    except ValueError as error:
+        raise NotPlainError from error
     if not np.abs(scores).max() < TOO_LARGE:
-        return False
-    for qid, begin, end in _groups(fields[0::COLUMNS]):
+        raise NotPlainError
+    for qid, begin, end in _groups(qids):
         ranked = run.setdefault(qid, {})
         before = len(ranked)
         ranked.update(zip(docids[begin:end], scores[begin:end], strict=True))
         if len(ranked) != before + end - begin:
-            return False
-    return True
+            raise NotPlainError
+    return qids[-1]
 
 
 def _is_plain(block: bytes) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
@@ -113,10 +114,23 @@ def write_run(
     Raises:
         SetupError: the place cannot be written.
     """
+    with run_writer(path, tag, about) as write:
+        write(run)
+
+
+@contextmanager
+def run_writer(
+    path: str | Path, tag: str = "expandr_repro", about: About | None = None
+) -> Iterator[Callable[[Mapping[str, Mapping[str, float]]], None]]:
+    """Yield what adds topics to a run, as `write_run` writes them; at the end the file is whole, or not there."""
     with atomic_text(path, about) as file:
-        for qid, ranked in run.items():
-            ordered = enumerate(strictly_decreasing(ranked).items(), start=1)
-            file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])
+
+        def write(part: Mapping[str, Mapping[str, float]]) -> None:
+            for qid, ranked in part.items():
+                ordered = enumerate(strictly_decreasing(ranked).items(), start=1)
+                file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])
+
+        yield write
 
 
 def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:

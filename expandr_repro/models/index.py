@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PARAMETERS = re.compile(r"\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*", re.ASCII)
 
 
+LONGEST_FACTORY = 200
+"""Characters of a factory string: Faiss parses it by recursion, and one of some thousands ends the process."""
+
+
 def is_faiss_folder(path: Path) -> bool:
     """Say whether a folder holds a Faiss index in Pyserini's layout."""
     return (path / "index").is_file() and (path / "docid").is_file()
@@ -59,11 +63,14 @@ def new_index(dimension: int, factory: str) -> Any:
     import faiss
 
     try:
-        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        if len(factory) <= LONGEST_FACTORY:
+            return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        reason: RuntimeError | None = None
     except RuntimeError as error:
-        raise ExpandrError(
-            f"--factory {factory!r}: Faiss cannot make such an index of {dimension} dimensions; e.g. Flat, HNSW32, SQ8, IVF256,Flat"
-        ) from error
+        reason = error
+    raise ExpandrError(
+        f"--factory {factory[:LONGEST_FACTORY]!r}: Faiss cannot make such an index of {dimension} dimensions; e.g. Flat, HNSW32, SQ8, IVF256,Flat"
+    ) from reason
 
 
 def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:

@@ -99,6 +99,10 @@ class DenseSearch:
         owners = [row for row, t in enumerate(topics) for _ in t.texts]
         return fuse_vectors(fusion, queries, self._encode(texts, "expansion"), owners, self.alpha)
 
+    def forget(self) -> None:
+        """Let go of the vectors of the texts that were searched."""
+        self._vectors.clear()
+
     def _encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         import numpy as np
 

@@ -36,7 +36,7 @@ def refuse_other_version(index: Path, manifest: Mapping[str, Any] | None, docume
         facts = _facts(find_corpus(documents))
     except NotAvailableError:  # the index alone is enough to search
         return
-    if facts and facts.sha256 != made_of.get("sha256"):
+    if facts and made_of.get("sha256") not in (None, facts.sha256):
         raise MismatchError(
             f"{index}: was made of another version of {documents} ({made_of.get('documents')} documents, SHA-256 {str(made_of.get('sha256'))[:16]} there; "
             f"{facts.documents}, {facts.sha256[:16]} here); encode it again"

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from expandr_repro.adapters.pyserini.lucene import Bm25, document_count, holds_any
-from expandr_repro.adapters.ranx import Figures, evaluate
+from expandr_repro.adapters.ranx import Figures, Scorer
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import FUSIONS, check_alpha, fusion_named
 from expandr_repro.core.manifest import NAME, read_manifest
@@ -34,6 +34,9 @@ from expandr_repro.pipeline.sparse import Bm25Search
 log = logging.getLogger(__name__)
 
 DEFAULT_HITS = 1000
+
+BLOCK = 4096
+"""Topics whose vectors and rankings are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Outcome:
         topics: what was searched.
         fusion: with which fusion.
         index: what was searched in, for people.
-        run: scores strictly decreasing, as the run file will have them.
+        run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
         measures: what was measured; empty where no judgements are known.
         figures: of the run, or None.
         baseline: figures of the query alone, or None.
@@ -79,6 +82,7 @@ class Outcome:
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
         searcher: what searched, for whoever wants its vectors.
+        lines: of the run.
     """
 
     topics: TopicSet
@@ -92,6 +96,7 @@ class Outcome:
     without_expansion: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     searcher: DenseSearch | Bm25Search | None = None
+    lines: int = 0
 
 
 def topics_for(request: SearchRequest) -> TopicSet:
@@ -121,12 +126,15 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
     return chosen.name
 
 
-def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
-    """Search.
+def search(
+    request: SearchRequest, encoder: TextEncoder | None, write: Callable[[Run], object] | None = None
+) -> Outcome:
+    """Search, `BLOCK` topics at a time.
 
     Args:
         request: what and how.
         encoder: for dense retrieval.
+        write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -139,23 +147,35 @@ def search(request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     searcher, size, label = _searcher(request, topics, fusion, encoder)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
-    beside = bool(qrels) and request.baseline and fusion != "none"
-    # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
-    alone = searcher.run(topics.topics, "none") if beside and FUSIONS[fusion].kind == "run" else None
-    run = _final(searcher.run(topics.topics, fusion, alone))
-    outcome = Outcome(topics, fusion, label, run, searcher=searcher)
+    outcome = Outcome(topics, fusion, label, {}, searcher=searcher)
     if FUSIONS[fusion].kind != "feedback" and fusion != "none":
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
         outcome.measures = measures or parse_measures(
             ",".join(topics.collection.spec.measures if topics.collection else DEFAULT)
         )
-        outcome.figures = figures = evaluate(outcome.run, qrels, outcome.measures)
+    beside = bool(qrels) and request.baseline and fusion != "none"
+    scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
+    block = len(topics.topics) if request.stock else BLOCK  # Pyserini's searchers read the index at every call
+    for begin in range(0, len(topics.topics), block):
+        some = topics.topics[begin : begin + block]
+        # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
+        alone = searcher.run(some, "none") if beside and FUSIONS[fusion].kind == "run" else None
+        run = _final(searcher.run(some, fusion, alone))
+        outcome.lines += sum(map(len, run.values()))
+        if qrels:
+            scorer.add(run)
         if beside:
-            alone = alone or searcher.run(topics.topics, "none")
-            outcome.baseline = baseline = evaluate(_final(alone), qrels, outcome.measures)
+            baseline.add(_final(alone or searcher.run(some, "none")))
+        write(run) if write else outcome.run.update(run)
+        if len(topics.topics) > block:
+            searcher.forget()
+    if qrels:
+        outcome.figures = figures = scorer.figures()
+        if beside:
+            outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
-                outcome.p_values[m] = paired_p(baseline.per_topic[m], figures.per_topic[m])
+                outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher)
     return outcome
 

@@ -46,6 +46,9 @@ class Bm25Search:
             return self._search(qids, [t.title for t in topics], fusion)
         return self._search(qids, [self.text_of(t, fusion) for t in topics])
 
+    def forget(self) -> None:
+        """Nothing is kept; see `DenseSearch.forget`."""
+
     def text_of(self, topic: Topic, fusion: str) -> str:
         """Return what is searched for a topic under a fusion of texts."""
         if fusion == "repeat":

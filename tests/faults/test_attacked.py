@@ -178,6 +178,20 @@ def test_a_pickle_in_the_place_of_a_models_file_is_refused_and_runs_nothing(
     record_property("tried", 2)
 
 
+def test_a_pickle_in_the_place_of_a_tokenizers_or_a_generations_file_runs_nothing(
+    search, expand, bert, llama, tmp_path, marker, record_property
+):
+    names = ("vocab.txt", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja", "modules.json", "encoder.yaml")  # fmt: skip
+    for number, name in enumerate(names):
+        for source, call, more in ((bert, search, POOLED), (llama, expand, ())):
+            folder = copied(source, tmp_path / f"{source.name}{number}")
+            (folder / name).write_bytes(pickled(marker))
+            result = call(folder, *more)
+            assert result.code in (0, 2)  # some are read by nobody
+            assert "Traceback" not in result.err
+    record_property("tried", 2 * len(names))
+
+
 @pytest.mark.parametrize("form", [pickled, torch_pickled])
 def test_an_llm_or_an_adapter_with_pickled_weights_is_refused(expand, llama, tmp_path, marker, form, record_property):
     model = copied(llama, tmp_path / "model")

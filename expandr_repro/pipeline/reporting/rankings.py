@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from expandr_repro.adapters.ranx import Figures, evaluate
+from expandr_repro.adapters.ranx import Figures, evaluate_file
 from expandr_repro.core.measures import Measure
-from expandr_repro.core.trec import Qrels, read_run, trec_order
+from expandr_repro.core.trec import Qrels, trec_order
 from expandr_repro.pipeline.gaps import warn_of_gaps
 from expandr_repro.pipeline.reporting.studies import Entry
 
@@ -51,14 +51,14 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
         FormatError: the file is no run.
         MismatchError: none of its topics is judged.
     """
-    run = read_run(entry.path)
-    figures = evaluate(run, qrels, measures, label=str(entry.path))
-    warn_of_gaps(str(entry.path), figures)
-    order = {}
-    for qid in figures.qids:
-        if qid in run:  # one topic at a time: an ordered copy of a whole run would be as large again
-            ranked = trec_order({qid: run.pop(qid)})[qid]
+    order: dict[str, list[str]] = {}
+
+    def keep(part: Mapping[str, Mapping[str, float]]) -> None:
+        for qid, ranked in trec_order({q: r for q, r in part.items() if q in qrels}).items():
             order[qid] = [docids.setdefault(d, d) for d, _ in zip(ranked, range(LOOKED), strict=False)]
+
+    figures = evaluate_file(entry.path, qrels, measures, keep)
+    warn_of_gaps(str(entry.path), figures)
     return Ranked(figures, order)
 
 
