@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core import trec
+from expandr_repro.core import run_blocks, trec
 from expandr_repro.core.cleaning import clean
 from expandr_repro.core.corpus import corpus_at, survey
 from expandr_repro.core.encoder_config import EncoderTraining
@@ -26,7 +26,6 @@ from expandr_repro.core.preferences import read_pairs, write_pairs
 from expandr_repro.core.prompts import find_prompt, prepare
 from expandr_repro.core.regression_reading import load
 from expandr_repro.core.regression_writing import render
-from expandr_repro.core.run_blocks import read_plain_run
 from expandr_repro.core.specs import DatasetSpec, EncoderSpec, encoder_spec, resource
 from expandr_repro.core.strict import build, read_yaml
 from expandr_repro.core.topics import read_topics, write_topics
@@ -221,9 +220,30 @@ def runs(data: bytes) -> None:
 @target("runs in blocks", "q1 Q0 d1 1 2.5 t\nq1 Q0 d2 2 1e-3 t\nq2 Q0 d1 1 -1 t\n", words=TREC_WORDS)
 def blocks(data: bytes) -> None:
     path = file_of(data, "b.trec")
-    plain = read_plain_run(path)
-    if plain is not None:
-        assert same(plain) == same(trec.read_run_by_lines(path))
+    usual = run_blocks.BLOCK
+    for size in (usual, 16):  # the second ends within each line
+        run_blocks.BLOCK = size
+        try:
+            plain = run_blocks.read_plain_run(path)
+            parts = _parts(path)
+        finally:
+            run_blocks.BLOCK = usual
+        if plain is not None:
+            assert same(plain) == same(trec.read_run_by_lines(path))
+        if parts is not None:
+            assert parts == plain, "topic by topic it is another run"
+
+
+def _parts(path: Path) -> trec.Run | None:
+    """Return a run that was read some topics at a time, or None where it asks for a closer look."""
+    found: trec.Run = {}
+    try:
+        for part in run_blocks.plain_parts(path):
+            assert found.keys().isdisjoint(part), "a topic came twice"
+            found.update({qid: dict(ranked) for qid, ranked in part.items()})
+    except run_blocks.NotPlainError:
+        return None
+    return found
 
 
 @target("qrels", "1 0 d1 1\n1 0 d2 -1\n2 0 d1 0\n", "query-id\tcorpus-id\tscore\n1\td1\t2\n", words=TREC_WORDS)
