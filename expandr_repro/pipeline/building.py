@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ from expandr_repro.models.streaming import encode_stream
 from expandr_repro.pipeline.cached_encoder import behind
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    from numpy.typing import NDArray
 
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
@@ -151,7 +153,8 @@ def build_faiss(
             if factory == "Flat":
                 save_flat(encoder.dimension, (np.load(c, allow_pickle=False) for c in chunks), docids, folder)
             else:
-                index = _fill(new_index(encoder.dimension, factory), factory, chunks, len(docids))
+                loaded = partial(map, partial(np.load, allow_pickle=False), chunks)
+                index = fill(new_index(encoder.dimension, factory), factory, loaded, len(docids))
                 save_index(index, docids, folder)
             write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
         shutil.rmtree(work, ignore_errors=True)
@@ -202,20 +205,39 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
         return False
 
 
-def _fill(index: Any, factory: str, chunks: Sequence[Path], documents: int) -> Any:
-    """Train the index where its kind needs it, then add all vectors in order."""
+def fill(index: Any, factory: str, chunks: Callable[[], Iterator[NDArray[np.float32]]], documents: int) -> Any:
+    """Train the index where its kind needs it, then add all vectors in order.
+
+    What comes out depends on what is trained on, and for HNSW on which vectors are added together: whoever wants the same index gives chunks of `CHUNK`.
+
+    Args:
+        index: empty.
+        factory: its kind, for the error.
+        chunks: begins anew at each call: (n, dimension) float32 each.
+        documents: vectors in all chunks.
+
+    Raises:
+        ExpandrError: there are too few to train on.
+    """
     import numpy as np
 
     with faiss_threads():
         if not index.is_trained:
-            step = max(1, documents // TRAINING)
-            sample = np.concatenate([np.load(c, allow_pickle=False)[::step] for c in chunks])
+            sample = np.concatenate(list(_every(chunks(), max(1, documents // TRAINING))))
             try:
                 index.train(np.ascontiguousarray(sample))
             except RuntimeError as error:
                 raise ExpandrError(
                     f"--factory {factory!r}: {documents} documents are too few to train it; use Flat or a smaller one"
                 ) from error
-        for chunk in chunks:
-            index.add(np.load(chunk, allow_pickle=False))
+        for chunk in chunks():
+            index.add(chunk)
     return index
+
+
+def _every(chunks: Iterator[NDArray[np.float32]], step: int) -> Iterator[NDArray[np.float32]]:
+    """Take each `step`-th row of all chunks together, wherever one ends and the next begins."""
+    begin = 0
+    for chunk in chunks:
+        yield chunk[-begin % step :: step]
+        begin += len(chunk)

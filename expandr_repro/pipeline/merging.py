@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
@@ -12,7 +13,12 @@ from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import FaissIndex, new_index, save_index
 from expandr_repro.models.index_parts import DOCIDS, docids_fact
-from expandr_repro.pipeline.building import Shard, facts_key, locked
+from expandr_repro.pipeline import building
+from expandr_repro.pipeline.building import Shard, facts_key, fill, locked
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -> int:
@@ -50,18 +56,13 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
         )
     made.update(factory=factory, documents=total, shard=vars(Shard()))
     docids = [d for i in order for d in shards[i].docids]
-    vectors = _chunks([shards[i].index for i in order])
+    vectors = partial(_chunks, [shards[i].index for i in order])
     dimension = int(shards[0].index.d)
     with locked(target), atomic_folder(target) as folder:
         if factory == "Flat":
-            save_flat(dimension, vectors, docids, folder)
+            save_flat(dimension, vectors(), docids, folder)
         else:
-            index = new_index(dimension, factory)
-            if not index.is_trained:
-                index.train(_sample(shards, order, total))
-            for chunk in vectors:
-                index.add(chunk)
-            save_index(index, docids, folder)
+            save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
         write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
     return int(total)
 
@@ -95,16 +96,18 @@ def _difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any,
     return None
 
 
-def _chunks(indexes: Sequence[Any]) -> Iterator[Any]:
-    for index in indexes:
-        for begin in range(0, index.ntotal, 65536):
-            yield index.reconstruct_n(begin, min(65536, index.ntotal - begin))
-
-
-def _sample(shards: Sequence[FaissIndex], order: Sequence[int], total: int) -> Any:
+def _chunks(indexes: Sequence[Any]) -> Iterator[NDArray[np.float32]]:
+    """Read the vectors in the chunks in which an index that is encoded at once gets them, whatever the shards' sizes."""
     import numpy as np
 
-    step = max(1, total // 65536)
-    return np.concatenate(
-        [shards[i].index.reconstruct_batch(np.arange(0, shards[i].index.ntotal, step)) for i in order]
-    )
+    size = building.CHUNK
+    waiting = np.zeros((0, int(indexes[0].d)), dtype=np.float32)
+    for index in indexes:
+        for begin in range(0, index.ntotal, size):
+            part = index.reconstruct_n(begin, min(size, index.ntotal - begin))
+            waiting = np.concatenate([waiting, part])
+            if len(waiting) >= size:
+                yield waiting[:size]
+                waiting = waiting[size:]
+    if len(waiting):
+        yield waiting
