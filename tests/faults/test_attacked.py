@@ -257,6 +257,22 @@ def test_a_model_with_code_of_its_own_is_refused_whatever_its_files_say(
     record_property("tried", 3)
 
 
+def test_code_beside_an_architecture_that_is_installed_is_passed_over(
+    search, expand, bert, llama, tmp_path, marker, record_property
+):
+    """transformers prefers a model's own code where it may run, even for a BERT."""
+    for source, call, more in ((bert, search, POOLED), (llama, expand, ())):
+        for name in ("config.json", "tokenizer_config.json"):
+            folder = bring_code(copied(source, tmp_path / f"{source.name}-{name}"), marker)
+            other = {"config.json": "tokenizer_config.json", "tokenizer_config.json": "config.json"}[name]
+            shutil.copyfile(source / other, folder / other)
+            kept = json.loads((source / name).read_text())
+            change(folder / name, **{key: kept.get(key) for key in ("model_type", "tokenizer_class")})
+            assert "auto_map" in json.loads((folder / name).read_text())
+            assert call(folder, *more).code == 0
+    record_property("tried", 4)
+
+
 def test_an_llm_with_code_of_its_own_is_refused_by_every_command_that_loads_one(
     expand, command, llama, small, marker, record_property
 ):
