@@ -19,6 +19,7 @@ import pytest
 import yaml
 from tiny_bert import save_tiny_bert
 
+from expandr_repro.core.errors import FormatError
 from expandr_repro.core.regression_reading import load
 from expandr_repro.core.regressions import Condition
 from expandr_repro.pipeline.regression.stages import Places
@@ -135,6 +136,10 @@ def condition(collection: str) -> Condition:
 def test_what_a_regression_makes_lies_in_the_output_folder_whatever_its_collection_is_called(tree, record_property):
     output = Path("runs").resolve()
     for name in NAMES[:-1]:
+        if "\0" in name:
+            with pytest.raises(FormatError):
+                condition(name)
+            continue
         made = condition(name)
         places = Places.of(made, made.regression, output)
         for path in (places.index, places.run, places.expansions, places.log):

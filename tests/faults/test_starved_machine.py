@@ -119,7 +119,8 @@ def test_a_gpu_without_room_for_one_text_is_one_line(command, monkeypatch, tmp_p
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(Encoder, "_vectors", none)
-    result = command("encode", "--corpus", "pocket", "--output", tmp_path / "index")
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "a corpus that no test before has encoded"}\n')
+    result = command("encode", "--corpus", tmp_path / "corpus.jsonl", "--output", tmp_path / "index")
     assert result.code == 2
     assert "lower the maximum length or use --device cpu" in result.error
     assert not (tmp_path / "index").exists()

@@ -13,7 +13,7 @@ from tests.faults.stages import NAMES
 
 AREA = "Two at once"
 
-POINTS = int(os.environ.get("EXPANDR_FAULT_POINTS", "5"))
+POINTS = int(os.environ.get("EXPANDR_FAULT_POINTS", "4"))
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.jvm if "Lucene" in n else ()) for n in NAMES])
