@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
 from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
+from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
 
@@ -51,10 +52,10 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
     except UnicodeEncodeError as error:
-        if any("\ud800" <= c <= "\udfff" for c in error.object):
-            said = "the name of a file holds bytes that are no UTF-8; rename it"
-        else:
+        if is_surrogate_free(error.object):
             said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+        else:
+            said = "the name of a file holds bytes that are no UTF-8; rename it"
         return _fail(said, 2, args.verbose)
     except Exception as error:
         if is_memory_fault(error):

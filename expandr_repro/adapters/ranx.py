@@ -132,9 +132,9 @@ class Scorer:
         self._first = next(iter(part), None) if self._first is None else self._first
         self._topics += len(part)
         self._unjudged += [qid for qid in part if qid not in rows]
-        judged = sorted(rows[qid] for qid, ranked in part.items() if ranked and qid in rows)
+        names = {rows[qid]: qid for qid, ranked in part.items() if ranked and qid in rows}
+        judged = sorted(names)
         self._scored[judged] = True
-        names = {rows[qid]: qid for qid in part if qid in rows}
         self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
         metrics = _metrics() if judged else None
         for begin in range(0, len(judged), TOPICS_AT_ONCE):

@@ -17,7 +17,7 @@ import difflib
 import errno
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 LONGEST = 1000
@@ -114,11 +114,9 @@ WRITE_FAULT = re.compile(r"\(os error \d+\)|iostream error|inline_container|Pyto
 
 def write_fault(error: BaseException) -> str | None:
     """Return what an error of any library says of a full or failing disk, on one line; None where it speaks of something else."""
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _with_causes(error):
         if WRITE_FAULT.search(str(seen)) or (isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"writing failed ({' '.join(str(seen).split())[:200]})"
-        seen = seen.__cause__ or seen.__context__
     return None
 
 
@@ -130,9 +128,12 @@ MEMORY_FAULT = re.compile(
 
 def is_memory_fault(error: BaseException) -> bool:
     """Say whether an error of any library means that there is not enough memory."""
+    return any(isinstance(seen, MemoryError) or bool(MEMORY_FAULT.search(str(seen))) for seen in _with_causes(error))
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and those it came from."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, MemoryError) or MEMORY_FAULT.search(str(seen)):
-            return True
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return False

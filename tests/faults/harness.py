@@ -242,4 +242,4 @@ class Trial:
 
 def litter(root: Path) -> list[str]:
     """Return what no command should leave behind."""
-    return sorted(str(p.relative_to(root)) for p in root.rglob(".*") if p.name.endswith((".tmp", ".partial", ".training")) or p.name.startswith(".lucene-"))  # fmt: skip
+    return sorted(str(p.relative_to(root)) for p in root.rglob(".*") if p.name.endswith((".tmp", ".partial", ".training")))  # fmt: skip

@@ -21,38 +21,37 @@ CACHED = ["encode", "prefer", "search", "search that builds its index", "train_e
 """Those that keep something in the cache."""
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_disk_that_fills_up_is_one_line_and_damages_nothing(trials, name, record_property):
-    trial = trials(name)
-    ended = [trial.starve(at, errno.ENOSPC) for at in trial.points(POINTS)]
+def starve(trial, fault, record_property):
+    ended = [trial.starve(at, fault) for at in trial.points(POINTS)]
     assert any(ended)
     record_property("tried", len(ended))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_disk_that_fills_up_is_one_line_and_damages_nothing(trials, name, record_property):
+    starve(trials(name), errno.ENOSPC, record_property)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_disk_that_fails_is_one_line_and_damages_nothing(trials, name, record_property):
-    trial = trials(name)
-    ended = [trial.starve(at, errno.EIO) for at in trial.points(POINTS)]
-    assert any(ended)
-    record_property("tried", len(ended))
+    starve(trials(name), errno.EIO, record_property)
+
+
+def starve_cache(trial, fault, record_property):
+    points = trial.points(POINTS, "cache")
+    for at in points:
+        trial.starve(at, fault, "cache")
+    record_property("tried", len(points))
 
 
 @pytest.mark.parametrize("name", CACHED)
 def test_a_cache_that_may_only_be_read_is_done_without_or_named(trials, name, record_property):
-    trial = trials(name)
-    points = trial.points(POINTS, "cache")
-    for at in points:
-        trial.starve(at, errno.EROFS, "cache")
-    record_property("tried", len(points))
+    starve_cache(trials(name), errno.EROFS, record_property)
 
 
 @pytest.mark.parametrize("name", CACHED)
 def test_a_cache_that_is_deleted_under_a_command_is_made_again_or_named(trials, name, record_property):
-    trial = trials(name)
-    points = trial.points(POINTS, "cache")
-    for at in points:
-        trial.starve(at, MOVE, "cache")
-    record_property("tried", len(points))
+    starve_cache(trials(name), MOVE, record_property)
 
 
 @pytest.mark.parametrize("name", ["encode", "encode to HNSW", "prefer", "search", "train_encoder", "train_generator"])
