@@ -47,6 +47,7 @@ class Figures:
         unjudged: topics of the run without judgements; they do not count.
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
+        known: whether a document of the run is judged, be it for another topic.
     """
 
     qids: list[str]
@@ -55,6 +56,7 @@ class Figures:
     unjudged: list[str]
     ranked: int = 0
     met: int = 0
+    known: bool = False
 
     def mean(self, measure: Measure) -> float:
         """Return the mean over all judged topics."""
@@ -124,6 +126,8 @@ class Scorer:
         self._scored = np.zeros(len(qrels), dtype=bool)
         self._unjudged: list[str] = []
         self._topics = self._met = 0
+        self._known = False
+        self._judged: set[str] | None = None
         self._first: str | None = None
 
     def add(self, part: Ranked) -> None:
@@ -136,6 +140,7 @@ class Scorer:
         judged = sorted(names)
         self._scored[judged] = True
         self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
+        self._known = self._known or self._met > 0 or self._any_judged(part)
         metrics = _metrics() if judged else None
         for begin in range(0, len(judged), TOPICS_AT_ONCE):
             some = judged[begin : begin + TOPICS_AT_ONCE]
@@ -162,7 +167,13 @@ class Scorer:
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
         ranked = len(self._rows) - len(missing)
-        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met)
+        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known)
+
+    def _any_judged(self, part: Ranked) -> bool:
+        """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""
+        if self._judged is None:
+            self._judged = {docid for grades in self._qrels.values() for docid in grades}
+        return any(not self._judged.isdisjoint(ranked) for ranked in part.values())
 
 
 def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -42,7 +42,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
                 len(outcome.topics.topics),
             )
         if outcome.figures:
-            warn_of_gaps(outcome.topics.label, outcome.figures)
+            warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
             print("\n" + _table(outcome).render(form) + "\n")
         else:
             log.info("no judgements are known for these topics; give --qrels for figures")

@@ -312,7 +312,8 @@ def test_a_run_of_another_collection_with_the_same_topic_ids_is_refused_by_every
     )
     for words in calls:
         refused(
-            command(*words, *qrels), "theirs.trec: of the documents it ranks for 12 judged topics not one is judged"
+            command(*words, *qrels),
+            "theirs.trec: of the documents it ranks for 12 judged topics not one is judged for any",
         )
     assert not (tmp_path / "r.html").exists()
     record_property("tried", len(calls))
@@ -339,13 +340,25 @@ def test_a_few_topics_without_luck_are_warned_of_and_a_single_judged_document_is
     few = run_of(tmp_path / "few.trec", 9, "fish")
     result = command("evaluate", few, "--qrels", world / "birds")
     assert result.code == 0
-    assert "none of the documents it ranks is judged" in result.err
+    assert "none of the documents it ranks is judged for its topic; is it a run on another collection?" in result.err
     lucky = run_of(tmp_path / "lucky.trec", 12, "fish")
     lucky.write_text(lucky.read_text() + "3 Q0 birds-3 4 1 t\n")
     result = command("evaluate", lucky, "--qrels", world / "birds")
     assert result.code == 0
     assert "of another collection" not in result.err
     record_property("tried", 2)
+
+
+def test_a_run_that_finds_nothing_in_its_own_collection_scores_zero_and_is_not_refused(
+    command, world, tmp_path, record_property
+):
+    poor = tmp_path / "poor.trec"
+    poor.write_text("".join(f"{i} Q0 birds-{(i + 1) % 12} 1 1 t\n" for i in range(12)))
+    result = command("evaluate", poor, "--qrels", world / "birds")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[-1].split()[:2] == ["poor.trec", "0.0000"]
+    assert "none of the documents it ranks is judged for its topic\n" in result.err
+    record_property("tried", 1)
 
 
 def test_negatives_and_development_topics_of_another_collection_are_refused(
