@@ -100,7 +100,7 @@ def _encoder(args: argparse.Namespace, device: str) -> Encoder:
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 
     options = dataclasses.replace(EncoderOptions.of(args), precision="fp32", device=device)
-    encoder = None if args.encoder.startswith("pyserini:") else load_encoder(args.encoder, options)
+    encoder = None if args.encoder.startswith("pyserini:") else load_encoder(args.encoder, options, training=True)
     if not isinstance(encoder, Encoder):
         raise ExpandrError(
             f"--encoder {args.encoder}: one of Pyserini's own classes, which cannot be trained here; name its checkpoint, with --pooling and --normalize"

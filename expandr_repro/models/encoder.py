@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import ExpandrError, NotAvailableError, SetupError
 from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models import packed
+from expandr_repro.models import onednn, packed
 from expandr_repro.models.batching import batches, packs, padded
 from expandr_repro.models.checkpoint import fingerprint
 from expandr_repro.models.interface import PRECISIONS, Role, pick_device
@@ -42,6 +42,7 @@ class Encoder:
         precision: `fp32` (exact), `bf16` or `fp16`.
         batch_tokens: tokens that go through the model together; 0 for a good value for the device.
         compiled: let torch.compile fuse the model's small steps, which takes half a minute first; half precision on a GPU alone.
+        frozen: it will not be trained, so that its weights may lie as the processor likes them best.
 
     Raises:
         NotAvailableError: no weights there, or not as safetensors.
@@ -57,6 +58,7 @@ class Encoder:
         precision: str = "fp32",
         batch_tokens: int = 0,
         compiled: bool = False,
+        frozen: bool = False,
     ) -> None:
         import torch
         from safetensors import SafetensorError
@@ -91,6 +93,9 @@ class Encoder:
         # on a CPU bf16 is for the matrix products alone: a twelfth slower than bf16 throughout, and three times as near to fp32
         self.mixed = precision == "bf16" and not self.on_gpu
         self.model.to(self.device, torch.float32 if self.mixed else getattr(torch, PRECISIONS[precision])).eval()
+        self.frozen = frozen
+        if frozen and self.device == "cpu" and precision == "fp32" and onednn.can_lay_out():
+            onednn.lay_out(self.model)
         self.packs = packed.can_pack(config, self.device, precision)
         if self.packs:
             packed.register()
@@ -159,9 +164,15 @@ class Encoder:
         return tensor.to(self.device)
 
     def forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Embed token ids, right padded: (texts, dimension) on the device, with gradients where torch has them on."""
+        """Embed token ids, right padded: (texts, dimension) on the device, with gradients where torch has them on.
+
+        Raises:
+            ExpandrError: gradients are on, and the encoder is frozen.
+        """
         import torch
 
+        if self.frozen and torch.is_grad_enabled():
+            raise ExpandrError(f"{self.name}: loaded to search with, not to be trained; load it with training=True")
         tokens, mask = (self._to_device(t) for t in padded(ids, self.tokenizer.pad_token_id or 0))
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
         if self.spec.pooling == "first-decoder":

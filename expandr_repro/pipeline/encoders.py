@@ -56,13 +56,16 @@ class EncoderOptions:
         return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
 
 
-def load_encoder(name: str, options: EncoderOptions | None = None, *, cache: bool = False) -> TextEncoder:
+def load_encoder(
+    name: str, options: EncoderOptions | None = None, *, cache: bool = False, training: bool = False
+) -> TextEncoder:
     """Load an encoder.
 
     Args:
         name: as on the command line.
         options: what the command line says of it.
         cache: whether vectors of queries and expansions are kept and reused; one of ours is then loaded only when a new text comes.
+        training: whether its weights will change.
 
     Raises:
         UnknownNameError: nothing has that name.
@@ -80,7 +83,9 @@ def load_encoder(name: str, options: EncoderOptions | None = None, *, cache: boo
     settings = options.applied_to(spec)
 
     def load() -> Encoder:
-        encoder = Encoder(settings, folder, options.device, options.precision, options.batch_tokens, options.compile)
+        encoder = Encoder(
+            settings, folder, options.device, options.precision, options.batch_tokens, options.compile, not training
+        )
         encoder.name = name
         return encoder
 

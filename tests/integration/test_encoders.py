@@ -38,6 +38,9 @@ def tokenizer(folder):
     return made, len(vocabulary)
 
 
+POOLED = EncoderOptions(device="cpu", pooling="mean", normalize=True)
+
+
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
     from transformers import BertConfig, BertModel
@@ -137,6 +140,21 @@ def test_bfloat16_is_near_the_exact_vectors(bert):
 
 def test_gradients_flow_through_the_forward_pass(bert):
     encoder = Encoder(EncoderSpec(model=str(bert[0])), bert[0], device="cpu")
+    encoder.forward(encoder.tokenize(TEXTS, "query")).sum().backward()
+    assert all(p.grad is not None for n, p in encoder.model.named_parameters() if "pooler" not in n)
+
+
+def test_a_frozen_encoder_gives_the_same_vectors_and_refuses_gradients(bert):
+    plain, frozen = (Encoder(EncoderSpec(model=str(bert[0])), bert[0], device="cpu", frozen=f) for f in (False, True))
+    expected = plain.encode(TEXTS, "document")
+    assert np.abs(frozen.encode(TEXTS, "document") - expected).max() < 1e-6
+    assert np.abs(load_encoder(str(bert[0]), POOLED).encode(TEXTS, "document") - expected).max() < 1e-6
+    with pytest.raises(ExpandrError, match="not to be trained"):
+        frozen.forward(frozen.tokenize(TEXTS, "query"))
+
+
+def test_an_encoder_loaded_for_training_keeps_weights_with_gradients(bert):
+    encoder = load_encoder(str(bert[0]), POOLED, training=True)
     encoder.forward(encoder.tokenize(TEXTS, "query")).sum().backward()
     assert all(p.grad is not None for n, p in encoder.model.named_parameters() if "pooler" not in n)
 

@@ -1,0 +1,61 @@
+import copy
+
+import pytest
+import torch
+
+from expandr_repro.models.onednn import can_lay_out, lay_out
+
+pytestmark = pytest.mark.skipif(not can_lay_out(), reason="no AVX-512, or a torch without oneDNN")
+
+IDS = torch.tensor([[5, 9, 11, 3, 7, 2], [5, 8, 2, 0, 0, 0]])
+
+
+def bert():
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    return BertModel(BertConfig(vocab_size=20, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=80))  # fmt: skip
+
+
+def t5():
+    """Its layers ask for the type of the next one's weights, and have no biases."""
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(0)
+    return T5EncoderModel(T5Config(vocab_size=20, d_model=48, d_kv=16, d_ff=80, num_layers=2, num_heads=3))
+
+
+@pytest.mark.parametrize("make", [bert, t5])
+def test_layers_in_another_layout_give_the_same_states(make):
+    plain = make().eval()
+    model = copy.deepcopy(plain)
+    layers = sum(type(m) is torch.nn.Linear for m in plain.modules())
+    assert lay_out(model) == layers > 10
+    with torch.inference_mode():
+        for rows in (IDS, IDS[:1], IDS[1:, :3]):
+            mask = (rows > 0).long()
+            expected = plain(input_ids=rows, attention_mask=mask).last_hidden_state
+            found = model(input_ids=rows, attention_mask=mask).last_hidden_state
+            torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+            assert not torch.equal(found, torch.zeros_like(found))
+
+
+def test_the_plain_weights_are_given_up_and_their_shape_stays():
+    model = bert()
+    before = {name: tuple(p.shape) for name, p in model.named_parameters() if "dense.weight" in name}
+    lay_out(model)
+    assert before
+    assert not before.keys() & dict(model.named_parameters()).keys()
+    for name, shape in before.items():
+        weight = model.get_submodule(name.removesuffix(".weight")).weight
+        assert (tuple(weight.shape), weight.dtype, weight.device.type) == (shape, torch.float32, "meta")
+
+
+def test_a_layer_of_a_kind_of_its_own_is_left_alone():
+    class Doubled(torch.nn.Linear):
+        def forward(self, states):
+            return 2 * super().forward(states)
+
+    model = torch.nn.Sequential(Doubled(4, 4), torch.nn.Linear(4, 4))
+    assert lay_out(model) == 1
+    assert isinstance(model[0].weight, torch.nn.Parameter)
