@@ -3,9 +3,13 @@ import copy
 import pytest
 import torch
 
+from expandr_repro.models import onednn
 from expandr_repro.models.onednn import can_lay_out, lay_out
 
-pytestmark = pytest.mark.skipif(not can_lay_out(), reason="no AVX-512, or a torch without oneDNN")
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise") or not torch.backends.mkldnn.is_available(),
+    reason="a torch without oneDNN",
+)
 
 IDS = torch.tensor([[5, 9, 11, 3, 7, 2], [5, 8, 2, 0, 0, 0]])
 
@@ -59,3 +63,28 @@ def test_a_layer_of_a_kind_of_its_own_is_left_alone():
     model = torch.nn.Sequential(Doubled(4, 4), torch.nn.Linear(4, 4))
     assert lay_out(model) == 1
     assert isinstance(model[0].weight, torch.nn.Parameter)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "wanted"),
+    [
+        ("AuthenticAMD", "AVX512", True),
+        ("GenuineIntel", "AVX512", False),
+        ("AuthenticAMD", "AVX2", False),
+        ("", "DEFAULT", False),
+    ],
+)
+def test_it_is_for_processors_with_avx_512_of_other_makers_than_intel(
+    tmp_path, monkeypatch, vendor, capability, wanted
+):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.setattr(onednn, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert can_lay_out() is wanted
+
+
+def test_without_linux_platform_names_the_maker(tmp_path, monkeypatch):
+    monkeypatch.setattr(onednn, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(onednn.platform, "processor", lambda: "Intel64 Family 6, GenuineIntel")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert not can_lay_out()
