@@ -121,9 +121,9 @@ def write_fault(error: BaseException) -> str | None:
 
 
 MEMORY_FAULT = re.compile(
-    r"can't allocate memory|bad_alloc|[Oo]ut of memory|Cannot allocate memory|can't start new thread"
+    r"can't allocate memory|bad_alloc|[Oo]ut of memory|Cannot allocate memory|can't start new thread|could not create a (?:primitive|memory)"
 )
-"""What torch, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
+"""What torch, oneDNN, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
 
 
 def is_memory_fault(error: BaseException) -> bool:

@@ -58,7 +58,8 @@ def test_a_cache_that_is_deleted_under_a_command_is_made_again_or_named(trials, 
 def test_memory_that_does_not_suffice_damages_nothing_and_is_one_line_where_a_library_does_not_abort(
     trials, name, record_property
 ):
-    """tokenizers and the C++ library end the process by themselves; the kernel does, where memory is promised that is not there."""
+    """tokenizers and the C++ library end the process by themselves, oneDNN's generator of code crashes it; the kernel ends it, where
+    memory is promised that is not there."""
     trial = trials(name)
     amounts = (4, 16, 64)
     for megabytes in amounts:
@@ -66,7 +67,7 @@ def test_memory_that_does_not_suffice_damages_nothing_and_is_one_line_where_a_li
         ended = trial.run(root, megabytes=megabytes)
         trial.check_whole(root, megabytes)
         assert ended.code in (0, 2), (megabytes, ended.err)
-        assert ended.code or ended.signal in (0, signal.SIGABRT), (megabytes, ended)
+        assert ended.code or ended.signal in (0, signal.SIGABRT, signal.SIGSEGV), (megabytes, ended)
         assert ended.code != 2 or ended.error
         assert trial.run(root).code == 0
         assert trial.finals(root) == trial.after

@@ -100,6 +100,7 @@ def test_an_error_of_the_program_is_no_fault_of_the_disk():
         RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("std::bad_alloc"),
         RuntimeError("can't start new thread"),
+        RuntimeError("could not create a primitive"),
         RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
     ],
 )  # fmt: skip
