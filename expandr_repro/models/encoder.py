@@ -94,7 +94,7 @@ class Encoder:
         self.mixed = precision == "bf16" and not self.on_gpu
         self.model.to(self.device, torch.float32 if self.mixed else getattr(torch, PRECISIONS[precision])).eval()
         self.frozen = frozen
-        if frozen and self.device == "cpu" and precision == "fp32" and onednn.can_lay_out():
+        if frozen and onednn.wanted(config, self.device, precision, trust):
             onednn.lay_out(self.model)
         self.packs = packed.can_pack(config, self.device, precision)
         if self.packs:

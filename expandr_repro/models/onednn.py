@@ -13,7 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+ARCHITECTURES = frozenset({"bert", "distilbert", "electra", "mpnet", "roberta", "t5", "xlm-roberta"})
+"""Models whose code, in transformers, uses linear layers by calling them; DeBERTa's, for one, multiplies by pieces of their weights."""
+
 CPUINFO = Path("/proc/cpuinfo")
+
+
+def wanted(config: Any, device: str, precision: str, own_code: bool) -> bool:
+    """Say whether an encoder that is not trained is to compute this way.
+
+    Args:
+        config: of transformers.
+        device: `cpu` or another.
+        precision: only fp32 goes to MKL.
+        own_code: whether the model's code may come with it, and do anything.
+    """
+    known = config.model_type in ARCHITECTURES and not own_code
+    return known and device == "cpu" and precision == "fp32" and can_lay_out()
 
 
 def can_lay_out() -> bool:

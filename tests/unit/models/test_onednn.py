@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from expandr_repro.models import onednn
-from expandr_repro.models.onednn import can_lay_out, lay_out
+from expandr_repro.models.onednn import ARCHITECTURES, can_lay_out, lay_out
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise") or not torch.backends.mkldnn.is_available(),
@@ -14,38 +14,59 @@ pytestmark = pytest.mark.skipif(
 IDS = torch.tensor([[5, 9, 11, 3, 7, 2], [5, 8, 2, 0, 0, 0]])
 
 
-def bert():
-    from transformers import BertConfig, BertModel
+BERT = {"vocab_size": 20, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 80}
+SHAPES = {
+    "bert": BERT,
+    "distilbert": {"vocab_size": 20, "dim": 48, "n_layers": 2, "n_heads": 3, "hidden_dim": 80},
+    "electra": BERT | {"embedding_size": 24},
+    "mpnet": BERT,
+    "roberta": BERT,
+    "t5": {"vocab_size": 20, "d_model": 48, "d_kv": 16, "d_ff": 80, "num_layers": 2, "num_heads": 3},
+    "xlm-roberta": BERT,
+}
+
+
+def made(kind):
+    from transformers import AutoConfig, AutoModel
 
     torch.manual_seed(0)
-    return BertModel(BertConfig(vocab_size=20, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=80))  # fmt: skip
+    return AutoModel.from_config(AutoConfig.for_model(kind, **SHAPES[kind])).eval()
 
 
-def t5():
-    """Its layers ask for the type of the next one's weights, and have no biases."""
-    from transformers import T5Config, T5EncoderModel
-
-    torch.manual_seed(0)
-    return T5EncoderModel(T5Config(vocab_size=20, d_model=48, d_kv=16, d_ff=80, num_layers=2, num_heads=3))
+def states(model, rows):
+    more = {"decoder_input_ids": rows[:, :1]} if model.config.is_encoder_decoder else {}
+    with torch.inference_mode():
+        return model(input_ids=rows, attention_mask=(rows > 0).long(), **more).last_hidden_state
 
 
-@pytest.mark.parametrize("make", [bert, t5])
-def test_layers_in_another_layout_give_the_same_states(make):
-    plain = make().eval()
+def test_every_architecture_is_tried():
+    assert SHAPES.keys() == ARCHITECTURES
+
+
+@pytest.mark.parametrize("kind", sorted(SHAPES))
+def test_layers_in_another_layout_give_the_same_states(kind):
+    plain = made(kind)
     model = copy.deepcopy(plain)
     layers = sum(type(m) is torch.nn.Linear for m in plain.modules())
     assert lay_out(model) == layers > 10
-    with torch.inference_mode():
-        for rows in (IDS, IDS[:1], IDS[1:, :3]):
-            mask = (rows > 0).long()
-            expected = plain(input_ids=rows, attention_mask=mask).last_hidden_state
-            found = model(input_ids=rows, attention_mask=mask).last_hidden_state
-            torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
-            assert not torch.equal(found, torch.zeros_like(found))
+    for rows in (IDS, IDS[:1], IDS[1:, :3]):
+        torch.testing.assert_close(states(model, rows), states(plain, rows), rtol=0, atol=2e-6)
+
+
+def test_only_known_models_in_fp32_on_the_cpu_are_wanted(monkeypatch):
+    from transformers import AutoConfig
+
+    monkeypatch.setattr(onednn, "can_lay_out", lambda: True)
+    bert, other = AutoConfig.for_model("bert"), AutoConfig.for_model("deberta")
+    assert onednn.wanted(bert, "cpu", "fp32", own_code=False)
+    assert not onednn.wanted(bert, "cuda", "fp32", own_code=False)
+    assert not onednn.wanted(bert, "cpu", "bf16", own_code=False)
+    assert not onednn.wanted(bert, "cpu", "fp32", own_code=True)
+    assert not onednn.wanted(other, "cpu", "fp32", own_code=False)
 
 
 def test_the_plain_weights_are_given_up_and_their_shape_stays():
-    model = bert()
+    model = made("bert")
     before = {name: tuple(p.shape) for name, p in model.named_parameters() if "dense.weight" in name}
     lay_out(model)
     assert before
