@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,9 @@ class Encoder:
     def launch(self, ids: Sequence[list[int]], done: Callable[[int], object] | None = None) -> Launched:
         """Give token ids to the device in batches of like length, without gradients; whoever wants the vectors fetches them.
 
+        Texts of the same ids are computed once: in two batches their vectors would differ in the last digits, and so would what ought
+        to be a tie, which docids decide.
+
         Args:
             ids: of `tokenize`.
             done: told the number of texts of each batch that was given away.
@@ -220,18 +224,21 @@ class Encoder:
 
         order: list[int] = []
         parts: list[torch.Tensor] = []
-        lengths = [len(i) for i in ids]
+        numbers: dict[tuple[int, ...], int] = {}
+        same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
+        copies, rows = Counter(same), list(numbers)
+        lengths = [len(row) for row in rows]
         grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
         mixed = torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.mixed)
         with torch.inference_mode(), mixed:
             for batch in grouped:
                 order += batch
-                parts.append(self._within_memory([ids[i] for i in batch]))
+                parts.append(self._within_memory([rows[i] for i in batch]))
                 if done:
-                    done(len(batch))
-            return Launched.of(order, parts, self.dimension)
+                    done(sum(copies[i] for i in batch))
+            return Launched.of(order, parts, self.dimension, same if len(rows) < len(ids) else None)
 
-    def _vectors(self, ids: list[list[int]]) -> torch.Tensor:
+    def _vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embed a batch without gradients, end to end where the model can, padded where not."""
         import torch
 
@@ -241,7 +248,7 @@ class Encoder:
         vectors = packed.forward(self._run, ids, self.spec.pooling, pad, self.device)
         return torch.nn.functional.normalize(vectors, dim=-1) if self.spec.normalize else vectors
 
-    def _within_memory(self, ids: list[list[int]]) -> torch.Tensor:
+    def _within_memory(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embed a batch; where the device runs out of memory, halve it and say so."""
         import logging
 

@@ -20,14 +20,18 @@ class Launched:
         order: the text of each row of `vectors`.
         vectors: (texts, dimension) on the host; on their way there until `event` has happened.
         event: of the device, or None where nothing is awaited.
+        same: the text that stands for each one, by its number in `order`; None where each stands for itself.
     """
 
     order: list[int]
     vectors: torch.Tensor
     event: torch.cuda.Event | None = None
+    same: Sequence[int] | None = None
 
     @classmethod
-    def of(cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int) -> Launched:
+    def of(
+        cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int, same: Sequence[int] | None = None
+    ) -> Launched:
         """Send the batches' vectors on their way to the host.
 
         On a GPU the copy stands in the queue right behind these batches: fetching waits for nothing that is launched later.
@@ -36,16 +40,17 @@ class Launched:
             order: the text of each row of all parts.
             parts: (texts of a batch, dimension) each, on the device.
             dimension: of a vector.
+            same: the text that stands for each one.
         """
         import torch
 
         vectors = torch.cat(list(parts)) if parts else torch.zeros((0, dimension))
         if not vectors.is_cuda:
-            return cls(order, vectors)
+            return cls(order, vectors, None, same)
         host = torch.empty(vectors.shape, pin_memory=True)
         host.copy_(vectors, non_blocking=True)
         # of the stream that copies: the current one of the vectors' GPU, which need not be the current GPU
-        return cls(order, host, torch.cuda.current_stream(vectors.device).record_event())
+        return cls(order, host, torch.cuda.current_stream(vectors.device).record_event(), same)
 
     def fetch(self) -> NDArray[np.float32]:
         """Wait for the vectors, and return them in the order of the texts: (texts, dimension) float32."""
@@ -55,4 +60,4 @@ class Launched:
             self.event.synchronize()
         out = np.empty(tuple(self.vectors.shape), dtype=np.float32)
         out[self.order] = self.vectors.numpy()
-        return out
+        return out if self.same is None else out[list(self.same)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -142,6 +144,18 @@ def test_gradients_flow_through_the_forward_pass(bert):
     encoder = Encoder(EncoderSpec(model=str(bert[0])), bert[0], device="cpu")
     encoder.forward(encoder.tokenize(TEXTS, "query")).sum().backward()
     assert all(p.grad is not None for n, p in encoder.model.named_parameters() if "pooler" not in n)
+
+
+def test_equal_texts_have_equal_vectors_whatever_else_is_encoded_and_are_counted_each(bert):
+    encoder = load_encoder(str(bert[0]), dataclasses.replace(POOLED, batch_tokens=16))
+    texts = [TEXTS[0], *TEXTS, TEXTS[1], TEXTS[0]]
+    counted = []
+    vectors = encoder.launch(encoder.tokenize(texts, "document"), counted.append).fetch()
+    assert sum(counted) == len(texts) == len(vectors)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    np.testing.assert_array_equal(vectors[0], vectors[-1])
+    np.testing.assert_array_equal(vectors[2], vectors[-2])
+    np.testing.assert_array_equal(vectors[1:-2], encoder.encode(TEXTS, "document"))
 
 
 def test_a_frozen_encoder_gives_the_same_vectors_and_refuses_gradients(bert):
