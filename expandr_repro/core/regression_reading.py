@@ -53,7 +53,8 @@ def _check_metrics(path: Path, read: Regression) -> None:
         raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} wants at least one metric")
     for name in [*read.metrics, *(p.metric for p in read.published)]:
         try:
-            spelled = str(parse_measure(name))
+            known = collection_named(read.qrels.name)
+            spelled = str(parse_measure(name, known.spec.relevance_level if known else 1))
         except ExpandrError as error:
             raise FormatError(path, None, f"condition.metrics: {error}") from error
         if spelled != name:
