@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_bytes, is_surrogate_free, sha256_file
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
@@ -84,6 +85,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--output", required=True, metavar="FILE", help="the page to write")
     return made
+
+
+RULES = (
+    Applies(
+        ("--regressions-folder", "--reference"),
+        "with --tier or --regressions",
+        lambda args: bool(args.tier or args.regressions),
+    ),
+)
+"""When options apply; those of run files alone are checked in `_studies`."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -189,7 +200,7 @@ def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, diges
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -201,10 +201,12 @@ RULES = (
     Applies((*cli.ENCODER_OPTIONS, "--no-vector-cache"), DENSE, lambda args: args.retriever == "dense"),
     *cli.ENCODER_RULES,
     Applies(("--k1", "--b"), BM25, lambda args: args.retriever == "bm25"),
+    Applies(("--batch-size",), f"{DENSE} and --searcher expandr", lambda args: args.retriever == "dense" and args.searcher == "expandr"),
     Applies(
-        ("--batch-size", "--search-params"),
+        ("--search-params",),
         f"{DENSE} and --searcher expandr",
         lambda args: args.retriever == "dense" and args.searcher == "expandr",
+        lambda _: ": is for Faiss indexes that --searcher expandr searches; leave it out",
     ),
     Applies(
         ("--factory",),
