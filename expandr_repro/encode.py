@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 CORPUS = "with --corpus, not with --merge"
 
 RULES = (
-    Applies(("--retriever", "--feedback", "--threads", "--shard-id", "--num-shards", *cli.ENCODER_OPTIONS), CORPUS, lambda args: not args.merge),  # fmt: skip
+    Applies(("--retriever", "--feedback", "--threads", "--shard-id", "--num-shards", *cli.ENCODER_OPTIONS), CORPUS, lambda args: not args.merge),
     Applies(
         ("--shard-id", "--num-shards"),
         "with --retriever dense",

@@ -63,8 +63,9 @@ def expand(request: ExpandRequest) -> int:
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.options)
-    topics = select_topics(find_topics(request.topics), request.limit, request.qids)
-    prompt = _prompt(request, topics, plan)
+    found = find_topics(request.topics)
+    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
+    topics = select_topics(found, request.limit, request.qids)
     passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
     task = Task(topics.topics, prompt, plan, passages, request.keep_refusals)
     with Store(request.store) as store:
