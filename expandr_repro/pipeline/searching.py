@@ -96,7 +96,6 @@ class SearchRequest:
     b: float = 0.4
     limit: int | None = None
     qids: str | None = None
-    encoding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[str]:
@@ -229,7 +228,9 @@ def search(
         if qrels:
             scorer.add(run)
         if beside:
+            searched = searcher.searched  # the baseline is no part of the run
             baseline.add(final_ranking(alone or searcher.run(some, "none")))
+            searcher.searched = searched
         write(run) if write else outcome.run.update(run)
         if len(topics.topics) > block:
             searcher.forget()
@@ -448,7 +449,8 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
         java = ("pyserini",)
     return {
         "encoder": encoder.identity,
-        "encoding": dict(request.encoding),
+        # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
+        "query_vectors_sha256": f"{searcher.searched:064x}",
         "corpus": corpus,
         "index": {
             "factory": manifest.get("factory") or type(index.index).__name__,
