@@ -355,3 +355,28 @@ def test_a_search_that_keeps_nothing_says_how_to_keep_it(command, tmp_path):
     assert "the run is not kept: --output RUN writes it" in command(*arguments).err
     assert "not kept" not in command(*arguments, "--output", tmp_path / "x.trec").err
     assert "not kept" not in command("search", "--topics", "pocket", "--limit", 2).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--alpha", "0.5"], "--alpha: applies only with --fusion mean"),
+        (["--rrf-k", "9"], "--rrf-k: applies only with --fusion rrf"),
+        (["--metrics", "MAP"], "--metrics: applies only where judgments are known; give --qrels"),
+    ],
+)
+def test_what_does_not_apply_to_the_topics_that_are_found_is_refused_before_the_search(command, tmp_path, arguments, says):  # fmt: skip
+    write_topics(tmp_path / "mine.jsonl", [Topic("1", "why is the sky blue")])
+    result = command("search", "--topics", tmp_path / "mine.jsonl", "--index", "pocket", *arguments)
+    assert result.code == 2
+    assert says in result.error
+
+
+def test_words_of_documents_that_are_not_known_are_refused_by_report(command, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.trec").write_text("1 Q0 d 1 1 t\n")
+    (tmp_path / "qrels.txt").write_text("1 0 d 1\n")
+    pair = (tmp_path / "a.trec", tmp_path / "b.trec")
+    result = command("report", *pair, "--qrels", tmp_path / "qrels.txt", "--words", 9, "--output", tmp_path / "r.html")
+    assert result.code == 2
+    assert "--words: applies only where" in result.error
