@@ -224,7 +224,7 @@ RULES = (
     Applies(("--expansions",), "with a fusion that uses expansions, not with --fusion none or feedback", _expands),
     Applies(("--export-queries",), "to a dense fusion that searches one vector per topic", _exports),
     Applies(("--tag",), "with --output", lambda args: bool(args.output)),
-    Applies(("--metrics", "--no-baseline"), "where judgments are known; give --qrels", lambda args: args.judged is not False),
+    Applies(("--metrics",), "where judgments are known; give --qrels", lambda args: args.judged is not False),
     Applies(("--qids",), "to a single collection, not to a group", lambda args: not _members(args.topics or "")),
 )  # fmt: skip
 """When options apply; `judged` and a fusion that was not given are known once the topics are read."""

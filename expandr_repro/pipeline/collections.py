@@ -123,7 +123,7 @@ def relevance_level(*names: str | None) -> int:
 
 def level_of(topics: TopicSet) -> int:
     """Return the least grade that counts as relevant for topics; see `relevance_level`."""
-    return relevance_level(topics.collection and str(topics.collection), topics.folder and str(topics.folder))
+    return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
 
 
 def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:

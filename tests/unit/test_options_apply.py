@@ -9,6 +9,9 @@ import pytest
 
 from expandr_repro import cli
 from expandr_repro.__main__ import COMMANDS
+from expandr_repro.core.applies import given_options, refuse_idle
+
+from .test_docs import EXAMPLES, parser_for
 
 ENCODER = {
     "--encoder": "x", "--device": "cpu", "--precision": "bf16", "--batch-tokens": "9", "--compile": None, "--pooling": "mean", "--normalize": None,
@@ -179,3 +182,17 @@ def test_an_option_that_applies_passes(words):
     made = module.build_parser()
     made.set_defaults(judged=None)
     assert cli.execute(made, lambda args: 0, words, module.RULES) == 0
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example[0]}: {' '.join(example[1:])}"[:120])
+def test_the_options_of_an_example_in_the_documentation_apply(example):
+    _, module, *words = example
+    if module.startswith("adapters."):
+        return
+    name = module or words[0]
+    parser, arguments = parser_for(module, words)
+    args = parser.parse_args(arguments)
+    args.judged = None
+    reading = {"show", "stats"} & set(words[:2])  # `expand show` has no conditions
+    rules = () if reading else getattr(importlib.import_module(f"expandr_repro.{name}"), "RULES", ())
+    refuse_idle(given_options(parser, arguments), rules, args)
