@@ -209,9 +209,8 @@ def search(
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
         qrels = _judged_here(request, qrels, topics)
-        outcome.measures = measures or parse_measures(
-            ",".join(topics.collection.spec.measures if topics.collection else DEFAULT), level
-        )
+        known = topics.collection or collection_meant(request.qrels, request.topics)
+        outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
     beside = bool(qrels) and request.baseline and fusion != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
