@@ -12,6 +12,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.trec import Qrels
 
 
+
 def relevant_documents(qrels: Qrels, qids: Iterable[str], level: int = 1) -> dict[str, set[str]]:
     """Return the documents judged relevant for each topic.
 
@@ -33,7 +34,9 @@ def sharing(
     relevant: Mapping[str, Collection[str]],
     others: Mapping[str, str],
     others_relevant: Mapping[str, Collection[str]],
-    same_collection: bool = True,
+    *,
+    same_ids: bool = True,
+    same_documents: bool = True,
 ) -> tuple[set[str], set[str]]:
     """Return which topics are among others, and which share a relevant document with one of them.
 
@@ -42,14 +45,15 @@ def sharing(
         relevant: qid -> relevant documents.
         others: qid -> title of the others.
         others_relevant: qid -> relevant documents of the others.
-        same_collection: whether ids mean the same in both; if not, only equal titles count.
+        same_ids: whether a topic's id means the same topic in both; equal titles count in any case.
+        same_documents: whether a docid means the same document in both.
 
     Returns:
         The qids of equal topics, and the qids of the rest that share a document.
     """
     known = set(map(same_title, others.values()))
-    equal = {q for q, title in titles.items() if same_title(title) in known or (same_collection and q in others)}
-    if not same_collection:
+    equal = {q for q, title in titles.items() if same_title(title) in known or (same_ids and q in others)}
+    if not same_documents:
         return equal, set()
     theirs = {docid for qid in others for docid in others_relevant.get(qid, ())}
     return equal, {q for q in titles if q not in equal and not theirs.isdisjoint(relevant.get(q, ()))}
@@ -79,7 +83,9 @@ def groups(topics: Iterable[str], relevant: Mapping[str, Collection[str]]) -> li
     return list(found.values())
 
 
-def draw_apart(order: Sequence[str], relevant: Mapping[str, Collection[str]], wanted: int) -> set[str]:
+def draw_apart(
+    order: Sequence[str], relevant: Mapping[str, Collection[str]], wanted: int, setting: str, others: str = ""
+) -> set[str]:
     """Take topics from the front of a drawn order, in whole groups, so that the rest shares no relevant document with them.
 
     Where no two topics share a document, these are the first ones.
@@ -88,6 +94,8 @@ def draw_apart(order: Sequence[str], relevant: Mapping[str, Collection[str]], wa
         order: the topics, as drawn.
         relevant: qid -> relevant documents.
         wanted: how many, fewer than there are.
+        setting: what asks for so many, for the error, e.g. `--dev`.
+        others: another way out, for the error.
 
     Raises:
         ExpandrError: no groups have so many topics together; says how many could be had.
@@ -100,12 +108,18 @@ def draw_apart(order: Sequence[str], relevant: Mapping[str, Collection[str]], wa
             taken.append(group)
             room -= len(group)
     if room:
-        taken = _exactly(made, wanted)
+        taken, most = _exactly(made, wanted)
+        if most < wanted:
+            fewer = f"set {setting} to {most}, " if most else ""
+            raise ExpandrError(
+                f"{setting} {wanted}: at most {most} topics can be held out that share no relevant document with the rest "
+                f"({max(map(len, made))} of {len(order)} topics form one group); {fewer}{others}or accept shared documents with --allow-overlap"
+            )
     return {qid for group in taken for qid in group}
 
 
-def _exactly(made: Sequence[list[str]], wanted: int) -> list[list[str]]:
-    """Return groups that have just so many topics together."""
+def _exactly(made: Sequence[list[str]], wanted: int) -> tuple[list[list[str]], int]:
+    """Return groups that have so many topics together, or as many as can be had below that, and how many."""
     last: dict[int, tuple[int, int]] = {0: (0, -1)}  # number of topics -> number without the last group, that group
     for index, group in enumerate(made):
         for count in sorted(last, reverse=True):
@@ -113,14 +127,9 @@ def _exactly(made: Sequence[list[str]], wanted: int) -> list[list[str]]:
                 last.setdefault(count + len(group), (count, index))
         if wanted in last:
             break
-    if wanted not in last:
-        largest = max(map(len, made))
-        raise ExpandrError(
-            f"{largest} of {sum(map(len, made))} topics form one group in which topics share relevant documents; "
-            f"at most {max(last)} topics can be held out without a document that training sees"
-        )
-    taken = []
-    while wanted:
-        wanted, index = last[wanted]
+    taken, most = [], max(last)
+    count = most
+    while count:
+        count, index = last[count]
         taken.append(made[index])
-    return taken
+    return taken, most

@@ -161,12 +161,12 @@ def search(
         some = topics.topics[begin : begin + block]
         # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
         alone = searcher.run(some, "none") if beside and FUSIONS[fusion].kind == "run" else None
-        run = _final(searcher.run(some, fusion, alone))
+        run = final(searcher.run(some, fusion, alone))
         outcome.lines += sum(map(len, run.values()))
         if qrels:
             scorer.add(run)
         if beside:
-            baseline.add(_final(alone or searcher.run(some, "none")))
+            baseline.add(final(alone or searcher.run(some, "none")))
         write(run) if write else outcome.run.update(run)
         if len(topics.topics) > block:
             searcher.forget()
@@ -239,7 +239,8 @@ def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
     return min(asked or DEFAULT_HITS, documents)
 
 
-def _final(run: Run) -> Run:
+def final(run: Run) -> Run:
+    """Return a run as its file will have it: ties settled by docid, scores strictly decreasing."""
     return {qid: strictly_decreasing(ranked) for qid, ranked in run.items()}
 
 
