@@ -12,7 +12,6 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.trec import Qrels
 
 
-
 def relevant_documents(qrels: Qrels, qids: Iterable[str], level: int = 1) -> dict[str, set[str]]:
     """Return the documents judged relevant for each topic.
 
@@ -57,6 +56,12 @@ def sharing(
         return equal, set()
     theirs = {docid for qid in others for docid in others_relevant.get(qid, ())}
     return equal, {q for q in titles if q not in equal and not theirs.isdisjoint(relevant.get(q, ()))}
+
+
+def count_shared(qids: Iterable[str], others: Iterable[str], in_common: Mapping[str, Collection[str]]) -> int:
+    """Return how many topics have something in common with one of the others."""
+    theirs = {thing for qid in others for thing in in_common.get(qid, ())}
+    return sum(not theirs.isdisjoint(in_common.get(qid, ())) for qid in qids)
 
 
 def groups(topics: Iterable[str], relevant: Mapping[str, Collection[str]]) -> list[list[str]]:

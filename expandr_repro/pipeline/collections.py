@@ -11,7 +11,14 @@ from expandr_repro.adapters import irds
 from expandr_repro.adapters.pyserini import registry
 from expandr_repro.adapters.pyserini import resources as pyserini_resources
 from expandr_repro.core.corpus import Corpus, corpus_at
-from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError, SetupError, UnknownNameError, nearest
+from expandr_repro.core.errors import (
+    ExpandrError,
+    FormatError,
+    NotAvailableError,
+    SetupError,
+    UnknownNameError,
+    nearest,
+)
 from expandr_repro.core.files import read_lines
 from expandr_repro.core.paths import data_dir
 from expandr_repro.core.specs import CollectionName, collection_named, collection_names, datasets, resource
@@ -147,7 +154,9 @@ def _listed(qids: str) -> dict[str, None]:
     lines = [line for _, line in read_lines(qids)] if from_file else qids.split(",")
     listed = dict.fromkeys(line.strip() for line in lines if line.strip())
     if not listed:
-        raise ExpandrError(f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between")
+        raise ExpandrError(
+            f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between"
+        )
     return listed
 
 

@@ -12,8 +12,14 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.sharing import relevant_documents, sharing
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import TopicSet, find_qrels, find_topics, qrels_of
-from expandr_repro.pipeline.conventions import conventions_of
+from expandr_repro.pipeline.collections import (
+    TopicSet,
+    find_qrels,
+    find_topics,
+    qrels_of,
+    relevance_level,
+    removes_own_ids,
+)
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.hold_out import TrainingTopics, collection_of
 from expandr_repro.pipeline.splits import DEV, with_split
@@ -22,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SAME = "development topics that are training topics"
 SHARED = "development topics that share a relevant document with training topics"
+
 
 @dataclass(frozen=True)
 class TrainRequest:
@@ -109,13 +116,14 @@ def dev_searches(
     Raises:
         ExpandrError: training sees some, and nobody said that it may; or the request makes no sense.
     """
-    fusion = "mean" if request.fusion == "none" else request.fusion
+    fusion, asked = "mean" if request.fusion == "none" else request.fusion, request.train
     if request.dev_topics:
         if dev:
             raise ExpandrError(
                 f"--dev-topics and dev {len(dev)}: the development topics are either other ones or held out; set dev to 0"
             )
-        topics = find_topics(with_split(request.dev_topics, "--dev-topics", DEV))
+        asked = with_split(request.dev_topics, "--dev-topics", DEV)
+        topics = find_topics(asked)
         log.info("development topics: %s, %d topics", topics.label, len(topics.topics))
         qrels = judgements_of(topics, None, "--dev-topics a collection that has some")
         sets = expansion_sets(topics, request.dev_expansions)
@@ -124,14 +132,15 @@ def dev_searches(
         raise ExpandrError("--dev-expansions goes with --dev-topics; topics held out have those of --expansions")
     if not dev:
         return [], {}, {}
-    rules = conventions_of(topics, request.corpus, request.qrels)
+    names = (asked, request.corpus, request.qrels)
+    own = removes_own_ids(*names)
     alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
-    made = [DevSearch("none", alone, "none", rules.remove_own, topics.label)]
+    made = [DevSearch("none", alone, "none", own, topics.label)]
     made += [
-        DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion, rules.remove_own, topics.label)
+        DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion, own, topics.label)
         for name, listed in sets.items()
     ]
-    seen = _overlap(request, alone, relevant_documents(qrels, dev, rules.relevance_level), topics, training)
+    seen = _overlap(request, alone, relevant_documents(qrels, dev, relevance_level(*names)), topics, names, training)
     return made, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
 
 
@@ -140,17 +149,18 @@ def _overlap(
     dev: Sequence[Topic],
     relevant: Mapping[str, set[str]],
     source: TopicSet,
+    names: Sequence[str | None],
     training: TrainingTopics,
 ) -> dict[str, int]:
     """Count the development topics that training sees, altogether or by their relevant documents."""
-    same_ids = collection_of(source, request.corpus, request.qrels) == training.collection
+    same_ids = collection_of(source, *names) == training.collection
     same, shared = sharing(
         {t.qid: t.title for t in dev}, relevant, training.titles, training.relevant or {}, same_ids=same_ids
     )
     if (same or shared) and not request.allow_overlap:
         raise ExpandrError(
-            f"--dev-topics {request.dev_topics}: of {len(dev)} topics {len(same)} are training topics, and {len(shared)} share a relevant document "
-            f"with some, so their scores would show what was memorised; leave those out of training (--hold-out {request.dev_topics}), "
+            f"--dev-topics {names[0]}: of {len(dev)} topics {len(same)} are training topics, and {len(shared)} share a relevant document "
+            f"with some, so their scores would show what was memorised; leave those out of training (--hold-out {names[0]}), "
             "give other topics, or accept it with --allow-overlap"
         )
     return {SAME: len(same), SHARED: len(shared)}

@@ -17,8 +17,7 @@ from expandr_repro.core.sharing import relevant_documents
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trained_on import TrainedOn, carried_on
 from expandr_repro.core.trec import Qrels, read_run
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics
-from expandr_repro.pipeline.conventions import Conventions, conventions_of
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, relevance_level, removes_own_ids
 from expandr_repro.pipeline.dev_topics import (
     DevSearch,
     TrainRequest,
@@ -29,7 +28,7 @@ from expandr_repro.pipeline.dev_topics import (
 )
 from expandr_repro.pipeline.hold_out import TrainingTopics, collection_of, leave_out
 from expandr_repro.pipeline.indexes import corpus_facts
-from expandr_repro.pipeline.splits import with_split
+from expandr_repro.pipeline.splits import split_of, with_split
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,14 @@ class TrainingData:
     trained_on: list[TrainedOn] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """The collection's: whether a topic's own id is taken out of its ranking, and the least grade that is relevant."""
+
+    remove_own: bool
+    level: int
+
+
 def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     """Read and check all that a request names, before a model is loaded.
 
@@ -76,7 +83,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     log.info("training topics: %s, %d topics", topics.label, len(topics.topics))
     qrels = judgements_of(topics, request.qrels, "--qrels")
     corpus = find_corpus(request.corpus or _documents_of(topics))
-    rules = conventions_of(topics, request.corpus, request.qrels)
+    names = (request.train, request.corpus, request.qrels)
+    rules = _Rules(removes_own_ids(*names), relevance_level(*names))
     sets = expansion_sets(topics, request.expansions)
     expanded = request.fusion != "none" and set(config.views) != {"query"}
     if not sets and expanded:
@@ -87,8 +95,8 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     training = TrainingTopics(
         topics.label,
         {t.qid: t.title for t in topics.topics},
-        relevant_documents(qrels, [t.qid for t in topics.topics], rules.relevance_level),
-        collection_of(topics, request.corpus, request.qrels),
+        relevant_documents(qrels, [t.qid for t in topics.topics], rules.level),
+        collection_of(topics, *names),
         corpus_facts(corpus).sha256,
     )
     left_out = leave_out(request.hold_out, training)
@@ -113,10 +121,11 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
         **seen,
     }
     data.facts = _facts(request, topics, sets if expanded else {}, qrels, data)
-    data.facts |= {"relevance_level": rules.relevance_level, "own_id_removed": rules.remove_own, **left_out.facts}
+    data.facts |= {"relevance_level": rules.level, "own_id_removed": rules.remove_own, **left_out.facts}
     negatives_name = Path(request.negatives).name if request.negatives else None
     data.names = {
         "topics": topics.label,
+        "split": split_of(topics),
         "corpus": corpus.source,
         "negatives": negatives_name,
         "hold_out": left_out.names,
@@ -140,30 +149,47 @@ def _check_effects(
                 f"--expansions: {why}, and no development search uses them; leave them out, or choose --fusion mean"
             )
         log.info("--expansions: %s; they are used in the development searches only", why)
-    if request.alpha is not None and not any(s.fusion == "mean" for s in searches) and not (expanded and request.fusion == "mean"):
-        raise ExpandrError(f"--alpha: has no effect with --fusion {request.fusion}; leave it out, or choose --fusion mean")
+    if (
+        request.alpha is not None
+        and not any(s.fusion == "mean" for s in searches)
+        and not (expanded and request.fusion == "mean")
+    ):
+        raise ExpandrError(
+            f"--alpha: has no effect with --fusion {request.fusion}; leave it out, or choose --fusion mean"
+        )
     if request.negatives and not config.hard_negatives:
-        raise ExpandrError("--negatives: has no effect with hard_negatives 0; leave it out, or set hard_negatives to 1 or more")
+        raise ExpandrError(
+            "--negatives: has no effect with hard_negatives 0; leave it out, or set hard_negatives to 1 or more"
+        )
 
 
 def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> None:
     """Refuse batches in which a query has nothing to be contrasted with: their loss is 0, and nothing is learned."""
     count, size = len(examples), config.batch_size
     if size > count:
-        log.warning("batch_size %d: there are only %d training topics, so each epoch is one batch of all of them", size, count)
+        log.warning(
+            "batch_size %d: there are only %d training topics, so each epoch is one batch of all of them", size, count
+        )
     if config.hard_negatives and any(e.negatives for e in examples):
+        without = sum(not e.negatives for e in examples)
+        if without and size == 1:
+            log.warning("batch_size 1: %d topics without a hard negative have nothing to be contrasted with", without)
         return
     cure = "give --negatives RUN with hard_negatives 1 or more"
     if size == 1 or count == 1:
         what = f"batch_size {size}" if size == 1 else "one training topic"
-        raise ExpandrError(f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {cure}")
+        raise ExpandrError(
+            f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {cure}"
+        )
     if count % size == 1:
         raise ExpandrError(
             f"batch_size {size}: of {count} training topics the last one of each epoch is a batch by itself, with nothing to be contrasted with; "
             f"set batch_size to {_without_rest(count, size)}, or {cure}"
         )
     if len({d for e in examples for d in e.positives}) == 1:
-        raise ExpandrError(f"all {count} training topics have the same relevant document, so nothing can be contrasted; {cure}")
+        raise ExpandrError(
+            f"all {count} training topics have the same relevant document, so nothing can be contrasted; {cure}"
+        )
 
 
 def _without_rest(count: int, size: int) -> int:
@@ -201,14 +227,14 @@ def _examples(
     corpus: Corpus,
     config: EncoderTraining,
     counts: dict[str, int],
-    rules: Conventions,
+    rules: _Rules,
 ) -> tuple[list[Example], dict[str, str]]:
     by_set = [{t.qid: t.texts for t in listed} for listed in sets.values()]
     drafts, relevant_negatives = [], 0
     for topic in topics.topics:
         judged = {d: grade for d, grade in qrels.get(topic.qid, {}).items() if grade > 0}
         dropped = {topic.qid} if rules.remove_own else set()
-        positives = {d for d, grade in judged.items() if grade >= rules.relevance_level} - dropped
+        positives = {d for d, grade in judged.items() if grade >= rules.level} - dropped
         aside = ({topic.qid} | judged.keys()) - positives
         ranked = negatives.get(topic.qid, [])[: config.negative_depth]
         relevant_negatives += sum(d in judged for d in ranked)
@@ -284,6 +310,8 @@ def _facts(
         "negatives_sha256": sha256_file(request.negatives) if request.negatives else None,
         "fusion": request.fusion,
         "alpha": request.alpha,
-        "development": {s.name: digest([(t.qid, t.title, t.texts) for t in s.topics]) for s in data.searches},
+        "development": {
+            s.name: digest([s.remove_own, *((t.qid, t.title, t.texts) for t in s.topics)]) for s in data.searches
+        },
         "development_qrels_sha256": judged(data.dev_qrels) if data.searches else None,
     }

@@ -11,8 +11,16 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import sha256_text
 from expandr_repro.core.sharing import relevant_documents, same_title, sharing
 from expandr_repro.core.specs import datasets
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, qrels_of, splits_of
-from expandr_repro.pipeline.conventions import conventions_of
+from expandr_repro.core.topics import Topic
+from expandr_repro.pipeline.collections import (
+    TopicSet,
+    collection_meant,
+    find_corpus,
+    find_topics,
+    qrels_of,
+    relevance_level,
+    splits_of,
+)
 from expandr_repro.pipeline.indexes import corpus_facts, remembered_facts
 from expandr_repro.pipeline.pairing import READ_AT_ONCE
 
@@ -75,10 +83,17 @@ class LeftOut:
         return {"left_out": {"topics": len(self.qids), "sha256": digest}} if self.names else {}
 
 
-def collection_of(topics: TopicSet, *others: str | None) -> str:
-    """Return the name of the collection that topics are of: the known one, else the folder's or file's own name."""
-    known = conventions_of(topics, *others).dataset
-    return known or (topics.folder.resolve().name if topics.folder else topics.label)
+def collection_of(topics: TopicSet, *names: str | None) -> str:
+    """Return the name of the collection that topics are of: the known one, else the folder's or file's own name.
+
+    Args:
+        topics: the topics.
+        names: by which they, their documents and their qrels were asked for.
+    """
+    known = topics.collection or collection_meant(*names)
+    if known:
+        return known.dataset
+    return topics.folder.resolve().name if topics.folder else topics.label
 
 
 def corpus_hash(documents: str | None) -> str | None:
@@ -131,14 +146,14 @@ def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
             name,
             TITLES,
         )
-    relevant = relevant_documents(qrels or {}, titles, conventions_of(held).relevance_level)
+    relevant = relevant_documents(qrels or {}, titles, relevance_level(name))
     ours, same = training.relevant, True
     if ours is None:  # of a file: what its topics are, the collection of those held out may know
-        ours = _known_topics(held, training.titles)
+        ours = _known_topics(held, name, training.titles)
         found.relevant.update(ours)
         if not ours:
             log.warning("--hold-out %s: none of the topics of %s is known there, so %s", name, training.label, TITLES)
-    elif not (same := _is_same(held, training)) and qrels is not None:
+    elif not (same := _is_same(held, name, training)) and qrels is not None:
         log.warning("--hold-out %s: is of another collection than %s, so %s", name, training.label, TITLES)
     known = {qid: title for qid, title in training.titles.items() if qid in ours}
     equal, shared = sharing(known, ours, titles, relevant, same_ids=same, same_documents=same)
@@ -150,18 +165,18 @@ def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
     )  # fmt: skip
 
 
-def _is_same(held: TopicSet, training: TrainingTopics) -> bool:
+def _is_same(held: TopicSet, asked: str, training: TrainingTopics) -> bool:
     """Say whether ids of both mean the same: a known collection of one name, or equal documents."""
-    name = collection_of(held)
+    name = collection_of(held, asked)
     if name == training.collection and name in datasets():
         return True
     theirs = corpus_hash(held.documents)
     return training.corpus == theirs if training.corpus and theirs else name == training.collection
 
 
-def _known_topics(held: TopicSet, titles: Mapping[str, str]) -> dict[str, set[str]]:
+def _known_topics(held: TopicSet, asked: str, titles: Mapping[str, str]) -> dict[str, set[str]]:
     """Return the relevant documents of topics that another split of a collection, or the same, has under the same id and title."""
-    level = conventions_of(held).relevance_level
+    level = relevance_level(asked)
     known: dict[str, set[str]] = {}
     for name in _splits(held):
         try:
@@ -173,6 +188,18 @@ def _known_topics(held: TopicSet, titles: Mapping[str, str]) -> dict[str, set[st
         for qid, documents in relevant_documents(qrels, same, level).items():
             known.setdefault(qid, set()).update(documents)
     return known
+
+
+def collection_topics(name: str) -> list[Topic]:
+    """Return the topics of all splits of the collection that a name means."""
+    return [t for split in _splits(find_topics(name)) for t in _topics_here(split)]
+
+
+def _topics_here(name: str) -> list[Topic]:
+    try:
+        return find_topics(name).topics
+    except NotAvailableError:
+        return []
 
 
 def _splits(topics: TopicSet) -> list[str]:

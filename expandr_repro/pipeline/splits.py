@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.specs import CollectionName, collection_named
-from expandr_repro.pipeline.collections import local_folder, splits_of
+from expandr_repro.pipeline.collections import TopicSet, local_folder, splits_of
 
 TRAIN = ("train",)
 DEV = ("dev", "validation", "valid")
@@ -47,7 +47,15 @@ def with_split(name: str, flag: str, wanted: Sequence[str] = TRAIN) -> str:
 
 def _says_split(name: str, known: CollectionName) -> bool:
     entry = known.spec.splits.get(known.split)
-    spellings = {f"{n}/{known.split}" for n in (known.dataset, *known.spec.aliases)}
+    names = (known.dataset, *known.spec.aliases)
+    if name in names:  # as `cacm`, which is also what Pyserini calls its topics
+        return False
+    spellings = {f"{n}/{known.split}" for n in names}
     if entry:
         spellings |= {f"irds:{entry.irds}", entry.pyserini_topics or "", entry.pyserini_qrels or ""}
     return name in spellings
+
+
+def split_of(topics: TopicSet) -> str | None:
+    """Return the split that topics are, or None where they are a file's."""
+    return topics.split or (topics.collection.split if topics.collection else None)

@@ -21,6 +21,7 @@ from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
 from expandr_repro.core.progress import progress
+from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.blending import Blend
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
@@ -82,13 +83,14 @@ def train(
         ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
     """
     require_writer(encoder)
-    facts = _facts(data, encoder, config, precision)
+    trained_on = [*data.trained_on, *carried_on(encoder.folder)]
+    facts = _facts(data, encoder, config, precision) | {TRAINED_ON_HASH: record_hash(trained_on)}
     if there := finished(target, facts, overwrite):
         result = there["result"]
         return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
     work = working_folder(target, facts)
     with reserved(work) if processes.first else nullcontext():
-        return _Training(data, encoder, request, config, target, precision, processes, work).run(facts)
+        return _Training(data, encoder, request, config, target, precision, processes, work, trained_on).run(facts)
 
 
 def _facts(data: TrainingData, encoder: Encoder, config: EncoderTraining, precision: str) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class _Training:
     precision: str
     processes: Processes
     work: Path
+    trained_on: list[TrainedOn]
     blend: Blend = field(init=False)
     key: str = field(init=False)
 
@@ -222,6 +225,7 @@ class _Training:
                 save_encoder(self.encoder, folder)
                 shutil.copyfile(self.work / METRICS, folder / METRICS)
                 _plot(folder)
+                write_trained_on(folder, self.trained_on)
                 write_manifest(folder / NAME, "encoder", {**facts, "result": result})
             shutil.rmtree(self.work, ignore_errors=True)
         self.processes.wait()
