@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ class _Training:
             self._search(trainer, state, metrics)
         with progress(trainer.steps, "train", "steps") as bar:
             bar.update(trainer.step_number)
-            for batches in self._batches(trainer.step_number):
+            for batches in islice(self._batches(trainer.step_number), trainer.steps - trainer.step_number):
                 if state.stopped:
                     break
                 values = trainer.step(batches)
@@ -158,14 +158,14 @@ class _Training:
 
     def _trainer(self) -> ContrastiveTrainer:
         options = StepOptions(self.config, self.request.fusion, self.request.alpha, self.precision)
-        steps = self.config.epochs * self._steps_an_epoch
+        steps = self.config.max_steps or self.config.epochs * self._steps_an_epoch
         return ContrastiveTrainer(self.encoder, options, steps, self.data.texts, self.processes)
 
     def _batches(self, done: int) -> Iterator[list[Batch]]:
-        """Yield each step's batches, from the first step that is not done."""
+        """Yield each step's batches without end, from the first step that is not done."""
         c, epoch = self.config, done // self._steps_an_epoch
         skip = (done % self._steps_an_epoch) * c.accumulation
-        for number in range(epoch, c.epochs):
+        for number in count(epoch):
             batches = epoch_batches(self.data.examples, c.batch_size, c.hard_negatives, c.seed, number, c.mask_relevant)
             batches = islice(batches, skip, None)
             skip = 0

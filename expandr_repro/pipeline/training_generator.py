@@ -19,7 +19,6 @@ from expandr_repro.core.paths import cache_dir
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.training.arguments import Place
 from expandr_repro.models.generators.training.best import GOALS, Goal
-from expandr_repro.models.generators.training.checkpoints import step_of
 from expandr_repro.models.generators.training.checks import (
     is_first_process,
     pick_one_device,
@@ -35,6 +34,7 @@ from expandr_repro.models.generators.training.finishing import (
 )
 from expandr_repro.models.generators.training.reference import ReferenceStore
 from expandr_repro.models.generators.training.session import METRICS, Trained, train
+from expandr_repro.models.generators.training.watching import MEASURED
 from expandr_repro.models.generators.weights import Weights, find_weights
 from expandr_repro.pipeline.curves import plot_if_possible
 from expandr_repro.pipeline.generator_examples import TrainingData
@@ -124,7 +124,7 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         )  # fmt: skip
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
         if is_first_process():
-            _write(request, weights, trained, manifest)
+            _write(request, weights, trained, work / METRICS, manifest)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
@@ -170,18 +170,17 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
 
 
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
-    """Say what it was before and after: the training loss at both ends, validation before the first step and at the chosen one."""
-    step = step_of(trained.checkpoint)
-    losses = [r["loss"] for r in trained.records if "loss" in r and r["step"] <= step]
-    measures = {"train loss": [losses[0], losses[-1]]} if losses else {}
-    for name, goal in goals.items():
-        found = {r["step"]: r[goal.key] for r in trained.records if goal.key in r}
-        if step in found:
-            measures[f"validation {name}"] = [found.get(0), found[step]]
+    """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
+    step, measures = trained.chosen_step, {}
+    labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
+    for label, goal in labels.items():
+        found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
+        if {0, step} <= set(found):
+            measures[label] = [found[0], found[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
-def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: dict[str, Any]) -> None:
+def _write(request: TrainRequest, weights: Weights, trained: Trained, metrics: Path, manifest: dict[str, Any]) -> None:
     with atomic_folder(request.output) as folder:
         base = weights.identity.model
         if not request.has_adapter:
@@ -192,6 +191,6 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
         else:
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
-        shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
+        shutil.copyfile(metrics, folder / METRICS)
         plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
         write_manifest(folder / NAME, "generator", manifest)

@@ -31,6 +31,7 @@ def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]
     return {
         "output_dir": str(place.folder),
         "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
         "per_device_train_batch_size": settings.batch_size,
         "per_device_eval_batch_size": settings.eval_batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
