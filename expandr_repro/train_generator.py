@@ -52,10 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--pairs", metavar="F", help="preference pairs, as `prefer` writes them: DPO")
     group.add_argument("--dev-pairs", metavar="F", help="pairs to validate on (default: none)")
-    group.add_argument("--sft", metavar="T", help="topics with expansions, or a collection: supervised fine-tuning")
+    group.add_argument("--sft", metavar="T", help="topics with expansions, or a collection (its train split, where none is named): supervised fine-tuning")  # fmt: skip
     group.add_argument("--expansions", metavar="E", help="--sft: an augmented topics file or a packaged set (default: the topics' own)")  # fmt: skip
     group.add_argument("--dev", type=cli.positive, metavar="N", help="--sft: validate on N topics, drawn by seed (default: none)")  # fmt: skip
     group.add_argument("--prompt", metavar="P", help="--sft: the prompt, filled in with the title (default: q2d); pairs bring their own")  # fmt: skip
+    cli.add_hold_out(group)
+    cli.add_allow_overlap(group)
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -90,6 +92,8 @@ def _check_flags(args: argparse.Namespace) -> None:
     if bool(args.pairs) == bool(args.sft):
         raise ExpandrError("what to learn from: give --pairs F (DPO) or --sft TOPICS (supervised fine-tuning), one of them")  # fmt: skip
     others = {"--dev-pairs": args.dev_pairs} if args.sft else {"--expansions": args.expansions, "--dev": args.dev, "--prompt": args.prompt}  # fmt: skip
+    if args.allow_overlap and not args.dev:
+        raise ExpandrError("--allow-overlap is for the topics that --sft with --dev keeps for validation; leave it out")
     for flag, value in others.items():
         if value is not None:
             raise ExpandrError(f"{flag} has no meaning with {'--sft' if args.sft else '--pairs'}; leave it out")
@@ -104,10 +108,18 @@ def _request(args: argparse.Namespace) -> TrainRequest:
     settings: DpoSettings | SftSettings
     if args.sft:
         settings = read_config(SftSettings, args.config or "sft", args.changes)
-        data = from_topics(args.sft, args.expansions, args.prompt or "q2d", args.dev or 0, settings.seed)
+        data = from_topics(
+            args.sft,
+            args.expansions,
+            args.prompt or "q2d",
+            args.dev or 0,
+            settings.seed,
+            args.hold_out,
+            args.allow_overlap,
+        )
     else:
         settings = read_config(DpoSettings, args.config or "dpo", args.changes)
-        data = from_pairs(args.pairs, args.dev_pairs)
+        data = from_pairs(args.pairs, args.dev_pairs, args.hold_out)
     return TrainRequest(
         data=data, settings=settings, model=args.model, output=Path(args.output), adapter=args.adapter, merge=args.merge, overwrite=args.overwrite,
         device=args.device, revision=args.revision, trust_remote_code=args.trust_remote_code,

@@ -81,7 +81,15 @@ def from_pairs(pairs: str, dev_pairs: str | None, hold_out: Sequence[str] = ()) 
         facts["development_overlap"] = len(both)
     if not record:
         log.info("%s: has no record of its topics and documents beside it; the ids alone go into the record", pairs)
-        record = [TrainedOn(Path(pairs).name, None, {p.qid: "" for p in read["train"]}, frozenset())]
+        record = [
+            TrainedOn(
+                Path(pairs).name,
+                None,
+                {p.qid: "" for p in read["train"]},
+                frozenset(),
+                tuple(names.get("hold_out", ())),
+            )
+        ]
     return TrainingData({name: _texts(rows) for name, rows in read.items()}, facts, names, record)
 
 

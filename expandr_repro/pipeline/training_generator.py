@@ -16,6 +16,7 @@ from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.generator_settings import DpoSettings, SftSettings
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.training.arguments import Place
 from expandr_repro.models.generators.training.best import GOALS, Goal
@@ -111,7 +112,8 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
     weights = find_weights("transformers", options, device)
     precision = pick_precision(request.settings.precision, device)
-    facts = _facts(request, weights, device, precision)
+    record = _record(request, weights)
+    facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
     if there := finished(request.output, facts, request.overwrite):
         log.info("%s is just this training already; nothing to do", request.output)
         return there
@@ -124,7 +126,7 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         )  # fmt: skip
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
         if is_first_process():
-            _write(request, weights, trained, work / METRICS, manifest)
+            _write(request, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
@@ -180,17 +182,32 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
-def _write(request: TrainRequest, weights: Weights, trained: Trained, metrics: Path, manifest: dict[str, Any]) -> None:
+def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:
+    """Return what the result will have been trained on: the data, and what model and adapter were trained on before."""
+    folders = [folder for folder in (weights.folder, weights.adapter) if folder]
+    return [*request.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
+
+
+def _write(
+    request: TrainRequest,
+    weights: Weights,
+    trained: Trained,
+    metrics: Path,
+    manifest: dict[str, Any],
+    record: list[TrainedOn],
+) -> None:
     with atomic_folder(request.output) as folder:
         base = weights.identity.model
         if not request.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
         elif request.merge:
             write_adapter(trained.checkpoint, folder / "adapter", base)
+            write_trained_on(folder / "adapter", record)
             write_merged(folder / "adapter", weights.folder, folder, request.trust_remote_code)
         else:
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(metrics, folder / METRICS)
         plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
+        write_trained_on(folder, record)
         write_manifest(folder / NAME, "generator", manifest)

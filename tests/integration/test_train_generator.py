@@ -302,7 +302,7 @@ def test_supervised_fine_tuning_lowers_the_loss_and_leaves_the_prompt_out(comman
 
 def test_all_weights_may_be_trained_and_the_model_is_one_to_expand_with(command, files, tmp_path):
     result = command(
-        "train_generator", "--sft", "pocket", "--expansions", ROOT / "tests/none.jsonl", "--model", files / "tiny-llama", "--output",
+        "train_generator", "--sft", "pocket/test", "--expansions", ROOT / "tests/none.jsonl", "--model", files / "tiny-llama", "--output",
         tmp_path / "none",
     )  # fmt: skip
     assert "unknown expansions" in result.error
@@ -466,7 +466,7 @@ def test_two_processes_train_together_and_one_writes(files, tmp_path):
         (["--set", "lora_r=0", "--merge"], "--merge: with lora_r 0 all weights are trained"),
         (["--config", "dop"], "unknown training settings 'dop': did you mean 'dpo'?"),
         (["--dev", "3"], "--dev has no meaning with --pairs; leave it out"),
-        (["--sft", "pocket"], "give --pairs F (DPO) or --sft TOPICS"),
+        (["--sft", "pocket/test"], "give --pairs F (DPO) or --sft TOPICS"),
         (["--device", "cuda:3"], "--device cuda:3: wanted cpu, cuda or auto"),
     ],
 )
