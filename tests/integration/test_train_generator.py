@@ -96,7 +96,7 @@ def test_the_output_has_all_a_reader_needs_and_no_path_of_this_machine(trained, 
 
     assert {p.name for p in trained.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curves.png", "manifest.json", "metrics.jsonl",
-        "tokenizer.json", "tokenizer_config.json",
+        "tokenizer.json", "tokenizer_config.json", "trained_on.json.gz",
     }  # fmt: skip
     assert manifest["base"]["model"] == "tiny-llama"
     assert manifest["base"]["revision"].startswith("sha256:")
