@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.distribution import quantile_table
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.preferences import draw, write_pairs
-from expandr_repro.core.rewards import OFFICIAL, REWARDS
+from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
 from expandr_repro.core.sharing import count_shared, draw_apart
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
 
 if TYPE_CHECKING:
     from expandr_repro.models.interface import TextEncoder
-    from expandr_repro.pipeline.candidates import Plan
     from expandr_repro.pipeline.preferring import Preferences
 
 log = logging.getLogger("expandr_repro.prefer")  # not __name__, which is __main__ under `python -m`
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--dev", type=cli.positive, metavar="N", help="of these, N for development; ExpandR 3000 (default: none)"
     )
-    out.add_argument("--seed", type=int, metavar="N", help="of both draws (default: 42)")
+    out.add_argument("--seed", type=int, default=42, metavar="N", help="of both draws (default: %(default)s)")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the report (default: %(default)s)")
     return made
 
@@ -95,9 +95,29 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
         "--min-margin", type=float, default=0.0, metavar="X", help="pairs whose rewards differ by less are dropped (default: %(default)s)"
     )  # fmt: skip
     group.add_argument(
-        "--hits", type=cli.positive, metavar="K", help="corpus-rank: how deep to look for the gold document; below, the reward is 0 (default: 1000)"
+        "--hits", type=cli.positive, default=1000, metavar="K", help="corpus-rank: how deep to look for the gold document; below, the reward is 0 (default: %(default)s)"
     )  # fmt: skip
-    group.add_argument("--threads", type=int, metavar="N", help="of the search (default: all processors)")
+    group.add_argument("--threads", type=int, default=0, metavar="N", help="of the search (default: all processors)")
+
+
+def _rewards(*names: str) -> Callable[[Any], bool]:
+    return lambda args: not parse_rewards(args.reward).keys().isdisjoint(names)
+
+
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--hits",), "with --reward corpus-rank", _rewards("corpus-rank")),
+    Applies(("--threads",), "with --reward corpus-rank or delta-ndcg", _rewards("corpus-rank", "delta-ndcg")),
+    Applies(
+        ("--index",),
+        "with --reward corpus-rank or delta-ndcg",
+        _rewards("corpus-rank", "delta-ndcg"),
+        lambda _: " is for the rewards corpus-rank and delta-ndcg; add one to --reward or leave it out",
+    ),
+    Applies(("--seed",), "with --sample or --dev, which draw", lambda args: bool(args.sample or args.dev)),
+    Applies(("--allow-overlap",), "with --dev", lambda args: bool(args.dev)),
+)
+"""When options apply."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,10 +131,9 @@ def run(args: argparse.Namespace) -> int:
     request = PreferRequest(
         candidates=args.candidates, gold=args.gold, gold_file=args.gold_file, answers=args.answers, index=args.index, rewards=args.reward,
         candidates_per_topic=args.candidates_per_topic, min_similarity=args.min_similarity, min_margin=args.min_margin, prompt=args.prompt,
-        hits=args.hits or PreferRequest.hits, threads=args.threads or 0, hold_out=tuple(args.hold_out),
+        hits=args.hits, threads=args.threads, hold_out=tuple(args.hold_out),
     )  # fmt: skip
     planned = plan(request)
-    _say_without_effect(args, planned)
     most = min(len(planned.cases), args.sample or len(planned.cases))
     if args.dev and args.dev >= most:  # before hours of encoding
         raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs; leave some for training")
@@ -123,13 +142,16 @@ def run(args: argparse.Namespace) -> int:
         draw_apart([case.topic.qid for case in planned.cases], shared, args.dev, "--dev")
     encoder = load_encoder(args.encoder, EncoderOptions.of(args))
     made = prefer(planned, encoder)
-    seed = 42 if args.seed is None else args.seed
-    train, dev = draw(made.pairs, args.sample, args.dev or 0, seed, None if args.allow_overlap else shared)
+    train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed, None if args.allow_overlap else shared)
     if args.sample and args.sample > len(made.pairs):
         log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
     if not dev and dev_path(output).exists():
         log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
-    drawn: dict[str, Any] = {"sample": args.sample, "seed": seed, "written": {"train": len(train), "dev": len(dev)}}
+    drawn: dict[str, Any] = {
+        "sample": args.sample,
+        "seed": args.seed,
+        "written": {"train": len(train), "dev": len(dev)},
+    }
     overlap = count_shared([p.qid for p in dev], [p.qid for p in train], shared)
     if dev:
         drawn["development_overlap"] = overlap
@@ -155,17 +177,6 @@ def run(args: argparse.Namespace) -> int:
         counts["of these, sharing a relevant document or a title with training"] = overlap
     _report(made, counts, args.format, encoder)
     return 0
-
-
-def _say_without_effect(args: argparse.Namespace, planned: Plan) -> None:
-    """Report options that change nothing."""
-    for flag, value in (("--hits", args.hits), ("--threads", args.threads)):
-        if value is not None and not planned.searched:
-            log.warning("%s: has no effect without the reward corpus-rank or delta-ndcg", flag)
-    if args.seed is not None and not (args.dev or args.sample):
-        log.warning("--seed: has no effect without --sample or --dev")
-    if args.allow_overlap and not args.dev:
-        log.warning("--allow-overlap: has no effect without --dev")
 
 
 def dev_path(output: Path) -> Path:
@@ -204,7 +215,7 @@ def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

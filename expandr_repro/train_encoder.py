@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies, refuse_idle
 from expandr_repro.core.encoder_config import FUSIONS, EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import check_alpha
@@ -65,6 +66,24 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--alpha",), "with --fusion mean", lambda args: args.fusion == "mean"),
+    Applies(("--dev-expansions",), "with --dev-topics; topics held out have those of --expansions", lambda args: bool(args.dev_topics)),
+)  # fmt: skip
+"""When options apply."""
+
+CONFIG_RULES = (Applies(("--negatives",), "with hard_negatives above 0", lambda config: config.hard_negatives > 0),)
+"""When options apply to the settings."""
+
+SETTINGS_RULES = (
+    (("negative_depth", "hard_negatives"), "--negatives", lambda args, _: args.negatives),
+    (("dev_seed",), "dev", lambda _, config: config.dev),
+    (("dev_hits", "evaluate_every"), "development topics", lambda args, config: config.dev or args.dev_topics),
+)
+"""Settings that change nothing without something else."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     check_alpha(args.alpha)
@@ -77,8 +96,18 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.training_encoder import train
 
     config = read_config(EncoderTraining, args.config, args.set)
+    refuse_idle(args.given, CONFIG_RULES, config)
+    overlap = Applies(
+        ("--allow-overlap",), "with --dev-topics or --set dev=N", lambda c: bool(c.dev or args.dev_topics)
+    )
+    refuse_idle(args.given, (overlap,), config)
+    given = [change.partition("=")[0].strip() for change in args.set]
+    for settings, needed, there in SETTINGS_RULES:
+        for name in settings:
+            if name in given and not there(args, config) and getattr(config, name):
+                log.warning("--set %s: has no effect without %s", name, needed)
     if args.fusion == "none":
-        if "views" in _given(args.set) and set(config.views) != {"query"}:
+        if "views" in given and set(config.views) != {"query"}:
             raise ExpandrError(
                 f"--fusion none trains on the queries alone, and views asks for {', '.join(config.views)}; leave one of the two out"
             )
@@ -88,7 +117,6 @@ def run(args: argparse.Namespace) -> int:
         tuple(args.hold_out), args.allow_overlap,
     )  # fmt: skip
     data = gather(request, config)
-    _say_without_effect(_given(args.set), config, data)
     processes, device = join_processes(args.device)
     try:
         if not processes.first:
@@ -101,24 +129,6 @@ def run(args: argparse.Namespace) -> int:
     finally:
         leave_processes()
     return 0
-
-
-def _given(changes: Sequence[str]) -> list[str]:
-    return [change.partition("=")[0].strip() for change in changes]
-
-
-def _say_without_effect(given: Sequence[str], config: EncoderTraining, data: TrainingData) -> None:
-    """Report the settings of the command line that change nothing."""
-    lacking = {
-        "hard_negatives": None if data.names["negatives"] or not config.hard_negatives else "--negatives",
-        "negative_depth": None if data.names["negatives"] else "--negatives",
-        "dev_seed": None if config.dev else "dev",
-        "dev_hits": None if data.searches else "development topics",
-        "evaluate_every": None if data.searches else "development topics",
-    }
-    for name in given:
-        if lacking.get(name):
-            log.warning("--set %s: has no effect without %s", name, lacking[name])
 
 
 def _encoder(args: argparse.Namespace, device: str) -> Encoder:
@@ -154,7 +164,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

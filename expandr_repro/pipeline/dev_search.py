@@ -18,7 +18,7 @@ from expandr_repro.models.streaming import encode_stream
 from expandr_repro.pipeline.building import CHUNK
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.dev_topics import DevSearch
-from expandr_repro.pipeline.searching import final
+from expandr_repro.pipeline.searching import final_ranking
 
 MEASURE = "nDCG@10"
 
@@ -60,6 +60,6 @@ def measure(
     scores = {}
     for s in searches:
         searcher.remove_own = s.remove_own
-        scores[s.name] = evaluate(final(searcher.run(s.topics, s.fusion)), qrels, [ndcg]).mean(ndcg)
+        scores[s.name] = evaluate(final_ranking(searcher.run(s.topics, s.fusion)), qrels, [ndcg]).mean(ndcg)
     encoder.truncated.update(counted)  # what is cut here is no news
     return scores

@@ -112,7 +112,7 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     if request.dev_topics:
         _refuse_foreign_topics(request.dev_topics, dev_qrels, corpus)
     check_selection(config, searches)
-    _check_effects(request, config, expanded, searches)
+    _check_expansions(request, config, expanded, searches)
     _check_contrast(examples, config)
     data = TrainingData(examples, texts, corpus, searches, dev_qrels, counts)
     counts |= {
@@ -138,10 +138,10 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     return data
 
 
-def _check_effects(
+def _check_expansions(
     request: TrainRequest, config: EncoderTraining, expanded: bool, searches: Sequence[DevSearch]
 ) -> None:
-    """Refuse or report options that change nothing."""
+    """Refuse expansions that nothing uses, and report those that training does not."""
     if request.expansions and not expanded:
         why = f"--fusion {request.fusion} with views {', '.join(config.views)} trains on the queries alone"
         if request.dev_topics or not searches:
@@ -149,18 +149,6 @@ def _check_effects(
                 f"--expansions: {why}, and no development search uses them; leave them out, or choose --fusion mean"
             )
         log.info("--expansions: %s; they are used in the development searches only", why)
-    if (
-        request.alpha is not None
-        and not any(s.fusion == "mean" for s in searches)
-        and not (expanded and request.fusion == "mean")
-    ):
-        raise ExpandrError(
-            f"--alpha: has no effect with --fusion {request.fusion}; leave it out, or choose --fusion mean"
-        )
-    if request.negatives and not config.hard_negatives:
-        raise ExpandrError(
-            "--negatives: has no effect with hard_negatives 0; leave it out, or set hard_negatives to 1 or more"
-        )
 
 
 def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> None:

@@ -15,8 +15,8 @@ from expandr_repro.pipeline.collections import (
     TopicSet,
     find_corpus,
     find_topics,
+    level_of,
     qrels_of,
-    relevance_level,
     removes_own_ids,
 )
 from expandr_repro.pipeline.splits import with_split
@@ -163,8 +163,8 @@ def _from_collection(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, s
 
 
 def _best(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
-    own, level = removes_own_ids(topics.documents), relevance_level(topics.documents)
-    return best_documents(_judged(topics), wanted, remove_own=own, level=level)
+    own = removes_own_ids(topics.documents, topics.label)
+    return best_documents(_judged(topics), wanted, remove_own=own, level=level_of(topics))
 
 
 def document_texts(topics: TopicSet, docids: set[str]) -> Mapping[str, str]:

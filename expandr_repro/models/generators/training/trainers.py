@@ -85,7 +85,9 @@ def _dpo(
 
         def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
             """Compute the loss, and before it the reference's values where they are not kept."""
-            return super().compute_loss(model, inputs if kept or not has_adapter else with_reference(self, inputs), *more, **named)
+            return super().compute_loss(
+                model, inputs if kept or not has_adapter else with_reference(self, inputs), *more, **named
+            )
 
     config = DPOConfig(
         **common_arguments(settings, place),
