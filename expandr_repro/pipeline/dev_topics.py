@@ -133,14 +133,14 @@ def dev_searches(
     if not dev:
         return [], {}, {}
     names = (asked, request.corpus, request.qrels)
-    own = removes_own_ids(*names)
+    own, level = removes_own_ids(*names), relevance_level(None if request.dev_topics else request.qrels, *names)
     alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
     made = [DevSearch("none", alone, "none", own, topics.label)]
     made += [
         DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion, own, topics.label)
         for name, listed in sets.items()
     ]
-    seen = _overlap(request, alone, relevant_documents(qrels, dev, relevance_level(*names)), topics, names, training)
+    seen = _overlap(request, alone, relevant_documents(qrels, dev, level), topics, names, training)
     return made, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
 
 

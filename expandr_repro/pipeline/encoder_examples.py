@@ -84,7 +84,7 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
     qrels = judgements_of(topics, request.qrels, "--qrels")
     corpus = find_corpus(request.corpus or _documents_of(topics))
     names = (request.train, request.corpus, request.qrels)
-    rules = _Rules(removes_own_ids(*names), relevance_level(*names))
+    rules = _Rules(removes_own_ids(*names), relevance_level(request.qrels, *names))
     sets = expansion_sets(topics, request.expansions)
     expanded = request.fusion != "none" and set(config.views) != {"query"}
     if not sets and expanded:
