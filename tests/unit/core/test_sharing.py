@@ -13,7 +13,9 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.preferences import PreferencePair, draw
 from expandr_repro.core.sharing import count_shared, draw_apart, groups, relevant_documents, sharing
 
-RELEVANT = st.dictionaries(st.sampled_from([f"q{i}" for i in range(12)]), st.sets(st.sampled_from("abcdefgh"), max_size=3))
+RELEVANT = st.dictionaries(
+    st.sampled_from([f"q{i}" for i in range(12)]), st.sets(st.sampled_from("abcdefgh"), max_size=3)
+)
 
 
 @given(RELEVANT)

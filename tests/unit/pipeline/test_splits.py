@@ -33,7 +33,9 @@ def test_a_folder_means_its_train_split_and_a_split_is_what_it_says(folder):
 
 def test_a_folder_without_a_train_split_is_an_error_that_names_those_there_are(folder):
     made = folder("test", "dev")
-    with pytest.raises(ExpandrError, match=r"--sft .*: which split\? There is no 'train'; the splits are: test, dev\. Name one, e\.g\."):
+    with pytest.raises(
+        ExpandrError, match=r"--sft .*: which split\? There is no 'train'; the splits are: test, dev\. Name one, e\.g\."
+    ):
         with_split(str(made), "--sft")
 
 
