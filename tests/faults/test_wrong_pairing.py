@@ -261,7 +261,17 @@ def test_expansions_that_were_made_for_other_queries_with_the_same_ids_are_refus
         ["train_encoder", "--train", "pocket/test", "--expansions", strangers, *tiny, *out],
         ["train_generator", "--sft", "pocket/test", "--expansions", strangers, "--model", "x", *out],
         ["prefer", "--candidates", strangers, "--gold", "pocket/test", "--reward", "retriever", *tiny, *out],
-        ["prefer", "--candidates", POCKET / "queries.jsonl", "--gold", "pocket/test", "--answers", strangers, *tiny, *out],
+        [
+            "prefer",
+            "--candidates",
+            POCKET / "queries.jsonl",
+            "--gold",
+            "pocket/test",
+            "--answers",
+            strangers,
+            *tiny,
+            *out,
+        ],
     )
     for words in calls:
         result = command(*words)

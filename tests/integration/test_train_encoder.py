@@ -126,7 +126,16 @@ def test_training_lifts_the_development_topics_and_keeps_the_best_weights(comman
 
 def test_the_development_figure_of_the_kept_weights_is_the_one_that_search_gives(command, bert, tmp_path):
     result = train(
-        command, bert, tmp_path / "out", "--dev-topics", "pocket/test", "--allow-overlap", "--format", "json", "--set", "dev_hits=719"
+        command,
+        bert,
+        tmp_path / "out",
+        "--dev-topics",
+        "pocket/test",
+        "--allow-overlap",
+        "--format",
+        "json",
+        "--set",
+        "dev_hits=719",
     )
     assert result.code == 0, result.err
     best = json.loads(result.out)["development"]["best"]
@@ -381,8 +390,12 @@ def test_other_judgements_of_the_development_topics_make_another_training(tmp_pa
 
     shutil.copytree(POCKET, tmp_path / "dev")
     config = read_config(EncoderTraining, "encoder")
-    before = gather(TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config).facts
+    before = gather(
+        TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config
+    ).facts
     qrels = tmp_path / "dev" / "qrels" / "test.tsv"
     qrels.write_text("\n".join(qrels.read_text().splitlines()[:-1]) + "\n")
-    after = gather(TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config).facts
+    after = gather(
+        TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config
+    ).facts
     assert {k for k in before if before[k] != after[k]} == {"development_qrels_sha256"}
