@@ -107,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     studies = _studies(args)
     measures = _measures(args.metrics, studies)
     sheet = gather(studies, measures, args.depth, args.words)
+    if "--words" in args.given and not any(c["texts"] for c in sheet.data["collections"]):
+        raise ExpandrError("--words: applies only where the documents' texts are known; give --corpus, or leave it out")
     title = args.title or _title(sheet)
     path = Path(args.output)
     manifest = run_manifest_path(path)

@@ -266,13 +266,12 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> SearchRequest:
     from expandr_repro.pipeline.searching import SearchRequest
 
-    encoding = {"device": args.device, "batch_tokens": args.batch_tokens or None, "compiled": args.compile}
     return SearchRequest(
         topics=args.topics or "", expansions=tuple(args.expansions), index=args.index, retriever=args.retriever, fusion=args.fusion, alpha=args.alpha,
         repeat=args.repeat, rrf_k=args.rrf_k, feedback_depth=args.feedback_depth, hits=args.hits, qrels=args.qrels, metrics=args.metrics,
         remove_query=args.remove_query, baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size,
         stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params, k1=args.k1, b=args.b, limit=args.limit,
-        qids=args.qids, encoding=encoding,
+        qids=args.qids,
     )  # fmt: skip
 
 
