@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.core.manifest import key_of
-from expandr_repro.core.preferences import PreferencePair, read_pairs
+from expandr_repro.core.preferences import FINISHES, PreferencePair, read_pairs
 from expandr_repro.core.prompts import Prompt, find_prompt, prepare
+from expandr_repro.core.rendering import one_rendering, recorded_rendering, rendering_of
 from expandr_repro.core.topics import Topic
 from expandr_repro.models.generators.training.examples import Texts
 
@@ -28,11 +29,13 @@ class TrainingData:
         texts: "train", and perhaps "dev".
         facts: for the manifest and the key; names of files are not in it.
         names: for the manifest only.
+        rendering: how the passages' prompts were rendered when they were generated; see `core.rendering`.
     """
 
     texts: dict[str, Texts]
     facts: dict[str, Any]
     names: dict[str, str] = field(default_factory=dict)
+    rendering: Mapping[str, Any] = field(default_factory=dict)
 
 
 def from_pairs(pairs: str, dev_pairs: str | None) -> TrainingData:
@@ -40,6 +43,7 @@ def from_pairs(pairs: str, dev_pairs: str | None) -> TrainingData:
 
     Raises:
         FormatError: a file is not what it should be.
+        MismatchError: their prompts were rendered in different ways.
         NotAvailableError: a file cannot be read.
     """
     files = {"train": pairs} | ({"dev": dev_pairs} if dev_pairs else {})
@@ -50,11 +54,16 @@ def from_pairs(pairs: str, dev_pairs: str | None) -> TrainingData:
             log.warning("%d topics of %s are in %s, too; what is learnt by heart looks like success", len(both), dev_pairs, pairs)  # fmt: skip
     texts = {name: _texts(rows) for name, rows in read.items()}
     facts = {name: {"pairs": len(read[name]), "sha256": sha256_file(path)} for name, path in files.items()}
-    return TrainingData(texts, {"data": facts}, {name: Path(path).name for name, path in files.items()})
+    rendering = one_rendering(
+        ((p.qid, recorded_rendering(p.provenance)) for rows in read.values() for p in rows if p.provenance is not None),
+        " and ".join(files.values()),
+    )
+    return TrainingData(texts, {"data": facts}, {name: Path(path).name for name, path in files.items()}, rendering)
 
 
 def _texts(pairs: Sequence[PreferencePair]) -> Texts:
-    return Texts([p.prompt for p in pairs], [(p.chosen, p.rejected) for p in pairs])
+    finishes = [tuple((p.provenance or {}).get(key) == "length" for key in FINISHES) for p in pairs]
+    return Texts([p.prompt for p in pairs], [(p.chosen, p.rejected) for p in pairs], finishes)
 
 
 def from_topics(topics: str, expansions: str | None, prompt: str, dev: int, seed: int) -> TrainingData:
@@ -69,6 +78,7 @@ def from_topics(topics: str, expansions: str | None, prompt: str, dev: int, seed
 
     Raises:
         ExpandrError: there are no expansions, or no topics left to train on, or the prompt needs more than the query.
+        MismatchError: the expansions' prompts were rendered in different ways.
     """
     from expandr_repro.pipeline.collections import find_topics
     from expandr_repro.pipeline.expansions import with_expansions
@@ -82,6 +92,9 @@ def from_topics(topics: str, expansions: str | None, prompt: str, dev: int, seed
     if len(usable) <= dev:
         cure = "lower --dev" if usable else "give some with --expansions"
         raise ExpandrError(f"--sft {topics}: {len(usable)} topics have expansions, {dev} are for validation; {cure}")
+    others = {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
+    if others:
+        log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     kept = set(random.Random(seed).sample(range(len(usable)), dev))  # noqa: S311 - an experiment's draw, to be repeated
     parts = {"train": [t for i, t in enumerate(usable) if i not in kept], "dev": [usable[i] for i in sorted(kept)]}
     texts = {name: _examples(part, written) for name, part in parts.items() if part}
@@ -90,7 +103,11 @@ def from_topics(topics: str, expansions: str | None, prompt: str, dev: int, seed
         "prompt": {"name": written.name, "version": written.version, "sha256": written.sha256},
     }  # fmt: skip
     names = {"topics": found.label} | ({"expansions": Path(expansions).name} if expansions else {})
-    return TrainingData(texts, facts, names)
+    rendering = one_rendering(
+        ((t.qid, rendering_of(e.sampling, t.provenance)) for t in usable for e in t.expansions if e.text.strip()),
+        expansions or topics,
+    )
+    return TrainingData(texts, facts, names, rendering)
 
 
 def _prompt(name: str, collection: str | None) -> Prompt:
@@ -102,9 +119,12 @@ def _prompt(name: str, collection: str | None) -> Prompt:
 
 
 def _examples(topics: Sequence[Topic], prompt: Prompt) -> Texts:
-    rows = [(prompt.render(t.title), text) for t in topics for text in t.texts if text.strip()]
-    return Texts([p for p, _ in rows], [(text,) for _, text in rows])
+    rows = [(prompt.render(t.title), e) for t in topics for e in t.expansions if e.text.strip()]
+    return Texts([p for p, _ in rows], [(e.text,) for _, e in rows], [(e.finish == "length",) for _, e in rows])
 
 
 def _hash(texts: Texts) -> str:
-    return key_of({"prompts": texts.prompts, "passages": texts.passages})
+    unfinished = [i for i, (cut,) in enumerate(texts.unfinished) if cut]
+    return key_of(
+        {"prompts": texts.prompts, "passages": texts.passages} | ({"unfinished": unfinished} if unfinished else {})
+    )

@@ -56,7 +56,9 @@ def finished(output: Path, facts: Mapping[str, Any], overwrite: bool) -> dict[st
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Say which facts of two trainings differ, the settings first; at most `SHOWN` of them."""
-    old, new = (_leaves({k: v for k, v in json.loads(json.dumps(facts)).items() if k not in ASIDE}) for facts in (there, here))
+    old, new = (
+        _leaves({k: v for k, v in json.loads(json.dumps(facts)).items() if k not in ASIDE}) for facts in (there, here)
+    )
     differing = [key for key in {**new, **old} if old.get(key, MISSING) != new.get(key, MISSING)]
     differing.sort(key=lambda key: not key.startswith(("settings.", "training")))
     told = [

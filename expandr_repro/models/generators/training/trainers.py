@@ -36,7 +36,7 @@ def make_trainer(
     """
     from peft import PeftModel
 
-    adapter = None if isinstance(model, PeftModel) else lora_config(settings)
+    adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     try:
         if isinstance(settings, DpoSettings):
             trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
@@ -85,7 +85,9 @@ def _dpo(
 
         def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
             """Compute the loss, and before it the reference's values where they are not kept."""
-            return super().compute_loss(model, inputs if kept or not has_adapter else with_reference(self, inputs), *more, **named)
+            return super().compute_loss(
+                model, inputs if kept or not has_adapter else with_reference(self, inputs), *more, **named
+            )
 
     config = DPOConfig(
         **common_arguments(settings, place),
