@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     output = Path(args.output)
     _check_place(output, args)
-    from expandr_repro.pipeline.candidates import PreferRequest, why_few, plan
+    from expandr_repro.pipeline.candidates import PreferRequest, plan, why_few
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
     from expandr_repro.pipeline.preferring import prefer
 
