@@ -319,3 +319,14 @@ def test_too_few_pairs_say_what_dropped_the_others(command, tmp_path):
     few = command("prefer", *words[:-1], 0.6, "--dev", 3)
     assert few.code == 2
     assert "--dev 3: there are only 2 pairs: 4 of 6 topics were dropped by --min-similarity 0.6; leave some for training" in few.error  # fmt: skip
+
+
+def test_settings_given_by_hand_that_decide_nothing_are_warned_of(train):
+    result = train("--set", "max_steps=1", "--set", "epochs=3", "--set", "lora_r=0", "--set", "lora_alpha=3", "--set", "best_by=accuracy")  # fmt: skip
+    assert result.code == 0, result.err
+    for line in (
+        "--set lora_alpha: has no effect with lora_r 0, which trains all weights",
+        "--set best_by: has no effect without anything to validate on",
+        "--set epochs: has no effect with max_steps",
+    ):
+        assert line in result.err
