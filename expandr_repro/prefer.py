@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     output = Path(args.output)
     _check_place(output, args)
-    from expandr_repro.pipeline.candidates import PreferRequest, plan
+    from expandr_repro.pipeline.candidates import PreferRequest, plan, why_few
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
     from expandr_repro.pipeline.preferring import in_common, prefer, trained_on
 
@@ -136,15 +136,19 @@ def run(args: argparse.Namespace) -> int:
     planned = plan(request)
     most = min(len(planned.cases), args.sample or len(planned.cases))
     if args.dev and args.dev >= most:  # before hours of encoding
-        raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs; leave some for training")
+        why = why_few(planned, planned.dropped)
+        raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs{why}; leave some for training")
     shared = in_common(planned)
     if args.dev and not args.allow_overlap:
         draw_apart([case.topic.qid for case in planned.cases], shared, args.dev, "--dev")
     encoder = load_encoder(args.encoder, EncoderOptions.of(args))
     made = prefer(planned, encoder)
+    pairs, why = len(made.pairs), why_few(planned, made.dropped)
+    if args.dev and args.dev >= pairs:
+        raise ExpandrError(f"--dev {args.dev}: there are only {pairs} pairs{why}; leave some for training")
     train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed, None if args.allow_overlap else shared)
-    if args.sample and args.sample > len(made.pairs):
-        log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
+    if args.sample and args.sample > pairs:
+        log.warning("--sample %d: there are only %d pairs%s; all are kept", args.sample, pairs, why)
     if not dev and dev_path(output).exists():
         log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
     drawn: dict[str, Any] = {

@@ -45,6 +45,7 @@ class TrainingSettings:
         best_by: what is best.
         patience: validations without a better one after which training stops.
         max_steps: steps in all, in place of epochs; None or 0 for epochs.
+        chat_template: whether the prompt is put into the model's chat template; None for as the data was generated.
         chat_template_kwargs: values for the chat template, as in `expand --extra`; None for those that the data was generated with.
     """
 
@@ -73,6 +74,7 @@ class TrainingSettings:
     best_by: Literal["loss", "accuracy", "margin"]
     patience: int | None
     max_steps: int | None = field(default=None, kw_only=True)
+    chat_template: bool | None = field(default=None, kw_only=True)
     chat_template_kwargs: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:

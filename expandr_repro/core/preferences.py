@@ -31,6 +31,9 @@ from expandr_repro.core.sharing import draw_apart
 TEXT_KEYS = ("prompt", "chosen", "rejected")
 REWARD_KEYS = ("chosen_reward", "rejected_reward")
 
+FINISHES = ("chosen_finish", "rejected_finish")
+"""Where a pair's provenance says why the generation of each text ended, as far as that is known."""
+
 
 @dataclass(frozen=True)
 class PreferencePair:

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.prompts import Prompt, find_prompt, prepare
+from expandr_repro.core.rendering import one_rendering, rendering_of
 from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
 from expandr_repro.core.sharing import relevant_documents
 from expandr_repro.core.topics import Topic, read_topics
@@ -64,6 +66,7 @@ class Plan:
         dropped: reason -> topics; all of `REASONS`, in that order, counted as far as no model is needed.
         training: the candidates' topics and their relevant documents.
         left_out: what --hold-out takes away of them.
+        rendering: how all candidates' prompts were rendered; see `core.rendering`.
     """
 
     request: PreferRequest
@@ -76,6 +79,7 @@ class Plan:
     dropped: dict[str, int]
     training: TrainingTopics
     left_out: LeftOut
+    rendering: Mapping[str, Any]
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -96,9 +100,12 @@ def plan(request: PreferRequest) -> Plan:
     answers = read_answers(request.answers, topics) if request.answers else None
     dropped = dict.fromkeys(REASONS, 0)
     training = _training(request, gold, topics)
+    rendering = one_rendering(
+        ((t.qid, rendering_of(e.sampling, t.provenance)) for t in topics for e in t.expansions if e.text.strip()), request.candidates
+    )  # fmt: skip
     made = Plan(
         request, weights, gold, _prompt(request.prompt, gold, topics), _candidates_per_topic(request, topics), len(topics), [], dropped,
-        training, leave_out(request.hold_out, training),
+        training, leave_out(request.hold_out, training), rendering,
     )  # fmt: skip
     made.cases.extend(_cases(topics, gold, answers, made))
     if not made.cases:
@@ -127,6 +134,16 @@ def no_pair(topics: int, dropped: Mapping[str, int]) -> str:
     """Return why there is not a single pair."""
     why = "; ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)
     return f"none of {topics} topics gives a pair ({why})"
+
+
+def why_few(plan: Plan, dropped: Mapping[str, int]) -> str:
+    """Return what kept topics from giving a pair, after a colon; nothing where all gave one."""
+    request = plan.request
+    by = {UNLIKE: f"--min-similarity {request.min_similarity:g}", CLOSE: f"--min-margin {request.min_margin:g}"}
+    told = [
+        f"{n} of {plan.topics} topics {f'were dropped by {by[why]}' if why in by else f'({why})'}" for why, n in dropped.items() if n
+    ]  # fmt: skip
+    return f": {', '.join(told)}" if told else ""
 
 
 def _check(request: PreferRequest, weights: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, nearest
 from expandr_repro.core.sharing import relevant_documents, sharing
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
@@ -175,8 +175,9 @@ def check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> N
     names = [s.name for s in searches]
     for name in config.select_on:
         if name not in names:
+            close = nearest(name, names)
             raise ExpandrError(
-                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+                f"select_on: {name!r} is no development search; {f'did you mean {close!r}? ' if close else ''}there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
             )
     if config.patience and not searches:
         raise ExpandrError(f"patience {config.patience}: needs development topics; set dev, or give --dev-topics")

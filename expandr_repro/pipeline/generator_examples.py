@@ -12,8 +12,9 @@ from typing import Any
 from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.core.manifest import key_of, read_manifest, run_manifest_path
-from expandr_repro.core.preferences import PreferencePair, read_pairs
+from expandr_repro.core.preferences import FINISHES, PreferencePair, read_pairs
 from expandr_repro.core.prompts import Prompt, find_prompt, prepare
+from expandr_repro.core.rendering import one_rendering, recorded_rendering, rendering_of
 from expandr_repro.core.sharing import count_shared, draw_apart, relevant_documents, same_title
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trained_on import TrainedOn, carried_on
@@ -41,11 +42,13 @@ class TrainingData:
         facts: for the manifest and the key; names of files are not in it.
         names: for the manifest only.
         trained_on: the record of the topics and their relevant documents, and of what wrote the expansions.
+        rendering: how the passages' prompts were rendered when they were generated; see `core.rendering`.
     """
 
     texts: dict[str, Texts]
     facts: dict[str, Any]
     names: dict[str, Any] = field(default_factory=dict)
+    rendering: Mapping[str, Any] = field(default_factory=dict)
     trained_on: list[TrainedOn] = field(default_factory=list)
 
 
@@ -59,6 +62,7 @@ def from_pairs(pairs: str, dev_pairs: str | None, hold_out: Sequence[str] = ()) 
 
     Raises:
         FormatError: a file is not what it should be.
+        MismatchError: their prompts were rendered in different ways.
         NotAvailableError: a file cannot be read.
         ExpandrError: it is not known which topics the pairs are of, or none is left.
     """
@@ -90,7 +94,11 @@ def from_pairs(pairs: str, dev_pairs: str | None, hold_out: Sequence[str] = ()) 
                 tuple(names.get("hold_out", ())),
             )
         ]
-    return TrainingData({name: _texts(rows) for name, rows in read.items()}, facts, names, record)
+    rendering = one_rendering(
+        ((p.qid, recorded_rendering(p.provenance)) for rows in read.values() for p in rows if p.provenance is not None),
+        " and ".join(files.values()),
+    )
+    return TrainingData({name: _texts(rows) for name, rows in read.items()}, facts, names, rendering, record)
 
 
 def _held_out(
@@ -128,7 +136,8 @@ def _held_out(
 
 
 def _texts(pairs: Sequence[PreferencePair]) -> Texts:
-    return Texts([p.prompt for p in pairs], [(p.chosen, p.rejected) for p in pairs])
+    finishes = [tuple((p.provenance or {}).get(key) == "length" for key in FINISHES) for p in pairs]
+    return Texts([p.prompt for p in pairs], [(p.chosen, p.rejected) for p in pairs], finishes)
 
 
 def from_topics(
@@ -153,6 +162,7 @@ def from_topics(
 
     Raises:
         ExpandrError: there are no expansions, or no topics left to train on, or the prompt needs more than the query.
+        MismatchError: the expansions' prompts were rendered in different ways.
     """
     from expandr_repro.pipeline.collections import find_topics
     from expandr_repro.pipeline.expansions import with_expansions
@@ -171,6 +181,9 @@ def from_topics(
     if len(usable) <= dev:
         fix = "lower --dev" if usable else "give some with --expansions"
         raise ExpandrError(f"--sft {topics}: {len(usable)} topics have expansions, {dev} are for validation; {fix}")
+    others = {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
+    if others:
+        log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     if training.relevant is None:
         training = replace(training, relevant=left_out.relevant)
     kept = _drawn([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
@@ -193,7 +206,12 @@ def from_topics(
     documents = frozenset(d for docids in (seen.relevant or {}).values() for d in docids)
     own = TrainedOn(seen.collection, seen.corpus, seen.titles, documents, tuple(left_out.names))
     file = Path(expansions or topics)
-    return TrainingData(texts, facts, names, [own, *(carried_on(file) if file.is_file() else [])])
+    record = [own, *(carried_on(file) if file.is_file() else [])]
+    rendering = one_rendering(
+        ((t.qid, rendering_of(e.sampling, t.provenance)) for t in usable for e in t.expansions if e.text.strip()),
+        expansions or topics,
+    )
+    return TrainingData(texts, facts, names, rendering, record)
 
 
 def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
@@ -226,9 +244,12 @@ def _prompt(name: str, collection: str | None) -> Prompt:
 
 
 def _examples(topics: Sequence[Topic], prompt: Prompt) -> Texts:
-    rows = [(prompt.render(t.title), text) for t in topics for text in t.texts if text.strip()]
-    return Texts([p for p, _ in rows], [(text,) for _, text in rows])
+    rows = [(prompt.render(t.title), e) for t in topics for e in t.expansions if e.text.strip()]
+    return Texts([p for p, _ in rows], [(e.text,) for _, e in rows], [(e.finish == "length",) for _, e in rows])
 
 
 def _hash(texts: Texts) -> str:
-    return key_of({"prompts": texts.prompts, "passages": texts.passages})
+    unfinished = [i for i, (cut,) in enumerate(texts.unfinished) if cut]
+    return key_of(
+        {"prompts": texts.prompts, "passages": texts.passages} | ({"unfinished": unfinished} if unfinished else {})
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import sha256_file
-from expandr_repro.core.preferences import PreferencePair
+from expandr_repro.core.preferences import FINISHES, PreferencePair
 from expandr_repro.core.rewards import choose
 from expandr_repro.core.trained_on import TrainedOn, carried_on
 from expandr_repro.models.interface import TextEncoder
@@ -99,12 +99,15 @@ def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
 
 def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
     topic, texts, totals = rewarded.case.topic, rewarded.case.candidates, rewarded.totals
+    finishes = [e.finish for e in topic.expansions if e.text.strip()]
     provenance = {
         "prompt": plan.prompt.name,
         "prompt_sha256": plan.prompt.sha256,
         "chosen_candidate": chosen,
         "rejected_candidate": rejected,
         "generator": (topic.provenance or {}).get("model"),
+        **{key: finishes[i] for key, i in zip(FINISHES, (chosen, rejected), strict=True) if finishes[i]},
+        **plan.rendering,
     }
     prompt = plan.prompt.render(topic.title)
     return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, MismatchError, shown
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.generator_settings import DpoSettings, SftSettings
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.rendering import API, KWARGS, OTHERS
 from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.training.arguments import Place
@@ -107,6 +109,7 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         ExpandrError: the request makes no sense, the output is taken, or the training fails; its kinds say how.
     """
     _check(request)
+    request = replace(request, settings=_as_generated(request.settings, request.data.rendering))
     require_libraries()
     device = pick_one_device(request.device)
     options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
@@ -136,6 +139,39 @@ def _check(request: TrainRequest) -> None:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
     if request.settings.patience and "dev" not in request.data.texts:
         raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
+
+
+def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, Any]) -> DpoSettings | SftSettings:
+    """Take over how the passages' prompts were rendered: training must read what generation read.
+
+    Raises:
+        MismatchError: the settings say something else.
+    """
+    plain, values = recorded.get(API) == "completions", recorded.get(KWARGS)
+    if settings.chat_template is not None and settings.chat_template == plain:
+        how = "without the chat template (--api completions)" if plain else "with the chat template"
+        if plain or values:
+            raise MismatchError(
+                f"chat_template: the passages were generated {how}; leave the setting out, or give others"
+            )
+    if values and settings.chat_template_kwargs not in (None, values):
+        raise MismatchError(
+            f"chat_template_kwargs: the passages were generated with {shown(values)}, the settings say {shown(settings.chat_template_kwargs)}; "
+            "leave the setting out, or give passages that were generated so"
+        )
+    if values and settings.chat_template_kwargs is None:
+        log.info("chat_template_kwargs: %s, as the passages were generated", json.dumps(values))
+    for key in OTHERS:
+        if key in recorded:
+            log.warning("the passages were generated with %r in --extra, which training does not know: it reads other prompts", key)  # fmt: skip
+    made = replace(
+        settings,
+        chat_template=False if plain else settings.chat_template,
+        chat_template_kwargs=values if values else settings.chat_template_kwargs,
+    )
+    if made.chat_template is False and made.chat_template_kwargs:
+        raise MismatchError("chat_template_kwargs: without the chat template they have no effect; leave them out")
+    return made
 
 
 def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_
 
 
 def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_path):
-    """Validated on pairs the other way round, every step makes it worse: the first validation stays the best."""
+    """Validated on pairs the other way round, every step makes it worse: the untrained model stays the best."""
     from expandr_repro.core.preferences import read_pairs
 
     turned = [PreferencePair(p.qid, p.prompt, p.rejected, p.chosen, 2.0, 0.5) for p in read_pairs(files / "dev.jsonl")]
@@ -280,7 +280,7 @@ def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_
     result = train(*words, "--format", "json")
 
     assert result.code == 0, result.err
-    assert {key: json.loads(result.out)[key] for key in ("steps", "chosen_step")} == {"steps": 4, "chosen_step": 1}
+    assert {key: json.loads(result.out)[key] for key in ("steps", "chosen_step")} == {"steps": 3, "chosen_step": 0}
 
 
 def test_supervised_fine_tuning_lowers_the_loss_and_leaves_the_prompt_out(command, files, tmp_path):
@@ -476,7 +476,7 @@ def test_what_makes_no_sense_is_one_line(train, words, said, tmp_path):
     assert result.code == 2
     assert said in result.error
     assert not (tmp_path / "out").exists()
-    assert not [p for p in tmp_path.glob(".out*") if "learning_rate=1e30" not in words]  # nothing begun, nothing left
+    assert not list(tmp_path.glob(".out*"))  # nothing begun, or nothing worth going on from
 
 
 def test_an_adapter_of_another_model_is_one_line(train, trained, tmp_path):

@@ -129,6 +129,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
     whole = not settings.lora_r and not weights.adapter
     dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
     tokenizer = load_tokenizer(weights.folder, trust)
+    if settings.chat_template is False:
+        tokenizer.chat_template = None
     model = load_causal_lm(weights.folder, dtype, trust)
     if tokenizer.eos_token is None:
         raise MismatchError(
@@ -149,7 +151,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
 
 def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
     ends = end_ids(model, tokenizer)
-    made = {n: fit(tokenizer, t, settings.max_prompt_length, settings.max_length, ends) for n, t in texts.items()}
+    lengths = (settings.max_prompt_length, settings.max_length)
+    made = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
     for name, examples in made.items():
         whose = "for training" if name == "train" else "for validation"
         counted = ", ".join(f"{what}: {n}" for what, n in examples.counts.items() if n and what not in ("read", "used"))

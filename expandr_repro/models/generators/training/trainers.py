@@ -36,7 +36,7 @@ def make_trainer(
     """
     from peft import PeftModel
 
-    adapter = None if isinstance(model, PeftModel) else lora_config(settings)
+    adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     try:
         if isinstance(settings, DpoSettings):
             trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
