@@ -77,7 +77,8 @@ RULES = (
     Applies(
         ("--revision",), "to a model of the hub; a folder is what it is", lambda args: not Path(args.model).is_dir()
     ),
-)
+    Applies(("--allow-overlap",), "with --sft and --dev, which keeps topics for validation", lambda args: bool(args.sft and args.dev)),
+)  # fmt: skip
 """When options apply; those of one kind of training alone are checked in `_check_flags`."""
 
 
@@ -105,8 +106,6 @@ def _check_flags(args: argparse.Namespace) -> None:
     if bool(args.pairs) == bool(args.sft):
         raise ExpandrError("what to learn from: give --pairs F (DPO) or --sft TOPICS (supervised fine-tuning), one of them")  # fmt: skip
     others = {"--dev-pairs": args.dev_pairs} if args.sft else {"--expansions": args.expansions, "--dev": args.dev, "--prompt": args.prompt}  # fmt: skip
-    if args.allow_overlap and not args.dev:
-        raise ExpandrError("--allow-overlap is for the topics that --sft with --dev keeps for validation; leave it out")
     for flag, value in others.items():
         if value is not None:
             raise ExpandrError(f"{flag} has no meaning with {'--sft' if args.sft else '--pairs'}; leave it out")
