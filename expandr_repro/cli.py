@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
+from expandr_repro.core.applies import Applies, given_options, refuse_idle
+from expandr_repro.core.arguments import Parser
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, unforeseen, write_fault
 from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
@@ -22,7 +24,7 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
         summary: what it does, in a sentence.
         examples: command lines to show at the end of the help.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
@@ -35,11 +37,25 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
     return made
 
 
-def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
-    """Parse, run, and turn what goes wrong into one line on standard error and an exit code."""
+def execute(
+    made: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None,
+    rules: Sequence[Applies] = (),
+) -> int:
+    """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
+
+    Args:
+        made: the command's parser.
+        run: the command; `given` among its arguments has the options that were given by hand.
+        argv: the command line, or None for the process's own.
+        rules: when options apply; one given by hand that does not is refused.
+    """
     args = made.parse_args(argv)
+    args.given = given_options(made, sys.argv[1:] if argv is None else argv)
     _set_up(args.quiet, args.verbose)
     try:
+        refuse_idle(args.given, rules, args)
         return run(args)
     except ExpandrError as error:
         return _fail(str(error), error.exit_code, args.verbose)
@@ -57,19 +73,19 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         else:
             said = "the name of a file holds bytes that are no UTF-8; rename it"
         return _fail(said, 2, args.verbose)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
         elif reason := write_fault(error):
             said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            raise
+            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
         return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:
     if verbose:
-        logging.getLogger("expandr_repro").exception("the whole story")
+        logging.getLogger("expandr_repro").exception("traceback:")
     print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
@@ -102,6 +118,32 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "whole number"
+
+
+ENCODER_OPTIONS = (
+    "--encoder", "--device", "--precision", "--batch-tokens", "--compile", "--pooling", "--normalize", "--query-prefix", "--document-prefix",
+    "--max-length", "--trust-remote-code",
+)  # fmt: skip
+"""Those of `add_encoder_options`."""
+
+
+def _pyserini_class(encoder: str) -> str:
+    return encoder.removeprefix("pyserini:").partition(":")[0] if encoder.startswith("pyserini:") else ""
+
+
+ENCODER_RULES = (
+    Applies(
+        ("--precision", "--batch-tokens", "--compile"),
+        "to encoders that this toolkit runs itself, not to pyserini:CLASS:MODEL",
+        lambda args: not _pyserini_class(args.encoder),
+    ),
+    Applies(
+        ("--pooling", "--normalize", "--query-prefix", "--document-prefix"),
+        "to encoders that this toolkit runs itself and to pyserini:auto:MODEL; Pyserini's other classes have their own",
+        lambda args: _pyserini_class(args.encoder) in ("", "auto"),
+    ),
+)
+"""When the options of `add_encoder_options` apply."""
 
 
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:

@@ -56,16 +56,21 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.adapters.ranx import evaluate_file
-    from expandr_repro.pipeline.collections import find_qrels
+    from expandr_repro.pipeline.collections import find_qrels, relevance_level
     from expandr_repro.pipeline.comparing import compare, short_names
-    from expandr_repro.pipeline.gaps import warn_of_gaps
+    from expandr_repro.pipeline.gaps import comparable, refuse_other_collection, warn_of_gaps
+    from expandr_repro.pipeline.run_facts import facts_beside
 
-    measures = parse_measures(args.metrics)
+    names = short_names(args.runs)
+    facts = [facts_beside(path) for path in args.runs]
+    measures = parse_measures(args.metrics, relevance_level(args.qrels, *(f.get("collection") for f in facts)))
     qrels = find_qrels(args.qrels)
-    figures = {}
-    for name, path in zip(short_names(args.runs), args.runs, strict=True):
-        figures[name] = evaluate_file(path, qrels, measures)
-        warn_of_gaps(path, figures[name])
+    for path, known in zip(args.runs, facts, strict=True):
+        refuse_other_collection(path, known, args.qrels)
+    scored = comparable([evaluate_file(path, qrels, measures) for path in args.runs], facts)
+    figures = dict(zip(names, scored, strict=True))
+    for path, found in zip(args.runs, scored, strict=True):
+        warn_of_gaps(path, found)
     comparisons = compare(figures, measures, args.test, args.all_pairs)
     if args.plot:
         from expandr_repro.pipeline.plots import plot_differences

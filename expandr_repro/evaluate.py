@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--metrics",
         default=",".join(DEFAULT),
         metavar="M",
-        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade (default: %(default)s)",
+        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
     )
     made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
     made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
@@ -49,14 +49,17 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.adapters.ranx import evaluate_file
-    from expandr_repro.pipeline.collections import find_qrels
-    from expandr_repro.pipeline.gaps import warn_of_gaps
+    from expandr_repro.pipeline.collections import find_qrels, relevance_level
+    from expandr_repro.pipeline.gaps import refuse_other_collection, searched_alone, warn_of_gaps
+    from expandr_repro.pipeline.run_facts import facts_beside
 
-    measures = parse_measures(args.metrics)
+    facts = [facts_beside(path) for path in args.runs]
+    measures = parse_measures(args.metrics, relevance_level(args.qrels, *(f.get("collection") for f in facts)))
     qrels = find_qrels(args.qrels)
     found: list[tuple[str, Figures]] = []
-    for path in args.runs:
-        figures = evaluate_file(path, qrels, measures)
+    for path, known in zip(args.runs, facts, strict=True):
+        refuse_other_collection(path, known, args.qrels)
+        figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
     if args.format == "json":

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,18 @@ class Figures:
     def mean(self, measure: Measure) -> float:
         """Return the mean over all judged topics."""
         return float(self.per_topic[measure].mean())
+
+    def without(self, dropped: Collection[str]) -> Figures:
+        """Return the figures without some topics."""
+        kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
+        if len(kept) == len(self.qids):
+            return self
+        return replace(
+            self,
+            qids=[self.qids[row] for row in kept],
+            per_topic={measure: values[kept] for measure, values in self.per_topic.items()},
+            missing=[qid for qid in self.missing if qid not in dropped],
+        )
 
 
 def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:

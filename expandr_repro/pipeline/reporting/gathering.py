@@ -7,17 +7,19 @@ numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from expandr_repro.core.measures import Measure
 from expandr_repro.pipeline.comparing import Comparison, compare
+from expandr_repro.pipeline.gaps import comparable, refuse_other_collection, warn_of_gaps
 from expandr_repro.pipeline.reporting.documents import Numbers, record
 from expandr_repro.pipeline.reporting.expanded import ExpansionSet, expansion_sets
 from expandr_repro.pipeline.reporting.meanings import meaning
 from expandr_repro.pipeline.reporting.rankings import Ranked, Shown, rank, shown
-from expandr_repro.pipeline.reporting.sources import sources_of
+from expandr_repro.pipeline.reporting.sources import Sources, sources_of
 from expandr_repro.pipeline.reporting.studies import Study
+from expandr_repro.pipeline.run_facts import WITHOUT_HITS
 
 SCALE = 1_000_000
 """A score of 1 as the page holds it."""
@@ -80,6 +82,7 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
     sources = sources_of(studies[0])
     docids: dict[str, str] = {}
     ranked = [[rank(entry, sources.qrels, measures, docids) for entry in study.entries] for study in studies]
+    ranked = _on_the_same_topics(studies, ranked, sources)
     qids = ranked[0][0].figures.qids
     depth = sheet.data["depth"]
     chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
@@ -108,6 +111,23 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
         name = f"s{len(sheet.data['studies'])}"
         sheet.data["studies"].append(_study(study, number, runs, measures, sets))
         sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+
+
+def _on_the_same_topics(
+    studies: Sequence[Study], ranked: Sequence[Sequence[Ranked]], sources: Sources
+) -> list[list[Ranked]]:
+    """Return the runs of all studies with the topics that they can be compared on; refuse what their manifests contradict."""
+    pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
+    for entry, run in pairs:
+        refuse_other_collection(str(entry.path), entry.facts, studies[0].qrels)
+        if entry.facts:
+            searched = {*run.order, *run.figures.unjudged, *(entry.facts.get(WITHOUT_HITS) or ())}
+            sources.refuse_other_topics(entry, searched)
+    scored = comparable([run.figures for _, run in pairs], [entry.facts for entry, _ in pairs])
+    for (entry, _), found in zip(pairs, scored, strict=True):
+        warn_of_gaps(str(entry.path), found)
+    figures = iter(scored)
+    return [[replace(run, figures=next(figures)) for run in runs] for runs in ranked]
 
 
 def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
