@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from expandr_repro.core.specs import datasets
 from expandr_repro.core.trained_on import TrainedOn
@@ -42,12 +42,25 @@ class Seen:
         repeat: of topics whose title is a training topic's.
         near: of topics whose title nearly repeats that of a training topic, and does not repeat one.
         by_ids_alone: training collections whose documents were compared by docid, as it is not known whether they are the searched ones.
+        docids: the relevant documents of training, where no qrels have told yet which topics they are relevant to.
     """
 
     document: frozenset[str] = frozenset()
     repeat: frozenset[str] = frozenset()
     near: frozenset[str] = frozenset()
     by_ids_alone: tuple[str, ...] = ()
+    docids: frozenset[str] = frozenset()
+
+    def judged(self, qrels: Mapping[str, Mapping[str, int]], relevant_from: int) -> Seen:
+        """Return the same with the topics added to which the documents of training are relevant."""
+        if not self.docids:
+            return self
+        document = {
+            qid
+            for qid, judged in qrels.items()
+            if any(grade >= relevant_from and docid in self.docids for docid, grade in judged.items())
+        }
+        return replace(self, document=self.document | document, docids=frozenset())
 
     @property
     def qids(self) -> frozenset[str]:
@@ -68,21 +81,17 @@ def seen_topics(
         records: what it was trained on.
         searched: the collection that the topics are searched in; documents of other collections are others, whatever their ids.
         topics: qid -> title.
-        qrels: relevance judgments of these topics; without them only titles are compared.
+        qrels: relevance judgments of these topics; without them titles alone are compared, and the documents are kept for `Seen.judged`.
         relevant_from: the least grade that counts as relevant.
     """
     same = {id(record): is_same_collection(record, searched) for record in records}
     docids = frozenset[str]().union(*(r.docids for r in records if same[id(r)] is not False))
-    document = {
-        qid
-        for qid in topics
-        if any(grade >= relevant_from and docid in docids for docid, grade in (qrels or {}).get(qid, {}).items())
-    }
     titles = dict.fromkeys(title for record in records for title in record.topics.values())
     repeat = _repeated(topics, titles)
     near = _nearly_repeated({qid: title for qid, title in topics.items() if qid not in repeat}, titles)
     unknown = sorted({r.collection for r in records if same[id(r)] is None and r.docids})
-    return Seen(frozenset(document), frozenset(repeat), frozenset(near), tuple(unknown) if qrels else ())
+    found = Seen(frozenset(), frozenset(repeat), frozenset(near), tuple(unknown), docids)
+    return found if qrels is None else found.judged({qid: qrels.get(qid, {}) for qid in topics}, relevant_from)
 
 
 def is_same_collection(record: TrainedOn, searched: Searched) -> bool | None:

@@ -71,10 +71,12 @@ def test_titles_of_which_three_words_in_five_are_shared_nearly_repeat_each_other
     assert seen(trained, topics).near == {"same", "three", "more"}
 
 
-def test_without_qrels_titles_alone_are_compared():
-    found = seen([record(corpus=None, collection="x", docids=["a"], topics={"9": "t"})], {"1": "T", "2": "u"}, None)
+def test_without_qrels_titles_alone_are_compared_and_documents_when_qrels_come():
+    found = seen([record(docids=["a"], topics={"9": "t"})], {"1": "T", "2": "u"}, None)
     assert found.qids == {"1"}
-    assert found.by_ids_alone == ()
+    later = found.judged({"1": {"b": 2}, "2": {"a": 2}}, 2)
+    assert (later.document, later.repeat) == ({"2"}, {"1"})
+    assert later == seen([record(docids=["a"], topics={"9": "t"})], {"1": "T", "2": "u"}, {"2": {"a": 2}})
 
 
 WORDS = st.lists(st.sampled_from("abcdefgh"), max_size=7).map(" ".join)
