@@ -9,14 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.distribution import quantile_table
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.preferences import draw, write_pairs
-from expandr_repro.core.rewards import OFFICIAL, REWARDS
+from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
 from expandr_repro.core.tables import FORMATS, Table
 
 if TYPE_CHECKING:
@@ -93,6 +94,25 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
         "--hits", type=cli.positive, default=1000, metavar="K", help="corpus-rank: how deep to look for the gold document; below, the reward is 0 (default: %(default)s)"
     )  # fmt: skip
     group.add_argument("--threads", type=int, default=0, metavar="N", help="of the search (default: all processors)")
+
+
+def _rewards(*names: str) -> Callable[[Any], bool]:
+    return lambda args: not parse_rewards(args.reward).keys().isdisjoint(names)
+
+
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--hits",), "with --reward corpus-rank", _rewards("corpus-rank")),
+    Applies(("--threads",), "with --reward corpus-rank or delta-ndcg", _rewards("corpus-rank", "delta-ndcg")),
+    Applies(
+        ("--index",),
+        "with --reward corpus-rank or delta-ndcg",
+        _rewards("corpus-rank", "delta-ndcg"),
+        lambda _: " is for the rewards corpus-rank and delta-ndcg; add one to --reward or leave it out",
+    ),
+    Applies(("--seed",), "with --sample or --dev, which draw", lambda args: bool(args.sample or args.dev)),
+)
+"""When options apply."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -175,7 +195,7 @@ def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_bytes, is_surrogate_free, sha256_file
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
@@ -86,6 +87,16 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    Applies(
+        ("--regressions-folder", "--reference"),
+        "with --tier or --regressions",
+        lambda args: bool(args.tier or args.regressions),
+    ),
+)
+"""When options apply; those of run files alone are checked in `_studies`."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.pipeline.reporting.gathering import gather
@@ -96,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     studies = _studies(args)
     measures = _measures(args.metrics, studies)
     sheet = gather(studies, measures, args.depth, args.words)
+    if "--words" in args.given and not any(c["texts"] for c in sheet.data["collections"]):
+        raise ExpandrError("--words: applies only where the documents' texts are known; give --corpus, or leave it out")
     title = args.title or _title(sheet)
     path = Path(args.output)
     manifest = run_manifest_path(path)
@@ -189,7 +202,7 @@ def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, diges
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -201,10 +201,12 @@ RULES = (
     Applies((*cli.ENCODER_OPTIONS, "--no-vector-cache"), DENSE, lambda args: args.retriever == "dense"),
     *cli.ENCODER_RULES,
     Applies(("--k1", "--b"), BM25, lambda args: args.retriever == "bm25"),
+    Applies(("--batch-size",), f"{DENSE} and --searcher expandr", lambda args: args.retriever == "dense" and args.searcher == "expandr"),
     Applies(
-        ("--batch-size", "--search-params"),
+        ("--search-params",),
         f"{DENSE} and --searcher expandr",
         lambda args: args.retriever == "dense" and args.searcher == "expandr",
+        lambda _: ": is for Faiss indexes that --searcher expandr searches; leave it out",
     ),
     Applies(
         ("--factory",),
@@ -222,7 +224,7 @@ RULES = (
     Applies(("--expansions",), "with a fusion that uses expansions, not with --fusion none or feedback", _expands),
     Applies(("--export-queries",), "to a dense fusion that searches one vector per topic", _exports),
     Applies(("--tag",), "with --output", lambda args: bool(args.output)),
-    Applies(("--metrics", "--no-baseline"), "where judgments are known; give --qrels", lambda args: args.judged is not False),
+    Applies(("--metrics",), "where judgments are known; give --qrels", lambda args: args.judged is not False),
     Applies(("--qids",), "to a single collection, not to a group", lambda args: not _members(args.topics or "")),
 )  # fmt: skip
 """When options apply; `judged` and a fusion that was not given are known once the topics are read."""
@@ -264,13 +266,12 @@ def run(args: argparse.Namespace) -> int:
 def _request(args: argparse.Namespace) -> SearchRequest:
     from expandr_repro.pipeline.searching import SearchRequest
 
-    encoding = {"device": args.device, "batch_tokens": args.batch_tokens or None, "compiled": args.compile}
     return SearchRequest(
         topics=args.topics or "", expansions=tuple(args.expansions), index=args.index, retriever=args.retriever, fusion=args.fusion, alpha=args.alpha,
         repeat=args.repeat, rrf_k=args.rrf_k, feedback_depth=args.feedback_depth, hits=args.hits, qrels=args.qrels, metrics=args.metrics,
         remove_query=args.remove_query, baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size,
         stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params, k1=args.k1, b=args.b, limit=args.limit,
-        qids=args.qids, encoding=encoding,
+        qids=args.qids,
     )  # fmt: skip
 
 

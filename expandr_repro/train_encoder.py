@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies, refuse_idle
 from expandr_repro.core.encoder_config import FUSIONS, EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import check_alpha
@@ -63,6 +64,17 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--alpha",), "with --fusion mean", lambda args: args.fusion == "mean"),
+    Applies(("--dev-expansions",), "with --dev-topics; topics held out have those of --expansions", lambda args: bool(args.dev_topics)),
+)  # fmt: skip
+"""When options apply."""
+
+CONFIG_RULES = (Applies(("--negatives",), "with hard_negatives above 0", lambda config: config.hard_negatives > 0),)
+"""When options apply to the settings."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     check_alpha(args.alpha)
@@ -75,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.training_encoder import train
 
     config = read_config(EncoderTraining, args.config, args.set)
+    refuse_idle(args.given, CONFIG_RULES, config)
     if args.fusion == "none":
         config = dataclasses.replace(config, views={"query": 1.0})
     request = TrainRequest(
@@ -128,7 +141,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.tables import FORMATS, Table
 
@@ -64,6 +65,14 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--adapter", metavar="A", help="a LoRA adapter of that model, to train further")
     group.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     group.add_argument("--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust")  # fmt: skip
+
+
+RULES = (
+    Applies(
+        ("--revision",), "to a model of the hub; a folder is what it is", lambda args: not Path(args.model).is_dir()
+    ),
+)
+"""When options apply; those of one kind of training alone are checked in `_check_flags`."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -130,7 +139,7 @@ def _report(manifest: dict[str, Any], form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ class Applies:
         options: as typed, the first spelling of each (`--alpha`).
         when: completes "applies only ...", for the error.
         holds: tells from the parsed command line whether it is so; true where that is not known yet.
+        otherwise: what the error says after the option, in place of `when`.
     """
 
     options: tuple[str, ...]
     when: str
     holds: Callable[[Any], bool]
+    otherwise: Callable[[Any], str] | None = None
 
 
 def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, str]:
@@ -66,4 +68,6 @@ def refuse_idle(given: Mapping[str, str], rules: Iterable[Applies], context: Any
     for rule in rules:
         idle = next((given[option] for option in rule.options if option in given), None)
         if idle and not rule.holds(context):
-            raise ExpandrError(f"{idle}: applies only {rule.when}; leave it out")
+            raise ExpandrError(
+                idle + (rule.otherwise(context) if rule.otherwise else f": applies only {rule.when}; leave it out")
+            )

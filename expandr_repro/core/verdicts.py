@@ -68,7 +68,7 @@ class Result:
         """Return a line for each part."""
         return [
             f"{part}: {scores.get('topics', 0):.0f} topics"
-            + "".join(f"  {m} {v:.4f}" for m, v in scores.items() if m != "topics")
+            + "".join(f", {m} {v:.4f}" for m, v in scores.items() if m != "topics")
             for part, scores in self.parts.items()
         ]
 

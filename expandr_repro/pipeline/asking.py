@@ -80,7 +80,7 @@ def ask(
     searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
     searcher.hits = min(request.hits or HITS, size)
     rankings = {name: final_ranking(searcher.run([topic], name))[topic.qid] for name in dict.fromkeys(("none", fusion))}
-    titles = _titles([where, source_of(searcher)], {docid for ranked in rankings.values() for docid in ranked})
+    titles = _titles([where, source_of(request, searcher)], {docid for ranked in rankings.values() for docid in ranked})
     return [
         Answer(name, label, [(docid, score, titles.get(docid, "")) for docid, score in ranked.items()])
         for name, ranked in rankings.items()

@@ -121,6 +121,11 @@ def relevance_level(*names: str | None) -> int:
     return known.spec.relevance_level if known else 1
 
 
+def level_of(topics: TopicSet) -> int:
+    """Return the least grade that counts as relevant for topics; see `relevance_level`."""
+    return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
+
+
 def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:
     """Return some of the topics, in their order.
 

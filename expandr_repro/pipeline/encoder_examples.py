@@ -15,7 +15,7 @@ from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.files import sha256_file, sha256_text
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels, read_run
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, relevance_level
 from expandr_repro.pipeline.dev_topics import (
     DevSearch,
     TrainRequest,
@@ -76,11 +76,12 @@ def gather(request: TrainRequest, config: EncoderTraining) -> TrainingData:
         )
     negatives = _negatives(request.negatives, topics, config.hard_negatives)
     counts: dict[str, int] = {}
-    examples, texts = _examples(topics, sets, qrels, negatives, corpus, config, counts)
+    level = relevance_level(request.qrels, request.train)
+    examples, texts = _examples(topics, sets, qrels, negatives, corpus, config, counts, level)
     dev = held_out([e.qid for e in examples], config.dev, config.dev_seed) if config.dev else set()
     searches, dev_qrels = dev_searches(request, topics, sets, qrels, dev)
     if request.dev_topics:
-        _refuse_foreign_topics(request.dev_topics, dev_qrels, corpus)
+        _refuse_foreign_topics(request.dev_topics, dev_qrels, corpus, relevance_level(request.dev_topics))
     check_selection(config, searches)
     data = TrainingData([e for e in examples if e.qid not in dev], texts, corpus, searches, dev_qrels, counts)
     counts |= {
@@ -123,12 +124,13 @@ def _examples(
     corpus: Corpus,
     config: EncoderTraining,
     counts: dict[str, int],
+    level: int,
 ) -> tuple[list[Example], dict[str, str]]:
     by_set = [{t.qid: t.texts for t in listed} for listed in sets.values()]
     drafts, relevant_negatives = [], 0
     for topic in topics.topics:
         judged = qrels.get(topic.qid, {})
-        relevant = {d for d, grade in judged.items() if grade > 0 and d != topic.qid}
+        relevant = {d for d, grade in judged.items() if grade >= level and d != topic.qid}
         ranked = [d for d in negatives.get(topic.qid, [])[: config.negative_depth] if d != topic.qid]
         relevant_negatives += sum(d in relevant for d in ranked)
         alternatives = tuple(found for s in by_set if (found := s.get(topic.qid, ())))
@@ -171,9 +173,9 @@ def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpu
                 )
 
 
-def _refuse_foreign_topics(name: str, qrels: Qrels, corpus: Corpus) -> None:
+def _refuse_foreign_topics(name: str, qrels: Qrels, corpus: Corpus, level: int) -> None:
     """Refuse development topics of another collection: their figures would be 0 whatever is learnt."""
-    relevant = {d for judged in qrels.values() for d, grade in judged.items() if grade > 0}
+    relevant = {d for judged in qrels.values() for d, grade in judged.items() if grade >= level}
     if relevant and not any(document.docid in relevant for document in corpus.read()):
         raise MismatchError(
             f"--dev-topics {name}: none of the {len(relevant)} documents relevant for them (e.g. {min(relevant)!r}) is in {corpus.source}; they are of another collection"

@@ -19,7 +19,7 @@ from expandr_repro.core.tables import Table
 from expandr_repro.core.topics import write_topics
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, load_generator
 from expandr_repro.models.generators.shares import Share
-from expandr_repro.pipeline.collections import TopicSet, find_topics
+from expandr_repro.pipeline.collections import TopicSet, find_topics, select_topics
 from expandr_repro.pipeline.expanding import Expansions
 from expandr_repro.pipeline.passages import draw_examples, gold_passages, training_split
 from expandr_repro.pipeline.tasks import Assembly, Failure, Remaining, Task
@@ -48,6 +48,8 @@ class ExpandRequest:
     dry_run: bool = False
     keep_refusals: bool = False
     form: str = "text"
+    limit: int | None = None
+    qids: str | None = None
 
 
 def expand(request: ExpandRequest) -> int:
@@ -61,8 +63,9 @@ def expand(request: ExpandRequest) -> int:
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.options)
-    topics = find_topics(request.topics)
-    prompt = _prompt(request, topics, plan)
+    found = find_topics(request.topics)
+    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
+    topics = select_topics(found, request.limit, request.qids)
     passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
     task = Task(topics.topics, prompt, plan, passages, request.keep_refusals)
     with Store(request.store) as store:

@@ -11,7 +11,7 @@ from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import find_topics, qrels_of
+from expandr_repro.pipeline.collections import find_topics, qrels_of, relevance_level, removes_own_ids
 from expandr_repro.pipeline.passages import best_documents, document_texts, read_passages
 
 log = logging.getLogger(__name__)
@@ -74,16 +74,15 @@ def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
     if qrels is None:
         raise ExpandrError(f"--gold {name}: no judgements are known for these topics; give --gold-file FILE")
     refuse_other_titles(topics, {t.qid: t.title for t in found.topics}, name)
-    best = best_documents(qrels, topics)
+    best = best_documents(qrels, topics, relevance_level(name))
     texts = document_texts(found, set(best.values()))
-    spec = found.collection.spec if found.collection else None
     return Gold(
         found.label,
         {qid: texts[docid] for qid, docid in best.items() if docid in texts},
         best,
         qrels,
         found.documents,
-        bool(spec and spec.remove_query),
+        removes_own_ids(name),
         found.collection.dataset if found.collection else None,
     )
 

@@ -11,7 +11,7 @@ from expandr_repro.core.files import is_surrogate_free, parse_object, read_id, r
 from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, qrels_of
+from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, level_of, qrels_of
 
 
 def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
@@ -53,7 +53,7 @@ def draw_examples(source: str, count: int, seed: int, leave_out: Collection[str]
     topics = find_topics(source)
     avoided = {" ".join(q.split()) for q in leave_out}
     usable = sorted((t for t in topics.topics if " ".join(t.title.split()) not in avoided), key=lambda t: t.qid)
-    best = best_documents(_judged(topics), usable)
+    best = best_documents(_judged(topics), usable, level_of(topics))
     usable = [t for t in usable if t.qid in best]
     if len(usable) < count:
         raise ExpandrError(
@@ -127,18 +127,18 @@ def _judged(topics: TopicSet) -> Qrels:
     return qrels
 
 
-def best_documents(qrels: Qrels, topics: Collection[Topic]) -> dict[str, str]:
-    """Return the first document by docid among those of the highest grade, for each topic that has a relevant one."""
+def best_documents(qrels: Qrels, topics: Collection[Topic], level: int = 1) -> dict[str, str]:
+    """Return the first document by docid among those of the highest grade, for each topic that has one of `level` or above."""
     best = {}
     for topic in topics:
-        relevant = {d: g for d, g in qrels.get(topic.qid, {}).items() if g > 0 and d != topic.qid}
+        relevant = {d: g for d, g in qrels.get(topic.qid, {}).items() if g >= level and d != topic.qid}
         if relevant:
             best[topic.qid] = min(relevant, key=lambda d: (-relevant[d], d))
     return best
 
 
 def _from_collection(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
-    best = best_documents(_judged(topics), wanted)
+    best = best_documents(_judged(topics), wanted, level_of(topics))
     texts = document_texts(topics, set(best.values()))
     return {qid: texts[docid] for qid, docid in best.items() if docid in texts}
 

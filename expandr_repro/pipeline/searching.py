@@ -99,7 +99,6 @@ class SearchRequest:
     b: float = 0.4
     limit: int | None = None
     qids: str | None = None
-    encoding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sources(self) -> list[str]:
@@ -236,7 +235,9 @@ def search(
         if qrels:
             scorer.add(run)
         if beside:
+            searched = searcher.searched  # the baseline is no part of the run
             baseline.add(final_ranking(alone or searcher.run(some, "none")))
+            searcher.searched = searched
         write(run) if write else outcome.run.update(run)
         if len(topics.topics) > block:
             searcher.forget()
@@ -300,7 +301,9 @@ def _ranks_itself(qid: str, ranked: Mapping[str, float], judged: Mapping[str, in
 
 def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> CollectionName | None:
     """Return the known collection that is searched, by any of the names that say it."""
-    return topics.collection or collection_meant(request.topics, request.qrels, request.index, source_of(searcher))
+    return topics.collection or collection_meant(
+        request.topics, request.qrels, request.index, source_of(request, searcher)
+    )
 
 
 def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
@@ -308,8 +311,11 @@ def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
     return found or {}
 
 
-def source_of(searcher: DenseSearch | Bm25Search) -> str | None:
-    """Return what the index's manifest calls its corpus."""
+def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
+    """Return what the manifest of an index folder that was named calls its corpus; one in the cache may have been built under any name."""
+    folder = searcher.index if isinstance(searcher, Bm25Search) else searcher.index.folder
+    if not request.index or Path(request.index) != folder:
+        return None
     made_of = _manifest_of(searcher).get("corpus")
     source = made_of.get("source") if isinstance(made_of, Mapping) else None
     return source if isinstance(source, str) else None
@@ -451,16 +457,19 @@ def _fusion_facts(request: SearchRequest, fusion: str) -> dict[str, Any]:
 
 def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, feedback: bool) -> dict[str, Any]:
     manifest = _manifest_of(searcher)
+    made_of = manifest.get("corpus")
+    # an index in the cache may have been built under another name
+    corpus = {k: v for k, v in made_of.items() if k != "source"} if isinstance(made_of, Mapping) else None
     java = ("pyserini",) if request.stock or feedback else ()
     if isinstance(searcher, Bm25Search):
         content = lucene_facts(searcher.index)
         # Lucene writes other bytes each time, so an index of ours is known by its corpus, and by what Lucene counts in it
-        if not (isinstance(manifest.get("corpus"), Mapping) and manifest["corpus"].get("sha256")):
+        if not (corpus and corpus.get("sha256")):
             content["sha256"] = files_sha256(searcher.index)
         return {
             "k1": request.k1,
             "b": request.b,
-            "corpus": manifest.get("corpus"),
+            "corpus": corpus,
             "index": content,
             "versions": versions("pyserini"),
         }
@@ -469,8 +478,9 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
         java = ("pyserini",)
     return {
         "encoder": encoder.identity,
-        "encoding": dict(request.encoding),
-        "corpus": manifest.get("corpus"),
+        # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
+        "query_vectors_sha256": f"{searcher.searched:064x}",
+        "corpus": corpus,
         "index": {
             "factory": manifest.get("factory") or type(index.index).__name__,
             "documents": len(index.docids),

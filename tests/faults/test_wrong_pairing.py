@@ -707,7 +707,7 @@ def test_a_generators_checkpoint_of_another_training_is_refused(command, llms, t
     record_property("tried", 1)
 
 
-def test_a_manifest_beside_another_run_says_nothing_of_it(command, world, models, tmp_path, record_property):
+def test_a_manifest_beside_another_run_is_refused_with_it(command, world, models, tmp_path, record_property):
     words = ["search", "--topics", world / "birds", "--encoder", models / "first", *POOLED, "--output"]
     for name in ("a.trec", "b.trec"):
         assert command(*words, tmp_path / name).code == 0
@@ -723,5 +723,5 @@ def test_a_manifest_beside_another_run_says_nothing_of_it(command, world, models
     assert "of another run" not in command(*page).err
     assert "dense, fusion none" in (tmp_path / "r.html").read_text()
     run_of(tmp_path / "b.trec", 12, "birds")
-    assert f"{tmp_path / 'b.trec'}: the manifest beside it is of another run and is not used" in command(*page).err
+    refused(command(*page), f"{tmp_path / 'b.trec'}: b.trec.manifest.json beside it is of another run")
     record_property("tried", 1)

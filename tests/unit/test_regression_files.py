@@ -71,8 +71,7 @@ def test_every_command_parses_with_the_commands_own_parser_and_every_name_resolv
         if stage == "search" and condition.regression.stages.index is None:
             assert args.index in registry.faiss_indexes()
         if stage == "search" and args.expansions:
-            packaged = args.expansions in packaged_sets()
-            assert packaged or args.expansions.endswith(".jsonl")
+            assert all(name in packaged_sets() or name.endswith(".jsonl") for name in args.expansions)
         if stage == "index":
             assert collection_named(args.corpus)
         if stage == "evaluate":
@@ -86,7 +85,7 @@ def test_the_commands_are_about_what_is_pinned(condition):
     for stage, args in commands(condition):
         if stage == "search":
             assert args.topics in names
-            assert (args.expansions is None) == (regression.expansions is None or (regression.expansions.source is None and not regression.stages.expand))  # fmt: skip
+            assert (not args.expansions) == (regression.expansions is None or (regression.expansions.source is None and not regression.stages.expand))  # fmt: skip
         elif stage == "index":
             assert collection_named(args.corpus).dataset in (members_of(regression.collection.name) or [regression.collection.name])  # fmt: skip
         elif stage == "evaluate":

@@ -10,7 +10,8 @@ from expandr_repro.core.corpus import Document
 from expandr_repro.core.topics import Topic
 from expandr_repro.pipeline.reporting.marking import mark, marked_words, shares_run
 from expandr_repro.pipeline.reporting.sources import Sources
-from expandr_repro.pipeline.reporting.studies import OWN, Entry, Study
+from expandr_repro.pipeline.reporting.studies import Entry, Study
+from expandr_repro.pipeline.searching import OWN
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_the_parts_that_evaluate_prints_are_no_figures_of_the_run():
 def test_a_regression_reports_seen_and_unseen_topics_in_every_form(tmp_path):
     result = Result("a.b.c", "a.yaml", "OK", [Finding("MAP", 0.8, 0.8, 0.0, "OK")], parts=parts_of(PRINTED))
     assert line(result, 5, colour=False).splitlines()[1:] == [
-        "    seen: 196 topics  MAP 0.9000",
+        "    seen: 196 topics, MAP 0.9000",
         "    unseen: 104 topics",
     ]
     write_report(tmp_path / "r.json", [result])
@@ -31,4 +31,4 @@ def test_a_regression_reports_seen_and_unseen_topics_in_every_form(tmp_path):
         "MAP": 0.9,
     }
     write_junit(tmp_path / "r.xml", [result])
-    assert "seen: 196 topics  MAP 0.9000" in (tmp_path / "r.xml").read_text()
+    assert "seen: 196 topics, MAP 0.9000" in (tmp_path / "r.xml").read_text()
