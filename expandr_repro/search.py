@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.core.applies import Applies, refuse_idle
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.files import sha256_file
+from expandr_repro.core.files import About, sha256_file
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.core.specs import collection_named, datasets
@@ -320,13 +320,18 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
 def _search_into(path: Path, args: argparse.Namespace, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
     from expandr_repro.pipeline.searching import search
+    from expandr_repro.pipeline.seen import lists_path
 
     manifest = run_manifest_path(path)
 
     def describe() -> None:
         write_manifest(manifest, "run", outcome.facts | {"tag": args.tag, RUN_HASH: sha256_file(path)})
 
-    with run_writer(path, args.tag, about={manifest: describe}) as write:
+    about: About = {
+        lists_path(path): lambda: outcome.overlap and outcome.overlap.write_beside(path),
+        manifest: describe,
+    }
+    with run_writer(path, args.tag, about=about) as write:
         outcome = search(request, encoder, write, partial(_check, args))
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
     return outcome

@@ -87,7 +87,8 @@ def packed(parts: Iterable[TrainedOn]) -> bytes:
         }
         for p in merge_trained_on(parts)
     ]
-    content = json.dumps({"version": 1, "trained_on": listed}, ensure_ascii=False, separators=(",", ":")) + "\n"
+    # a line each: a million topics in one line would be longer than any line that is read
+    content = json.dumps({"version": 1, "trained_on": listed}, ensure_ascii=False, indent=0) + "\n"
     return gzip.compress(content.encode(), mtime=0)
 
 

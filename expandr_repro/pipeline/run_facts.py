@@ -111,6 +111,13 @@ def facts_beside(run: str | Path) -> dict[str, Any]:
     return facts
 
 
+def documents_in(facts: Mapping[str, Any]) -> int | None:
+    """Return how many documents were searched, as a run's manifest tells; None where it does not."""
+    index = facts.get("index")
+    found = index.get("documents") if isinstance(index, Mapping) else None
+    return found if isinstance(found, int) else None
+
+
 def not_searched(facts: Mapping[str, Any], missing: Iterable[str]) -> list[str]:
     """Return those of the judged topics missing from a run that were never searched, as its manifest tells; none where it does not."""
     without_hits = facts.get(WITHOUT_HITS)

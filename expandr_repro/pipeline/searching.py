@@ -17,6 +17,7 @@ from expandr_repro.core.files import sha256_file
 from expandr_repro.core.fusion import FUSIONS, check_alpha, fusion_named
 from expandr_repro.core.manifest import NAME, read_manifest
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
+from expandr_repro.core.overlap import Searched
 from expandr_repro.core.specs import CollectionName
 from expandr_repro.core.stats import paired_p
 from expandr_repro.core.topics import Topic
@@ -34,7 +35,8 @@ from expandr_repro.pipeline.collections import (
     select_topics,
 )
 from expandr_repro.pipeline.dense import DenseSearch
-from expandr_repro.pipeline.expansions import Joined, join_sources
+from expandr_repro.pipeline.depths import warn_of_depth
+from expandr_repro.pipeline.expansions import Joined, expansions_path, join_sources
 from expandr_repro.pipeline.indexes import dense_index, lucene_index
 from expandr_repro.pipeline.pairing import (
     any_of,
@@ -53,6 +55,7 @@ from expandr_repro.pipeline.run_facts import (
     versions,
     without_paths,
 )
+from expandr_repro.pipeline.seen import Overlap, find_overlap
 from expandr_repro.pipeline.sparse import Bm25Search
 
 log = logging.getLogger(__name__)
@@ -133,6 +136,7 @@ class Outcome:
         facts: for the run's manifest.
         searcher: what searched, for whoever wants its vectors.
         lines: of the run.
+        overlap: which topics the models saw in training; None where none of them says what it was trained on.
     """
 
     topics: TopicSet
@@ -147,6 +151,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
     searcher: DenseSearch | Bm25Search | None = None
     lines: int = 0
+    overlap: Overlap | None = None
 
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
@@ -211,6 +216,8 @@ def search(
         qrels = _judged_here(request, qrels, topics)
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
+        warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
+    outcome.overlap = _overlap(request, outcome, encoder, qrels, level)
     beside = bool(qrels) and request.baseline and fusion != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -248,7 +255,29 @@ def search(
             for m in outcome.measures:
                 outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
+
+
+def _overlap(
+    request: SearchRequest, outcome: Outcome, encoder: TextEncoder | None, qrels: Qrels | None, level: int
+) -> Overlap | None:
+    """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
+    topics, fusion, searcher = outcome.topics, FUSIONS[outcome.fusion], outcome.searcher
+    if searcher is None:
+        return None
+    named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(searcher)))
+    names = {known.dataset for known in (topics.collection, *named) if known}
+    names |= {topics.folder.resolve().name} if topics.folder else set()
+    made_of = _manifest_of(searcher).get("corpus")
+    corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
+    files: list[Path] = []
+    if fusion.name != "none" and fusion.kind != "feedback":
+        folder = topics.folder or Path(request.topics)
+        own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
+        files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
+    searched = Searched(frozenset(names), corpus)
+    return find_overlap(encoder, files, topics.topics, qrels, searched, level)
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
