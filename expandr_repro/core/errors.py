@@ -3,6 +3,7 @@
     ExpandrError              exit code 2
     ├── FormatError           a file's content is not what it should be (names file and line)
     ├── UnknownNameError      a name that nothing has (offers the nearest)
+    ├── NotFiniteError        a vector with NaN or infinity in it (names the text, says the way out)
     ├── MismatchError         two things that do not belong together (says what differs)
     ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
     ├── SetupError            the machine lacks something: Java, a library, a writable folder
@@ -81,6 +82,20 @@ class UnknownNameError(ExpandrError):
         close = nearest(name, names)
         offer = f"did you mean {close!r}?" if close else f"known: {', '.join(names)}."
         super().__init__(f"unknown {kind} {shown(name)}: {offer}{' ' + hint if hint else ''}")
+
+
+class NotFiniteError(ExpandrError):
+    """A vector that holds NaN or infinity.
+
+    Args:
+        name: of the text: `document 'd1'`.
+        row: its place among the vectors that were looked at.
+        advice: the way out.
+    """
+
+    def __init__(self, name: str, row: int, advice: str) -> None:
+        self.row, self.advice = row, advice
+        super().__init__(f"{name}: its vector holds NaN or infinity, and cannot be ranked; {advice}")
 
 
 class MismatchError(ExpandrError):
