@@ -107,6 +107,8 @@ positive.__name__ = "whole number"
 
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
+    from expandr_repro.core.specs import POOLINGS
+
     group = made.add_argument_group("encoder")
     group.add_argument("--encoder", default=default, metavar="E",
                        help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
@@ -130,7 +132,7 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
         help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
     )
     group.add_argument(
-        "--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say"
+        "--pooling", choices=POOLINGS, metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}"
     )
     group.add_argument(
         "--normalize",

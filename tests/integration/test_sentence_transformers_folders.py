@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,19 +13,16 @@ from expandr_repro.core.errors import FormatError, MismatchError, NotAvailableEr
 from expandr_repro.models.checkpoint import spec_of_folder
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from tiny_bert import save_tiny_bert
+from tests.tiny_bert import save_tiny_bert
 
 st = pytest.importorskip("sentence_transformers")
 from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer  # noqa: E402
 from sentence_transformers.sentence_transformer.modules import (  # noqa: E402
-    BoW,
     CNN,
+    LSTM,
+    BoW,
     Dropout,
     LayerNorm,
-    LSTM,
     Pooling,
     StaticEmbedding,
     WeightedLayerPooling,
