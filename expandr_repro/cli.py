@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
 from expandr_repro.core.arguments import Parser
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, unforeseen, write_fault
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
@@ -61,6 +61,8 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+        elif reason := missing_library(error):
+            said = reason
         elif reason := write_fault(error):
             said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:

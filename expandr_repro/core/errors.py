@@ -154,6 +154,27 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
+PACKAGES = {
+    "faiss": "faiss-cpu", "yaml": "pyyaml", "jnius": "pyjnius", "vllm": "expandr-repro[vllm]",
+    **dict.fromkeys(("trl", "peft", "accelerate", "datasets", "sentence_transformers"), "expandr-repro[train]"),
+}  # fmt: skip
+"""What to install for a module, where that is called otherwise."""
+
+
+def missing_library(error: BaseException) -> str | None:
+    """Return which library is not installed, or does not load, and what to install, on one line; None where the error speaks of something else."""
+    if not isinstance(error, ImportError):
+        return None
+    message = " ".join(str(error).split())
+    name = (error.name or "").partition(".")[0] or ("torch" if "PyTorch library" in message else "")
+    if not name or name == "expandr_repro":
+        return None
+    package = PACKAGES.get(name, name.replace("_", "-"))
+    if isinstance(error, ModuleNotFoundError) or "PyTorch library" in message:
+        return f"this needs {name}, which is not installed; `pip install {package}` brings it"
+    return f"{name} is installed and does not load ({message[:200]}); `pip install --force-reinstall {package}` may help, `doctor` says more"
+
+
 def unforeseen(error: BaseException) -> str:
     """Describe an error that nobody foresaw, of this package or a library: its kind, its message, and the last line of this package it came through."""
     import traceback

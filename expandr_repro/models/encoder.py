@@ -122,6 +122,12 @@ class Encoder:
         self.batch_tokens = batch_tokens or BATCH_TOKENS["cuda" if self.on_gpu else "cpu"]
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         self._texts = TextTokenizer(self.tokenizer)
+        special = len(self._texts.ids([""], 512)[0][0])
+        shortest = min(spec.query_max_length, spec.document_max_length)
+        if shortest <= special:
+            raise ExpandrError(
+                f"{folder}: a maximum length of {shortest} leaves no room for a text beside {special} special tokens; use --max-length {special + 1} or more"
+            )
         embeddings = self.model.get_input_embeddings()
         words = getattr(embeddings, "num_embeddings", None)
         self._words: int | None = words if words is not None and len(self.tokenizer) > words else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import MismatchError, NotAvailableError
+from expandr_repro.core.errors import ExpandrError, MismatchError, NotAvailableError, SetupError, missing_library
 
 UNREAD = re.compile(r"(^|\.)(pooler\.|position_ids$|token_type_ids$|inv_freq$)")
 """Weights that no vector depends on: BERT's pooler, and tables that are computed."""
@@ -58,8 +58,10 @@ def load_model(folder: Path, trust: bool = False) -> tuple[Any, Any]:
     return config, model
 
 
-def no_encoder(folder: Path, error: Exception) -> NotAvailableError:
-    """Return the error that says that no encoder can be loaded from a folder, and what is there instead."""
+def no_encoder(folder: Path, error: Exception) -> ExpandrError:
+    """Return the error that says that no encoder can be loaded from a folder, and what is there instead; or which library is missing."""
+    if reason := missing_library(error):
+        return SetupError(f"{folder}: {reason}")
     instead = ""
     if not any(folder.rglob("*.safetensors")):
         other = next((kind for kind in ("onnx", "xml", "bin") if any(folder.rglob(f"*.{kind}"))), None)

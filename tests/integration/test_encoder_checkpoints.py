@@ -351,6 +351,12 @@ def test_settings_of_queries_alone_do_not_refuse_an_index(bert, command, tmp_pat
     )
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_length_without_room_for_a_text_is_refused(bert, command, length):
+    result = command("search", "--topics", "pocket", "--encoder", bert, *FLAGS, "--max-length", length)
+    assert result.error.endswith("leaves no room for a text beside 2 special tokens; use --max-length 3 or more")
+
+
 def test_a_folder_without_weights_is_one_line(bert, tmp_path):
     shutil.copytree(bert, tmp_path / "m")
     (tmp_path / "m/model.safetensors").unlink()
