@@ -338,7 +338,10 @@ class Encoder:
                 raise SetupError(
                     f"{self.device}: one text of {len(ids[0])} tokens does not fit into its memory; lower the maximum length or use --device cpu"
                 ) from error
-        self.batch_tokens = max(1, size // 2)
+        while (
+            self.batch_tokens >= size
+        ):  # such a batch is not planned again, and those of its group are split before they fail
+            self.batch_tokens //= 2
         logging.getLogger(__name__).warning(
             "%s is out of memory at %d texts; going on with half", self.device, len(ids)
         )

@@ -44,7 +44,7 @@ def check_finite(vectors: NDArray[np.float32], name: Callable[[int], str], preci
     row = bad_row(vectors)
     if row is not None:
         advice = (
-            f"numbers of {precision} are too small for this model: use --precision bf16 or fp32"
+            "fp16 cannot hold the numbers of this model: use --precision bf16 or fp32"
             if precision == "fp16"
             else "the model's weights are damaged, or its arithmetic overflows: use --precision fp32, or another checkpoint"
         )

@@ -18,7 +18,7 @@ def put_in_lower_case(tokenizer: Any, folder: Path) -> None:
     """
     from tokenizers.normalizers import Lowercase, Sequence
 
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     if not hasattr(backend, "normalizer"):
         raise ExpandrError(
             f"{folder}: do_lower_case is not supported for a {type(tokenizer).__name__}; wanted a fast tokenizer"

@@ -188,9 +188,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
     with progress(stop - start, "encode", "docs") as bar:
         for vectors in encode_stream(behind(encoder), missing(bar), bar.update):
             path, names = targets.popleft()
-            check_finite(
-                vectors, lambda row, names=names: f"document {names[row]!r}", encoder.identity.get("precision", "fp32")
-            )  # type: ignore[misc]
+            check_finite(vectors, partial(_document, names), encoder.identity.get("precision", "fp32"))
             with atomic_bytes(path) as file:
                 np.save(file, vectors)
     if len(docids) != stop - start:
@@ -198,6 +196,10 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
         )
     return docids
+
+
+def _document(docids: list[str], row: int) -> str:
+    return f"document {docids[row]!r}"
 
 
 def _is_whole(path: Path, rows: int, dimension: int) -> bool:

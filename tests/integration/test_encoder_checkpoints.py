@@ -220,6 +220,17 @@ def test_vectors_that_are_not_numbers_name_the_document(changed, command, tmp_pa
         load_encoder(str(folder), POOLED).encode(TEXTS, "query")
 
 
+def test_numbers_beyond_half_precision_name_the_document_and_another_precision(changed, command, tmp_path):
+    def spoil(weights):
+        return {k: v * 1e5 if k.endswith("LayerNorm.weight") else v for k, v in weights.items()}
+
+    encode = ("encode", "--corpus", "pocket", "--output", tmp_path / "index", "--encoder", changed(spoil), *FLAGS)
+    result = command(*encode, "--precision", "fp16")
+    assert (result.code, "document '" in result.error) == (2, True)
+    assert result.error.endswith("fp16 cannot hold the numbers of this model: use --precision bf16 or fp32")
+    assert command(*encode, "--precision", "bf16").code == 0
+
+
 @pytest.mark.parametrize(("bad", "where"), [(np.nan, 3), (np.inf, 0), (-np.inf, 7)])
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8", "SQfp16", "IVF1,Flat"])
 def test_a_foreign_index_with_a_vector_that_is_not_numbers_names_the_document(
@@ -298,7 +309,7 @@ def test_batches_are_halved_once_from_the_one_that_failed(bert, caplog):
     found = whole.encode(texts, "document")
     size = max(whole.model.seen)
     assert np.abs(found - wanted).max() < 1e-5
-    assert whole.batch_tokens == size // 2
+    assert whole.batch_tokens == 256
     assert whole.model.seen.count(size) == 1
     assert len([r for r in caplog.records if "out of memory" in r.message]) == 1
 

@@ -181,8 +181,8 @@ class PyseriniEncoder:
                 f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})"
             ) from error
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
-        model = getattr(self._query, "model", None)
-        self.longest = position_limit(model) if hasattr(model, "named_modules") else None
+        network = getattr(self._query, "model", None)
+        self.longest = position_limit(network) if hasattr(network, "named_modules") else None
         self.spec = spec.within(self.longest)
         self._dimension = len(self._query.encode("dimension"))
 
