@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from expandr_repro import __version__
 from expandr_repro.core.applies import Applies, given_options, refuse_idle
 from expandr_repro.core.arguments import Parser
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, unforeseen, write_fault
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
@@ -76,6 +76,8 @@ def execute(
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+        elif reason := missing_library(error):
+            said = reason
         elif reason := write_fault(error):
             said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
@@ -148,6 +150,8 @@ ENCODER_RULES = (
 
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
+    from expandr_repro.core.specs import POOLINGS
+
     group = made.add_argument_group("encoder")
     group.add_argument("--encoder", default=default, metavar="E",
                        help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
@@ -171,7 +175,7 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
         help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
     )
     group.add_argument(
-        "--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say"
+        "--pooling", choices=POOLINGS, metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}"
     )
     group.add_argument(
         "--normalize",
