@@ -97,7 +97,12 @@ class ContrastiveTrainer:
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:  # a step that float32 cannot hold
+            if "overflow" in str(error):
+                self._refuse_infinite("step's size", float("inf"))
+            raise
         self.step_number += 1
         return {**sums, "learning_rate": rate, "grad_norm": float(norm)}
 

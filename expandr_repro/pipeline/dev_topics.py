@@ -177,7 +177,8 @@ def check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> N
         if name not in names:
             close = nearest(name, names)
             raise ExpandrError(
-                f"select_on: {name!r} is no development search; {f'did you mean {close!r}? ' if close else ''}there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+                + (f"; did you mean {close!r}?" if close else "")
             )
     if config.patience and not searches:
         raise ExpandrError(f"patience {config.patience}: needs development topics; set dev, or give --dev-topics")

@@ -16,7 +16,7 @@ from typing import Any
 from expandr_repro.core.contrast import Batch, epoch_batches
 from expandr_repro.core.early_stopping import Progress
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import FormatError, MismatchError
+from expandr_repro.core.errors import DivergedError, FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
@@ -199,6 +199,8 @@ class _Training:
         data, step = self.data, trainer.step_number
         if data.searches and self.processes.first:
             with self.blend.applied():
+                if step:
+                    self._refuse_broken(step)
                 figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
                 deciding = selected(self.config, data.searches, self.request.fusion)
                 is_best = state.take(figures, step, deciding, self.config.patience)
@@ -210,6 +212,21 @@ class _Training:
             log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
 
+    def _refuse_broken(self, step: int) -> None:
+        """Refuse weights whose vectors are no numbers, of which the loss before the step said nothing yet."""
+        import numpy as np
+
+        encoder, some = self.encoder, self.data.examples[:8]
+        encoder.model.eval()
+        counted = dict(encoder.truncated)
+        ids = encoder.tokenize([e.query for e in some], "query")
+        ids += encoder.tokenize([self.data.texts[e.positives[0]] for e in some], "document")
+        encoder.truncated.update(counted)
+        if not np.isfinite(encoder.embed(ids)).all():
+            raise DivergedError(
+                f"step {step}: the vectors are no numbers any more; lower learning_rate ({self.config.learning_rate:g})"
+            )
+
     def _keep_best(self) -> None:
         with atomic_folder(self.work / "best") as folder:
             save_weights(self.encoder.model, folder / WEIGHTS)
@@ -220,6 +237,7 @@ class _Training:
                 load_weights(self.encoder.model, self.work / "best" / WEIGHTS)
             else:
                 self.blend.apply()
+            self._refuse_broken(trainer.step_number)
             result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
             with atomic_folder(self.target) as folder:
                 save_encoder(self.encoder, folder)

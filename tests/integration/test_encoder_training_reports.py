@@ -54,6 +54,15 @@ def test_a_rate_that_ends_in_no_number_is_named_and_leaves_no_folder(train, tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("more", [(), ("--set", "dev=9")])
+def test_weights_that_break_in_the_last_step_are_not_written(train, tmp_path, more):
+    for rate, what in (("1e37", "the vectors are no numbers any more"), ("1e38", "the step's size is inf")):
+        result = train("--set", f"learning_rate={rate}", "--set", "max_steps=1", "--set", "warmup=0", *more)
+        assert result.code == 2
+        assert f"step 1: {what}; lower learning_rate ({rate.replace('e', 'e+')})" in result.error
+        assert not list(tmp_path.iterdir())
+
+
 def test_another_training_in_the_place_says_what_differs(train):
     assert train("--set", "max_steps=1").code == 0
     other = train("--set", "max_steps=1", "--set", "seed=7", "--fusion", "none")
@@ -64,4 +73,7 @@ def test_another_training_in_the_place_says_what_differs(train):
 
 def test_a_misspelt_development_search_gets_the_nearest_name(train):
     result = train("--set", "dev=9", "--set", "select_on=[mean.wn]")
-    assert "select_on: 'mean.wn' is no development search; did you mean 'mean.own'?" in result.error
+    assert (
+        "select_on: 'mean.wn' is no development search; there are: none, mean.own; did you mean 'mean.own'?"
+        in result.error
+    )

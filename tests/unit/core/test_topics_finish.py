@@ -20,5 +20,5 @@ def test_it_is_kept_and_left_out_where_it_is_not_known(tmp_path):
 
 def test_what_is_no_text_is_refused(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"qid": "1", "title": "x", "expansions": [{"text": "y", "finish": 3}]}\n')
-    with pytest.raises(FormatError, match=r"line 1: `finish` is 3"):
+    with pytest.raises(FormatError, match=r"line 1: .*`finish`.* 3"):
         read_topics(tmp_path / "t.jsonl")
