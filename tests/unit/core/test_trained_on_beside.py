@@ -53,6 +53,12 @@ def test_an_untrained_folder_and_a_file_of_someone_else_have_no_record_and_no_wa
     assert not said.text
 
 
+def test_a_strangers_manifest_of_another_form_is_none_of_ours(tmp_path, said):
+    (tmp_path / "manifest.json").write_text("[1]")
+    assert carried_on(tmp_path) == []
+    assert not said.text
+
+
 def test_pairs_that_lost_their_record_are_warned_of(tmp_path, said):
     (tmp_path / "pairs.jsonl").write_text("{}")
     write_manifest(tmp_path / "pairs.jsonl.manifest.json", "preference-pairs", {TRAINED_ON_HASH: "0" * 64})
