@@ -175,6 +175,8 @@ def _title(sheet: Sheet) -> str:
 
 
 def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, digest: str) -> dict[str, Any]:
+    from expandr_repro.pipeline.run_facts import without_paths
+
     return {
         "title": title,
         "metrics": args.metrics,
@@ -183,12 +185,10 @@ def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, diges
         "sha256": digest,
         "studies": [
             {
-                "qrels": study.qrels,
-                "topics": study.topics,
-                "corpus": study.corpus,
+                **without_paths({"qrels": study.qrels, "topics": study.topics, "corpus": study.corpus}),
                 "runs": [
                     {
-                        "run": str(e.path),
+                        "run": e.path.name,
                         "sha256": sha256_file(e.path),
                         "expansions": e.expansions_title or e.expansions,
                     }

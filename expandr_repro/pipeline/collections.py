@@ -98,9 +98,11 @@ def _collection_by_path(path: Path) -> CollectionName | None:
     if path.parent.name == "qrels":
         places.append((path.parent.parent, split))
     for folder, of in places:
-        named = next((ours[p.name] for p in (folder, folder.resolve()) if p.name in ours), None)
+        spelt = [name for p in (folder, folder.resolve()) for name in (f"{p.parent.name}/{p.name}", p.name)]
+        named = next((ours[name] for name in spelt if name in ours), None)
         if named and (not path.exists() or _is_beir(folder)):
-            return CollectionName(named, of or datasets()[named].default_split)
+            known = of in datasets()[named].splits or of in splits_of(folder)
+            return CollectionName(named, of if known else datasets()[named].default_split)
     return None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from expandr_repro.adapters.ranx import Figures
 from expandr_repro.core.errors import MismatchError
-from expandr_repro.core.specs import collection_named
 from expandr_repro.pipeline.collections import collection_meant
 from expandr_repro.pipeline.run_facts import WITHOUT_HITS, not_searched
 
@@ -119,7 +118,7 @@ def refuse_other_collection(label: str, facts: Mapping[str, Any], qrels: str) ->
         MismatchError: both are known, and their documents are not the same.
     """
     judged = collection_meant(qrels)
-    searched = collection_named(facts["collection"]) if isinstance(facts.get("collection"), str) else None
+    searched = collection_meant(facts["collection"]) if isinstance(facts.get("collection"), str) else None
     # MS MARCO's passages are those of TREC DL, under other names
     if judged and searched and judged.dataset != searched.dataset and judged.spec.documents != searched.spec.documents:
         raise MismatchError(

@@ -214,9 +214,8 @@ def search(
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
         qrels = _judged_here(request, qrels, topics)
-        outcome.measures = measures or parse_measures(
-            ",".join(topics.collection.spec.measures if topics.collection else DEFAULT), level
-        )
+        known = topics.collection or collection_meant(request.qrels, request.topics)
+        outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
     outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
     beside = bool(qrels) and request.baseline and fusion != "none"

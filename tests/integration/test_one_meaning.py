@@ -380,3 +380,14 @@ def test_words_of_documents_that_are_not_known_are_refused_by_report(command, tm
     result = command("report", *pair, "--qrels", tmp_path / "qrels.txt", "--words", 9, "--output", tmp_path / "r.html")
     assert result.code == 2
     assert "--words: applies only where" in result.error
+
+
+def test_expand_takes_the_first_topics_or_some_by_id_with_the_prompt_of_all(command, tmp_path):
+    common = ("expand", "--topics", "pocket", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "--store", tmp_path / "s.sqlite", "--dry-run", "--format", "json")  # fmt: skip
+    for words, wanted in ((["--limit", 3], 3), (["--qids", "animals-1,animals-2"], 2), ([], 72)):
+        result = command(*common, *words)
+        assert result.code == 0, result.err
+        assert {r[""]: r["remaining"] for r in json.loads(result.out)}["topics"] == wanted
+    wrong = command(*common, "--qids", "nobody")
+    assert wrong.code == 2
+    assert "1 of 1 ids are not among the 72 topics" in wrong.error

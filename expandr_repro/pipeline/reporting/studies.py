@@ -187,8 +187,9 @@ def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:
     return [None if source == NONE else source for source in listed]
 
 
-def title_of(path: Path, facts: Mapping[str, Any]) -> str:
-    """Return what made a run, in words, from the manifest beside it; empty where there is none."""
+def title_of(path: Path, facts: Mapping[str, Any] | None = None) -> str:
+    """Return what made a run, in words, from the manifest beside it (`facts`, where it was read before); empty where there is none."""
+    facts = facts_beside(path) if facts is None else facts
     if facts:
         retriever, fusion = facts.get("retriever"), facts.get("fusion")
         return f"{retriever}, fusion {fusion}" if retriever and fusion else ""

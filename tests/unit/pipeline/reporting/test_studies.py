@@ -11,7 +11,6 @@ from expandr_repro.core.regression_reading import named
 from expandr_repro.core.regressions import Condition
 from expandr_repro.pipeline.reporting.conditions import studies_of
 from expandr_repro.pipeline.reporting.studies import OWN, study_of, title_of
-from expandr_repro.pipeline.run_facts import facts_beside
 
 ROOT = Path(__file__).parents[4]
 REFERENCE = ROOT / "runs" / "reference"
@@ -59,9 +58,9 @@ def test_what_does_not_make_a_study_is_refused(arguments, error, says):
 def test_a_runs_title_is_what_its_manifest_says(write):
     write("a.trec.manifest.json", '{"retriever": "dense", "fusion": "mean"}')
     write("b.json", '{"title": "MiniLM"}')
-    for name, title in (("a.trec", "dense, fusion mean"), ("b.trec.gz", "MiniLM"), ("c.trec", "")):
-        path = write(name, "")
-        assert title_of(path, facts_beside(path)) == title
+    assert title_of(write("a.trec", "")) == "dense, fusion mean"
+    assert title_of(write("b.trec.gz", "")) == "MiniLM"
+    assert title_of(write("c.trec", "")) == ""
 
 
 def test_conditions_make_a_study_for_each_retriever_the_one_without_expansions_first():
