@@ -187,3 +187,15 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     group.add_argument(
         "--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust"
     )
+
+
+def add_hold_out(group: argparse._ArgumentGroup) -> None:
+    """Add the option that leaves out training topics for the sake of topics that are to be searched later."""
+    group.add_argument("--hold-out", nargs="+", action="extend", default=[], metavar="T",
+                       help="topics to be searched later, e.g. scifact/test: training topics that are among them, or share a relevant document with one, are left out; may be repeated")  # fmt: skip
+
+
+def add_allow_overlap(group: argparse._ArgumentGroup) -> None:
+    """Add the option that lets development topics share what training sees."""
+    group.add_argument("--allow-overlap", action="store_true",
+                       help="let development topics be training topics or share relevant documents with them; they are counted")  # fmt: skip

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import FormatError
+from expandr_repro.core.errors import FormatError, shown
 from expandr_repro.core.files import (
     MAX_TEXT,
     About,
@@ -36,10 +36,17 @@ TITLE_KEYS = ("title", "text", "query")
 
 @dataclass(frozen=True)
 class Expansion:
-    """One generated text for a topic, with the sampling settings that made it."""
+    """One generated text for a topic, with the sampling settings that made it.
+
+    Attributes:
+        text: the text.
+        sampling: the settings.
+        finish: why generation ended ("stop", "length" where it was cut at the limit); None where that is not known.
+    """
 
     text: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    finish: str | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,10 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
             raise FormatError(path, number, "an expansion must be an object with a string `text`")
-        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling")))
+        finish = entry.get("finish")
+        if finish is not None and not (isinstance(finish, str) and is_surrogate_free(finish)):
+            raise FormatError(path, number, f'`finish` is {shown(finish)}; wanted "stop", "length" or another word')
+        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
     return tuple(found)
 
 
@@ -185,7 +195,9 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     """Return a topic as the JSON object it is written as."""
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
-        record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling)} for e in topic.expansions]
+        record["expansions"] = [
+            {"text": e.text, "sampling": dict(e.sampling)} | ({"finish": e.finish} if e.finish else {}) for e in topic.expansions
+        ]  # fmt: skip
     if topic.provenance is not None:
         record["provenance"] = dict(topic.provenance)
     return record

@@ -7,6 +7,7 @@ beside it: `pairs.jsonl.trained_on.json.gz`.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -153,7 +154,9 @@ def carried_on(source: Path) -> list[TrainedOn]:
     """
     is_folder = source.is_dir()
     record = source / NAME if is_folder else record_beside(source)
-    manifest = read_manifest(source / MANIFEST if is_folder else run_manifest_path(source)) or {}
+    manifest: dict[str, Any] = {}
+    with contextlib.suppress(FormatError):  # a stranger's file of that name may be anything
+        manifest = read_manifest(source / MANIFEST if is_folder else run_manifest_path(source)) or {}
     if record.is_file():
         if manifest.get(TRAINED_ON_HASH) not in (None, sha256_file(record)):
             log.warning("%s: is not the record that the manifest beside it names; was one of the two replaced?", record)

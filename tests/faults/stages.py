@@ -128,7 +128,7 @@ def stages(i: Inputs, endpoint: str) -> dict[str, Stage]:
     """Return the stages by name."""
     encode = ("--corpus", i.corpus, *i.encoder, "--output", "index")
     search = ("--topics", i.topics, "--hits", 20, *i.encoder, "--output", "run.trec")
-    train = ("--train", "pocket", *i.encoder, "--output", "trained", *QUICK)
+    train = ("--train", "pocket/test", *i.encoder, "--output", "trained", *QUICK)
     expand = (
         "--topics",
         i.topics,
