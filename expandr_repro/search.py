@@ -327,10 +327,11 @@ def _search_into(path: Path, args: argparse.Namespace, request: SearchRequest, e
     def describe() -> None:
         write_manifest(manifest, "run", outcome.facts | {"tag": args.tag, RUN_HASH: sha256_file(path)})
 
-    about: About = {
-        lists_path(path): lambda: outcome.overlap and outcome.overlap.write_beside(path),
-        manifest: describe,
-    }
+    def list_seen() -> None:
+        if outcome.overlap:
+            outcome.overlap.write_beside(path)
+
+    about: About = {lists_path(path): list_seen, manifest: describe}
     with run_writer(path, args.tag, about=about) as write:
         outcome = search(request, encoder, write, partial(_check, args))
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)

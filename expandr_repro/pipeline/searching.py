@@ -217,7 +217,7 @@ def search(
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
-    outcome.overlap = _overlap(request, outcome, encoder, qrels, level)
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
     beside = bool(qrels) and request.baseline and fusion != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -260,13 +260,16 @@ def search(
 
 
 def _overlap(
-    request: SearchRequest, outcome: Outcome, encoder: TextEncoder | None, qrels: Qrels | None, level: int
+    request: SearchRequest,
+    outcome: Outcome,
+    searcher: DenseSearch | Bm25Search,
+    encoder: TextEncoder | None,
+    qrels: Qrels | None,
+    level: int,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
-    topics, fusion, searcher = outcome.topics, FUSIONS[outcome.fusion], outcome.searcher
-    if searcher is None:
-        return None
-    named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(searcher)))
+    topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
+    named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
     names |= {topics.folder.resolve().name} if topics.folder else set()
     made_of = _manifest_of(searcher).get("corpus")

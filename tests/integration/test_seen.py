@@ -191,3 +191,28 @@ def test_expansions_of_a_trained_llm_whose_record_is_gone_are_warned_of(command,
     result = command("search", "--topics", "pocket", "--expansions", texts, "--encoder", plain, *ENCODING)
     assert "texts.jsonl.trained_on.json.gz" in result.err
     assert "count as unseen" in result.err
+
+
+@pytest.mark.data
+def test_of_scifacts_300_topics_196_have_a_relevant_document_that_training_on_its_train_split_saw(command, data, tmp_path):  # fmt: skip
+    """The documents are named by the collection here and by folder there; a tiny encoder searches as well as a good one for this."""
+    qrels = find_qrels("scifact/train")
+    docids = frozenset(d for judged in qrels.values() for d, grade in judged.items() if grade > 0)
+    folder = save_tiny_bert(tmp_path / "bert")
+    write_trained_on(folder, [TrainedOn("scifact", None, {t.qid: t.title for t in find_topics("scifact/train").topics}, docids)])  # fmt: skip
+    argv = (
+        "search",
+        "--topics",
+        data / "scifact" / "test",
+        "--encoder",
+        folder,
+        *ENCODING,
+        "--max-length",
+        64,
+        "--hits",
+        100,
+    )
+    result = command(*argv, "--fusion", "none")
+    assert result.code == 0, result.err
+    assert "196 of 300 topics have a relevant document that the encoder was trained on, 116 repeat or nearly repeat one of its training topics: 197 seen in all" in result.out  # fmt: skip
+    assert [line.split()[:2] for line in result.out.splitlines() if line.startswith(("all", "seen  ", "unseen"))][-3:] == [["all", "300"], ["seen", "197"], ["unseen", "103"]]  # fmt: skip
