@@ -263,7 +263,7 @@ def test_a_file_without_one_expansion_is_an_error_that_names_file_line_and_key(c
     topics = read_topics(POCKET / "queries.jsonl")[:3]
     path = tmp_path / "empty.jsonl"
     path.write_text(lines(*({"qid": t.qid, "title": t.title, **record} for t in topics)))
-    for call in (["search", "--topics", "pocket"], ["train_encoder", "--train", "pocket", "--output", tmp_path / "m"]):
+    for call in (["search", "--topics", "pocket"], ["train_encoder", "--train", "pocket/test", "--output", tmp_path / "m"]):
         result = command(*call, "--expansions", path)
         assert result.code == 2
         assert f"{path}, line 1: none of the 3 topics has an expansion" in result.error
