@@ -7,6 +7,7 @@
     ├── MismatchError         two things that do not belong together (says what differs)
     ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
     ├── SetupError            the machine lacks something: Java, a library, a writable folder
+    ├── DivergedError         a training whose loss is no number any more; nothing of it is worth going on from
     └── CheckFailedError      a figure moved or a check did not hold; exit code 1
 
 A message is one line: what was found, what was wanted, the cure.
@@ -108,6 +109,10 @@ class NotAvailableError(ExpandrError):
 
 class SetupError(ExpandrError):
     """The machine lacks something."""
+
+
+class DivergedError(ExpandrError):
+    """A training whose loss is no number any more: going on from its checkpoints would end the same way."""
 
 
 class CheckFailedError(ExpandrError):

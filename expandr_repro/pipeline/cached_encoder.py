@@ -71,10 +71,13 @@ class CachedEncoder:
         key: of `encoder_key`.
         load: loads the encoder; called once, when it is needed.
         store: where vectors are kept.
+        folder: the checkpoint.
     """
 
-    def __init__(self, name: str, key: str, load: Callable[[], Encoder], store: VectorStore) -> None:
-        self.name, self.key = name, key
+    def __init__(
+        self, name: str, key: str, load: Callable[[], Encoder], store: VectorStore, folder: Path | None = None
+    ) -> None:
+        self.name, self.key, self.folder = name, key, folder
         self._load, self._store = load, store
         self._loaded: Encoder | None = None
         self._facts: dict[str, Any] | None = None
@@ -174,4 +177,4 @@ def cached(
     """Return an encoder behind the cache of vectors; a model that brings its own code, which no hash here covers, stays as it is."""
     if spec.trust_remote_code:
         return load()
-    return CachedEncoder(name, encoder_key(spec, folder, device, precision), load, VectorStore())
+    return CachedEncoder(name, encoder_key(spec, folder, device, precision), load, VectorStore(), folder)

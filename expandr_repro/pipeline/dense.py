@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class DenseSearch:
         threads: of Faiss; 0 for all processors.
         batch_size: topics searched together.
         stock: whether Pyserini's own `FaissSearcher` searches, in place of ours.
+        searched: a hash of all vectors searched so far with their topics, in whatever order; what a run depends on to the last bit.
     """
 
     encoder: TextEncoder
@@ -47,6 +49,7 @@ class DenseSearch:
     threads: int = 0
     batch_size: int = 1024
     stock: bool = False
+    searched: int = 0
     _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
@@ -129,6 +132,9 @@ class DenseSearch:
 
     def _search(self, qids: Sequence[str], vectors: NDArray[np.float32]) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits
+        for qid, vector in zip(qids, vectors, strict=True):
+            digest = hashlib.sha256(qid.encode("utf-8", "surrogatepass") + b"\0" + vector.tobytes()).digest()
+            self.searched = (self.searched + int.from_bytes(digest)) % 2**256
         if self.stock:
             from expandr_repro.adapters.pyserini.stock import faiss_search
 

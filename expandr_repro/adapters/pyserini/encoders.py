@@ -160,16 +160,16 @@ class PyseriniEncoder:
                 raise ExpandrError(f"encoder {name!r}: Pyserini's auto class pools cls or mean, not {spec.pooling}")
             options = {"pooling": spec.pooling, "l2_norm": spec.normalize, "prefix": spec.query_prefix.rstrip() or None}
         model = str(locate(spec.model)) if spec.model.startswith("package:") else spec.model
-        self._folder = Path(model)
-        if self._folder.is_dir() and not any(self._folder.rglob("*.safetensors")):
+        self.folder = Path(model)
+        if self.folder.is_dir() and not any(self.folder.rglob("*.safetensors")):
             raise NotAvailableError(
                 f"{model}: no weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
             )
-        refuse_kernels(self._folder, spec.trust_remote_code)
-        refuse_adapter(self._folder)
+        refuse_kernels(self.folder, spec.trust_remote_code)
+        refuse_adapter(self.folder)
         document_class = document_encoder_class_map.get(DOCUMENT_NAMES.get(self.kind, self.kind))
         try:
-            with _model_code(spec.trust_remote_code), _whole_weights(self._folder):
+            with _model_code(spec.trust_remote_code), _whole_weights(self.folder):
                 self._query = query_encoder_class_map[self.kind](encoder_dir=model, device=self.device, **options)
                 if self.kind == "auto":
                     options["prefix"] = spec.document_prefix.rstrip() or None
@@ -203,7 +203,7 @@ class PyseriniEncoder:
         automatic = self.kind in AUTOMATIC
         return {
             "name": self.name,
-            "fingerprint": fingerprint(self._folder) if self._folder.is_dir() else f"hub:{spec.model}",
+            "fingerprint": fingerprint(self.folder) if self.folder.is_dir() else f"hub:{spec.model}",
             "dimension": self.dimension,
             "pyserini_class": self.kind,
             "pooling": PRESETS.get(self.kind, {}).get("pooling", spec.pooling) if automatic else self.kind,
