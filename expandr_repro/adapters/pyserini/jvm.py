@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.adapters.pyserini.java import Java, find_java
+from expandr_repro.adapters.pyserini.tables import import_tables
 from expandr_repro.core.errors import SetupError
 
 _kept: list[Any] = []  # java.util.logging holds its loggers weakly
@@ -56,6 +57,7 @@ def start() -> None:
         import jnius_config
     except ImportError as error:
         raise SetupError("pyjnius is not installed; `pip install pyserini` brings it") from error
+    import_tables()
     if jnius_config.vm_running:
         return
     java, archive = find_java(), jar()
