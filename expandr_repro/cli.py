@@ -105,6 +105,15 @@ def positive(text: str) -> int:
 positive.__name__ = "whole number"
 
 
+def add_dry_run(group: argparse._ActionsContainer) -> None:
+    """Add the option that shows what a command would do."""
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing",
+    )
+
+
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
     group = made.add_argument_group("encoder")

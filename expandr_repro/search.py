@@ -134,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--metrics", metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")
     out.add_argument("--no-baseline", action="store_true", help="do not search the query alone beside the fusion")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
+    cli.add_dry_run(out)
     out.add_argument(
         "--export-queries",
         metavar="FOLDER",
@@ -144,6 +145,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    if args.dry_run:
+        from expandr_repro.pipeline import dry_run
+
+        return dry_run.search(args)
     from expandr_repro.pipeline.searching import SearchRequest, search
     from expandr_repro.pipeline.summary import print_summary
 

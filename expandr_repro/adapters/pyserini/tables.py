@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import io
 import json
+import os
 import re
 import urllib.request
 import zipfile
@@ -31,6 +32,9 @@ from expandr_repro.core.specs import resource
 
 SUPPORTED = "1.6 to 2.4"
 """The versions of Pyserini that this toolkit was run with."""
+
+BOUNDS = ">=1.6,<2.5"
+"""The same as pip writes it; as in pyproject.toml."""
 
 KINDS = {"faiss": "FAISS_INDEX_INFO", "lucene": "TF_INDEX_INFO"}
 """Which of Pyserini's tables hold the indexes that this toolkit searches: the beginning of their names."""
@@ -97,7 +101,7 @@ def _checked(what: str, table: Table) -> Table:
     if not table.entries and package() is not None:
         raise SetupError(
             f"Pyserini {version()} has no names of {what} where this toolkit looks for them; it was run with Pyserini {SUPPORTED}: "
-            'pip install "pyserini>=1.6,<2.5"'
+            f'pip install "pyserini{BOUNDS}"'
         )
     return table
 
@@ -145,9 +149,12 @@ def _source(root: Path, module: str) -> _Source:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             source.values.setdefault(node.targets[0].id, node.value)
-        elif isinstance(node, ast.FunctionDef) and isinstance(node.body[-1], ast.Return):
-            if isinstance(node.body[-1].value, ast.JoinedStr):
-                source.addresses[node.name] = node.body[-1].value
+        elif (
+            isinstance(node, ast.FunctionDef)
+            and isinstance(last := node.body[-1], ast.Return)
+            and isinstance(last.value, ast.JoinedStr)
+        ):
+            source.addresses[node.name] = last.value
     return source
 
 
@@ -269,6 +276,26 @@ def evaluation_address(kind: str) -> str:
         return ""
 
 
+def jar_address() -> str:
+    """Return where Anserini's jar fetches topics and qrels from, up to Pyserini 2.3."""
+    root = package()
+    for jar in sorted(root.glob("resources/jars/anserini-*-fatjar.jar")) if root else ():
+        with zipfile.ZipFile(jar) as archive:
+            code = archive.read("io/anserini/search/topicreader/TopicReader.class")
+        if found := re.search(rb"https://[!-~]+/topics-and-qrels/", code):
+            return found[0].decode()
+    return ""
+
+
+def home() -> Path:
+    """Return the folder in which Pyserini keeps what it fetched."""
+    if chosen := os.environ.get("PYSERINI_CACHE"):
+        return Path(chosen)
+    if _is_remote() and Path(".cache").is_dir():  # since 2.4
+        return Path.cwd() / ".cache" / "pyserini"
+    return Path.home() / ".cache" / "pyserini"
+
+
 # --- files that Pyserini 2.4 keeps on the network
 
 
@@ -317,7 +344,7 @@ def _shipped() -> dict[str, Any]:
 
 
 def _shipped_name() -> str:
-    return f"the tables of Pyserini {_shipped()['version']} that ship with this toolkit (those of {version()} are on the network)"
+    return f"the tables of Pyserini {_shipped()['version']} that ship with this toolkit; those of {version()} are on the network"
 
 
 @functools.cache
