@@ -62,7 +62,8 @@ def start() -> None:
         return
     java, archive = find_java(), jar()
     os.environ.update(environment(java))
-    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN"]
+    # native access: Lucene 10, in Pyserini 2.4, asks for it, and Java 24 warns of it
+    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN", "--enable-native-access=ALL-UNNAMED"]
     if java.major >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     jnius_config.add_classpath(str(archive))
