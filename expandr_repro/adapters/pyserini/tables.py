@@ -380,5 +380,6 @@ def import_tables() -> None:
         urllib.request.urlopen = whole
         importing.clear()
     for name in lazy:
-        if hasattr(table := getattr(prebuilt_index_info, name, None), "_info"):
+        table: Any = getattr(prebuilt_index_info, name, None)
+        if hasattr(table, "_info"):
             table._info = None  # read again, from the network too, by whoever needs it
