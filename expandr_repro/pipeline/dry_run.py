@@ -58,17 +58,19 @@ def search(args: argparse.Namespace) -> int:
     """Print what `search` would do."""
     if args.fusion:
         fusion_named(args.fusion, args.retriever)
-    known = collection_named(args.topics)
     steps = []
-    for name in known.spec.members if known and known.spec.members else [args.topics]:
-        steps += [*_resource("topics", name)]
-        if args.qrels or collection_named(name) or Path(name).is_dir():
-            steps += _resource("qrels", args.qrels or name)
-        if args.index is None and not (collection_named(name) or Path(name).is_dir()):
-            raise ExpandrError(f"--index is missing: nothing says which documents {name!r} are of")
-        steps += _index(args.index or name, args.retriever)
-    if args.expansions:
-        steps.append(_expansions(args.expansions))
+    if args.query is not None:
+        if not (where := args.index or args.topics):
+            raise ExpandrError(
+                "--query: which documents? give --index: an index folder, a collection's name or a corpus"
+            )
+        steps += _index(where, args.retriever)
+    else:
+        known = collection_named(args.topics)
+        for name in known.spec.members if known and known.spec.members else [args.topics]:
+            steps += _searched(args, name)
+    for source in args.expansions or ():
+        steps.append(_expansions(source))
     if args.retriever == "dense":
         steps.append(_encoder(args.encoder))
         _warn_of_other_encoder(args.index, args.encoder)
@@ -79,6 +81,18 @@ def search(args: argparse.Namespace) -> int:
         _run("search", f"{args.retriever}, fusion {fusion}, {args.hits or 1000} hits, searcher {args.searcher}")
     )
     return _show(steps, args.output, args.format)
+
+
+def _searched(args: argparse.Namespace, name: str) -> Iterator[Step]:
+    yield from _resource("topics", name)
+    tells = collection_named(name) or Path(name).is_dir()
+    if args.qrels or tells:
+        yield from _resource("qrels", args.qrels or name)
+    if args.index is None and not tells:
+        raise ExpandrError(
+            f"{name}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
+        )
+    yield from _index(args.index or name, args.retriever)
 
 
 def encode(args: argparse.Namespace) -> int:
@@ -245,7 +259,7 @@ def _expansions(name: str) -> Step:
         return _read("expansions", name, Path(name))
     if name in packaged_sets():
         return Step("read", "expansions", name, "ships with this toolkit")
-    raise NotAvailableError(f"--expansions {name}: no such file, and no packaged set ({', '.join(packaged_sets())})")
+    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
 
 
 def _encoder(name: str) -> Step:

@@ -112,7 +112,7 @@ def test_a_group_shows_each_member(command):
         (("--topics", "scifact", "--index", "beir-v1.0.0-scifact.flat"), "--retriever bm25"),
         (("--topics", "scifact", "--index", PREBUILT, "--retriever", "bm25"), "--retriever dense"),
         (("--topics", "scifact", "--encoder", "bge-bas-en-v1.5"), "did you mean 'bge-base-en-v1.5'?"),
-        (("--topics", "dl21", "--qrels", "dl21-passage"), "--index is missing"),
+        (("--topics", "dl21", "--qrels", "dl21-passage"), "give --index"),
         (("--topics", "scifact", "--fusion", "men"), "did you mean 'mean'?"),
         (("--topics", "irds:nothing/there"), "ir_datasets id"),
         (("--topics", "./absent.tsv"), "no such file"),
@@ -123,6 +123,19 @@ def test_a_wrong_name_is_the_same_error_as_without_a_dry_run(command, words, say
 
     assert result.code == 2
     assert says in result.error
+
+
+def test_one_query_needs_an_index_and_an_encoder_alone(command):
+    found = steps(command("search", "--query", "kiwi", "--index", "pocket", "--dry-run", "--format", "json"))
+
+    assert set(found) == {("read", "documents"), ("build", "index"), ("read", "encoder"), ("run", "search")}
+
+
+def test_expansions_are_read(command):
+    words = ("--topics", "scifact", "--dry-run", "--format", "json", "--expansions")
+
+    assert ("read", "expansions") in steps(command("search", *words, "claude.q2d"))
+    assert "did you mean 'claude.q2d'?" in command("search", *words, "claude.q2").error
 
 
 def test_encode_shows_documents_and_encoder(command, tmp_path):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expandr_repro.adapters.pyserini import registry
@@ -15,6 +14,7 @@ from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.indexes import corpus_facts
 from expandr_repro.pipeline.regression.stages import substituted
+from expandr_repro.pipeline.run_facts import expansions_sha256, topics_sha256
 
 SHOWN = 16
 """Digits of a hash that are pinned."""
@@ -37,20 +37,6 @@ def members_of(name: str) -> list[str]:
     """Return the members of a group of collections, or none for a single collection."""
     known = collection_named(name)
     return datasets()[known.dataset].members if known else []
-
-
-def topics_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and titles, whatever their order and white space."""
-    return _hash(f"{t.qid}\t{' '.join(t.title.split())}\n" for t in topics)
-
-
-def expansions_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and expansions, whatever the topics' order; the order of a topic's expansions counts."""
-    return _hash(f"{t.qid}\t" + "\0".join(t.texts) + "\n" for t in topics if t.texts)
-
-
-def _hash(lines: Iterable[str]) -> str:
-    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def count(regression: Regression) -> Counted:
