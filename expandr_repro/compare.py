@@ -7,10 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, parse_measures
+from expandr_repro.core.outputs import PLOT, check_output
 from expandr_repro.core.stats import TESTS
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.terminal import printable
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.gaps import warn_of_gaps
 
     measures = parse_measures(args.metrics)
+    if args.plot:
+        check_output("--plot", Path(args.plot), PLOT, [*args.runs, args.qrels])
     qrels = find_qrels(args.qrels)
     figures = {}
     for name, path in zip(short_names(args.runs), args.runs, strict=True):

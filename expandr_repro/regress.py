@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro import cli
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.outputs import JSON_REPORT, JUNIT_REPORT, check_output
 from expandr_repro.core.regression_reading import conditions, named
 from expandr_repro.core.regressions import TIERS, Condition
 from expandr_repro.core.terminal import printable
@@ -101,6 +102,11 @@ def _check(args: argparse.Namespace, chosen: Sequence[Condition]) -> int:
     from expandr_repro.pipeline.regression import reports
     from expandr_repro.pipeline.regression.running import Runner
 
+    for option, path, kind in (("--json", args.json, JSON_REPORT), ("--junit", args.junit, JUNIT_REPORT)):
+        if path:
+            check_output(option, Path(path), kind, args.names)
+    if Path(args.output).exists() and not Path(args.output).is_dir():
+        raise SetupError(f"--output {args.output}: is a file; wanted a folder's name")
     started = time.monotonic()
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(c.name) for c in chosen)

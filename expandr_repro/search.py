@@ -14,6 +14,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import sha256_file
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
+from expandr_repro.core.outputs import ENCODED_QUERIES, RUN, check_output, manifest_kind
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS
 from expandr_repro.core.terminal import printable
@@ -148,8 +149,7 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.summary import print_summary
 
     group = _members(args.topics)
-    if args.output and group:
-        _refuse_file(Path(args.output))
+    _check_places(args, group)
     if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
     encoder = _encoder(args) if args.retriever == "dense" else None
@@ -179,9 +179,19 @@ def _members(name: str) -> list[str]:
     return datasets()[known.dataset].members if known else []
 
 
-def _refuse_file(folder: Path) -> None:
-    if folder.is_file():
-        raise ExpandrError(f"--output {folder}: is a file; a group of collections needs a folder, one run each")
+def _check_places(args: argparse.Namespace, group: Sequence[str]) -> None:
+    """Find out before anything is encoded that an output cannot be written, or would replace something else."""
+    reads = (args.topics, args.expansions, args.index, args.qrels)
+    for name in group or ("",) if args.output else ():
+        if name and Path(args.output).is_file():
+            raise ExpandrError(
+                f"--output {args.output}: is a file; a group of collections needs a folder, one run each"
+            )
+        run = Path(args.output, f"{name}.trec") if name else Path(args.output)
+        check_output("--output", run, RUN, reads)
+        check_output("--output", run_manifest_path(run), manifest_kind("run"), reads)
+    for name in group or ("",) if args.export_queries else ():
+        check_output("--export-queries", Path(args.export_queries, name), ENCODED_QUERIES, reads)
 
 
 def _encoder(args: argparse.Namespace) -> TextEncoder:

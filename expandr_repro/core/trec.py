@@ -13,6 +13,7 @@ from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import BYTE_ORDER_MARK, About, atomic_text, read_id, read_lines
+from expandr_repro.core.outputs import RUN
 from expandr_repro.core.run_blocks import TOO_LARGE, read_plain_run
 
 Run = dict[str, dict[str, float]]
@@ -112,7 +113,7 @@ def write_run(
     Nine significant digits are written, which give back each single-precision score exactly. `about` is `atomic_text`'s.
 
     Raises:
-        SetupError: the place cannot be written.
+        SetupError: the place cannot be written, or something else than a run is there.
     """
     with run_writer(path, tag, about) as write:
         write(run)
@@ -123,7 +124,7 @@ def run_writer(
     path: str | Path, tag: str = "expandr_repro", about: About | None = None
 ) -> Iterator[Callable[[Mapping[str, Mapping[str, float]]], None]]:
     """Yield what adds topics to a run, as `write_run` writes them; at the end the file is whole, or not there."""
-    with atomic_text(path, about) as file:
+    with atomic_text(path, about, RUN) as file:
 
         def write(part: Mapping[str, Mapping[str, float]]) -> None:
             for qid, ranked in part.items():

@@ -17,6 +17,7 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.outputs import FAISS_INDEX
 from expandr_repro.core.progress import progress
 from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.flat_file import save_flat
@@ -149,7 +150,7 @@ def build_faiss(
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
         chunks = sorted(work.glob("chunk-*.npy"))
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, FAISS_INDEX) as folder:
             if factory == "Flat":
                 save_flat(encoder.dimension, (np.load(c, allow_pickle=False) for c in chunks), docids, folder)
             else:

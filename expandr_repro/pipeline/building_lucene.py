@@ -10,6 +10,7 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import LUCENE_INDEX
 from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.index import cores
 from expandr_repro.pipeline.building import is_built, locked
@@ -24,7 +25,7 @@ def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: boo
         if lucene.is_lucene_folder(target) and is_built(target, made):
             clear_leftovers(target)
             return False
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, LUCENE_INDEX) as folder:
             lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
             count = lucene.document_count(folder)
             if count != facts.documents:

@@ -20,6 +20,7 @@ from expandr_repro.core.errors import FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
+from expandr_repro.core.outputs import TRAINED_ENCODER, files_of
 from expandr_repro.core.progress import progress
 from expandr_repro.models.blending import Blend
 from expandr_repro.models.encoder import Encoder
@@ -83,7 +84,7 @@ def train(
     """
     require_writer(encoder)
     facts = _facts(data, encoder, config, precision)
-    if there := finished(target, facts, overwrite):
+    if there := finished(target, facts, overwrite, TRAINED_ENCODER, [encoder.folder]):
         result = there["result"]
         return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
     work = working_folder(target, facts)
@@ -218,11 +219,11 @@ class _Training:
             else:
                 self.blend.apply()
             result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
-            with atomic_folder(self.target) as folder:
+            with atomic_folder(self.target, TRAINED_ENCODER) as folder:
                 save_encoder(self.encoder, folder)
                 shutil.copyfile(self.work / METRICS, folder / METRICS)
                 _plot(folder)
-                write_manifest(folder / NAME, "encoder", {**facts, "result": result})
+                write_manifest(folder / NAME, "encoder", {**facts, "result": result, "files": files_of(folder)})
             shutil.rmtree(self.work, ignore_errors=True)
         self.processes.wait()
         return Trained(self.target, trainer.step_number, state, anew=True)

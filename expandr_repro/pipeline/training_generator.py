@@ -15,6 +15,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.generator_settings import DpoSettings, SftSettings
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import TRAINED_GENERATOR, files_of
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.training.arguments import Place
@@ -112,7 +113,9 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     weights = find_weights("transformers", options, device)
     precision = pick_precision(request.settings.precision, device)
     facts = _facts(request, weights, device, precision)
-    if there := finished(request.output, facts, request.overwrite):
+    if there := finished(
+        request.output, facts, request.overwrite, TRAINED_GENERATOR, [weights.folder, request.adapter]
+    ):
         log.info("%s is just this training already; nothing to do", request.output)
         return there
     work = working_folder(request.output, facts)
@@ -182,7 +185,7 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
 
 
 def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: dict[str, Any]) -> None:
-    with atomic_folder(request.output) as folder:
+    with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
         base = weights.identity.model
         if not request.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
@@ -194,4 +197,4 @@ def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: 
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
         plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
-        write_manifest(folder / NAME, "generator", manifest)
+        write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

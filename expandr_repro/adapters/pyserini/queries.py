@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from expandr_repro.core.errors import MismatchError
 from expandr_repro.core.files import atomic_folder
+from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import ENCODED_QUERIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,12 +22,13 @@ def export_queries(
     """Write `embedding.pkl`: a data frame with the columns id, text and embedding, which Pyserini looks up by text.
 
     Args:
-        folder: where to; replaced when it exists.
+        folder: where to; an earlier export is replaced, anything else is not.
         qids: the topics' ids.
         titles: the topics' titles, as Pyserini's topics reader will give them.
         vectors: (n, dimension), fused or not.
 
     Raises:
+        SetupError: something else is there.
         MismatchError: two topics have the same title and different vectors: Pyserini could not tell them apart.
     """
     import numpy as np
@@ -39,5 +42,6 @@ def export_queries(
                 f"topics {qids[other]!r} and {qids[row]!r} have the same title and other expansions; Pyserini looks encoded queries up by title alone"
             )
     frame = pd.DataFrame({"id": list(qids), "text": list(titles), "embedding": list(vectors)})
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, ENCODED_QUERIES) as temporary:
         frame.to_pickle(temporary / "embedding.pkl")
+        write_manifest(temporary / NAME, "encoded-queries", {"topics": len(qids), "dimension": int(vectors.shape[1])})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from expandr_repro.core.errors import CheckFailedError, ExpandrError
+from expandr_repro.core.outputs import RUN
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.verdicts import Result, judge_all, whole
 from expandr_repro.pipeline.regression import references, reuse
@@ -124,6 +125,7 @@ class Runner:
         if reuse.serves(places.run, made):
             log.info("%s: %s is there already, and right", condition.name, places.run)
             return True
+        RUN.check(places.run)
         places.run.unlink(missing_ok=True)
         self._stage(condition, regression, places, "search")
         if not places.run.is_file():
