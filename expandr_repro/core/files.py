@@ -64,12 +64,8 @@ def open_bytes(path: Path) -> BinaryIO:
         raise NotAvailableError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_lines(path: str | Path, *, keep_mark: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped.
-
-    Args:
-        path: the file.
-        keep_mark: leave a byte order mark at the start where it is.
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped, without a byte order mark at its start.
 
     Raises:
         FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed beyond belief or a line longer than `MAX_LINE`.
@@ -87,7 +83,7 @@ def read_lines(path: str | Path, *, keep_mark: bool = False) -> Iterator[tuple[i
                     _refuse_bomb(path, number, file, size)
                 if len(raw) > MAX_LINE:
                     raise FormatError(path, number, f"a line longer than {MAX_LINE >> 20} MiB; is this a text file?")
-                if number == 1 and not keep_mark:
+                if number == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if b"\x00" in raw:
                     raise FormatError(
