@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
 
+EMPTY = "empty_documents"
+"""Where a Lucene index's manifest has the number of documents without text, which are not in it."""
+
 TRAINING = 65536
 """Vectors, at most, that an index such as IVF or PQ is trained on: evenly spaced over the corpus."""
 
@@ -97,7 +100,7 @@ def facts_key(facts: dict[str, Any]) -> str:
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
         {
-            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS)},
+            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS, EMPTY)},
             "encoder": encoder,
             "corpus": corpus,
         }
