@@ -17,6 +17,7 @@ from benchmarks.options import Options
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import as_json
 from expandr_repro import cli
+from expandr_repro.core.arguments import Parser
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 from expandr_repro.core.files import write_json
 from expandr_repro.core.tables import FORMATS
@@ -32,7 +33,7 @@ python -m benchmarks prefer -- --shape tiny --topics 20 --candidates 4
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m benchmarks",
         description="Measure this project and its peers in one run on the same work. Results are compared before a time counts; exit code 1 where one is wrong.",
         epilog="examples:\n" + "\n".join(f"  {line}" for line in EXAMPLES.strip().splitlines()) + "\n\nWhat stands after -- goes to a benchmark that has options of its own.",

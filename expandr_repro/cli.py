@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
+from expandr_repro.core.arguments import Parser
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, unforeseen, write_fault
 from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
@@ -22,7 +23,7 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
         summary: what it does, in a sentence.
         examples: command lines to show at the end of the help.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
@@ -57,19 +58,19 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         else:
             said = "the name of a file holds bytes that are no UTF-8; rename it"
         return _fail(said, 2, args.verbose)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
         elif reason := write_fault(error):
             said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            raise
+            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
         return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:
     if verbose:
-        logging.getLogger("expandr_repro").exception("the whole story")
+        logging.getLogger("expandr_repro").exception("traceback:")
     print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 

@@ -137,3 +137,12 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+def unforeseen(error: BaseException) -> str:
+    """Describe an error that nobody foresaw, of this package or a library: its kind, its message, and the last line of this package it came through."""
+    import traceback
+
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "expandr_repro" in Path(f.filename).parts]
+    where = f" in {Path(frames[-1].filename).stem}.py, line {frames[-1].lineno}" if frames else ""
+    return f"unforeseen {type(error).__name__}{where}: {' '.join(str(error).split())[:LONGEST] or 'no message'}"
