@@ -72,8 +72,10 @@ def corpus_files(path: Path) -> tuple[Path, ...]:
         p for p in listed if not p.name.startswith(("queries.", "topics.", ".")) and p.name != "manifest.json"
     )
     if not files:
+        names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())[:5] if path.is_dir() else []
+        holds = f"; it holds {', '.join(names)}" if names else ""
         raise NotAvailableError(
-            f"{path}: no corpus there; wanted corpus.jsonl (BEIR), corpus.tsv or a folder of .jsonl files (Pyserini), plain or gzipped"
+            f"{path}: no corpus there; wanted corpus.jsonl (BEIR), corpus.tsv or a folder of .jsonl files (Pyserini), plain or gzipped{holds}"
         )
     return files
 
