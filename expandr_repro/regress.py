@@ -52,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--dry-run", action="store_true", help="print what would run here, and what would be skipped")
     what.add_argument(
-        "--record", action="store_true", help="write the measured values, the environment and the reference runs"
+        "--record",
+        action="store_true",
+        help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked",
     )
     what.add_argument("--document", metavar="FILE", help="write the page of results from the YAML files")
     out = made.add_argument_group("output")

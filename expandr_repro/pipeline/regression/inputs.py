@@ -11,10 +11,13 @@ from expandr_repro.adapters.pyserini import registry
 from expandr_repro.core.regressions import Regression
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.topics import Topic
+from expandr_repro.core.trec import Qrels
 from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.indexes import corpus_facts
 from expandr_repro.pipeline.regression.stages import substituted
+
+QRELS_HASH = "relevance judgments' hash of"
 
 SHOWN = 16
 """Digits of a hash that are pinned."""
@@ -29,6 +32,7 @@ class Counted:
     topics: int
     topics_sha256: str
     judgements: int
+    qrels_sha256: str
     expanded: int
     expansions_sha256: str
 
@@ -49,6 +53,16 @@ def expansions_sha256(topics: Iterable[Topic]) -> str:
     return _hash(f"{t.qid}\t" + "\0".join(t.texts) + "\n" for t in topics if t.texts)
 
 
+def qrels_sha256(parts: Iterable[Qrels]) -> str:
+    """Hash topics, documents and grades, whatever their order."""
+    return _hash(
+        f"{qid}\t{docid}\t{grade}\n"
+        for part in parts
+        for qid, judged in part.items()
+        for docid, grade in judged.items()
+    )
+
+
 def _hash(lines: Iterable[str]) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -62,7 +76,7 @@ def count(regression: Regression) -> Counted:
     names = members_of(regression.topics.name) or [regression.topics.name]
     topics = [t for name in names for t in _topics(name, regression)]
     judged = members_of(regression.qrels.name) or [regression.qrels.name]
-    judgements = sum(len(grades) for name in judged for grades in find_qrels(name).values())
+    qrels = [find_qrels(name) for name in judged]
     documents, corpus_sha256 = _documents(regression)
     expanded = regression.expansions is not None and regression.stages.expand is None
     return Counted(
@@ -70,7 +84,8 @@ def count(regression: Regression) -> Counted:
         corpus_sha256,
         len(topics),
         topics_sha256(topics),
-        judgements,
+        sum(len(grades) for part in qrels for grades in part.values()),
+        qrels_sha256(qrels),
         sum(bool(t.texts) for t in topics) if expanded else 0,
         expansions_sha256(topics) if expanded else "",
     )
@@ -111,6 +126,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
     hashes = [
         (f"documents' hash of {regression.collection.name}", regression.collection.sha256, counted.corpus_sha256),
         (f"topics' hash of {regression.topics.name}", regression.topics.sha256, counted.topics_sha256),
+        (f"{QRELS_HASH} {regression.qrels.name}", regression.qrels.sha256, counted.qrels_sha256),
     ]
     if (pinned := regression.expansions) and not regression.stages.expand:
         if pinned.count is not None:
