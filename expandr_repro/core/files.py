@@ -217,18 +217,6 @@ def is_surrogate_free(text: str) -> bool:
     return True
 
 
-def _linked(target: Path) -> Path:
-    """Follow a link, so that what it points to is written and the link stays.
-
-    Raises:
-        SetupError: links lead in a circle.
-    """
-    try:
-        return target.resolve() if target.is_symlink() else target
-    except (OSError, RuntimeError) as error:
-        raise SetupError(f"{target}: is a link that leads nowhere; remove it") from error
-
-
 def _temporary(target: Path) -> Path:
     """Return a name beside a target that no other process uses, and clear what killed ones left of theirs.
 
@@ -272,7 +260,7 @@ def atomic_text(target: str | Path, about: About | None = None, kind: Replaceabl
 @contextlib.contextmanager
 def atomic_bytes(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[BinaryIO]:
     """The same for bytes."""
-    target = _linked(Path(target))
+    target = Path(target)
     temporary = _temporary(target)
     try:
         if kind:
@@ -312,7 +300,7 @@ def atomic_folder(target: str | Path, kind: Replaceable | None = None) -> Iterat
     Raises:
         SetupError: the place cannot be written, or something else is there.
     """
-    target = _linked(Path(target))
+    target = Path(target)
     temporary = _temporary(target)
     try:
         if target.exists() and not target.is_dir():

@@ -40,6 +40,8 @@ class FileKind:
             return
         if path.is_dir():
             raise SetupError(f"{path}: is a folder; wanted a file name")
+        if path.is_symlink() and path.is_file():
+            return  # the link is replaced, and what it leads to stays
         if not path.is_file():  # a rename would put a file in the place of, say, /dev/null
             raise SetupError(f"{path}: is a device or a pipe; wanted the name of a file")
         try:
@@ -78,6 +80,8 @@ class FolderKind:
             raise SetupError(f"{folder}: is a file; wanted a folder's name")
         if _holds_working_folder(folder):
             raise SetupError(f"{folder}: is the current folder, or one above it; wanted the name of a folder to write")
+        if folder.is_symlink():
+            return  # the link is replaced, and what it leads to stays
         if not any(folder.iterdir()):
             return
         try:
@@ -145,7 +149,9 @@ def check_output(
         kind.check(path)
         there = next(p for p in target.parents if p.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise SetupError(f"{path}: {there} is no folder that can be written to; choose another place")
+            raise SetupError(
+                f"{path}: cannot be written: {there} is no folder that can be written to; choose another place"
+            )
     except SetupError as error:
         raise SetupError(f"{option} {error}") from error
     except (OSError, RuntimeError) as error:  # a name too long, links without end

@@ -129,19 +129,18 @@ def test_files_where_folders_are_wanted_and_names_that_no_system_takes_are_one_l
         check_output("--output", tmp_path / "loop", RUN)
 
 
-def test_a_link_is_written_through_and_stays(tmp_path):
-    (tmp_path / "run").write_text(OURS["RUN"])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "run").write_text("a thesis")
     (tmp_path / "link").symlink_to("run")
+    check_output("--output", tmp_path / "link", RUN)
     with atomic_bytes(tmp_path / "link", kind=RUN) as file:
         file.write(b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "run").read_text() == "new"
-    faiss(tmp_path / "index")
+    assert ((tmp_path / "link").read_text(), (tmp_path / "run").read_text()) == ("new", "a thesis")
+    faiss(tmp_path / "index", "notes.txt")
     (tmp_path / "to").symlink_to("index")
     with atomic_folder(tmp_path / "to", FAISS_INDEX) as made:
         (made / "docid").write_text("new")
-    assert (tmp_path / "to").is_symlink()
-    assert (tmp_path / "index" / "docid").read_text() == "new"
+    assert ((tmp_path / "to" / "docid").read_text(), (tmp_path / "index" / "notes.txt").exists()) == ("new", True)
 
 
 def test_a_manifest_of_something_else_is_not_replaced(tmp_path):
