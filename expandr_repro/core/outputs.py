@@ -143,7 +143,9 @@ def check_output(
         target = path.resolve()
         if isinstance(kind, FolderKind) and _holds_working_folder(path):
             raise SetupError(f"{path}: is the current folder, or one above it; wanted the name of a folder to write")
-        for other in filter(None, reads):
+        for other in reads:
+            if not other:
+                continue
             if path.is_dir() == isinstance(kind, FolderKind) and _is_within(Path(other), target):
                 raise SetupError(f"{path}: would replace {other}, which is read; choose another name")
         kind.check(path)

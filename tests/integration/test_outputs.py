@@ -246,3 +246,24 @@ def test_a_launchers_variables_that_make_no_sense_are_one_line(command, corpus, 
     result = command("encode", "--corpus", corpus, "--output", tmp_path / "index")
     assert result.code == 2
     assert "make no sense together" in result.error
+
+
+def test_a_folder_without_qrels_is_searched_and_expanded_and_has_no_scores(command, bert, corpus, tmp_path):
+    shutil.copytree(corpus.parent, tmp_path / "mine")
+    shutil.copyfile(POCKET / "queries.jsonl", tmp_path / "mine" / "queries.jsonl")
+    words = ("--topics", tmp_path / "mine", "--encoder", bert, *POOLED, "--output", tmp_path / "run.trec")
+    result = command("search", *words)
+    assert result.code == 0, result.err
+    assert "nDCG" not in result.out
+    assert (tmp_path / "run.trec").stat().st_size
+    result = command("expand", "--topics", tmp_path / "mine", "--model", "m", "--dry-run")
+    assert result.code == 0, result.err
+    assert "has no qrels" in command("evaluate", "--qrels", tmp_path / "mine", tmp_path / "run.trec").error
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_may_not_be_written_to_is_one_line_before_any_work(command, bert, corpus, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    result = command("encode", "--corpus", corpus, "--encoder", bert, "--output", tmp_path / "locked" / "index")
+    assert result.code == 2
+    assert "cannot be written" in result.error
