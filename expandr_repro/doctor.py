@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import CheckFailedError
 from expandr_repro.core.terminal import one_line, printable
 
@@ -34,6 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
     return made
+
+
+RULES = (Applies(("--format",), "without --env, which prints lines for a shell", lambda args: not args.env),)
+"""When options apply."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

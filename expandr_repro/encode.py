@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 
 if TYPE_CHECKING:
@@ -66,6 +67,24 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+CORPUS = "with --corpus, not with --merge"
+
+RULES = (
+    Applies(("--retriever", "--feedback", "--threads", "--shard-id", "--num-shards", *cli.ENCODER_OPTIONS), CORPUS, lambda args: not args.merge),
+    Applies(
+        ("--shard-id", "--num-shards"),
+        "with --retriever dense",
+        lambda args: args.retriever == "dense",
+        lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads",
+    ),
+    Applies((*cli.ENCODER_OPTIONS, "--factory"), "with --retriever dense", lambda args: args.retriever == "dense"),
+    Applies(("--feedback", "--threads"), "with --retriever bm25", lambda args: args.retriever == "bm25"),
+    *cli.ENCODER_RULES,
+    Applies(("--query-prefix",), "where queries are encoded, as in `search`; an index holds documents alone", lambda _: False),
+)  # fmt: skip
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.core.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
@@ -95,8 +114,6 @@ def _lucene(args: argparse.Namespace, target: Path) -> int:
     from expandr_repro.pipeline.collections import find_corpus
     from expandr_repro.pipeline.indexes import corpus_facts
 
-    if args.shard_id is not None or args.num_shards:
-        raise ExpandrError("--shard-id and --num-shards are for dense indexes; Lucene uses --threads")
     corpus = find_corpus(args.corpus)
     facts = corpus_facts(corpus)
     _refuse_other(target, lucene_facts(facts, corpus.source, args.feedback), args.overwrite)
@@ -192,7 +209,7 @@ def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

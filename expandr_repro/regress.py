@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.outputs import JSON_REPORT, JUNIT_REPORT, check_output
 from expandr_repro.core.regression_reading import conditions, named
@@ -67,9 +68,23 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    Applies(
+        ("--reference", "--jobs", "--json", "--junit"),
+        "to a check or --record",
+        lambda args: not (args.list or args.show or args.dry_run or args.document),
+    ),
+    Applies(("--output",), "to a check, --record, --show or --dry-run", lambda args: not (args.list or args.document)),
+    Applies(("--tier",), "without --document, which lists all conditions", lambda args: not args.document),
+)
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     if args.document:
+        if args.names:
+            raise ExpandrError(f"--document lists all conditions; leave {args.names[0]} out")
         from expandr_repro.pipeline.regression.page import write_page
 
         write_page(Path(args.document), conditions(Path(args.regressions)))
@@ -127,7 +142,7 @@ def _check(args: argparse.Namespace, chosen: Sequence[Condition]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

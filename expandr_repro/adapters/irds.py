@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -98,9 +99,7 @@ def corpus(name: str) -> Corpus:
     def read() -> Iterator[Document]:
         try:
             for record in _records(dataset):
-                title = str(getattr(record, "title", "") or "")
-                text = str(record.text) if hasattr(record, "text") else str(record.default_text())
-                yield Document(str(record.doc_id), title.strip(), text.strip())
+                yield document_of(record)
         except Exception as error:
             raise _unavailable(name, "documents", error) from error
 
@@ -117,6 +116,39 @@ def _records(dataset: Any) -> Iterator[Any]:
         if not some:
             return
         yield from some
+
+
+TITLES = ("title", "document_title", "page_title", "headline")
+"""What ir_datasets' kinds of documents call a title."""
+
+NO_TEXT = re.compile(r"(.*_)?(id|url|language|lang|date|path)")
+"""Fields of a document that are no part of its text, where its kind does not say what is."""
+
+
+def document_of(record: Any) -> Document:
+    """Return a document of ir_datasets with its title once, whatever fields its kind has.
+
+    What counts as its text is what ir_datasets says (`default_text()`), which begins with the title where there is one: a field `text`
+    may lack what belongs to it (anchors), or be missing (body, abstract).
+
+    Raises:
+        ValueError: nothing in it is text.
+    """
+    fields: dict[str, Any] = record._asdict() if hasattr(record, "_asdict") else dict(vars(record))
+    empty = [name for name, value in fields.items() if value is None]
+    if empty and hasattr(record, "_replace"):  # an f-string would write the word None
+        record = record._replace(**dict.fromkeys(empty, ""))
+    title = next((str(fields[name]) for name in TITLES if fields.get(name)), "").strip()
+    if hasattr(record, "default_text"):
+        whole = str(record.default_text()).strip()
+    else:
+        parts = [value for name, value in fields.items() if isinstance(value, str) and name not in TITLES and not NO_TEXT.fullmatch(name)]  # fmt: skip
+        if not (parts or title):
+            raise ValueError(f"documents of the kind {type(record).__name__} have no text")
+        whole = "\n".join([title, *parts]).strip()
+    if title and whole.startswith(title):
+        return Document(str(record.doc_id), title, whole[len(title) :].strip())
+    return Document(str(record.doc_id), "", whole)
 
 
 def _text(query: Any) -> str:

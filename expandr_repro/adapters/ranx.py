@@ -16,9 +16,9 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class Figures:
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
         known: whether a document of the run is judged, be it for another topic.
+        depth: the most documents that the run has for a judged topic.
     """
 
     qids: list[str]
@@ -63,10 +64,23 @@ class Figures:
     ranked: int = 0
     met: int = 0
     known: bool = False
+    depth: int = 0
 
     def mean(self, measure: Measure) -> float:
-        """Return the mean over all judged topics."""
-        return float(self.per_topic[measure].mean())
+        """Return the mean over all judged topics; NaN where there is none."""
+        return float(self.per_topic[measure].mean()) if self.qids else float("nan")
+
+    def without(self, dropped: Collection[str]) -> Figures:
+        """Return the figures without some topics."""
+        kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
+        if len(kept) == len(self.qids):
+            return self
+        return replace(
+            self,
+            qids=[self.qids[row] for row in kept],
+            per_topic={measure: values[kept] for measure, values in self.per_topic.items()},
+            missing=[qid for qid in self.missing if qid not in dropped],
+        )
 
 
 def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
@@ -131,7 +145,7 @@ class Scorer:
         self._per_topic = {m: np.zeros(len(qrels)) for m in measures}
         self._scored = np.zeros(len(qrels), dtype=bool)
         self._unjudged: list[str] = []
-        self._topics = self._met = 0
+        self._topics = self._met = self._depth = 0
         self._known = False
         self._judged: set[str] | None = None
         self._first: str | None = None
@@ -145,6 +159,7 @@ class Scorer:
         names = {rows[qid]: qid for qid, ranked in part.items() if ranked and qid in rows}
         judged = sorted(names)
         self._scored[judged] = True
+        self._depth = max(self._depth, *(len(part[names[row]]) for row in judged)) if judged else self._depth
         self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
         self._known = self._known or self._met > 0 or self._any_judged(part)
         if not judged:
@@ -173,7 +188,7 @@ class Scorer:
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
         ranked = len(self._rows) - len(missing)
-        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known)
+        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, self._depth)  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:
         """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, SetupError
-from expandr_repro.core.files import open_bytes, parse_object, read_lines
-from expandr_repro.core.manifest import NAME, read_manifest
+from expandr_repro.core.files import open_bytes, parse_object, read_lines, read_text
+from expandr_repro.core.manifest import NAME, RUN_HASH, read_manifest
 
 HEAD = 1 << 16
 """Bytes at the start of a file that show what it is."""
@@ -214,7 +214,7 @@ PLOT_MARKS = {
 
 
 def _is_json_with(*keys: str) -> Callable[[Path], bool]:
-    return lambda path: set(keys) <= set(json.loads(path.read_text(encoding="utf-8")))
+    return lambda path: set(keys) <= set(json.loads(read_text(path)))
 
 
 def manifest_kind(kind: str) -> FileKind:
@@ -227,6 +227,8 @@ EXPANDED = FileKind(
     "a file of expansions that `expand` wrote", lambda p: bool({"expansions", "provenance"} & set(_first_record(p)))
 )
 FAILURES = FileKind("a list of failures", lambda p: set(_first_record(p)) == {"qid", "sample", "reason"})
+RECORD = FileKind("a record of training data", _is_json_with("version", "trained_on"))
+SEEN = FileKind("the lists of seen topics of a run", _is_json_with(RUN_HASH))
 PAIRS = FileKind("a file of preference pairs", lambda p: {"prompt", "chosen", "rejected"} <= set(_first_record(p)))
 PAGE = FileKind("a page that `report` wrote", marked('<meta name="generator" content="expandr_repro '))
 PLOT = FileKind("a plot that this toolkit drew", _is_plot)

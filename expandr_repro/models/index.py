@@ -11,9 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, SetupError
+from expandr_repro.core.errors import (
+    ExpandrError,
+    FormatError,
+    MismatchError,
+    NotAvailableError,
+    NotFiniteError,
+    SetupError,
+)
 from expandr_repro.core.files import read_lines
 from expandr_repro.core.manifest import NAME, read_manifest
+from expandr_repro.models.finite import check_finite, check_index
 from expandr_repro.models.index_parts import check_parts
 
 if TYPE_CHECKING:
@@ -120,6 +128,7 @@ class FaissIndex:
             NotAvailableError: no such index there.
             FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
             MismatchError: its files are of different indexes.
+            NotFiniteError: a vector holds NaN or infinity.
         """
         import faiss
 
@@ -137,6 +146,7 @@ class FaissIndex:
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         manifest = read_manifest(folder / NAME)
         check_parts(folder, index, docids, manifest)
+        check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
@@ -177,7 +187,10 @@ class FaissIndex:
         if not isinstance(made_by, dict):
             return
         theirs = dict(made_by)
-        deciding = ("fingerprint", "model", "pooling", "normalize", "document_prefix")
+        deciding = (
+            "fingerprint", "model", "pooling", "normalize", "document_prefix", "document_max_length",
+            "modules", "truncate_dim", "include_prompt", "lower_case", "subfolder",
+        )  # fmt: skip
         differing = [k for k in deciding if theirs.get(k) != identity.get(k)]
         if differing:
             key = differing[0]
@@ -199,9 +212,11 @@ class FaissIndex:
 
         Raises:
             FormatError: the index has numbers of its own for its vectors.
+            NotFiniteError: a vector, or a document's score, is NaN or infinite.
         """
         import numpy as np
 
+        check_finite(vectors, lambda row: f"query vector {row}")
         results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
         pending = np.arange(len(vectors))
         depth = min(hits + 16, self.index.ntotal)
@@ -213,6 +228,12 @@ class FaissIndex:
                     self.folder / "index",
                     None,
                     f"numbers a vector {rows.max()}, and there are {len(self.docids)} docids; build the index again",
+                )
+            for row in rows[(rows >= 0) & ~np.isfinite(scores)][:1]:
+                raise NotFiniteError(
+                    f"{self.folder}: document {self.docids[row]!r}",
+                    int(row),
+                    "encode the corpus again, in --precision bf16 or fp32",
                 )
             cut = min(hits, depth) - 1
             open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)

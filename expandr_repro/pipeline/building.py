@@ -20,6 +20,7 @@ from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manif
 from expandr_repro.core.outputs import FAISS_INDEX
 from expandr_repro.core.progress import progress
 from expandr_repro.core.replacing import clear_leftovers
+from expandr_repro.models.finite import check_finite
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.models.index_parts import DOCIDS, docids_fact
@@ -95,7 +96,9 @@ def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: 
 def facts_key(facts: dict[str, Any]) -> str:
     """Hash what matters of an index's facts: not what its corpus or encoder was called."""
     encoder = {
-        k: v for k, v in facts.get("encoder", {}).items() if k not in ("name", "query_prefix", "query_max_length")
+        k: v
+        for k, v in facts.get("encoder", {}).items()
+        if k not in ("name", "query_prefix", "query_max_length", "expansion_prefix")
     }
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
@@ -171,7 +174,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
 
     start, stop = shard.bounds(facts.documents)
     docids: list[str] = []
-    targets: deque[Path] = deque()
+    targets: deque[tuple[Path, list[str]]] = deque()
 
     def missing(bar: Any) -> Iterator[tuple[Role, list[str]]]:
         documents = islice(corpus.read(), start, stop)
@@ -183,18 +186,24 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             if _is_whole(path, len(chunk), encoder.dimension):
                 bar.update(len(chunk))
                 continue
-            targets.append(path)
+            targets.append((path, docids[-len(chunk) :]))
             yield "document", [d.dense_text for d in chunk]
 
     with progress(stop - start, "encode", "docs") as bar:
         for vectors in encode_stream(behind(encoder), missing(bar), bar.update):
-            with atomic_bytes(targets.popleft()) as file:
+            path, names = targets.popleft()
+            check_finite(vectors, partial(_document, names), encoder.identity.get("precision", "fp32"))
+            with atomic_bytes(path) as file:
                 np.save(file, vectors)
     if len(docids) != stop - start:
         raise ExpandrError(
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
         )
     return docids
+
+
+def _document(docids: list[str], row: int) -> str:
+    return f"document {docids[row]!r}"
 
 
 def _is_whole(path: Path, rows: int, dimension: int) -> bool:

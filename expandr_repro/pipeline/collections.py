@@ -19,8 +19,9 @@ from expandr_repro.core.errors import (
     UnknownNameError,
     nearest,
 )
+from expandr_repro.core.files import read_lines
 from expandr_repro.core.paths import data_dir
-from expandr_repro.core.specs import CollectionName, collection_named, collection_names, resource
+from expandr_repro.core.specs import CollectionName, collection_named, collection_names, datasets, resource
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels, read_qrels
 
@@ -67,6 +68,114 @@ def local_folder(name: CollectionName) -> Path | None:
     return None
 
 
+def collection_meant(*names: str | None) -> CollectionName | None:
+    """Return the known collection that the first of some names or paths belongs to, or None.
+
+    Unlike `collection_named` it reads paths as well: the collection's folder, a split of it, its topics, documents or qrels, wherever
+    that folder lies, since BEIR's archives bear the collection's name. So topics, qrels and indexes may be named in any way, and
+    what the collection decides (removal of own ids, the level of relevance) stays the same.
+
+    Args:
+        names: of topics, qrels, an index or a corpus, the most telling first; None is passed over.
+    """
+    for name in names:
+        if name and (found := _collection_by_name(name) or _collection_by_path(Path(name))):
+            return found
+    return None
+
+
+def _collection_by_name(name: str) -> CollectionName | None:
+    beir_index = name.removeprefix("beir-v1.0.0-").partition(".")[0] if name.startswith("beir-v1.0.0-") else ""
+    try:
+        known = collection_named(name) or (collection_named(beir_index) if beir_index else None)
+    except ExpandrError:  # a split that the collection does not have
+        return None
+    parent = name.rpartition("/")[0]
+    return known or (_collection_by_name(parent) if parent.startswith("irds:beir/") else None)
+
+
+def _collection_by_path(path: Path) -> CollectionName | None:
+    ours = {spelling: name for name, spec in datasets().items() for spelling in (name, *spec.aliases)}
+    split = path.name.removesuffix(".gz").removesuffix(".tsv")
+    places = [(path, ""), (path.parent, "" if path.suffix else split)]
+    if path.parent.name == "qrels":
+        places.append((path.parent.parent, split))
+    for folder, of in places:
+        spelt = [name for p in (folder, folder.resolve()) for name in (f"{p.parent.name}/{p.name}", p.name)]
+        named = next((ours[name] for name in spelt if name in ours), None)
+        if named and (not path.exists() or _is_beir(folder)):
+            known = of in datasets()[named].splits or of in splits_of(folder)
+            return CollectionName(named, of if known else datasets()[named].default_split)
+    return None
+
+
+def _is_beir(folder: Path) -> bool:
+    parts = ("qrels", "queries.jsonl", "queries.jsonl.gz", "corpus.jsonl", "corpus.jsonl.gz")
+    return any((folder / part).exists() for part in parts)
+
+
+def removes_own_ids(*names: str | None) -> bool:
+    """Say whether a document with a topic's own id is taken out of its ranking in the collection that names belong to."""
+    known = collection_meant(*names)
+    return bool(known and known.spec.remove_query)
+
+
+def relevance_level(*names: str | None) -> int:
+    """Return the least grade that counts as relevant in the collection that names belong to; 1 where none is known."""
+    known = collection_meant(*names)
+    return known.spec.relevance_level if known else 1
+
+
+def level_of(topics: TopicSet) -> int:
+    """Return the least grade that counts as relevant for topics; see `relevance_level`."""
+    return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
+
+
+def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:
+    """Return some of the topics, in their order.
+
+    Args:
+        topics: all of them.
+        limit: the first so many, of those chosen by `qids` where it is given.
+        qids: a file with one id a line, or ids with commas between them.
+
+    Raises:
+        ExpandrError: no topic has one of the ids.
+    """
+    chosen = topics.topics
+    if qids is not None:
+        wanted = _listed(qids)
+        known = {t.qid for t in chosen}
+        if unknown := [qid for qid in wanted if qid not in known]:
+            close = nearest(unknown[0], known)
+            raise ExpandrError(
+                f"--qids: {len(unknown)} of {len(wanted)} ids are not among the {len(known)} topics of {topics.label} (first: {unknown[0]!r}"
+                f"{f', did you mean {close!r}?' if close else ''}); name ids of these topics, or a file with one a line"
+            )
+        chosen = [t for t in chosen if t.qid in wanted]
+    return replace(topics, topics=chosen[:limit])
+
+
+def _listed(qids: str) -> dict[str, None]:
+    try:
+        from_file = Path(qids).is_file()
+    except OSError:  # a list longer than any file's name
+        from_file = False
+    lines = [line for _, line in read_lines(qids)] if from_file else qids.split(",")
+    listed = dict.fromkeys(line.strip() for line in lines if line.strip())
+    if not listed:
+        raise ExpandrError(
+            f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between"
+        )
+    return listed
+
+
+def judged_among(qrels: Qrels, searched: Sequence[str]) -> Qrels:
+    """Return the judgments of the topics that were searched; all of them where none of these is judged, so that the error can name some."""
+    wanted = set(searched)
+    return {qid: judged for qid, judged in qrels.items() if qid in wanted} or qrels
+
+
 def find_topics(name: str) -> TopicSet:
     """Find topics by name or path.
 
@@ -82,12 +191,21 @@ def find_topics(name: str) -> TopicSet:
         return TopicSet(path.name, read_topics(path))
     if beir := _beir_folder(path):
         where, split = beir
-        return TopicSet(f"{where.name}/{split}".rstrip("/"), _judged_topics(where, split), folder=where, split=split)
+        known = _whose_folder(where, split)
+        label = str(known) if known else f"{where.name}/{split}".rstrip("/")
+        return TopicSet(label, _judged_topics(where, split), known, where, split)
     if name.startswith("irds:"):
         return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
     if name in registry.topics_names():
         return TopicSet(name, pyserini_resources.read_topics(name))
     raise _unknown("topics", name)
+
+
+def _whose_folder(folder: Path, split: str) -> CollectionName | None:
+    """Return the known collection whose offline folder a path leads to, however it is written, or None."""
+    named = _collection_by_path(folder)
+    own = local_folder(named) if named else None
+    return CollectionName(named.dataset, split) if named and own and own.samefile(folder) else None
 
 
 def _known_topics(name: CollectionName) -> TopicSet:

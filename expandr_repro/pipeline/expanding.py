@@ -20,6 +20,7 @@ from expandr_repro.core.progress import TextBar
 from expandr_repro.core.sampling import seed_of
 from expandr_repro.core.store import Address, Condition, Store, Stored
 from expandr_repro.core.topics import Expansion, Topic
+from expandr_repro.core.trained_on import TRAINED_ON_HASH
 from expandr_repro.models.generators.base import Generator, Identity, Reply, Request
 from expandr_repro.pipeline.tasks import Assembly, Failure, Place, Remaining, Tally, Task
 
@@ -42,10 +43,12 @@ class Expansions:
         task: what is to be generated.
         identity: the generator's.
         store: where the generations are kept.
+        trained_on: hash of the record of what the generator was trained on, where there is one.
     """
 
-    def __init__(self, task: Task, identity: Identity, store: Store) -> None:
+    def __init__(self, task: Task, identity: Identity, store: Store, trained_on: str | None = None) -> None:
         self.task, self.identity, self._claims = task, identity, store.claims
+        self._trained_on = trained_on
         self.settings = task.plan.settings()
         facts = {"prompt_sha256": task.prompt.sha256, **dataclasses.asdict(identity)}
         del facts["adapter"]  # its hash says which it is
@@ -195,6 +198,7 @@ class Expansions:
             **self.identity.record(),
             "cleaner": CLEANER,
             "seed": self.task.plan.seed,
+            **({TRAINED_ON_HASH: self._trained_on} if self._trained_on else {}),
         }
 
     def report(self) -> dict[str, Any]:

@@ -387,7 +387,7 @@ def test_a_yaml_file_that_would_build_objects_is_refused_wherever_one_is_read(
                 "encoder.yaml": lambda: search(small / "model"),
                 "regression": lambda: command("report", "--regressions", path, "--output", small / "r.html"),
                 "dpo": lambda: command("train_generator", "--pairs", "x", "--model", "x", "--output", small / "o", "--config", path),
-                "encoder training": lambda: command("train_encoder", "--train", "pocket", "--output", small / "o", "--config", path),
+                "encoder training": lambda: command("train_encoder", "--train", "pocket/test", "--output", small / "o", "--config", path),
                 "prompt": lambda: command("expand", "--topics", "pocket", "--model", "m", "--prompt", path, "--dry-run"),
             }[reader]()  # fmt: skip
             assert result.code == 2
@@ -554,7 +554,7 @@ def test_compiled_functions_are_kept_where_nobody_else_can_write(tmp_path, marke
 def test_a_pickle_in_an_encoders_checkpoint_is_refused_and_runs_nothing(
     command, bert, tmp_path, marker, name, monkeypatch
 ):
-    arguments = ["train_encoder", "--train", "pocket", "--encoder", bert, *POOLED, "--device", "cpu", "--output", tmp_path / "out", "--set", "epochs=1",
+    arguments = ["train_encoder", "--train", "pocket/test", "--encoder", bert, *POOLED, "--device", "cpu", "--output", tmp_path / "out", "--set", "epochs=1",
                  "--set", "batch_size=36", "--set", "save_every=1"]  # fmt: skip
     from expandr_repro.pipeline import training_encoder
 

@@ -77,7 +77,7 @@ def test_a_name_that_leads_nowhere_is_refused_by_search_in_one_line(command, tre
         ("evaluate", ["--qrels={}", "x.trec"]),
         ("expand", ["--topics=pocket", "--model=m", "--dry-run", "--prompt={}"]),
         ("expand", ["--topics=pocket", "--backend=transformers", "--dry-run", "--model={}"]),
-        ("prefer", ["--candidates={}", "--gold=pocket", "--output=out"]),
+        ("prefer", ["--candidates={}", "--gold=pocket/test", "--output=out"]),
         ("report", ["--regressions={}", "--output=out.html"]),
         ("report", ["--tier=ci", "--regressions-folder={}", "--output=out.html"]),
         ("regress", ["--", "{}"]),

@@ -16,6 +16,10 @@ from expandr_repro.core.errors import FormatError, SetupError
 from expandr_repro.core.progress import progress
 from expandr_repro.core.trec import Run
 
+RM3: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 0.5}
+ROCCHIO: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 1.0, "documents_weight": 0.75}
+"""Anserini's default settings of feedback."""
+
 
 @dataclass(frozen=True)
 class Bm25:
@@ -100,9 +104,11 @@ def _searcher(folder: Path, settings: Bm25) -> Any:
             f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`"
         )
     if settings.feedback == "rm3":
-        searcher.set_rm3(None, 10, 10, 0.5, False, True)
+        searcher.set_rm3(None, RM3["terms"], RM3["documents"], RM3["query_weight"], False, True)
     elif settings.feedback == "rocchio":
-        searcher.set_rocchio(None, 10, 10, 10, 10, 1.0, 0.75, 0.0, False, False)
+        terms, documents = ROCCHIO["terms"], ROCCHIO["documents"]
+        weights = (ROCCHIO["query_weight"], ROCCHIO["documents_weight"], 0.0)
+        searcher.set_rocchio(None, terms, terms, documents, documents, *weights, False, False)
     return searcher
 
 
@@ -174,3 +180,17 @@ def document_count(folder: Path) -> int:
     count = int(searcher.get_total_num_docs())
     searcher.close()
     return count
+
+
+def lucene_facts(folder: Path) -> dict[str, Any]:
+    """Return what tells an index's content from another's, as far as Lucene counts it."""
+    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    try:
+        reader = searcher.reader
+        return {
+            "documents": int(reader.numDocs()),
+            "postings": int(reader.getSumDocFreq("contents")),
+            "tokens": int(reader.getSumTotalTermFreq("contents")),
+        }
+    finally:
+        searcher.close()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expandr_repro.adapters.pyserini import registry
 from expandr_repro.core.regressions import Regression
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.topics import Topic
-from expandr_repro.core.trec import Qrels
 from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.indexes import corpus_facts
 from expandr_repro.pipeline.regression.stages import substituted
+from expandr_repro.pipeline.run_facts import expansions_sha256, qrels_sha256, topics_sha256
 
 QRELS_HASH = "relevance judgments' hash of"
 
@@ -43,30 +42,6 @@ def members_of(name: str) -> list[str]:
     return datasets()[known.dataset].members if known else []
 
 
-def topics_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and titles, whatever their order and white space."""
-    return _hash(f"{t.qid}\t{' '.join(t.title.split())}\n" for t in topics)
-
-
-def expansions_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and expansions, whatever the topics' order; the order of a topic's expansions counts."""
-    return _hash(f"{t.qid}\t" + "\0".join(t.texts) + "\n" for t in topics if t.texts)
-
-
-def qrels_sha256(parts: Iterable[Qrels]) -> str:
-    """Hash topics, documents and grades, whatever their order."""
-    return _hash(
-        f"{qid}\t{docid}\t{grade}\n"
-        for part in parts
-        for qid, judged in part.items()
-        for docid, grade in judged.items()
-    )
-
-
-def _hash(lines: Iterable[str]) -> str:
-    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def count(regression: Regression) -> Counted:
     """Count and hash a condition's inputs.
 
@@ -85,7 +60,7 @@ def count(regression: Regression) -> Counted:
         len(topics),
         topics_sha256(topics),
         sum(len(grades) for part in qrels for grades in part.values()),
-        qrels_sha256(qrels),
+        qrels_sha256(qrels[0]) if len(qrels) == 1 else "",
         sum(bool(t.texts) for t in topics) if expanded else 0,
         expansions_sha256(topics) if expanded else "",
     )

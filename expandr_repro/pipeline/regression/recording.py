@@ -47,7 +47,7 @@ def record(
             sha256=regression.collection.sha256 or counted.corpus_sha256[:SHOWN] or None,
         ),
         topics=replace(regression.topics, sha256=regression.topics.sha256 or counted.topics_sha256[:SHOWN]),
-        qrels=replace(regression.qrels, sha256=regression.qrels.sha256 or counted.qrels_sha256[:SHOWN]),
+        qrels=replace(regression.qrels, sha256=regression.qrels.sha256 or counted.qrels_sha256[:SHOWN] or None),
         metrics=pins,
     )
     if updated.expansions and not updated.stages.expand:

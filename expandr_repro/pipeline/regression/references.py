@@ -20,7 +20,7 @@ from expandr_repro.core.redact import without_secrets
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.trec import Run, read_run, trec_order, write_run
 from expandr_repro.core.verdicts import DIGITS
-from expandr_repro.pipeline.collections import find_qrels
+from expandr_repro.pipeline.collections import find_qrels, relevance_level
 
 DEPTH = 100
 
@@ -37,7 +37,8 @@ def facts_path(folder: Path, name: str) -> Path:
 
 def figures(run: Mapping[str, Mapping[str, float]], regression: Regression, label: str) -> dict[str, float]:
     """Return the pinned metrics that the first `DEPTH` documents decide, measured on a run."""
-    measures = [m for m in map(parse_measure, regression.metrics) if m.depth and m.depth <= DEPTH]
+    level = relevance_level(regression.qrels.name)
+    measures = [m for m in (parse_measure(name, level) for name in regression.metrics) if m.depth and m.depth <= DEPTH]
     if not measures:
         return {}
     qrels = find_qrels(regression.qrels.name)

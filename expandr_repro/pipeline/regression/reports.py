@@ -28,7 +28,7 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def line(result: Result, width: int, colour: bool) -> str:
-    """Return a result as a line, and below it the reasons, each indented.
+    """Return a result as a line, and below it the scores of seen and unseen topics and the reasons, each indented.
 
     Args:
         result: of one condition.
@@ -40,7 +40,7 @@ def line(result: Result, width: int, colour: bool) -> str:
         verdict = f"\033[{COLOURS[result.verdict]}m{verdict}\033[0m"
     time = f"{result.seconds:.1f} s" + (", run reused" if result.reused else "")
     figures = "".join(f"  {_figure(f)}" for f in result.findings)
-    reasons = (f"    {one_line(reason)}" for reason in result.reasons)
+    reasons = (f"    {one_line(reason)}" for reason in (*result.told(), *result.reasons))
     return "\n".join([f"{verdict}  {result.name:<{width}}{figures}  ({time})", *reasons])
 
 
@@ -91,7 +91,7 @@ def write_junit(path: Path, results: Sequence[Result]) -> None:
             ET.SubElement(case, "failure", message=reasons.split("\n")[0]).text = reasons
         elif result.verdict in ("SKIP", "NOT PINNED"):
             ET.SubElement(case, "skipped", message=reasons or result.verdict.lower())
-        ET.SubElement(case, "system-out").text = _clean("\n".join(str(f) for f in result.findings))
+        ET.SubElement(case, "system-out").text = _clean("\n".join([*map(str, result.findings), *result.told()]))
     with atomic_bytes(path, kind=JUNIT_REPORT) as file:
         ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
 

@@ -18,7 +18,7 @@ from expandr_repro.pipeline.regression import references, reuse
 from expandr_repro.pipeline.regression.inputs import QRELS_HASH, Counted, count, differences, members_of
 from expandr_repro.pipeline.regression.needs import missing
 from expandr_repro.pipeline.regression.recording import record
-from expandr_repro.pipeline.regression.stages import Places, argv_of, figures_of, run_stage
+from expandr_repro.pipeline.regression.stages import Places, argv_of, figures_of, parts_of, run_stage
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,10 @@ class Runner:
             places.log.unlink(missing_ok=True)  # the last check's
             reused.append(self._search(condition, regression, counted, places))
             runs.append(places.run)
-            found.append(figures_of(self._stage(condition, regression, places, "evaluate")))
+            printed = self._stage(condition, regression, places, "evaluate")
+            found.append(figures_of(printed))
+            for part, figures in parts_of(printed).items():
+                result.parts[f"{member} {part}".lstrip()] = figures
         result.reused = all(reused)
         shared = set.intersection(*map(set, found))
         return {m: sum(f[m] for f in found) / len(found) for m in found[0] if m in shared}, runs
