@@ -71,7 +71,9 @@ def execute(
         if is_surrogate_free(error.object):
             said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            said = "the name of a file holds bytes that are no UTF-8; rename it"
+            said = (
+                "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
+            )
         return _fail(said, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):

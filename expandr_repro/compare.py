@@ -7,10 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, parse_measures
+from expandr_repro.core.outputs import PLOT, check_output
 from expandr_repro.core.stats import TESTS
 from expandr_repro.core.tables import FORMATS, Table, note, number
 from expandr_repro.core.terminal import printable
@@ -63,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.run_facts import facts_beside
     from expandr_repro.pipeline.seen import split_files
 
+    if args.plot:
+        check_output("--plot", Path(args.plot), PLOT, [*args.runs, args.qrels])
     names = short_names(args.runs)
     facts = [facts_beside(path) for path in args.runs]
     level = relevance_level(args.qrels, *(f.get("collection") for f in facts))

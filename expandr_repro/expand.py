@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.applies import Applies
-from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.outputs import EXPANDED, FAILURES, RECORD, check_output
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.prompts import find_prompt, prompts
 from expandr_repro.core.sampling import PRESETS
 from expandr_repro.core.tables import FORMATS
+from expandr_repro.core.trained_on import record_beside
 
 if TYPE_CHECKING:
     from expandr_repro.pipeline.generating import ExpandRequest
@@ -192,7 +194,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.output and not args.dry_run:
         raise ExpandrError("--output is missing: where to write the augmented topics (or --dry-run to count only)")
     if args.output:
-        _check_place(Path(args.output))
+        _check_place(Path(args.output), args)
     if args.timeout <= 0 or args.retries < 0 or args.backoff < 0:
         raise ExpandrError("--timeout is above 0, --retries and --backoff are 0 or more")
     if args.dry_run:
@@ -232,13 +234,12 @@ def _request(args: argparse.Namespace) -> ExpandRequest:
     )  # fmt: skip
 
 
-def _check_place(output: Path) -> None:
-    """Find out before anything is paid for that the output cannot be written."""
-    if output.is_dir():
-        raise SetupError(f"--output {output}: is a folder; wanted a file name")
-    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
+def _check_place(output: Path, args: argparse.Namespace) -> None:
+    """Find out before anything is paid for that the output cannot be written, or would replace something else."""
+    reads = [args.topics, args.passages, args.examples_from, args.prompt, args.store]
+    check_output("--output", output, EXPANDED, reads)
+    check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads)
+    check_output("--output", record_beside(output), RECORD, reads)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 

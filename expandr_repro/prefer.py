@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.core.applies import Applies
 from expandr_repro.core.distribution import quantile_table
-from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.outputs import PAIRS, RECORD, check_output, manifest_kind
 from expandr_repro.core.preferences import draw, write_pairs
 from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
 from expandr_repro.core.sharing import count_shared, draw_apart
@@ -192,15 +192,11 @@ def dev_path(output: Path) -> Path:
 
 def _check_place(output: Path, args: argparse.Namespace) -> None:
     """Find out before hours of encoding that the output cannot be written, or would replace what is read."""
-    if output.is_dir():
-        raise SetupError(f"--output {output}: is a folder; wanted a file name")
-    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
-    read = {Path(name).absolute() for name in (args.candidates, args.answers, args.gold_file) if name}
-    for written in (output, dev_path(output)):
-        if written.absolute() in read:
-            raise ExpandrError(f"--output {output}: would replace {written}, which is read; choose another name")
+    reads = (args.candidates, args.answers, args.gold, args.gold_file, args.index)
+    check_output("--output", output, PAIRS, reads)
+    check_output("--output", dev_path(output), PAIRS, reads)
+    check_output("--output", run_manifest_path(output), manifest_kind("preference-pairs"), reads)
+    check_output("--output", record_beside(output), RECORD, reads)
 
 
 def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:

@@ -16,6 +16,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_bytes, is_surrogate_free, sha256_file
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
+from expandr_repro.core.outputs import PAGE, check_output, manifest_kind
 
 if TYPE_CHECKING:
     from expandr_repro.pipeline.reporting.gathering import Sheet
@@ -104,17 +105,20 @@ def run(args: argparse.Namespace) -> int:
 
     if args.title is not None and not (args.title.strip() and is_surrogate_free(args.title)):
         raise ExpandrError("--title: is empty or holds what is no character; write a line of text")
+    path = Path(args.output)
+    manifest = run_manifest_path(path)
+    reads = [*args.runs, args.qrels, args.topics, *args.expansions, args.corpus]
+    check_output("--output", path, PAGE, reads)
+    check_output("--output", manifest, manifest_kind("report"), reads)
     studies = _studies(args)
     measures = _measures(args.metrics, studies)
     sheet = gather(studies, measures, args.depth, args.words)
     if "--words" in args.given and not any(c["texts"] for c in sheet.data["collections"]):
         raise ExpandrError("--words: applies only where the documents' texts are known; give --corpus, or leave it out")
     title = args.title or _title(sheet)
-    path = Path(args.output)
-    manifest = run_manifest_path(path)
     content = page(sheet, title).encode()
     facts = _facts(args, studies, title, hashlib.sha256(content).hexdigest())
-    with atomic_bytes(path, about={manifest: lambda: write_manifest(manifest, "report", facts)}) as file:
+    with atomic_bytes(path, about={manifest: lambda: write_manifest(manifest, "report", facts)}, kind=PAGE) as file:
         file.write(content)
     topics, size = sum(len(c["qids"]) for c in sheet.data["collections"]), path.stat().st_size / 1e6
     log.info("wrote %s: %d topic%s, %.1f MB", path, topics, "" if topics == 1 else "s", size)

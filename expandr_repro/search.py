@@ -18,6 +18,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import About, sha256_file
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
+from expandr_repro.core.outputs import ENCODED_QUERIES, RUN, SEEN, check_output, manifest_kind
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import FORMATS, Table
 from expandr_repro.core.terminal import one_line, printable
@@ -247,8 +248,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.topics:
         raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
     group = _members(args.topics)
-    if args.output and group:
-        _refuse_file(Path(args.output))
+    _check_places(args, group)
     encoder = _encoder(args) if args.retriever == "dense" else None
     outcomes = []
     for name in group or [args.topics]:
@@ -311,9 +311,22 @@ def _members(name: str) -> list[str]:
     return datasets()[known.dataset].members if known else []
 
 
-def _refuse_file(folder: Path) -> None:
-    if folder.is_file():
-        raise ExpandrError(f"--output {folder}: is a file; a group of collections needs a folder, one run each")
+def _check_places(args: argparse.Namespace, group: Sequence[str]) -> None:
+    """Find out before anything is encoded that an output cannot be written, or would replace something else."""
+    from expandr_repro.pipeline.seen import lists_path
+
+    reads = (args.topics, *args.expansions, args.index, args.qrels)
+    for name in group or ("",) if args.output else ():
+        if name and Path(args.output).is_file():
+            raise ExpandrError(
+                f"--output {args.output}: is a file; a group of collections needs a folder, one run each"
+            )
+        run = Path(args.output, f"{name}.trec") if name else Path(args.output)
+        check_output("--output", run, RUN, reads)
+        check_output("--output", run_manifest_path(run), manifest_kind("run"), reads)
+        check_output("--output", lists_path(run), SEEN, reads)
+    for name in group or ("",) if args.export_queries else ():
+        check_output("--export-queries", Path(args.export_queries, name), ENCODED_QUERIES, reads)
 
 
 def _encoder(args: argparse.Namespace) -> TextEncoder:

@@ -6,33 +6,52 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
-from expandr_repro.adapters.archives import guard_archives
-from expandr_repro.adapters.unpickling import guard_records
+from expandr_repro.adapters.archives import guarded_archives
+from expandr_repro.adapters.unpickling import guarded_records
 from expandr_repro.core.corpus import Corpus, Document
 from expandr_repro.core.errors import NotAvailableError, UnknownNameError
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
 
+AT_ONCE = 1024
+"""Documents that are read while ir_datasets is guarded."""
 
-def _only_errors(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.ERROR
+
+class _OnlyErrors(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let errors through alone."""
+        return record.levelno >= logging.ERROR
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Let ir_datasets read and unpack data alone, try a download once, and leave failed ones to our own error, meanwhile."""
+    log, only_errors = logging.getLogger("ir_datasets"), _OnlyErrors()
+    tries = os.environ.get("IR_DATASETS_DL_TRIES")
+    if tries is None:
+        os.environ["IR_DATASETS_DL_TRIES"] = "1"  # without a network three only take longer
+    log.addFilter(only_errors)
+    try:
+        with guarded_records(), guarded_archives():
+            yield
+    finally:
+        log.removeFilter(only_errors)
+        if tries is None:
+            os.environ.pop("IR_DATASETS_DL_TRIES", None)
 
 
 def _load(name: str) -> Any:
-    # read at its import; without a network three tries only take longer
-    os.environ.setdefault("IR_DATASETS_DL_TRIES", "1")
-    os.environ.setdefault("IR_DATASETS_DL_TIMEOUT", "15")
     try:
         import ir_datasets
     except ImportError as error:
         raise NotAvailableError("ir_datasets is not installed; `pip install ir-datasets` cures it") from error
-    logging.getLogger("ir_datasets").addFilter(_only_errors)  # a failed download is told once, in our own error
-    guard_records()
-    guard_archives()
     try:
-        return ir_datasets.load(name)
+        with _guarded():
+            return ir_datasets.load(name)
     except KeyError as error:
         raise UnknownNameError("ir_datasets id", name, [n for n in ir_datasets.registry if "/" in n]) from error
 
@@ -53,7 +72,8 @@ def read_topics(name: str) -> list[Topic]:
     """
     dataset = _load(name)
     try:
-        return [Topic(str(q.query_id), _text(q)) for q in dataset.queries_iter()]
+        with _guarded():
+            return [Topic(str(q.query_id), _text(q)) for q in dataset.queries_iter()]
     except Exception as error:  # downloads fail in as many ways as there are hosts; each means: not to be had
         raise _unavailable(name, "topics", error) from error
 
@@ -62,7 +82,8 @@ def read_qrels(name: str) -> Qrels:
     """Return a dataset's judgements, with the errors of `read_topics`."""
     dataset = _load(name)
     try:
-        return {str(q): {str(d): int(g) for d, g in judged.items()} for q, judged in dataset.qrels_dict().items()}
+        with _guarded():
+            return {str(q): {str(d): int(g) for d, g in judged.items()} for q, judged in dataset.qrels_dict().items()}
     except Exception as error:
         raise _unavailable(name, "judgements", error) from error
 
@@ -77,12 +98,24 @@ def corpus(name: str) -> Corpus:
 
     def read() -> Iterator[Document]:
         try:
-            for record in dataset.docs_iter():
+            for record in _records(dataset):
                 yield document_of(record)
         except Exception as error:
             raise _unavailable(name, "documents", error) from error
 
     return Corpus(f"irds:{name}", read)
+
+
+def _records(dataset: Any) -> Iterator[Any]:
+    """Yield a dataset's documents; whoever takes them does so unguarded."""
+    with _guarded():
+        records = iter(dataset.docs_iter())
+    while True:
+        with _guarded():
+            some = list(islice(records, AT_ONCE))
+        if not some:
+            return
+        yield from some
 
 
 TITLES = ("title", "document_title", "page_title", "headline")

@@ -93,7 +93,8 @@ def _check_pins(path: Path, read: Regression) -> None:
     for where, count in counts.items():
         if count is not None and count < 1:
             raise FormatError(path, None, f"condition.{where}: found {count}, wanted 1 or more")
-    for where, pin in (("collection", read.collection), ("topics", read.topics), ("expansions", read.expansions)):
+    pins = {key: getattr(read, key) for key in ("collection", "topics", "qrels", "expansions")}
+    for where, pin in pins.items():
         digest = pin.sha256 if pin else None
         if digest is not None and not _HASH.fullmatch(digest):
             raise FormatError(path, None, f"condition.{where}.sha256: found {digest!r}, wanted 16 to 64 hex digits")

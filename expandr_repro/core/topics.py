@@ -5,7 +5,7 @@ Written form (augmented topics, one JSON object a line)::
     {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
 
 Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id`/`id`/`query_id` and
-`text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, each plain or gzipped.
+`text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, with or without a header, each plain or gzipped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expandr_repro.core.columns import TOPICS, Columns, header_of, unquoted
 from expandr_repro.core.errors import FormatError, shown
 from expandr_repro.core.files import (
     MAX_TEXT,
@@ -137,6 +138,8 @@ def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
+    header: Columns | None = None
+    first = True
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -145,6 +148,15 @@ def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
         qid, tab, title = line.partition("\t")
         if not tab:
             raise FormatError(path, number, "no tab; wanted `qid<TAB>title`")
+        if first:
+            first, header = False, header_of(path, number, line.split("\t"), TOPICS, ("id", "title"))
+            if header:
+                continue
+        if header:
+            fields = header.fields(path, number, line.split("\t"))
+            qid, title = fields["id"], fields["title"]
+        else:
+            title = unquoted(title, sure=False)
         yield number, Topic(read_id(path, number, qid, "the id"), title.strip())
 
 

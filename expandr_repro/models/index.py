@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +203,7 @@ class FaissIndex:
         """Return each row's best `hits` documents, best first, ties by docid.
 
         Faiss keeps an arbitrary few of the documents tied at the cut, so more are asked for until the tie at the cut is whole.
+        A docid that stands several times counts once, with its best score.
 
         Args:
             vectors: (n, dimension) float32.
@@ -236,11 +238,25 @@ class FaissIndex:
             cut = min(hits, depth) - 1
             open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)
             for i in np.flatnonzero(~open_tie):
-                results[pending[i]] = self._ranked(scores[i], rows[i], hits)
+                ranked, repeated = self._ranked(scores[i], rows[i], hits)
+                results[pending[i]] = ranked
+                if repeated and rows[i, -1] >= 0 and depth < self.index.ntotal:
+                    short = len(ranked) < hits or list(ranked.values())[-1] == scores[i, -1]
+                    open_tie[i] = (
+                        short  # a docid that stands twice took the place of another, or of one tied at the cut
+                    )
             pending = pending[open_tie]
             depth = min(depth * 4, self.index.ntotal)
         return results
 
-    def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> dict[str, float]:
+    def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
+        """Return the best hits, a docid that stands several times in an index of another toolkit with its best score, and whether one does."""
         found = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
-        return {docid: -negative for negative, docid in sorted(found)[:hits]}
+        ordered = sorted(found)
+        ranked = {docid: -negative for negative, docid in ordered[:hits]}
+        if len(ranked) == min(hits, len(ordered)):
+            return ranked, False
+        best: dict[str, float] = {}
+        for negative, docid in ordered:
+            best.setdefault(docid, -negative)
+        return dict(islice(best.items(), hits)), True

@@ -17,6 +17,7 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.outputs import FAISS_INDEX
 from expandr_repro.core.progress import progress
 from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.finite import check_finite
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
+
+EMPTY = "empty_documents"
+"""Where a Lucene index's manifest has the number of documents without text, which are not in it."""
 
 TRAINING = 65536
 """Vectors, at most, that an index such as IVF or PQ is trained on: evenly spaced over the corpus."""
@@ -99,7 +103,7 @@ def facts_key(facts: dict[str, Any]) -> str:
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
         {
-            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS)},
+            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS, EMPTY)},
             "encoder": encoder,
             "corpus": corpus,
         }
@@ -152,7 +156,7 @@ def build_faiss(
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
         chunks = sorted(work.glob("chunk-*.npy"))
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, FAISS_INDEX) as folder:
             if factory == "Flat":
                 save_flat(encoder.dimension, (np.load(c, allow_pickle=False) for c in chunks), docids, folder)
             else:

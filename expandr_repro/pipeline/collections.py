@@ -27,6 +27,9 @@ from expandr_repro.core.trec import Qrels, read_qrels
 
 T = TypeVar("T")
 
+QUERIES = ("queries.jsonl", "queries.tsv")
+"""Where the topics of a BEIR folder lie."""
+
 
 @dataclass(frozen=True)
 class TopicSet:
@@ -37,7 +40,7 @@ class TopicSet:
         topics: in file order.
         collection: the known collection they are of, if any.
         folder: the BEIR folder they lie in, if any; its judgements and corpus are theirs.
-        split: the split of that folder.
+        split: the split of that folder; empty where it has no qrels.
     """
 
     label: str
@@ -189,7 +192,7 @@ def find_topics(name: str) -> TopicSet:
     if beir := _beir_folder(path):
         where, split = beir
         known = _whose_folder(where, split)
-        label = str(known) if known else f"{where.name}/{split}"
+        label = str(known) if known else f"{where.name}/{split}".rstrip("/")
         return TopicSet(label, _judged_topics(where, split), known, where, split)
     if name.startswith("irds:"):
         return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
@@ -226,29 +229,43 @@ def _known_topics(name: CollectionName) -> TopicSet:
 
 
 def _judged_topics(folder: Path, split: str) -> list[Topic]:
-    """Return the topics of a BEIR folder that the split judges, in file order."""
+    """Return the topics of a BEIR folder that the split judges, in file order; all topics where there is no split."""
+    queries = _first_file(folder, QUERIES)
+    if queries is None:
+        raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
+    topics = read_topics(queries)
+    if not split:
+        return topics
     judged = read_qrels(_qrels_file(folder, split))
-    topics = [t for t in read_topics(_first_file(folder, "queries.jsonl")) if t.qid in judged]
-    if not topics:
-        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {folder / 'queries.jsonl'}")
-    return topics
+    if not (found := [t for t in topics if t.qid in judged]):
+        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {queries}")
+    return found
 
 
-def _first_file(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate
-    raise NotAvailableError(
-        f"{folder}: no {name} (or {name}.gz) there; wanted a BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv"
-    )
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    candidates = (folder / f"{name}{packed}" for name in names for packed in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _holds(folder: Path) -> str:
+    """Say what a folder holds, and what a collection's folder would."""
+    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    return f"it holds {listed}; wanted a BEIR folder: corpus.jsonl, queries.jsonl, and qrels/<split>.tsv for scores"
 
 
 def _qrels_file(folder: Path, split: str) -> Path:
-    try:
-        return _first_file(folder / "qrels", f"{split}.tsv")
-    except NotAvailableError as error:
-        there = ", ".join(splits_of(folder)) or "none"
-        raise NotAvailableError(f"{folder}: no judgements for split {split!r} there; splits: {there}") from error
+    if found := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
+        return found
+    raise NotAvailableError(_without_split(folder, split))
+
+
+def _without_split(folder: Path, split: str) -> str:
+    splits = splits_of(folder)
+    if not splits:
+        return f"{folder} has no qrels (wanted qrels/<split>.tsv): without them it can be searched and expanded, and not scored"
+    close = nearest(split, splits)
+    return f"{folder}/{split}: {folder.name} has the splits: {', '.join(splits)}{f'; did you mean {close!r}?' if close else ''}"
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -259,14 +276,15 @@ def splits_of(folder: Path) -> list[str]:
 
 def _beir_folder(path: Path) -> tuple[Path, str] | None:
     """Read a path as a BEIR folder, or as a BEIR folder and one of its splits."""
-    if (path / "qrels").is_dir():
-        splits = splits_of(path)
-        if not splits:
-            raise NotAvailableError(f"{path}: a BEIR folder without judgements; wanted qrels/<split>.tsv")
-        return path, splits[0]
-    if (path.parent / "qrels").is_dir() and path.name in splits_of(path.parent):
+    if _is_collection(path):
+        return path, next(iter(splits_of(path)), "")
+    if path.name in splits_of(path.parent):
         return path.parent, path.name
     return None
+
+
+def _is_collection(folder: Path) -> bool:
+    return (folder / "qrels").is_dir() or _first_file(folder, QUERIES) is not None
 
 
 def find_qrels(name: str) -> Qrels:
@@ -302,7 +320,7 @@ def _known_qrels(name: CollectionName) -> Qrels:
 def qrels_of(topics: TopicSet) -> Qrels | None:
     """Return the judgements that belong to topics, or None where none are known."""
     if topics.folder:
-        return read_qrels(_qrels_file(topics.folder, topics.split))
+        return read_qrels(_qrels_file(topics.folder, topics.split)) if topics.split else None
     return _known_qrels(topics.collection) if topics.collection else None
 
 
@@ -341,9 +359,17 @@ def _first_of(name: CollectionName, what: str, ways: list[tuple[str, str | None,
 
 
 def _unknown(kind: str, name: str) -> ExpandrError:
-    if "/" in name or Path(name).suffix:
+    path = Path(name)
+    if path.is_dir():
+        return NotAvailableError(f"{name}: no {kind} there; {_holds(path)}")
+    if path.name and _is_collection(path.parent) and path.parent != Path():
+        return NotAvailableError(_without_split(path.parent, path.name))
+    if "/" in name or path.suffix:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, beside)
+        offer = str(path.with_name(close)) if close else nearest(name, collection_names())
         return NotAvailableError(
-            f"{name}: no such file or folder, and no known {kind} (known collections: {', '.join(collection_names())})"
+            f"{name}: no such file or folder, and no known {kind}{f'; did you mean {offer!r}?' if offer else ''}"
         )
     return UnknownNameError(
         f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."

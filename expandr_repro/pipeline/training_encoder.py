@@ -20,6 +20,7 @@ from expandr_repro.core.errors import DivergedError, FormatError, MismatchError,
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
+from expandr_repro.core.outputs import TRAINED_ENCODER, files_of
 from expandr_repro.core.progress import progress
 from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.blending import Blend
@@ -85,7 +86,7 @@ def train(
     require_writer(encoder)
     trained_on = [*data.trained_on, *carried_on(encoder.folder)]
     facts = _facts(data, encoder, config, precision) | {TRAINED_ON_HASH: record_hash(trained_on)}
-    if there := finished(target, facts, overwrite):
+    if there := finished(target, facts, overwrite, TRAINED_ENCODER, [encoder.folder]):
         result = there["result"]
         return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
     work = working_folder(target, facts)
@@ -242,12 +243,12 @@ class _Training:
                 self.blend.apply()
             self._refuse_broken(trainer.step_number)
             result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
-            with atomic_folder(self.target) as folder:
+            with atomic_folder(self.target, TRAINED_ENCODER) as folder:
                 save_encoder(self.encoder, folder)
                 shutil.copyfile(self.work / METRICS, folder / METRICS)
                 _plot(folder)
                 write_trained_on(folder, self.trained_on)
-                write_manifest(folder / NAME, "encoder", {**facts, "result": result})
+                write_manifest(folder / NAME, "encoder", {**facts, "result": result, "files": files_of(folder)})
             shutil.rmtree(self.work, ignore_errors=True)
         self.processes.wait()
         return Trained(self.target, trainer.step_number, state, anew=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import DivergedError, ExpandrError, SetupError, shown
 from expandr_repro.core.manifest import NAME, key_of, read_manifest
+from expandr_repro.core.outputs import FolderKind, check_output
 from expandr_repro.core.replacing import clear_leftovers
 
-ASIDE = ("kind", "made_by", "names", "versions", "counts", "result")
+ASIDE = ("kind", "made_by", "names", "versions", "counts", "result", "files")
 """What a manifest says beyond the facts that decide the result; another version of a library does not make it another training."""
 
 
@@ -29,28 +29,32 @@ def training_key(facts: Mapping[str, Any]) -> str:
     return key_of({k: v for k, v in facts.items() if k not in ASIDE})
 
 
-def finished(output: Path, facts: Mapping[str, Any], overwrite: bool) -> dict[str, Any] | None:
+def finished(
+    output: Path, facts: Mapping[str, Any], overwrite: bool, kind: FolderKind, reads: Iterable[str | Path | None] = ()
+) -> dict[str, Any] | None:
     """Return the manifest of an output that is just this training already, or None where there is work to do.
+
+    Args:
+        output: the folder.
+        facts: what decides the training.
+        overwrite: replace another training.
+        kind: what the training writes; anything else is never replaced.
+        reads: what the training reads, which must not lie in the output.
 
     Raises:
         SetupError: the place cannot be written.
         ExpandrError: something else is there, and may not be overwritten.
     """
-    if output.exists() and not output.is_dir():
-        raise SetupError(f"--output {output}: is a file; wanted a folder's name")
-    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
-    if not output.is_dir() or not any(output.iterdir()):
-        return None
     manifest = read_manifest(output / NAME)
     if manifest and training_key(manifest) == training_key(facts):
         _clear_up(output, facts)
         return manifest
-    if not overwrite:
-        what = "another training" if manifest and manifest.get("kind") in ("generator", "encoder") else "something else"
-        differing = f" ({_differences(manifest or {}, facts)})" if what == "another training" else ""
-        raise ExpandrError(f"--output {output}: {what} is there; choose another name, or --overwrite it{differing}")
+    check_output("--output", output, kind, reads)
+    if not overwrite and output.is_dir() and any(output.iterdir()):
+        differing = _differences(manifest or {}, facts)
+        raise ExpandrError(
+            f"--output {output}: another training is there; choose another name, or --overwrite it ({differing})"
+        )
     return None
 
 

@@ -16,6 +16,7 @@ from expandr_repro.core.errors import ExpandrError, MismatchError, shown
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.generator_settings import DpoSettings, SftSettings
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import TRAINED_GENERATOR, files_of
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.rendering import API, KWARGS, OTHERS
 from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
@@ -117,7 +118,8 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     precision = pick_precision(request.settings.precision, device)
     record = _record(request, weights)
     facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
-    if there := finished(request.output, facts, request.overwrite):
+    reads = [weights.folder, request.adapter]
+    if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
         log.info("%s is just this training already; nothing to do", request.output)
         return there
     work = working_folder(request.output, facts)
@@ -232,7 +234,7 @@ def _write(
     manifest: dict[str, Any],
     record: list[TrainedOn],
 ) -> None:
-    with atomic_folder(request.output) as folder:
+    with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
         base = weights.identity.model
         if not request.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
@@ -246,4 +248,4 @@ def _write(
         shutil.copyfile(metrics, folder / METRICS)
         plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
         write_trained_on(folder, record)
-        write_manifest(folder / NAME, "generator", manifest)
+        write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

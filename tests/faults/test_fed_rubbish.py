@@ -171,7 +171,7 @@ def _agrees(data, name, read, theirs, parser):
     if len(data.split(b"\n")[0].split()) > 3 and b"\r" not in data.replace(
         b"\r\n", b"\n"
     ):  # to Python, a lone one ends a line
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             others = getattr(pytrec_eval, parser)(line for line in file if line.strip())
         assert {q: dict(ranked) for q, ranked in others.items()} == ours
 

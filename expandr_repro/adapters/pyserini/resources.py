@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.adapters.archives import guard_archives
+from expandr_repro.adapters.archives import guarded_archives
+from expandr_repro.adapters.patching import patched
 from expandr_repro.adapters.pyserini import tables
 from expandr_repro.adapters.pyserini.jvm import java_class, start
 from expandr_repro.core.errors import NotAvailableError
@@ -21,9 +20,11 @@ from expandr_repro.core.trec import read_qrels as read_qrels_file
 @contextmanager
 def _fetching(what: str, name: str) -> Iterator[None]:
     """Keep Pyserini's prints off standard output, and turn whatever goes wrong into one error."""
-    guard_archives()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        import pyserini.util
+
+        # its prints alone: a redirected standard output would swallow what other threads print
+        with guarded_archives(), patched([(pyserini.util, "print", lambda *_, **__: None)]):
             yield
     except Exception as error:  # urllib, Java and Pyserini each raise their own; each means: not to be had
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -7,7 +7,6 @@ is all that figures rest on, and real scores would double the size and differ in
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -24,10 +23,6 @@ from expandr_repro.core.verdicts import DIGITS
 from expandr_repro.pipeline.collections import find_qrels, relevance_level
 
 DEPTH = 100
-
-_EVALUATING = (
-    threading.Lock()
-)  # ranx's compiled functions are themselves parallel, and not to be entered by two threads
 
 
 def run_path(folder: Path, name: str) -> Path:
@@ -47,10 +42,9 @@ def figures(run: Mapping[str, Mapping[str, float]], regression: Regression, labe
     if not measures:
         return {}
     qrels = find_qrels(regression.qrels.name)
-    with _EVALUATING:
-        from expandr_repro.adapters.ranx import evaluate
+    from expandr_repro.adapters.ranx import evaluate
 
-        found = evaluate(run, qrels, measures, label)
+    found = evaluate(run, qrels, measures, label)
     return {str(m): found.mean(m) for m in measures}
 
 

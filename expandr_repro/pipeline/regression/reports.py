@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.files import atomic_bytes, write_json
+from expandr_repro.core.outputs import JSON_REPORT, JUNIT_REPORT
 from expandr_repro.core.terminal import one_line
 from expandr_repro.core.verdicts import Finding, Result, Verdict
 
@@ -57,7 +58,9 @@ def summary(results: Sequence[Result], seconds: float) -> str:
 def write_report(path: Path, results: Sequence[Result]) -> None:
     """Write everything as JSON."""
     counts = Counter(r.verdict for r in results)
-    write_json(path, {"counts": {v: counts[v] for v in COLOURS}, "conditions": [_as_json(r) for r in results]})
+    write_json(
+        path, {"counts": {v: counts[v] for v in COLOURS}, "conditions": [_as_json(r) for r in results]}, JSON_REPORT
+    )
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def write_junit(path: Path, results: Sequence[Result]) -> None:
         elif result.verdict in ("SKIP", "NOT PINNED"):
             ET.SubElement(case, "skipped", message=reasons or result.verdict.lower())
         ET.SubElement(case, "system-out").text = _clean("\n".join([*map(str, result.findings), *result.told()]))
-    with atomic_bytes(path) as file:
+    with atomic_bytes(path, kind=JUNIT_REPORT) as file:
         ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
 
 

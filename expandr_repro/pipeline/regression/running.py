@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from expandr_repro.core.errors import CheckFailedError, ExpandrError
+from expandr_repro.core.outputs import RUN
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.verdicts import Result, judge_all, whole
 from expandr_repro.pipeline.regression import references, reuse
-from expandr_repro.pipeline.regression.inputs import Counted, count, differences, members_of
+from expandr_repro.pipeline.regression.inputs import QRELS_HASH, Counted, count, differences, members_of
 from expandr_repro.pipeline.regression.needs import missing
 from expandr_repro.pipeline.regression.recording import record
 from expandr_repro.pipeline.regression.stages import Places, argv_of, figures_of, parts_of, run_stage
@@ -81,8 +82,15 @@ class Runner:
             faults = references.faults(self.reference, regression, condition.name)
             result.reasons += [f"{condition.path}: {fault}" for fault in faults]
         counted = count(regression)
-        if not self.recording and (wrong := differences(regression, counted)):
-            result.reasons += [f"{condition.path}: {difference}" for difference in wrong]
+        if wrong := differences(regression, counted):
+            if any(difference.startswith(QRELS_HASH) for difference in wrong):
+                result.reasons.clear()  # other qrels, not the reference run, are why that scores otherwise
+            mend = (
+                "; nothing is recorded: correct it, or take a hash out of the file to have it recorded"
+                if self.recording
+                else ""
+            )
+            result.reasons += [f"{condition.path}: {difference}{mend}" for difference in wrong]
             return
         measured, runs = self._measure(condition, regression, counted, result)
         if self.recording:
@@ -127,6 +135,7 @@ class Runner:
         if reuse.serves(places.run, made):
             log.info("%s: %s is there already, and right", condition.name, places.run)
             return True
+        RUN.check(places.run)
         places.run.unlink(missing_ok=True)
         self._stage(condition, regression, places, "search")
         if not places.run.is_file():
