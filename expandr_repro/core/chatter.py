@@ -92,8 +92,7 @@ _QUESTION = re.compile(rf"(?:^|(?<=\n))[ \t]*{_MARK}(?:{_ASKS}|q)[ \t]*(?:\d+[ \
 _FAQ = re.compile(r"\bfaqs?\b|frequently\s+asked|questions?\s+(?:and|&)\s+answers?|常见问题|foire\s+aux\s+questions|preguntas\s+frecuentes|häufige", re.I)
 _INSTRUCTED = re.compile(rf"\n\s*+(?:{_INSTRUCTION}[.:]?)\s*$", re.I)
 _TURN = re.compile(
-    r"(?<!\s)\s*+\n\s*+(?:###\s*(?:instruction|human|user|input|question)s?\b|(?:human|user)\s*:[^\n]*(?:\n\s*(?:assistant|ai|bot)\s*:|$)|user[ \t]*\n)",
-    re.I,
+    r"(?<!\s)(\s++)(?:###\s*(?:instruction|human|user|input|question)s?\b|(?:human|user)\s*:[^\n]*(?:\n\s*(?:assistant|ai|bot)\s*:|$)|user[ \t]*\n)", re.I
 )
 _OWN_ROLE = re.compile(r"^\s*(?:assistant|model)[ \t]*\n\s*|^\s*(?:###\s*)?(?:assistant|response|ai)\s*:\s*", re.I)
 
@@ -150,7 +149,7 @@ _WIDE = re.compile(r"\s{50}")
 def without_opening(text: str) -> str:
     """Take off what comes before the text: a role's name, an echo of the prompt, an announcement, a label."""
     echo = _ECHO.match(text)
-    if echo and not (_ANSWERED.search(text, 0, echo.end()) and _is_faq(text, echo.end())):
+    if echo and not (_ANSWERED.search(text, 0, echo.end()) and _is_faq(text)):
         text = text[echo.end() :]
     for opening in (_OWN_ROLE, _OPENING, _OPENING_ELSEWHERE, _OPENING_CHINESE, _EXCLAMATION, _LABEL):
         text = opening.sub("", text, count=1)
@@ -181,27 +180,33 @@ def _end_of(text: str, wanted: str) -> int:
 
 def without_next(text: str) -> str:
     """Take off a further query, and the passage to it, that the model went on to write; questions of an FAQ stay."""
-    if found := _TURN.search(text):
-        text = text[: found.start()]
+    for turn in _TURN.finditer(text):
+        if "\n" in turn[1]:
+            text = text[: turn.start()]
+            break
+    faq: bool | None = None
     for asked in _ASKED.finditer(text):
         start, end = text.find("\n", *asked.span(1)), text.find("\n", asked.end())
         if start < 0:
             continue
         told = end >= 0 and _TOLD.match(text, end)
-        if told or ((end < 0 or _ANSWERED.match(text, end)) and not _is_faq(text, start)):
+        if not told and (end < 0 or _ANSWERED.match(text, end)):
+            faq = _is_faq(text) if faq is None else faq
+            told = None if faq else asked
+        if told:
             return _INSTRUCTED.sub("", text[:start])
     return text
 
 
-def _is_faq(text: str, start: int) -> bool:
-    """Say whether a text asks and answers several questions by itself; `start` is where one of them begins."""
-    if _FAQ.search(text, 0, 300) or _FAQ.search(text, max(0, start - 300), start):
-        return True
-    questions = len(_QUESTION.findall(text))
-    if _QUESTION.match(text):
-        return questions > 1
+def _is_faq(text: str) -> bool:
+    """Say whether a text asks and answers several questions by itself."""
     first = _QUESTION.search(text)
-    return first is not None and first.start() < 200 and len(_ANSWERED.findall(text)) > 1
+    if first is None:
+        return False
+    if _FAQ.search(text, 0, max(300, first.start())):
+        return True
+    several = len(_QUESTION.findall(text)) > 1
+    return several if first.start() == 0 else several and first.start() < 200 and len(_ANSWERED.findall(text)) > 1
 
 
 def without_closing(text: str) -> str:

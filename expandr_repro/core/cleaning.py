@@ -25,7 +25,7 @@ CLEANER = "2"
 ENDS = ("refusal", "content_filter")
 """Reasons to finish by which a backend itself says that the model refused."""
 
-PASSES = 40
+PASSES = 16
 """A rule may uncover what another takes off (a quoted passage with its own preamble): so often all are applied at most."""
 
 

@@ -16,7 +16,7 @@ _CANNOT = (
     r"\s*(?:(?:really|truly|currently|afraid|simply|just|also|unfortunately|therefore|still|sorry|but|that|i|,)\s*)*"
     r"(?:can\s*not|can['’]?t|could\s*not|couldn['’]?t|(?:am|are)?\s*(?:unable|not\s+(?:able|allowed|permitted|designed|programmed|equipped|authori[sz]ed|qualified|in\s+a\s+position|comfortable))"
     r"(?:\s+(?:to|with))?|won['’]?t(?:\s+be\s+able\s+to)?|will\s+not(?:\s+be\s+able\s+to)?|(?:must|have\s+to|need\s+to|will\s+have\s+to|['’]ll\s+have\s+to)\s+(?:respectfully\s+|politely\s+)?(?:decline|refuse)(?:\s+to)?"
-    r"|(?:respectfully\s+)?(?:decline|refuse)(?:\s+to)?|do\s*n[o'’]?t\s+feel\s+comfortable|['’]d\s+(?:rather|prefer)\s+not(?:\s+to)?|prefer\s+not\s+to|do\s+not\s+wish\s+to)"
+    r"|(?:respectfully\s+)?(?:decline|refuse)(?:\s+to)?|do\s*n[o'’]?t\s+(?:think|believe)\s+(?:that\s+)?i\s+(?:can|could|should|am\s+able\s+to)|do\s*n[o'’]?t\s+feel\s+comfortable|['’]d\s+(?:rather|prefer)\s+not(?:\s+to)?|prefer\s+not\s+to|do\s+not\s+wish\s+to)"
 )
 _I_CANNOT = r"(?:\bi(?:\s+am|['’]m)?)" + _CANNOT
 _WE_CANNOT = r"(?:\bwe(?:\s+are|['’]re)?)" + _CANNOT
@@ -48,20 +48,24 @@ _LACK = (
     r"|i\s+(?:do\s*n[o'’]?t|did\s*n[o'’]?t)\s+know\s*(?:[.!]|$|the\s+answer|enough|what\s+you|anything\s+about)|i['’]?\s*a?m\s+not\s+(?:familiar\s+with|aware\s+of|sure\s+(?:what|how|which)|certain)"
     r"|i\s+(?:do\s*n[o'’]?t|did\s*n[o'’]?t)\s+(?:quite\s+)?(?:understand|recognize)\s+(?:the|this|your|that)\s+(?:question|query|request|prompt|claim|term)"
 )
+_UNCLEAR = r"\b(?:the|this|your)\s+(?:query|question|request|prompt)\s+(?:you\s+\w+\s+)?(?:is|seems|appears)\s+(?:\w+\s+){0,3}?(?:unclear|incomplete|not\s+clear|ambiguous|vague)\b"
 _POLICY = (
     r"(?:this|that|your)\s+(?:\w+\s+)?(?:request|query|prompt|question|content|topic)\s+(?:\w+\s+)?(?:violates?|goes\s+against|is\s+against|was\s+flagged|falls\s+outside\s+(?:my|our|the\s+scope)|is\s+(?:not\s+(?:appropriate|something)|inappropriate|harmful))"
     r"|(?:this|that|your)\s+(?:request|prompt|query)\s+(?:cannot|can['’]t)\s+be\b"
     r"|(?:that|this|it)(?:['’]s|\s+is)\s+(?:not\s+something|something\s+(?:that\s+)?i\s+(?:can['’]?t|cannot|won['’]?t|am\s+not))|i\s+(?:must|have\s+to|will\s+have\s+to)\s+(?:decline|pass)"
-    r"|(?:it|this)\s+(?:would\s+be|is)\s+(?:inappropriate|unethical|against\s+(?:my|the|our))"
+    r"|(?:it|this)\s+(?:would\s+be|is)\s+(?:(?:inappropriate|unethical|not\s+(?:appropriate|ethical|possible))\s+for\s+me\b|against\s+(?:my|our)\b)"
 )
 _AI = r"(?:as|being|i\s+am|i['’]m|since\s+i\s+am|since\s+i['’]m)\s+(?:just\s+|only\s+)?(?:an?|your)\s+(?:\w+\s+){0,2}?(?:ai\b|a\.i\.|artificial\s+intelligence|language\s+model|llm\b|chatbot|virtual\s+assistant|digital\s+assistant|assistant\b)"
 _SORRY = r"(?:(?:i\s*['’]?\s*a?m\s+)?(?:very\s+|so\s+|truly\s+|deeply\s+|really\s+)?sorry\b|(?:my\s+)?apologies\b|i\s+(?:sincerely\s+)?apologi[sz]e\b|i\s+regret\b|unfortunately\b|regrettably\b|i['’]m\s+afraid\b|i\s+am\s+afraid\b)"
 
 _HARD = re.compile(
-    rf"(?:{_I_CANNOT}|{_WE_CANNOT}|{_NO_SUBJECT}){_SOFTLY}(?:be\s+)?{_HELP}|{_I_CANNOT}{_SOFTLY}{_PRODUCE}{_NEARLY}{_REQUEST}\b|{_POLICY}", re.I
+    rf"(?:{_I_CANNOT}|{_WE_CANNOT}|{_NO_SUBJECT}){_SOFTLY}(?:be\s+)?{_HELP}|{_I_CANNOT}{_SOFTLY}{_PRODUCE}{_NEARLY}{_REQUEST}\b|{_POLICY}"
+    rf"|\b(?:i\s+am|i'm)\s+(?:just\s+|only\s+)?an?\s+(?:\w+\s+){{0,3}}?(?:ai|language\s+model|assistant|chatbot)\b[^.]{{0,60}}?\b(?:can\s*not|can't|do\s*n[o']?t|unable)\b"
+    rf"|^\W*(?:{_SORRY}\W*(?:but\W*)?)?{_I_CANNOT}\W*$",
+    re.I,
 )
 _NO_SUBJECT_AT_ALL = re.compile(rf"{_NO_SUBJECT}{_SOFTLY}(?:{_PRODUCE}|{_FIND}){_NEARLY}{_REQUEST}\b[^,]*$", re.I)
-_SOFT = re.compile(rf"{_LACK}|{_I_CANNOT}{_SOFTLY}{_FIND}{_NEARLY}(?:{_REQUEST}|internet|web|sources?|it|this|that)\b", re.I)
+_SOFT = re.compile(rf"{_LACK}|{_UNCLEAR}|{_I_CANNOT}{_SOFTLY}(?:discuss|comment\s+on|speculate|recommend|diagnose|prescribe|advise)\b|{_I_CANNOT}{_SOFTLY}{_FIND}{_NEARLY}(?:{_REQUEST}|internet|web|sources?|it|this|that)\b", re.I)
 _ALONE = re.compile(
     rf"^\W*(?:{_I_CANNOT}(?:{_SOFTLY})?\s*(?:{_PRODUCE}|that|this|so)?\W*$|i\s+decline\W*$|i\s+refuse\W*$)|^\W*{_I_CANNOT}{_SOFTLY}{_PRODUCE}\s+(?:that|this|it)\W*$", re.I
 )
@@ -86,7 +90,7 @@ _ELSEWHERE = re.compile(
     r"(?:我(?:很|非常|真的|目前|暂时|只是|们|实在|恐怕)*(?:无法|不能|没办法|没有办法|不可以|不会|不便|無法|沒辦法|不應該|不应该|没有能力|沒有能力|不被允许|拒绝)(?:为|為|给|帮|向|在|对|直接|继续|您|你|就|根据|完成|协助|这|這|与|和)*[^，。！？\n]{0,12}?"
     r"(?:提供|回答|协助|協助|帮助|幫助|帮[您你]|生成|撰写|撰寫|写|寫|满足|滿足|完成|讨论|討論|处理|處理|给出|給出|透露|继续|参与|回应|回應|答复|创建|創作|创作|执行|访问|查看|查询|确认|核实)"
     r"|(?:无法|不能|無法)(?:为您|为你|為您|直接)?(?:提供|回答|协助|满足|完成|生成|处理)[^，。\n]{0,14}(?:请求|請求|信息|資訊|问题|問題|内容|內容|要求|段落|帮助|建议|服务)[。！\s]*$"
-    r"|作为(?:一个|一名|一款|一种)?(?:AI|ai|人工智能|大?语言模型|大?語言模型|智能助手|虚拟助手)[^，。\n]{0,12}，?我|作為(?:一個|一名)?(?:AI|人工智慧|語言模型)[^，。\n]{0,12}，?我|我(?:没有|沒有)(?:足够|足夠|相关|任何)?的?(?:信息|資訊|个人|上下文|权限))"
+    r"|作为(?:一个|一名|一款|一种)?(?:AI|ai|人工智能|大?语言模型|大?語言模型|智能助手|虚拟助手)[^，。\n]{0,12}，?我|作為(?:一個|一名)?(?:AI|人工智慧|語言模型)[^，。\n]{0,12}，?我|我(?:没有|沒有)[^，。\n]{0,14}?(?:信息|資訊|资料|个人观点|个人意见|上下文|权限))"
     # French
     r"|(?:je\s+(?:suis\s+(?:vraiment\s+)?désolée?[^.!?\n]{0,20}?\bje\s+)?(?:ne\s+)?(?:peux|pourrai|puis|vais|saurais|suis)\s+(?:malheureusement\s+)?pas\s+(?:en\s+mesure\s+de\s+|capable\s+de\s+|autorisée?\s+à\s+)?(?:vous\s+|t['’]|te\s+|y\s+|l['’]|me\s+)?(?:directement\s+)?"
     r"(?:aider|assister|fournir|répondre|écrire|rédiger|générer|créer|donner|satisfaire|accéder|produire|proposer|partager|discuter|traiter|effectuer|faire\s+(?:cela|ça)|offrir|continuer|vérifier|accomplir)\b"
@@ -100,14 +104,17 @@ _ELSEWHERE = re.compile(
     # Spanish
     r"|(?:no\s+(?:te\s+|le\s+|os\s+|les\s+|lo\s+)?(?:puedo|podré|podría|podemos|soy\s+capaz\s+de|estoy\s+en\s+condiciones\s+de|me\s+es\s+posible|estoy\s+autorizad\w+\s+a|voy\s+a)\s+(?:directamente\s+)?(?:ayudar|proporcionar|responder|escribir|generar|crear|ofrecer|cumplir|asistir|brindar|dar(?:te|le)?\b"
     r"|redactar|facilitar|continuar|hacer\s+(?:eso|esto)|hacerlo|atender|compartir|verificar|acceder|satisfacer|participar|completar)\w*|como\s+(?:una?\s+)?(?:ia\b|inteligencia\s+artificial|modelo\s+de\s+lenguaje|asistente(?:\s+virtual|\s+de\s+ia)?)\b[^.\n]*\b(?:no|puedo|tengo|mi)\b"
-    r"|no\s+(?:tengo|dispongo\s+de)\s+(?:acceso|suficiente|información|opiniones|la\s+capacidad)|(?:debo|tengo\s+que|prefiero)\s+(?:rechazar|declinar|negarme))",
+    r"|no\s+(?:tengo|dispongo\s+de)\s+(?:acceso|suficiente|información|opiniones|la\s+capacidad)|(?:debo|tengo\s+que|prefiero)\s+(?:rechazar|declinar|negarme))"
+    # Italian, Portuguese, Russian, Japanese, Korean
+    r"|non\s+(?:posso|sono\s+in\s+grado\s+di)\s+(?:aiutar|fornir|risponder|scriver|generar|soddisfar|assister)\w*|não\s+(?:posso|consigo|sou\s+capaz\s+de)\s+(?:ajud|fornec|respond|escrev|ger|atend|cri)\w*"
+    r"|я\s+не\s+могу\s+(?:помочь|ответить|предоставить|написать|выполнить)|(?:申し訳|すみません|ごめんなさい)[^。]*(?:できません|出来ません|かねます)|(?:죄송|미안)[^.]*(?:없습니다|못합니다|어렵습니다)",
     re.I,
 )
 _OBJECTS_OF_OTHERS = re.compile(
     r"(?:unterstützen|soutenir|apoyar|支持)|[,，]\s*(?:schrieb|sagte|schreibt|écrivait|écrit|dit(?:-il|-elle)?|disait|escribió|dijo|dice|他说|她说|写道)|[”\"»]\s*[,，]?\s*(?:schrieb|sagte|dit|dijo)", re.I
 )
 _TO_THE_USER_ELSEWHERE = re.compile(
-    r"\b(?:je|j['’]|vous|votre|vos|tu|ich|ihnen|ihre?n?|mir|mich|dir|ustedes?|puedo|puedes?|te|su|tu|contactez|consultez|wenden|bitte|consulte|por\s+favor|désolée?|lo\s+siento|leid|entschuldig\w*)\b|[我您你请請]|抱歉|对不起|對不起|很遗憾", re.I
+    r"\b(?:je|j['’]|vous|votre|vos|tu|ich|ihnen|ihre?n?|mir|mich|dir|ustedes?|puedo|puedes?|te|su|tu|contactez|consultez|wenden|bitte|consulte|por\s+favor|désolée?|mi\s+dispiace|desculpe|извините|lo\s+siento|leid|entschuldig\w*)\b|[我您你请請]|抱歉|对不起|對不起|很遗憾", re.I
 )
 _SENTENCE_ELSEWHERE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
@@ -131,7 +138,7 @@ def _refuses(sentences: list[str]) -> bool:
             content += _content_after(sentence)
         elif not (_TO_THE_USER.search(sentence) or _APOLOGY.match(sentence)) or _OFFER.match(sentence) and len(sentence) > 200:
             content += len(sentence.split())
-    return content < (45 if hard else 12) if hard or soft else False
+    return content < (45 if hard else 8) if hard or soft else False
 
 
 def _refused(sentence: str, alone: bool) -> str:
