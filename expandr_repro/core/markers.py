@@ -28,6 +28,7 @@ _CLOSES = (
     r"|<\|close\|>think<\|sep\|>|<unused95>|(?-i:\[/THINK\])|\[unused17\]|(?-i:\[BEGIN FINAL RESPONSE\])|(?<=\n)[ \t]*here(?:['’]s|\s+is)\s+my\s+response:"
 )
 _REASONING = re.compile(rf"{_QUOTED}(?:(?P<close>{_CLOSES})|(?P<open>{_OPENS}))", re.I)
+_MARK = re.compile(rf"{_CLOSES}|{_OPENS}|<\|channel\|>", re.I)
 _NOT_OF_A_NAME = re.compile(r"[^a-z]|start|begin|end|of|prefix|suffix")
 
 _HARMONY = re.compile(r"<\|(start|channel|message|end|return|call|constrain)\|>")
@@ -53,9 +54,9 @@ _ROLE_WORD = re.compile(rf"\s*({_ROLES})\b[ \t]*(?=\n|<|\[|$)\n?", re.I)
 _OWN = ("assistant", "model", "chatbot", "bot", "ai", "gpt", "answer")
 
 
-def is_marker(token: str) -> bool:
-    """Say whether a token marks reasoning or a channel, so that a text decoded without it cannot be cleaned."""
-    return bool(_REASONING.fullmatch(token)) or token in ("<|channel|>", "<|channel>", "<channel|>")
+def mentions_marks(text: str) -> bool:
+    """Say whether a tokenizer's or a chat template's text has marks of reasoning or channels, without which its model's texts cannot be cleaned."""
+    return bool(_MARK.search(text))
 
 
 def opened_reasoning(prompt: str) -> str:

@@ -47,8 +47,7 @@ class Expansions:
     def __init__(self, task: Task, identity: Identity, store: Store) -> None:
         self.task, self.identity, self._claims = task, identity, store.claims
         self.settings = task.plan.settings()
-        facts = {"prompt_sha256": task.prompt.sha256, **dataclasses.asdict(identity)}
-        del facts["adapter"]  # its hash says which it is
+        facts = {"prompt_sha256": task.prompt.sha256, **identity.key()}
         self.condition: Condition = store.condition(facts, task.prompt.template)
         self.tally = Tally()
         self._reasons: dict[tuple[str, int], str] = {}

@@ -47,7 +47,7 @@ class OpenAIGenerator:
     @property
     def identity(self) -> Identity:
         """What decides the texts, as far as an endpoint tells."""
-        return Identity("openai", self._options.model, self._options.revision)
+        return Identity("openai", self._options.model, self._options.revision, api=self._options.api)
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Ask for each request's text; see `Generator`."""

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from expandr_repro.core.cleaning import clean
-from expandr_repro.core.markers import is_marker, opened_reasoning
+from expandr_repro.core.markers import mentions_marks, opened_reasoning
 
 P = "Vitamin D is made in the skin."
 
@@ -131,9 +131,10 @@ def test_a_prompt_that_opens_the_reasoning_is_told_from_one_that_closes_it():
     assert opened_reasoning("Question: what is <think>?\nPassage:") == ""
 
 
-def test_marks_of_reasoning_are_told_from_other_tokens():
-    assert all(map(is_marker, ("<think>", "[THINK]", "<|START_THINKING|>", "<|channel|>", "<seed:think>", "</think>")))
-    assert not any(map(is_marker, ("<|im_end|>", "<tool_call>", "</s>", "[INST]", "think")))
+def test_a_tokenizer_with_marks_of_reasoning_is_told_from_others():
+    for mark in ("<think>", "[THINK]", "<|START_THINKING|>", "<|channel|>", "<seed:think>", "</think>"):
+        assert mentions_marks(f'"content": "{mark}"')
+    assert not mentions_marks('"<|im_end|>", "<tool_call>", "</s>", "[INST]", "think", "Here is my thought process:"')
 
 
 @pytest.mark.parametrize(
