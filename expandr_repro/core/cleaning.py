@@ -86,9 +86,9 @@ def clean(raw: str, finish: str = "", prompt: str = "") -> Cleaned:
         The text, whether it is a refusal, and whether it ended before the answer began. Cleaning what is clean changes nothing.
     """
     text = raw.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-    text, unfinished = answer_of(text)
+    text, _ = answer_of(text)
     if finish == "length" and _THINKING_ALOUD.match(text):  # the marks of its reasoning stand in the prompt
-        text, unfinished = "", True
+        text = ""
     if prompt:
         text = without_echo(text, prompt)
     for _ in range(PASSES):
@@ -97,7 +97,7 @@ def clean(raw: str, finish: str = "", prompt: str = "") -> Cleaned:
         if text == before:
             break
     refused = finish in ENDS or is_refusal(text)
-    return Cleaned(text, refused, not text and not refused and (unfinished or finish == "length"))
+    return Cleaned(text, refused, finish == "length" and not text and not refused)
 
 
 def _once(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Why a generation ended, in one word for what backends have many: stop, length, content_filter."""
+"""Why a generation ended, in one word for what backends have many: stop, length, content_filter, refusal."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ CUT = (
     "model_context_window_exceeded", "limit",
 )  # fmt: skip
 REFUSED = (
-    "content_filter", "content_filtered", "contentfilter", "refusal", "safety", "prohibited_content", "blocklist", "recitation", "sensitive", "spii",
+    "content_filter", "content_filtered", "contentfilter", "safety", "prohibited_content", "blocklist", "recitation", "sensitive", "spii",
     "guardrail_intervened", "moderation", "image_safety", "language",
 )  # fmt: skip
 
 
 def finish_of(word: object) -> str | None:
-    """Return "stop", "length" or "content_filter" for a backend's word, or None for one that is no end of a text ("error", "abort", ...).
+    """Return "stop", "length", "content_filter" or "refusal" for a backend's word, or None for one that is no end of a text ("error", "abort", ...).
 
     >>> finish_of("MAX_TOKENS"), finish_of(None), finish_of("error")
     ('length', 'stop', None)
     """
     known = str(word or "").strip().lower().rpartition(".")[2].replace("-", "_")
-    for words, finish in ((STOPPED, "stop"), (CUT, "length"), (REFUSED, "content_filter")):
+    for words, finish in ((STOPPED, "stop"), (CUT, "length"), (REFUSED, "content_filter"), (("refusal",), "refusal")):
         if known in words:
             return finish
     return None

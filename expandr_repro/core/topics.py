@@ -2,7 +2,7 @@
 
 Written form (augmented topics, one JSON object a line)::
 
-    {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}}], "provenance": {...}}
+    {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
 
 Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id`/`id`/`query_id` and
 `text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, each plain or gzipped.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import FormatError
+from expandr_repro.core.errors import FormatError, shown
 from expandr_repro.core.files import (
     MAX_TEXT,
     About,
@@ -36,10 +36,17 @@ TITLE_KEYS = ("title", "text", "query")
 
 @dataclass(frozen=True)
 class Expansion:
-    """One generated text for a topic, with the sampling settings that made it."""
+    """One generated text for a topic, with the sampling settings that made it.
+
+    Attributes:
+        text: the text, cleaned.
+        sampling: its settings.
+        finish: why it ended: "stop", "length" (cut at the limit of tokens), or "" where that is not known.
+    """
 
     text: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    finish: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def read_topics(path: str | Path) -> list[Topic]:
             )
         if not topic.title.strip():
             raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
-        if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text) for e in topic.expansions):
+        if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text + e.finish) for e in topic.expansions):
             raise FormatError(
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )
@@ -164,7 +171,7 @@ def topic_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Topic:
 
 
 def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> tuple[Expansion, ...]:
-    """Read the `expansions` of a record: a list of texts, or of objects with `text` and perhaps `sampling`.
+    """Read the `expansions` of a record: a list of texts, or of objects with `text` and perhaps `sampling` and `finish`.
 
     Raises:
         FormatError: something else is there.
@@ -177,7 +184,10 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
             raise FormatError(path, number, "an expansion must be an object with a string `text`")
-        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling")))
+        finish = entry.get("finish") or ""
+        if not isinstance(finish, str):
+            raise FormatError(path, number, f"an expansion's `finish` must be a string such as \"stop\" or \"length\", found {shown(finish)}")
+        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
     return tuple(found)
 
 
@@ -185,7 +195,10 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     """Return a topic as the JSON object it is written as."""
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
-        record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling)} for e in topic.expansions]
+        record["expansions"] = [
+            {"text": e.text, "sampling": dict(e.sampling)} | ({"finish": e.finish} if e.finish else {})
+            for e in topic.expansions
+        ]
     if topic.provenance is not None:
         record["provenance"] = dict(topic.provenance)
     return record
