@@ -11,7 +11,7 @@ from typing import Any
 from expandr_repro.core.errors import SetupError, UnknownNameError
 from expandr_repro.models.batching import batches
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
-from expandr_repro.models.generators.chat import prompt_ids
+from expandr_repro.models.generators.chat import prompt_ids, reasoning_opened
 from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.models.generators.seeded import SeededSampling
 from expandr_repro.models.generators.weights import Weights, find_weights
@@ -45,6 +45,7 @@ class TransformersGenerator:
         self._rows = options.batch_size or ROWS
         self._weights: Weights | None = None
         self._loaded: tuple[Any, Any] | None = None
+        self._opening = ""
 
     @property
     def weights(self) -> Weights:
@@ -74,6 +75,7 @@ class TransformersGenerator:
             _, tokenizer = self.model_and_tokenizer
             values = window[0].sampling.extra.get("chat_template_kwargs")
             ids = prompt_ids(tokenizer, [r.prompt for r in window], values)
+            self._opening = reasoning_opened(tokenizer, window[0].prompt, values)
             fitting = [i for i, row in enumerate(ids) if self._fits(window[i], len(row), deliver)]
             for batch in batches([len(ids[i]) for i in fitting], 1 << 62, self._rows):
                 chosen = [fitting[i] for i in batch]
@@ -133,7 +135,8 @@ class TransformersGenerator:
         replies = []
         for request, prompt, row in zip(requests, ids, whole[:, width:].tolist(), strict=True):
             length = next((i for i, token in enumerate(row) if token in ends), None)
-            text = tokenizer.decode(row[:length], skip_special_tokens=True)
+            # special tokens may mark reasoning and channels: what is cleaned has them, and what the template put before the text
+            text = self._opening + tokenizer.decode(row[:length], skip_special_tokens=False)
             finish = "length" if length is None else "stop"
             replies.append(Reply(request, text, finish, len(prompt), len(row) if length is None else length + 1))
         return replies
