@@ -121,6 +121,7 @@ class TransformersGenerator:
             deliver(_reply(requests[job.ident], ids[job.ident], tokens, ends, tokenizer))
 
         while waiting:
+            decoder = None
             jobs = list(waiting.values())
             longest, rows = max(j.limit for j in jobs), min(self._rows, len(jobs))
             try:
@@ -134,7 +135,7 @@ class TransformersGenerator:
                     ) from error
             self._rows = max(1, rows // 2)
             log.warning("%s is out of memory at %d texts; going on with %d", self._device, rows, self._rows)
-            del decoder
+            decoder = None
             torch.cuda.empty_cache()
 
     def _within_memory(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
