@@ -60,7 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="print what would be read and fetched, and how many requests and about how many tokens remain",
     )
     out.add_argument("--keep-refusals", action="store_true", help="write refusals, marked, instead of leaving them out")
-    out.add_argument("--retry-refused", action="store_true", help="ask again, with other seeds, for what was refused or came out empty")
+    out.add_argument(
+        "--retry-refused",
+        action="store_true",
+        help="ask again, with other seeds, for what was refused or came out empty",
+    )
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
     return made
 
@@ -247,7 +251,10 @@ def _check_place(output: Path, args: argparse.Namespace) -> None:
 
 def build_reading_parser(word: str) -> argparse.ArgumentParser:
     """Return the parser of `expand show` or `expand stats`."""
-    summary = {"show": "Print topics with their prompt and their expansions.", "stats": "Print counts and lengths of expansions."}
+    summary = {
+        "show": "Print topics with their prompt and their expansions.",
+        "stats": "Print counts and lengths of expansions.",
+    }
     made = cli.parser(f"expand {word}", summary[word], f"python -m expandr_repro.expand {word} scifact.q2d.jsonl")
     made.add_argument("file", metavar="F", help="augmented topics")
     if word == "show":

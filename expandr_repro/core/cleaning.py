@@ -61,7 +61,9 @@ _TAG = re.compile(
     r"(?:\s[^<>\n]{0,80})?>",
     re.I,
 )
-_END_TAG = re.compile(r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I)
+_END_TAG = re.compile(
+    r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I
+)
 _ECHOED = ("query", "question", "claim", "topic", "prompt", "language", "id", "qid", "type")
 _THINKING_ALOUD = re.compile(
     r"\s*(?:(?:okay|ok|alright|all\s+right|hmm+|well|right|so|first|now)\b[,.:]?\s+)*(?:let\s+me\s+(?:think|see|start|break|figure|recall|consider|tackle|try)"
@@ -123,7 +125,11 @@ def _without_fence(text: str) -> str:
         return text
     first, last = fences[0], fences[-1]
     leads = first.start() == 0 and first[1].lower() in _PROSE
-    if last.end() == len(text) and not last[1] and (len(fences) == 1 or (leads and len(fences) == 2) or (first[1] and leads)):
+    if (
+        last.end() == len(text)
+        and not last[1]
+        and (len(fences) == 1 or (leads and len(fences) == 2) or (first[1] and leads))
+    ):
         text = text[: last.start()]
         return text[first.end() :] if leads and len(fences) > 1 else text
     return text[first.end() :] if leads and len(fences) == 1 else text

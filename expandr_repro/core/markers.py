@@ -36,7 +36,8 @@ _HARMONY_WITHOUT_TOKENS = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(
 _FINAL_WITHOUT_TOKENS = re.compile(r"assistantfinal(?:json)?(?=\s|\W|[A-Z0-9])|(?<![\s\S])\s*final(?=[A-Z])")
 
 _TOKEN = re.compile(
-    _QUOTED + r"(?:<\|(?P<kimi>open|close)\|>\w{1,20}<\|sep\|>|<\|(?P<bars>[\w.:/ ▁-]{1,40})\|>|<\|(?P<open>turn|channel|tool)>|<(?P<close>turn|channel|tool)\|>"
+    _QUOTED
+    + r"(?:<\|(?P<kimi>open|close)\|>\w{1,20}<\|sep\|>|<\|(?P<bars>[\w.:/ ▁-]{1,40})\|>|<\|(?P<open>turn|channel|tool)>|<(?P<close>turn|channel|tool)\|>"
     r"|<(?P<plain>/?s|eos|bos|pad|unk|end_of_turn|start_of_turn|(?:seed|hy):[be]os|unused\d{1,4}|extra_id_\d|SPECIAL_\d{1,3})>"
     r"|\[\|(?P<square>\w{1,20})\|\]|\[(?P<upper>/?INST|/?SYSTEM_PROMPT|END FINAL RESPONSE|EOS|EOT)\]|(?P<minimax>\[e~\[|\]~b\]|\]~!b\[))"
 )

@@ -55,7 +55,9 @@ class Expansions:
         self.condition: Condition = store.condition(facts, task.prompt.template)
         self.tally = Tally()
         self._reasons: dict[tuple[str, int], str] = {}
-        self._before: dict[tuple[str, int], int] = {}  # attempts that earlier runs made, where refusals are asked for again
+        self._before: dict[
+            tuple[str, int], int
+        ] = {}  # attempts that earlier runs made, where refusals are asked for again
 
     def run(self, generator: Generator, mine: list[Topic], bar: TextBar) -> None:
         """Generate what the store lacks, keeping each text as it arrives.
@@ -196,7 +198,11 @@ class Expansions:
                 seen = self._seen(topic, sample)
                 made.truncated += bool(seen.stored) and finish_of(seen.stored.finish) == "length"
                 made.refused += seen.kind == "refused"
-                if (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals)) and seen.place and seen.stored:
+                if (
+                    (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
+                    and seen.place
+                    and seen.stored
+                ):
                     expansions.append(self._expansion(seen.place, seen.stored))
                 else:
                     failure = self._failure(topic, sample, seen, reasons)
@@ -209,7 +215,9 @@ class Expansions:
     def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
         if seen.kind == "refused" and seen.place and seen.stored:
             said = self._cleaned(seen.place, seen.stored).text[:80]
-            return Failure(topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind)
+            return Failure(
+                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
+            )
         if seen.kind == "cut":
             limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
             return Failure(topic.qid, sample, limit, seen.kind)
@@ -219,7 +227,9 @@ class Expansions:
 
     def _expansion(self, place: Place, stored: Stored) -> Expansion:
         text = self._cleaned(place, stored)
-        sampling = place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        sampling = (
+            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        )
         return Expansion(text.text, sampling, finish_of(stored.finish) or "")
 
     def provenance(self) -> dict[str, Any]:

@@ -113,7 +113,9 @@ def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list
         write_topics(request.output, made.topics, about={beside: remember, failed: again})
     print(summary.render(request.form))
     if request.output:
-        log.info("wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion"))
+        log.info(
+            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
+        )
     if not made.failures:
         return 0
     for line in _explained(made.failures):

@@ -154,7 +154,10 @@ def supports(model: Any) -> bool:
             wanted = model(input_ids=ids, use_cache=False).logits[0, -2:].float()
             decoder = Decoder(model, rows=2, length=8, ends=[])
             decoder.read([ids[0, :-2].tolist()], [0, 1], [0, 0])
-            found = [decoder.step(ids[0, i].expand(2), ids.shape[1] - 2 + n)[0].float().clone() for n, i in enumerate((-2, -1))]
+            found = [
+                decoder.step(ids[0, i].expand(2), ids.shape[1] - 2 + n)[0].float().clone()
+                for n, i in enumerate((-2, -1))
+            ]
     except (UnsupportedModelError, TypeError, AttributeError, RuntimeError, ValueError, IndexError) as reason:
         log.debug("texts are decoded by generate: %s", reason)
         return False
@@ -211,7 +214,8 @@ class Decoder:
             ids[i, : len(prompt)] = torch.tensor(prompt, dtype=torch.long)
         positions = torch.arange(width, device=self.device)[None].expand(len(prompts), -1)
         state = self._state
-        state.fresh = fresh = []
+        fresh: list[tuple[torch.Tensor, torch.Tensor]] = []
+        state.fresh = fresh
         try:
             with _through(self.model, state):
                 self.model(input_ids=ids.to(self.device), position_ids=positions, use_cache=False, logits_to_keep=1)
@@ -286,7 +290,7 @@ class Decoder:
         import torch
 
         try:
-            side = torch.cuda.Stream(self.device)
+            side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream(self.device))
             with torch.cuda.stream(side):  # kernels are chosen and memory is taken before, as a graph cannot
                 self._forward(span)
@@ -350,9 +354,7 @@ class _Rows:
         return rows
 
 
-def decode(
-    decoder: Decoder, jobs: Iterator[Job], longest: int, deliver: Callable[[Job, list[int]], None]
-) -> None:
+def decode(decoder: Decoder, jobs: Iterator[Job], longest: int, deliver: Callable[[Job, list[int]], None]) -> None:
     """Decode jobs and hand each over as soon as it is seen to have ended, in any order.
 
     Args:

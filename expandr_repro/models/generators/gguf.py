@@ -91,7 +91,9 @@ def _convert(file: Path, folder: Path) -> None:
     except (ValueError, KeyError, OSError, IndexError, RuntimeError, NotImplementedError, ImportError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FormatError(
-            file, None, f"transformers cannot read this GGUF file ({reason}); take another architecture, or the model's safetensors"
+            file,
+            None,
+            f"transformers cannot read this GGUF file ({reason}); take another architecture, or the model's safetensors",
         ) from error
     finally:
         noise.set_verbosity(before)
@@ -144,4 +146,6 @@ def require_local(backend: str) -> None:
         ExpandrError: so it is.
     """
     if backend == "vllm":
-        raise ExpandrError("--backend vllm: give a GGUF model to --backend transformers, or serve it with llama.cpp or Ollama and use --base-url")
+        raise ExpandrError(
+            "--backend vllm: give a GGUF model to --backend transformers, or serve it with llama.cpp or Ollama and use --base-url"
+        )

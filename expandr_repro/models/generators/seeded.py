@@ -32,9 +32,7 @@ def uniforms(seeds: Sequence[int], steps: int) -> torch.Tensor:
     return torch.from_numpy(np.array(streams, dtype=np.float64).reshape(len(seeds), steps))
 
 
-def sample(
-    logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, uniform: torch.Tensor
-) -> torch.Tensor:
+def sample(logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Sample one token per row.
 
     Args:
@@ -84,7 +82,9 @@ def _among(
     mass = ((raw.float() / scale) - total).double().exp().cumsum(-1)
     whole = top_p[:, None] >= 1.0
     before = torch.nn.functional.pad(mass[:, :-1], (1, 0))
-    size = torch.where(whole, count, (before < top_p[:, None]).sum(-1, keepdim=True))  # the token that reaches top-p is in
+    size = torch.where(
+        whole, count, (before < top_p[:, None]).sum(-1, keepdim=True)
+    )  # the token that reaches top-p is in
     held = torch.where(whole, 1.0, mass.gather(1, size - 1))
     place = torch.minimum((mass <= uniform[:, None] * held).sum(-1, keepdim=True), size - 1)
     place = torch.where(greedy[:, None], 0, place)

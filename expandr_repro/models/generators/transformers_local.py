@@ -103,9 +103,7 @@ class TransformersGenerator:
             self._supported = supports(self.model_and_tokenizer[0])
         return self._supported
 
-    def _decode(
-        self, requests: Sequence[Request], ids: Sequence[list[int]], deliver: Callable[[Reply], None]
-    ) -> None:
+    def _decode(self, requests: Sequence[Request], ids: Sequence[list[int]], deliver: Callable[[Reply], None]) -> None:
         """Decode texts, longest prompts first; where the device runs out of memory, with half the rows."""
         import torch
 

@@ -14,6 +14,7 @@ from expandr_repro.models.generators.adapters import check_adapter
 from expandr_repro.models.generators.base import GeneratorOptions, Identity
 from expandr_repro.models.generators.chat import TEMPLATE_DATE
 from expandr_repro.models.generators.gguf import converted, find_gguf, gguf_identity, is_gguf, require_local
+from expandr_repro.models.generators.seeded import VERSION
 from expandr_repro.models.interface import PRECISIONS, pick_device
 from expandr_repro.models.own_code import refuse_kernels
 
@@ -70,13 +71,20 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
         precision=precision,
         template_date=TEMPLATE_DATE if "strftime_now" in written else None,
         decoding="marks kept" if mentions_marks(written) else None,
+        sampler=f"seeded {VERSION}" if backend == "transformers" else None,
     )
     return Weights(folder, adapter, precision, identity)
 
 
 def _tokenizer_text(folder: Path) -> str:
     """Return what a folder says of its chat template and its added tokens, which stand at the beginning of tokenizer.json."""
-    names = ("tokenizer.json", "tokenizer_config.json", "chat_template.json", "added_tokens.json", "special_tokens_map.json")
+    names = (
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.json",
+        "added_tokens.json",
+        "special_tokens_map.json",
+    )
     found = []
     for path in [*sorted(folder.rglob("*.jinja")), *(folder / name for name in names)]:
         if path.is_file():

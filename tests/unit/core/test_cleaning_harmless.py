@@ -154,7 +154,10 @@ KEPT = [
 ]
 
 INSIDE = [
-    ("# Vitamin D\n\n## Sources\n\nFish and eggs.\n\n## Needs\n\n600 IU.", "Vitamin D\n\nSources\n\nFish and eggs.\n\nNeeds\n\n600 IU."),
+    (
+        "# Vitamin D\n\n## Sources\n\nFish and eggs.\n\n## Needs\n\n600 IU.",
+        "Vitamin D\n\nSources\n\nFish and eggs.\n\nNeeds\n\n600 IU.",
+    ),
     ("Sources:\n- fish\n- eggs\n* milk", "Sources:\nfish\neggs\nmilk"),
     ("Steps:\n1. Mix.\n2. Bake.\n3. Eat.", "Steps:\nMix.\nBake.\nEat."),
     ("**Vitamin D** raises **calcium** (2**10 units).", "Vitamin D raises calcium (2**10 units)."),

@@ -19,7 +19,9 @@ SHAPE = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidd
 
 def tiny(family: str, **more):
     torch.manual_seed(1)
-    config = getattr(transformers, f"{family}Config")(**{**SHAPE, **more}, bos_token_id=0, eos_token_id=1, pad_token_id=0)
+    config = getattr(transformers, f"{family}Config")(
+        **{**SHAPE, **more}, bos_token_id=0, eos_token_id=1, pad_token_id=0
+    )
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -115,7 +117,9 @@ def test_a_model_is_left_as_it_was(llama):
     assert llama.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("family", ["Llama", "Qwen2", "Mistral", "Qwen3", "Phi3", "Olmo2", "GPTNeoX", "Gemma", "Cohere", "Granite"])
+@pytest.mark.parametrize(
+    "family", ["Llama", "Qwen2", "Mistral", "Qwen3", "Phi3", "Olmo2", "GPTNeoX", "Gemma", "Cohere", "Granite"]
+)
 def test_families_with_plain_attention_are_supported_and_give_their_own_texts(family):
     more = {} if family != "Gemma" else {"head_dim": 8}
     model = tiny(family, **more)
