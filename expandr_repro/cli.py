@@ -124,6 +124,15 @@ def positive(text: str) -> int:
 positive.__name__ = "whole number"
 
 
+def add_dry_run(group: argparse._ActionsContainer) -> None:
+    """Add the option that shows what a command would do."""
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing",
+    )
+
+
 ENCODER_OPTIONS = (
     "--encoder", "--device", "--precision", "--batch-tokens", "--compile", "--pooling", "--normalize", "--query-prefix", "--document-prefix",
     "--max-length", "--trust-remote-code",

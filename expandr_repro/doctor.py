@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     made = cli.parser(
         "doctor",
-        "Look at this machine. Exit code 1 if the main job (dense search of the embedded collection) cannot work.",
+        "Look at this machine and at the versions of what is installed. Exit code 1 if a part is broken.",
         EXAMPLES,
     )
     made.add_argument(
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{'':<20}{finding.cure}")
     broken = [f.what for f in findings if f.state == "broken"]
     if broken:
-        raise CheckFailedError(f"the main job cannot work here: {', '.join(broken)}")
+        raise CheckFailedError(f"does not work here: {', '.join(broken)}")
     return 0
 
 

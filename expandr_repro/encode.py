@@ -63,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--shard-id", type=int, metavar="N", help="encode one of --num-shards parts, counted from 0")
     made.add_argument("--num-shards", type=cli.positive, metavar="N", help="how many parts there are")
+    cli.add_dry_run(made)
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
     return made
 
@@ -87,6 +88,10 @@ RULES = (
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    if args.dry_run:
+        from expandr_repro.pipeline import dry_run
+
+        return dry_run.encode(args)
     from expandr_repro.core.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
 
     target = Path(args.output)

@@ -54,7 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--store", metavar="S", help="where generations are kept (default: $EXPANDR_CACHE/expansions.sqlite)"
     )
-    out.add_argument("--dry-run", action="store_true", help="say how many requests and about how many tokens remain")
+    out.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read and fetched, and how many requests and about how many tokens remain",
+    )
     out.add_argument("--keep-refusals", action="store_true", help="write refusals, marked, instead of leaving them out")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
     return made
@@ -193,6 +197,11 @@ def run(args: argparse.Namespace) -> int:
         _check_place(Path(args.output), args)
     if args.timeout <= 0 or args.retries < 0 or args.backoff < 0:
         raise ExpandrError("--timeout is above 0, --retries and --backoff are 0 or more")
+    if args.dry_run:
+        from expandr_repro.pipeline import dry_run
+
+        if not dry_run.expand(args):
+            return 0
     if args.data_parallel > 1 and "WORLD_SIZE" not in os.environ and not args.dry_run:
         from expandr_repro.models.generators.shares import launch
 

@@ -159,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--metrics", metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")
     out.add_argument("--no-baseline", action="store_true", help="do not search the query alone beside the fusion")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
+    cli.add_dry_run(out)
     out.add_argument(
         "--export-queries",
         metavar="FOLDER",
@@ -238,6 +239,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
+    if args.dry_run and (args.query is not None or args.topics):
+        from expandr_repro.pipeline import dry_run
+
+        return dry_run.search(args)
     if args.query is not None:
         return _ask(args)
     if not args.topics:

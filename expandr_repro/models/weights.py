@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, MismatchError, NotAvailableError, SetupError, missing_library
+from expandr_repro.core.errors import (
+    ExpandrError,
+    MismatchError,
+    NotAvailableError,
+    SetupError,
+    is_memory_fault,
+    missing_library,
+)
 
 UNREAD = re.compile(r"(^|\.)(pooler\.|position_ids$|token_type_ids$|inv_freq$)")
 """Weights that no vector depends on: BERT's pooler, and tables that are computed."""
@@ -44,10 +51,10 @@ def load_model(folder: Path, trust: bool = False) -> tuple[Any, Any]:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError, SafetensorError) as error:
         raise no_encoder(folder, error) from error
-    except (RuntimeError, TypeError, AttributeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except RuntimeError as error:
+        if is_memory_fault(error):
             raise
         raise MismatchError(
             f"{folder}: the weights are of another shape than config.json says ({reason_of(error)}); wanted both of one model"

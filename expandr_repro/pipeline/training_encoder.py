@@ -16,7 +16,7 @@ from typing import Any
 from expandr_repro.core.contrast import Batch, epoch_batches
 from expandr_repro.core.early_stopping import Progress
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import DivergedError, FormatError, MismatchError
+from expandr_repro.core.errors import DivergedError, FormatError, MismatchError, NotFiniteError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
@@ -200,9 +200,10 @@ class _Training:
         data, step = self.data, trainer.step_number
         if data.searches and self.processes.first:
             with self.blend.applied():
-                if step:
-                    self._refuse_broken(step)
-                figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                try:
+                    figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                except NotFiniteError as error:
+                    raise (self._diverged(step) if step else error) from error
                 deciding = selected(self.config, data.searches, self.request.fusion)
                 is_best = state.take(figures, step, deciding, self.config.patience)
                 if is_best:
@@ -224,9 +225,11 @@ class _Training:
         ids += encoder.tokenize([self.data.texts[e.positives[0]] for e in some], "document")
         encoder.truncated.update(counted)
         if not np.isfinite(encoder.embed(ids)).all():
-            raise DivergedError(
-                f"step {step}: the vectors are no numbers any more; lower learning_rate ({self.config.learning_rate:g})"
-            )
+            raise self._diverged(step)
+
+    def _diverged(self, step: int) -> DivergedError:
+        rate = self.config.learning_rate
+        return DivergedError(f"step {step}: the vectors are no numbers any more; lower learning_rate ({rate:g})")
 
     def _keep_best(self) -> None:
         with atomic_folder(self.work / "best") as folder:

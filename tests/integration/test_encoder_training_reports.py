@@ -23,7 +23,7 @@ def bert(tmp_path_factory):
 @pytest.fixture
 def train(command, bert, tmp_path):
     def call(*more, output="out"):
-        return command("train_encoder", "--train", "pocket", "--encoder", bert, "--output", tmp_path / output, *QUICK, *more)  # fmt: skip
+        return command("train_encoder", "--train", "pocket/test", "--encoder", bert, "--output", tmp_path / output, *QUICK, *more)  # fmt: skip
 
     return call
 

@@ -203,7 +203,7 @@ def test_the_collections_level_decides_what_is_gold_and_positive(deep):
     from expandr_repro.pipeline.gold import find_gold
 
     topics = read_topics(deep / "queries.jsonl")
-    for name in ("dl19", str(deep)):
+    for name in ("dl19/test", f"{deep}/test"):
         assert find_gold(name, None, topics).docids == {"1": "d1", "2": "d2"}
         request = TrainRequest(name, fusion="none")
         config = EncoderTraining(1, 2, 1e-5, 0.02, views={"query": 1.0})
@@ -263,7 +263,10 @@ def test_a_file_without_one_expansion_is_an_error_that_names_file_line_and_key(c
     topics = read_topics(POCKET / "queries.jsonl")[:3]
     path = tmp_path / "empty.jsonl"
     path.write_text(lines(*({"qid": t.qid, "title": t.title, **record} for t in topics)))
-    for call in (["search", "--topics", "pocket"], ["train_encoder", "--train", "pocket", "--output", tmp_path / "m"]):
+    for call in (
+        ["search", "--topics", "pocket"],
+        ["train_encoder", "--train", "pocket/test", "--output", tmp_path / "m"],
+    ):
         result = command(*call, "--expansions", path)
         assert result.code == 2
         assert f"{path}, line 1: none of the 3 topics has an expansion" in result.error
@@ -291,7 +294,7 @@ def test_some_topics_are_chosen_by_number_and_by_id_from_a_file_or_a_list(comman
         result = command("search", "--topics", "pocket", "--hits", 3, *arguments, "--output", run)
         assert result.code == 0, result.err
         assert list(read_run(run)) == wanted
-        assert "warning" not in result.err
+        assert f"note: {72 - len(wanted)} of 72 judged topics are not among the topics that are searched" in result.err
     wrong = command("search", "--topics", "pocket", "--qids", "animals-1,animols-2")
     assert wrong.code == 2
     assert "1 of 2 ids are not among the 72 topics of pocket/test (first: 'animols-2', did you mean 'animals-2'?)" in wrong.error  # fmt: skip

@@ -309,12 +309,11 @@ def test_passages_cut_at_the_limit_are_learnt_without_an_end_and_counted(command
 
 def test_too_few_pairs_say_what_dropped_the_others(command, tmp_path):
     words = [*candidates(tmp_path), "--min-similarity", 5]
-    (tmp_path / "gold.jsonl").write_text((tmp_path / "gold.jsonl").read_text())
     assert "best sum of similarities under --min-similarity: 6" in command("prefer", *words).error
 
     gold = [json.loads(line) for line in (tmp_path / "gold.jsonl").read_text().splitlines()]
-    for record in gold[2:]:
-        record["text"] = "parliament voted on tax law"
+    for record, law in zip(gold[2:], ("tax", "trade", "labour", "water"), strict=True):
+        record["text"] = f"parliament voted on {law} law"
     (tmp_path / "gold.jsonl").write_text("".join(json.dumps(r) + "\n" for r in gold))
     few = command("prefer", *words[:-1], 0.6, "--dev", 3)
     assert few.code == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.adapters.pyserini.java import Java, find_java
+from expandr_repro.adapters.pyserini.tables import import_tables
 from expandr_repro.core.errors import SetupError
 
 UTF8_LOCALES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "UTF-8")
@@ -63,11 +64,13 @@ def start() -> None:
         import jnius_config
     except ImportError as error:
         raise SetupError("pyjnius is not installed; `pip install pyserini` brings it") from error
+    import_tables()
     if jnius_config.vm_running:
         return
     java, archive = find_java(), jar()
     os.environ.update(environment(java))
-    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN"]
+    # native access: Lucene 10, in Pyserini 2.4, asks for it, and Java 24 warns of it
+    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN", "--enable-native-access=ALL-UNNAMED"]
     if java.major >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     jnius_config.add_classpath(str(archive))

@@ -99,7 +99,7 @@ def _searcher(folder: Path, settings: Bm25) -> Any:
     allow_long_queries()
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
     searcher.set_bm25(float(settings.k1), float(settings.b))
-    if settings.feedback and not searcher.reader.getTermVectors(0):
+    if settings.feedback and not searcher.reader.termVectors().get(0):
         raise SetupError(
             f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`"
         )

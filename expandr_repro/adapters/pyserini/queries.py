@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from expandr_repro.core.errors import MismatchError
+from expandr_repro.adapters.pyserini.jvm import start
+from expandr_repro.adapters.unpickling import guarded_tables
+from expandr_repro.core.errors import MismatchError, NotAvailableError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.outputs import ENCODED_QUERIES
@@ -45,3 +47,20 @@ def export_queries(
     with atomic_folder(folder, ENCODED_QUERIES) as temporary:
         frame.to_pickle(temporary / "embedding.pkl")
         write_manifest(temporary / NAME, "encoded-queries", {"topics": len(qids), "dimension": int(vectors.shape[1])})
+
+
+def encoded_queries(folder: str | Path) -> Any:
+    """Return what `export_queries` wrote as a `pyserini.encode.QueryEncoder`, for `FaissSearcher` of either Pyserini.
+
+    Its argument is `encoded_query_dir` in 1.6 and `encoded_queries_dir` in 2.4; the pickle may hold a table and nothing else.
+
+    Raises:
+        NotAvailableError: no encoded queries lie there.
+    """
+    if not Path(folder, "embedding.pkl").is_file():
+        raise NotAvailableError(f"{folder}: no embedding.pkl there; `search --export-queries FOLDER` writes one")
+    start()
+    from pyserini.encode import QueryEncoder
+
+    with guarded_tables():
+        return QueryEncoder(str(folder))
