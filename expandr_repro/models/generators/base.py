@@ -87,7 +87,7 @@ class Identity:
         """Return what goes into the store's key: a fact that came later is left out where it is as it always was, so that old keys stay."""
         facts = asdict(self)
         del facts["adapter"]  # its hash says which it is
-        later = {"api": "chat", "template_date": None, "decoding": None}
+        later = {"api": "chat", "template_date": None, "decoding": None, "sampler": None}
         return {k: v for k, v in facts.items() if k not in later or v not in (None, later[k])}
 
 
