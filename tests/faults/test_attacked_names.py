@@ -19,10 +19,10 @@ import pytest
 import yaml
 from tiny_bert import save_tiny_bert
 
-from expandr_repro.core.errors import FormatError
-from expandr_repro.core.regression_reading import load
-from expandr_repro.core.regressions import Condition
-from expandr_repro.pipeline.regression.stages import Places
+from expandr_repro.errors import FormatError
+from expandr_repro.regress.conditions.reading import load
+from expandr_repro.regress.conditions.shapes import Condition
+from expandr_repro.regress.stages import Places
 
 AREA = "Attacked"
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,8 +190,8 @@ def test_an_index_reads_its_lists_from_its_own_folder_alone(tree, record_propert
     import faiss
     import numpy as np
 
-    from expandr_repro.core.errors import FormatError
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.errors import FormatError
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     Path("secret").mkdir()
     Path("index").mkdir()
@@ -282,9 +282,9 @@ def served():
 
 @pytest.mark.jvm
 def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record_property):
-    from expandr_repro.adapters.pyserini.jvm import start
-    from expandr_repro.adapters.pyserini.resources import _fetching
-    from expandr_repro.core.errors import NotAvailableError
+    from expandr_repro.errors import NotAvailableError
+    from expandr_repro.pyserini.jvm import start
+    from expandr_repro.pyserini.resources import _fetching
 
     start()
     from pyserini.util import download_and_unpack_index
@@ -314,7 +314,7 @@ def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record
 def test_an_archive_that_ir_datasets_unpacks_stays_in_its_folder(tree, record_property):
     from ir_datasets.util import fileio
 
-    from expandr_repro.adapters import irds
+    from expandr_repro.data import irds
 
     class Source:
         def __init__(self, content):

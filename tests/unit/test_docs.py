@@ -108,7 +108,7 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 SOURCES = [
     *((name(path), path.read_text(encoding="utf-8")) for path in WRITTEN),
-    *((f"{c} --help", "\n".join(f"    {line}" for line in importlib.import_module(f"expandr_repro.{c}").EXAMPLES.splitlines())) for c in COMMANDS),
+    *((f"{c} --help", "\n".join(f"    {line}" for line in importlib.import_module(f"expandr_repro.{c}.__main__").EXAMPLES.splitlines())) for c in COMMANDS),
 ]  # fmt: skip
 EXAMPLES = sorted({(where, module, *words) for where, text in SOURCES for module, words in command_lines(text)})
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from expandr_repro.adapters.pyserini import registry
-from expandr_repro.core.regression_reading import conditions
-from expandr_repro.core.regression_writing import render
-from expandr_repro.core.regressions import TIERS
-from expandr_repro.core.specs import collection_named, datasets, encoders
-from expandr_repro.pipeline.expansions import packaged_sets
-from expandr_repro.pipeline.regression.inputs import members_of
-from expandr_repro.pipeline.regression.stages import Places, argv_of
+from expandr_repro.data.expansions import packaged_sets
+from expandr_repro.data.specs import collection_named, datasets, encoders
+from expandr_repro.pyserini import registry
+from expandr_repro.regress.conditions.reading import conditions
+from expandr_repro.regress.conditions.shapes import TIERS
+from expandr_repro.regress.conditions.writing import render
+from expandr_repro.regress.inputs import members_of
+from expandr_repro.regress.stages import Places, argv_of
 
 ROOT = Path(__file__).parents[2]
 KNOWN = conditions(ROOT / "regressions")
@@ -52,7 +52,7 @@ def commands(condition):
             assert shlex.split(command)[:2] == ["python", "-m"]
             _, _, module, *arguments = argv_of(command, variables)
             assert module.startswith("expandr_repro.")
-            yield stage, importlib.import_module(module).build_parser().parse_args(arguments)
+            yield stage, importlib.import_module(f"{module}.__main__").build_parser().parse_args(arguments)
 
 
 @each
