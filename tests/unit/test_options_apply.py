@@ -80,8 +80,8 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
 """Command, command line, and the options that do not apply to it, each with a value: sometimes its default, which counts as given too."""
 
 ALWAYS = {
-    "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format"},
-    "encode": {"--corpus", "--merge", "--output", "--overwrite"},
+    "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
+    "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
     "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
