@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     made = cli.parser(
         "expand",
         "Let an LLM write passages for topics. What is in the store already is not asked for again. "
-        "`expand show FILE [QID ...]` prints expansions, `expand stats FILE` their figures.",
+        "`expand show FILE [QID ...]` prints expansions, `expand stats FILE` counts and lengths.",
         EXAMPLES,
     )
     _add_what(made.add_argument_group("what"))
@@ -60,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="print what would be read and fetched, and how many requests and about how many tokens remain",
     )
     out.add_argument("--keep-refusals", action="store_true", help="write refusals, marked, instead of leaving them out")
+    out.add_argument(
+        "--retry-refused",
+        action="store_true",
+        help="ask again, with other seeds, for what was refused or came out empty",
+    )
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
     return made
 
@@ -230,7 +235,7 @@ def _request(args: argparse.Namespace) -> ExpandRequest:
         topics=args.topics, prompt=args.prompt, backend=args.backend, options=options, preset=args.preset, plan=plan,
         output=Path(args.output) if args.output else None, store=Path(args.store) if args.store else cache_dir() / "expansions.sqlite",
         passages=args.passages, examples_from=args.examples_from, language=args.language, dry_run=args.dry_run,
-        keep_refusals=args.keep_refusals, form=args.format, limit=args.limit, qids=args.qids,
+        keep_refusals=args.keep_refusals, retry_refused=args.retry_refused, form=args.format, limit=args.limit, qids=args.qids,
     )  # fmt: skip
 
 
@@ -246,7 +251,10 @@ def _check_place(output: Path, args: argparse.Namespace) -> None:
 
 def build_reading_parser(word: str) -> argparse.ArgumentParser:
     """Return the parser of `expand show` or `expand stats`."""
-    summary = {"show": "Print topics with their prompt and their expansions.", "stats": "Print figures of expansions."}
+    summary = {
+        "show": "Print topics with their prompt and their expansions.",
+        "stats": "Print counts and lengths of expansions.",
+    }
     made = cli.parser(f"expand {word}", summary[word], f"python -m expandr_repro.expand {word} scifact.q2d.jsonl")
     made.add_argument("file", metavar="F", help="augmented topics")
     if word == "show":
@@ -267,7 +275,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def stats(args: argparse.Namespace) -> int:
-    """Print figures of expansions."""
+    """Print counts and lengths of expansions."""
     from expandr_repro.core.expansion_stats import counts_table, lengths_table
     from expandr_repro.core.topics import read_topics
 

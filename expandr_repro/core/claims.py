@@ -63,7 +63,7 @@ class Claims:
 
         if self._lock is not None:
             return
-        lock = FileLock(self._path(self._owner))
+        lock = FileLock(self._path(self._owner), thread_local=False)
         try:
             lock.acquire()
         except OSError as error:

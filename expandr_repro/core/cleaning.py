@@ -9,22 +9,33 @@ long on any (alternatives that exclude one another; `++` and `*+` where nothing 
 from __future__ import annotations
 
 import functools
+import json
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Any
 
-CLEANER = "1"
+from expandr_repro.core.chatter import without_closing, without_echo, without_next, without_opening
+from expandr_repro.core.markers import answer_of
+from expandr_repro.core.refusals import is_refusal
+
+CLEANER = "2"
 """Version of the rules."""
 
 ENDS = ("refusal", "content_filter")
 """Reasons to finish by which a backend itself says that the model refused."""
 
+PASSES = 16
+"""A rule may uncover what another takes off (a quoted passage with its own preamble): so often all are applied at most."""
+
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A cleaned text, and whether it refuses to say anything."""
+    """A cleaned text, whether it refuses to say anything, and whether it was cut off before the answer began."""
 
     text: str
     refused: bool = False
+    cut: bool = False
 
     @property
     def empty(self) -> bool:
@@ -32,154 +43,162 @@ class Cleaned:
         return not self.text
 
 
-_THINK = r"(?:think|thinking|thought|reasoning)"
-_REASONING = re.compile(
-    rf"(?P<end></{_THINK}>|◁/think▷|<\|channel\|>final<\|message\|>)|<{_THINK}>|◁think▷|<\|channel\|>analysis", re.I
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+-]*)[ \t]*$", re.M)
+_PROSE = ("", "text", "txt", "plain", "plaintext", "markdown", "md", "json", "xml", "html", "passage", "output")
+_CODE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)|(?<!`)`[^`\n]+`(?!`)", re.M | re.S)
+_BEFORE, _AFTER = r"(?<![0-9A-Za-z_)\]\u00c0-\u024f\u0370-\u052f*])", r"(?![0-9A-Za-z_\u00c0-\u024f\u0370-\u052f*])"
+_BOLD = re.compile(
+    rf"{_BEFORE}(\*\*\*?)(?=[^\s*)}}\]>,.;:!?$])([^*\n]++)(?<=[^\s({{\[<$,])\1{_AFTER}|(?<!\w)__(?=\S)((?=[^_ \n]*+ )[^_\n]*+)(?<=\S)__(?!\w)"
 )
-_SPECIAL = re.compile(r"<\|[\w.-]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w+-]*[ \t]*$\n?", re.M)
-
-_THING = (
-    r"(?:passage|paragraph|answer|response|text|document|article|abstract|explanation|summary|rewrite|rewritten|re-?phrased"
-    r"|revised|query|question|claim|keywords?|list|counter-?argument|rationale|reasoning|output|version|write-?up|essay)"
-)
-_GAP = r"(?:[^\n:.!?]|[.](?=\S)|(?<=\b[A-Z])[.](?!\S)){0,150}?"  # within a sentence
-_BREAK = r"[^\S\n]*+\n\s*+"  # white space with a line end in it
-_ANNOUNCEMENT = (
-    rf"(?:(?:here(?:['’]s|\s+is|\s+are|\s+you\s+go)|below\s+(?:is|are)|(?:the\s+)?following\s+(?:is|are))"
-    rf"\b{_GAP}\b{_THING}\b{_GAP}(?::++(?:\*\*)?\s*+|[.!]?{_BREAK})"
-    rf"|(?:this\s+is|i(?:['’]ve|\s+have)\s+(?:written|prepared|rewritten)|the\s+(?:rewritten|revised))"
-    rf"\b{_GAP}\b{_THING}\b{_GAP}:++(?:\*\*)?\s*+)"
-)
-_CHAT = (
-    r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|alright|great(?:\s+question)?|yes|no\s+problem|understood|got\s+it"
-    r"|thank(?:s|\s+you)[^\n.!]{0,60}|what\s+a[^\n.!]{0,60}|happy\s+to\s+help|i(?:['’]d|['’]ll|\s++would|\s++will|\s++can)(?:\s(?=\s)|\s++(?:[^\n.!:\s][^\n.!:]{0,79})?))"
-)
-_OPENING = re.compile(rf"^(?:{_CHAT}[!.,:;—–-]*+\s++){{0,3}}{_ANNOUNCEMENT}", re.I)
-_EXCLAMATION = re.compile(
-    r"^(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|great(?:\s+question)?|no\s+problem|happy\s+to\s+help)!\s+|"
-    r"^(?:sure|certainly|of\s+course|absolutely|okay|ok)[.,]?\s*\n\s*",
-    re.I,
-)
-_LABEL = re.compile(
-    r"^\W{0,3}(?:passage|answer|output|response|keywords?|rewrite|rewritten\s+query|paragraph|counter[ -]?argument"
-    r"|related\s+document|scientific\s+paper\s+passage)\W{0,2}:\W{0,3}\s+|^(?:passage|answer|output|keywords)\s*:\s*",
-    re.I,
-)
-_ECHO = re.compile(r"^(?:question|query|claim|topic)\s*:[^\n]*\n\s*(?:passage|answer|output|keywords)\s*:\s*", re.I)
-_ASKED = re.compile(r"(?<!\s)(\s++)(?:query|question|claim)\s*+:", re.I)
-_ANSWERED = re.compile(r"\n\s*+(?:passage|answer)\s*+:", re.I)
-_CLOSING = re.compile(
-    r"(?:(?<!\s)(?:(?<=[.!?:)\"”])\s++|\s*+(?<=\n))|^)[(\[*_-]{0,3}(?:"
-    r"i\s+hope\s+(?:this|that|it|these)\s+(?:help|is|are|was|answer|meet|passage|text|explanation|information|give|provide|clarif|satisf)"
-    r"|(?:please\s+)?let\s+me\s+know\b"
-    r"|(?:please\s+)?(?:do\s+not|don['’]t)\s+hesitate\s+to\b"
-    r"|(?:please\s+)?feel\s+free\s+to\s+(?:ask|reach|let|contact|request|share)\b"
-    r"|would\s+you\s+like\s+(?:me|more|any|further|another)\b|do\s+you\s+(?:want|need)\s+me\b"
-    r"|if\s+you(?:['’]d|['’]ve|\s+have|\s+need|\s+want|\s+would|\s+require)\b[^\n.!?]{0,120}\b(?:let\s+me|feel\s+free|just\s+ask|ask\s+me|i\s+can|i['’]d\s+be)\b"
-    r"|is\s+there\s+anything\s+else\b"
-    r"|note\s*:[^\n]{0,80}\b(?:passage|answer|response|text|information)\b"
-    r"|word\s+count\s*:|end\s+of\s+(?:passage|answer)\b"
-    r")[^\n]{0,400}$",
-    re.I,
-)
-_WIDE = re.compile(r"\s{50}")
-_BOLD = re.compile(r"\*\*(?=\S)([^*]++)(?<=\S)\*\*|(?<!\w)__(?=\S)((?=[^_ \n]*+ )[^_\n]*+)(?<=\S)__(?!\w)")
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.M)
 _BULLET = re.compile(r"^[ \t]*[-*•‣◦–][ \t]+", re.M)
-_NUMBER = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.M)
+_NUMBER = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]+", re.M)
 _RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*$", re.M)
-_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`"}
-
-_VERB = (
-    r"(?:help|assist|provide|fulfil+|comply|write|generate|create|answer|support|offer|engage|discuss|share|give|complete|verify"
-    r"|access|find|produce|respond|continue|do\s+that)"
+_MARKED_QUOTE = re.compile(r"(?:[ \t]*>[^\n]*(?:\n|$)|[ \t]*\n)+")
+_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」", "『": "』"}
+_TAG = re.compile(
+    r"\s*<(passage|answer|response|output|text|document|paragraph|result|content|article|solution|final_answer|final|conclusion|keywords|query)"
+    r"(?:\s[^<>\n]{0,80})?>",
+    re.I,
 )
-_REFUSAL = re.compile(
-    r"^\W*+(?:(?:well|unfortunately|hello|hi)\W++)?(?:"
-    r"(?:i\s*+['’]?\s*+a?m\s++)?(?:very\s++|so\s++|truly\s++)?sorry\b\W*+(?:but\b\W*+)?(?:i|as|this|that|we|there)\b"
-    r"|i\s+apologi[sz]e\b"
-    r"|(?:as|being)\s+an?\s+(?:ai|artificial|language|large|llm)\b"
-    rf"|i\s+(?:can\s*not|can['’]t|am\s+unable\s+to|am\s+not\s+able\s+to|won['’]t|will\s+not|could\s+not|couldn['’]t|must\s+decline\s+to)\s++(?:\w++\s++){{0,2}}?{_VERB}\b"
-    rf"|i['’]m\s+(?:unable|not\s+able)\s+to\s+{_VERB}\b"
-    r"|i\s+(?:don['’]t|do\s+not)\s+have\s+(?:enough|sufficient|any|access|the)\b"
-    rf"|(?:unable|not\s+able)\s+to\s+{_VERB}\b"
-    r")",
+_END_TAG = re.compile(
+    r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I
+)
+_ECHOED = ("query", "question", "claim", "topic", "prompt", "language", "id", "qid", "type")
+_THINKING_ALOUD = re.compile(
+    r"\s*(?:(?:okay|ok|alright|all\s+right|hmm+|well|right|so|first|now)\b[,.:]?\s+)*(?:let\s+me\s+(?:think|see|start|break|figure|recall|consider|tackle|try)"
+    r"|let['’]?s\s+(?:think|see|break|tackle|figure|unpack|craft|write|produce|parse)|the\s+user\s+(?:is|wants|asks|asked|has|needs|would|said)"
+    r"|(?:i|we)(?:['’]ll)?\s+(?:(?:need|have|are\s+asked|was\s+asked|want)\s+to|should|must)\s+"
+    r"(?:write|answer|generate|produce|provide|create|craft|think|figure|come|respond|output|compose)"
+    r"|i['’]m\s+(?:asked|supposed|trying)\s+to|the\s+(?:question|task|prompt|query)\s+(?:asks|wants|is\s+to|says))\b",
     re.I,
 )
 
 
 @functools.lru_cache(maxsize=4096)  # the same text is looked at when it arrives and when the output is put together
-def clean(raw: str, finish: str = "") -> Cleaned:
+def clean(raw: str, finish: str = "", prompt: str = "") -> Cleaned:
     """Clean one generation.
 
     Args:
         raw: what the LLM said.
         finish: why it stopped, in the backend's word.
+        prompt: what it was asked; taken off where the text begins by repeating it.
 
     Returns:
-        The text, and whether it is a refusal. Cleaning what is clean changes nothing.
+        The text, whether it is a refusal, and whether it ended before the answer began. Cleaning what is clean changes nothing.
     """
     text = raw.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-    for _ in range(6):  # a rule may uncover what another takes off: a quoted passage with its own preamble
+    text, _ = answer_of(text)
+    if finish == "length" and _THINKING_ALOUD.match(text):  # the marks of its reasoning stand in the prompt
+        text = ""
+    if prompt:
+        text = without_echo(text, prompt)
+    for _ in range(PASSES):
         before = text
         text = _once(text)
         if text == before:
             break
-    return Cleaned(text, finish in ENDS or bool(_REFUSAL.match(text)))
+    refused = finish in ENDS or is_refusal(text)
+    return Cleaned(text, refused, finish == "length" and not text and not refused)
 
 
 def _once(text: str) -> str:
-    text = _without_reasoning(text)
-    text = _FENCE.sub("", _SPECIAL.sub("", text)).strip()
-    for opening in (_ECHO, _OPENING, _EXCLAMATION, _LABEL):
-        text = opening.sub("", text, count=1)
-    text = _without_closing(_without_next(text))
+    text = answer_of(text)[0].strip()
+    text = _without_wrapping(text)
+    text = without_opening(text)
+    text = without_closing(without_next(text))
     text = _without_markup(text)
     text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
     return _without_quotes(re.sub(r"\n{3,}", "\n\n", text).strip())
 
 
-def _without_reasoning(text: str) -> str:
-    """Take reasoning off: closed blocks, a block whose start the template wrote, a block that was cut off."""
-    kept: list[str] = []
-    position, inside = 0, False
-    for tag in _REASONING.finditer(text):
-        if not inside and tag["end"]:
-            kept.clear()
-        elif not inside:
-            kept.append(text[position : tag.start()])
-        inside = not tag["end"]
-        position = tag.end()
-    return "".join(kept) + ("" if inside else text[position:])
-
-
-def _without_next(text: str) -> str:
-    """Take off a further query, and the passage to it, that the model went on to write."""
-    for found in _ASKED.finditer(text):
-        start, end = text.find("\n", *found.span(1)), text.find("\n", found.end())
-        if start >= 0 and (end < 0 or _ANSWERED.match(text, end)):
-            return text[:start]
+def _without_wrapping(text: str) -> str:
+    """Take off what is around the whole text: a code fence, JSON with one text in it, a tag, the marks of a quotation."""
+    for unwrapped in (_without_fence, _without_json, _without_tag, _without_marks):
+        text = unwrapped(text).strip()
     return text
 
 
-def _without_closing(text: str) -> str:
-    while found := _CLOSING.search(text, _closing_from(text)):
-        text = text[: found.start()].rstrip()
+def _without_fence(text: str) -> str:
+    fences = list(_FENCE.finditer(text))
+    if not fences:
+        return text
+    first, last = fences[0], fences[-1]
+    leads = first.start() == 0 and first[1].lower() in _PROSE
+    if (
+        last.end() == len(text)
+        and not last[1]
+        and (len(fences) == 1 or (leads and len(fences) == 2) or (first[1] and leads))
+    ):
+        text = text[: last.start()]
+        return text[first.end() :] if leads and len(fences) > 1 else text
+    return text[first.end() :] if leads and len(fences) == 1 else text
+
+
+def _without_json(text: str) -> str:
+    """Take the text out of an object that holds one, also where it was cut off."""
+    if text[:1] not in ("{", "[") or len(text) > 1 << 20:
+        return text
+    for end in ("", '"}', '"]}', "}"):
+        try:
+            found = _text_of(json.loads(text + end, strict=False))
+        except (ValueError, RecursionError):
+            continue
+        return text if found is None else found
     return text
 
 
-def _closing_from(text: str) -> int:
-    """Return a place before which no closing begins: one has less than a thousand characters, but for its white space."""
-    place = max(0, len(text) - 2000)
-    return 0 if _WIDE.search(text, place) else place
+def _text_of(value: Any) -> str | None:
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0]
+    if not isinstance(value, dict):
+        return None
+    wanted = {k: v for k, v in value.items() if k.lower() not in _ECHOED} or value
+    if len(wanted) != 1:
+        return None
+    (only,) = wanted.values()
+    if isinstance(only, list) and only and all(isinstance(v, str) for v in only):
+        return "\n".join(only)
+    return only if isinstance(only, str) else _text_of(only)
+
+
+def _without_tag(text: str) -> str:
+    if opened := _TAG.match(text):
+        closed = re.search(rf"</{opened[1]}>\s*$", text, re.I)
+        inner = text[opened.end() : closed.start() if closed else len(text)]
+        if f"</{opened[1].lower()}>" not in inner.lower():
+            return inner
+    elif (closed := _END_TAG.search(text)) and f"<{closed[1].lower()}" not in text.lower():
+        return text[: closed.start()]
+    return text
+
+
+def _without_marks(text: str) -> str:
+    """Take `>` off all lines, where all have it; "> 50 % of adults" is no quotation."""
+    if text.startswith(">") and _MARKED_QUOTE.fullmatch(text) and not re.fullmatch(r">=?\s*[\d=][^\n]*", text):
+        return re.sub(r"^[ \t]*>[ \t]?", "", text, flags=re.M)
+    return text
 
 
 def _without_markup(text: str) -> str:
-    text = _RULE.sub("", _HEADING.sub("", _BOLD.sub(r"\1\2", text)))
-    text = _BULLET.sub("", text)
-    # one number at a line's start may be a year's end or a measure; two make a list
-    return _NUMBER.sub("", text) if len(_NUMBER.findall(text)) > 1 else text
+    for mark, kept in ((_BOLD, r"\2\3"), (_HEADING, ""), (_RULE, ""), (_BULLET, "")):
+        text = _outside_code(mark, kept, text)
+    # one number at a line's start may be a year's end or a measure, and so may two that do not count up from one
+    counted = [int(n) for n in _NUMBER.findall(text)]
+    is_list = len(counted) > 1 and counted[0] <= 1 and all(a < b for a, b in zip(counted, counted[1:], strict=False))
+    return _outside_code(_NUMBER, "", text) if is_list else text
+
+
+def _outside_code(mark: re.Pattern[str], kept: str, text: str) -> str:
+    """Replace a mark but in code, which may be of stars and hashes."""
+    code = [found.span() for found in _CODE.finditer(text)]
+    starts = [start for start, _ in code]
+
+    def replaced(found: re.Match[str]) -> str:
+        place = bisect_right(starts, found.start()) - 1
+        return found[0] if place >= 0 and found.start() < code[place][1] else found.expand(kept)
+
+    return mark.sub(replaced, text)
 
 
 def _without_quotes(text: str) -> str:

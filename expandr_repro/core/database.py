@@ -48,7 +48,8 @@ class Database:
         except OSError as error:
             raise SetupError(f"--store {path}: {error.strerror or error}; name another place") from error
         with self._errors():
-            self.raw = sqlite3.connect(path, timeout=60, isolation_level=None)
+            # in a notebook, a thread works with it while the one that made it waits; never two at a time
+            self.raw = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         try:
             with self._errors():
                 self._set_up()

@@ -1,4 +1,4 @@
-"""Figures of a set of expansions: lengths, overlap with the query, duplicates."""
+"""Statistics of a set of expansions: counts, lengths, overlap with the query, duplicates."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ def counts_table(topics: Sequence[Topic]) -> Table:
         ["topics", len(topics)],
         ["topics without expansion", sum(n == 0 for n in per_topic)],
         ["expansions", len(texts)],
-        ["fewest a topic", min(per_topic, default=0)],
-        ["most a topic", max(per_topic, default=0)],
+        ["fewest per topic", min(per_topic, default=0)],
+        ["most per topic", max(per_topic, default=0)],
         ["empty", sum(not e.text.strip() for t in topics for e in t.expansions)],
+        ["cut at the token limit", sum(e.finish == "length" for t in topics for e in t.expansions)],
         ["refused, kept", sum(bool(e.sampling.get("refused")) for t in topics for e in t.expansions)],
-        ["duplicates within a topic", sum(duplicates(t.texts) for t in topics)],
+        ["duplicates within one topic", sum(duplicates(t.texts) for t in topics)],
         ["duplicates in all", duplicates(texts)],
     ]
     return Table(["", "count"], rows)

@@ -89,7 +89,9 @@ def read_topics(path: str | Path) -> list[Topic]:
             )
         if not topic.title.strip():
             raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
-        if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text) for e in topic.expansions):
+        if not is_surrogate_free(topic.title) or not all(
+            is_surrogate_free(e.text + e.finish) for e in topic.expansions
+        ):
             raise FormatError(
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )

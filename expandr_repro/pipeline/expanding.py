@@ -14,15 +14,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from expandr_repro.core.cleaning import CLEANER, clean
+from expandr_repro.core.cleaning import CLEANER, Cleaned, clean
 from expandr_repro.core.files import sha256_text
+from expandr_repro.core.finishes import finish_of
 from expandr_repro.core.progress import TextBar
 from expandr_repro.core.sampling import seed_of
 from expandr_repro.core.store import Address, Condition, Store, Stored
 from expandr_repro.core.topics import Expansion, Topic
 from expandr_repro.core.trained_on import TRAINED_ON_HASH
 from expandr_repro.models.generators.base import Generator, Identity, Reply, Request
-from expandr_repro.pipeline.tasks import Assembly, Failure, Place, Remaining, Tally, Task
+from expandr_repro.pipeline.tasks import Assembly, Failure, Kind, Place, Remaining, Seen, Tally, Task
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,13 @@ class Expansions:
         self.task, self.identity, self._claims = task, identity, store.claims
         self._trained_on = trained_on
         self.settings = task.plan.settings()
-        facts = {"prompt_sha256": task.prompt.sha256, **dataclasses.asdict(identity)}
-        del facts["adapter"]  # its hash says which it is
+        facts = {"prompt_sha256": task.prompt.sha256, **identity.key()}
         self.condition: Condition = store.condition(facts, task.prompt.template)
         self.tally = Tally()
         self._reasons: dict[tuple[str, int], str] = {}
+        self._before: dict[
+            tuple[str, int], int
+        ] = {}  # attempts that earlier runs made, where refusals are asked for again
 
     def run(self, generator: Generator, mine: list[Topic], bar: TextBar) -> None:
         """Generate what the store lacks, keeping each text as it arrives.
@@ -79,8 +82,8 @@ class Expansions:
                 return
             stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out)
             self.condition.put(place.key, place.address, stored)
-            if clean(reply.text, reply.finish).empty and place.attempt + 1 < ATTEMPTS:
-                again.append(self._place(place.topic, place.sample, place.attempt + 1))
+            if further := self._wanted(place.topic, place.sample):
+                again.append(further)
             else:
                 bar.text_done(place.topic.qid, reply.tokens_out)
 
@@ -111,22 +114,49 @@ class Expansions:
                     elsewhere.append(place)
 
     def _missing(self, samples: Iterable[tuple[Topic, int]], bar: TextBar | None = None) -> Iterator[Place]:
-        """Yield, of every sample that has no text yet, the first attempt that the store lacks."""
+        """Yield, of every sample that this run is to ask for, the first attempt that the store lacks."""
         for topic, sample in samples:
-            place, stored = self._find(topic, sample)
-            if place and stored is None:
+            if place := self._wanted(topic, sample):
                 yield place
             elif bar:
                 bar.text_done(topic.qid)
 
-    def _find(self, topic: Topic, sample: int) -> tuple[Place | None, Stored | None]:
-        """Return (place, text) of a sample, (place, None) of the attempt to be made, or two None: all came out empty."""
-        for attempt in range(ATTEMPTS):
+    def _wanted(self, topic: Topic, sample: int) -> Place | None:
+        """Return the attempt that this run is to make for a sample, or None where none is."""
+        seen = self._seen(topic, sample)
+        before = self._before.setdefault((topic.qid, sample), seen.attempts) if self.task.retry_refused else 0
+        most = {"text": 0, "cut": 0, "refused": 0, "empty": ATTEMPTS, "failed": ATTEMPTS}[seen.kind]
+        if self.task.retry_refused and seen.kind in ("refused", "empty"):
+            most = before + ATTEMPTS
+        return self._place(topic, sample, seen.attempts) if seen.attempts < most else None
+
+    def _seen(self, topic: Topic, sample: int) -> Seen:
+        """Look up what the store has of a sample: the first text, else a refusal, else what came last."""
+        seen = Seen("failed", 0)
+        for attempt in itertools.count():
             place = self._place(topic, sample, attempt)
             stored = self.condition.get(place.key)
-            if stored is None or not clean(stored.text, stored.finish).empty:
-                return place, stored
-        return None, None
+            if stored is None:
+                return seen
+            kind = self._kind(place, stored)
+            if kind == "text":
+                return Seen(kind, attempt + 1, place, stored)
+            if seen.kind == "refused":
+                seen = dataclasses.replace(seen, attempts=attempt + 1)
+            else:
+                seen = Seen(kind, attempt + 1, place, stored)
+        raise AssertionError
+
+    def _kind(self, place: Place, stored: Stored) -> Kind:
+        if finish_of(stored.finish) is None:  # kept by an earlier version, which took half a text for a whole one
+            return "failed"
+        found = self._cleaned(place, stored)
+        if found.refused:
+            return "refused"
+        return "cut" if found.cut else "empty" if found.empty else "text"
+
+    def _cleaned(self, place: Place, stored: Stored) -> Cleaned:
+        return clean(stored.text, finish_of(stored.finish) or "", self._request(place).prompt)
 
     def _place(self, topic: Topic, sample: int, attempt: int) -> Place:
         filled_in = json.dumps([topic.title, self.task.passages.get(topic.qid, "")])
@@ -165,28 +195,42 @@ class Expansions:
         for topic in self.task.topics:
             expansions = []
             for sample in range(len(self.settings)):
-                place, stored = self._find(topic, sample)
-                if place is None:
-                    made.empty += 1
-                    made.failures.append(Failure(topic.qid, sample, f"empty, {ATTEMPTS} times"))
-                elif stored is None:
-                    reason = reasons.get((topic.qid, sample), "not generated")
-                    made.failures.append(Failure(topic.qid, sample, reason))
-                elif expansion := self._expansion(place, stored, made):
-                    expansions.append(expansion)
+                seen = self._seen(topic, sample)
+                made.truncated += bool(seen.stored) and finish_of(seen.stored.finish) == "length"
+                made.refused += seen.kind == "refused"
+                if (
+                    (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
+                    and seen.place
+                    and seen.stored
+                ):
+                    expansions.append(self._expansion(seen.place, seen.stored))
+                else:
+                    failure = self._failure(topic, sample, seen, reasons)
+                    made.empty += failure.kind == "empty"
+                    made.failures.append(failure)
             made.texts += len(expansions)
             made.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
         return made
 
-    def _expansion(self, place: Place, stored: Stored, made: Assembly) -> Expansion | None:
-        text = clean(stored.text, stored.finish)
-        made.truncated += stored.finish == "length"
-        made.refused += text.refused
-        sampling = place.address.sampling.record() | {"seed": place.address.seed}
-        if text.refused and not self.task.keep_refusals:
-            made.failures.append(Failure(place.topic.qid, place.sample, f"refused: {text.text[:80]!r}"))
-            return None
-        return Expansion(text.text, sampling | ({"refused": True} if text.refused else {}))
+    def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
+        if seen.kind == "refused" and seen.place and seen.stored:
+            said = self._cleaned(seen.place, seen.stored).text[:80]
+            return Failure(
+                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
+            )
+        if seen.kind == "cut":
+            limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
+            return Failure(topic.qid, sample, limit, seen.kind)
+        if seen.kind == "empty" and seen.attempts >= ATTEMPTS:
+            return Failure(topic.qid, sample, f"empty, {seen.attempts} times", seen.kind)
+        return Failure(topic.qid, sample, reasons.get((topic.qid, sample), "not generated"))
+
+    def _expansion(self, place: Place, stored: Stored) -> Expansion:
+        text = self._cleaned(place, stored)
+        sampling = (
+            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        )
+        return Expansion(text.text, sampling, finish_of(stored.finish) or "")
 
     def provenance(self) -> dict[str, Any]:
         """Return what made the expansions, for each line of the output."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.files import atomic_text
-from expandr_repro.core.progress import text_progress
+from expandr_repro.core.progress import counted, text_progress
 from expandr_repro.core.prompts import Prompt, find_prompt, prepare
 from expandr_repro.core.sampling import SamplingPlan, plan_named
 from expandr_repro.core.store import Store
@@ -48,6 +48,7 @@ class ExpandRequest:
     language: str | None = None
     dry_run: bool = False
     keep_refusals: bool = False
+    retry_refused: bool = False
     form: str = "text"
     limit: int | None = None
     qids: str | None = None
@@ -57,7 +58,8 @@ def expand(request: ExpandRequest) -> int:
     """Expand.
 
     Returns:
-        0, or 2 where a topic lacks an expansion that it should have.
+        0 where everything was generated that can be (the model may have refused some of it), 1 where not one expansion came of it, 2 where something
+        was not generated.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -68,7 +70,7 @@ def expand(request: ExpandRequest) -> int:
     prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
     topics = select_topics(found, request.limit, request.qids)
     passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
-    task = Task(topics.topics, prompt, plan, passages, request.keep_refusals)
+    task = Task(topics.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
     with Store(request.store) as store:
         record = _trained_on(generator, request.options)
         work = Expansions(task, generator.identity, store, record_hash(record) if record else None)
@@ -111,16 +113,43 @@ def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list
         write_topics(request.output, made.topics, about={beside: remember, failed: again})
     print(summary.render(request.form))
     if request.output:
-        log.info("wrote %s: %d topics, %d expansions", request.output, len(made.topics), made.texts)
+        log.info(
+            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
+        )
     if not made.failures:
         return 0
-    for reason, count in Counter(f.reason for f in made.failures).most_common(3):
-        log.warning("%d expansions are missing: %s", count, reason)
-    log.warning(
-        "all of them are listed in %s; the same command asks again for what was not generated",
-        failures_path(request.output),
-    )
-    return 2
+    for line in _explained(made.failures):
+        log.warning("%s", line)
+    log.warning("all of them are listed in %s", failures_path(request.output))
+    return 2 if any(f.kind == "failed" for f in made.failures) else int(not made.texts)
+
+
+def _explained(failures: Sequence[Failure]) -> Iterator[str]:
+    """Yield, of what is missing, how much it is, why, and what brings it."""
+    kinds = Counter(f.kind for f in failures)
+    first = {f.kind: f for f in reversed(failures)}
+    for reason, count in Counter(f.reason for f in failures if f.kind == "failed").most_common(3):
+        yield f"{_missing(count)}: {reason}"
+    if kinds["failed"]:
+        yield f"the same command asks again for {'it' if kinds['failed'] == 1 else 'these'}"
+    if kinds["refused"]:
+        seen = first["refused"]
+        yield (
+            f"{_missing(kinds['refused'])}: the model refused (topic {seen.qid}, {seen.reason}). The same command does not ask again; "
+            "--retry-refused does, with other seeds, and --keep-refusals writes refusals, marked"
+        )
+    if kinds["empty"]:
+        yield (
+            f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
+        )
+    if kinds["cut"]:
+        yield (
+            f"{_missing(kinds['cut'])}: {first['cut'].reason}, as happens to models that reason first. Asking again would end the same way: give a higher --max-tokens"
+        )
+
+
+def _missing(count: int) -> str:
+    return f"{counted(count, 'expansion')} {'is' if count == 1 else 'are'} missing"
 
 
 def failures_path(output: Path | None) -> Path:

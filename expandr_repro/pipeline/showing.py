@@ -64,7 +64,8 @@ def _lines(topic: Topic, template: str | None) -> Iterator[str]:
     if template:
         yield from _wrapped(Prompt("", 0, template).render(topic.title, "(the gold passage)"), "  > ")
     for number, expansion in enumerate(topic.expansions, start=1):
-        settings = ", ".join(f"{k} {v}" for k, v in expansion.sampling.items())
+        facts_of_it = {**expansion.sampling, **({"finish": "length"} if expansion.finish == "length" else {})}
+        settings = ", ".join(f"{k} {v}" for k, v in facts_of_it.items())
         yield one_line(f"expansion {number}" + (f" ({settings})" if settings else ""))
         yield from _wrapped(expansion.text, "  ")
     if not topic.expansions:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.prompts import Prompt
 from expandr_repro.core.sampling import SamplingPlan
-from expandr_repro.core.store import Address
+from expandr_repro.core.store import Address, Stored
 from expandr_repro.core.topics import Topic
 
 
@@ -22,6 +23,7 @@ class Task:
         plan: the samples of each topic.
         passages: gold passages by qid, for a prompt that needs them.
         keep_refusals: write refusals, marked, instead of leaving them out.
+        retry_refused: ask again, with other seeds, for what was refused or came out empty.
     """
 
     topics: list[Topic]
@@ -29,6 +31,7 @@ class Task:
     plan: SamplingPlan
     passages: Mapping[str, str] = field(default_factory=dict)
     keep_refusals: bool = False
+    retry_refused: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a topic without a query.
@@ -72,6 +75,10 @@ class Tally:
         self.tokens_out += other.tokens_out
 
 
+Kind = Literal["text", "refused", "empty", "cut", "failed"]
+"""What came of a sample: a text, a refusal, nothing, a text cut off before the answer began, or no generation at all."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A sample that is not in the output, and why."""
@@ -79,6 +86,7 @@ class Failure:
     qid: str
     sample: int
     reason: str
+    kind: Kind = "failed"
 
 
 @dataclass
@@ -103,6 +111,16 @@ class Place:
     attempt: int
     address: Address
     key: bytes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the store has of a sample: the text that counts (or the refusal, or what came last) and how many attempts were made."""
+
+    kind: Kind
+    attempts: int
+    place: Place | None = None
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)

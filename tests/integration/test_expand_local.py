@@ -72,7 +72,8 @@ def test_greedy_texts_are_those_of_plain_generate(model):
         inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors="pt")
         with torch.inference_mode():
             whole = plain.generate(**inputs, do_sample=False, max_new_tokens=24)
-        text = tokenizer.decode(whole[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        ids = whole[0, inputs["input_ids"].shape[1] :].tolist()
+        text = tokenizer.decode(ids[: ids.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in ids else ids)
         assert replies[prompt].text == text
 
 

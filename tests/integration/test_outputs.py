@@ -78,9 +78,11 @@ def test_a_merged_index_is_replaced_by_another_one_only_when_asked_for_and_made_
     assert all((part / "index").is_file() for part in parts)
 
 
-@pytest.mark.parametrize("more", [(), ("--retriever", "bm25"), ("--shard-id", 0, "--num-shards", 2)])
-def test_overwrite_replaces_an_index_and_nothing_else(command, bert, corpus, thesis, more):
-    result = command("encode", "--corpus", corpus, "--encoder", bert, *POOLED, *more, "--output", thesis, "--overwrite")
+@pytest.mark.parametrize("kind", ["dense", "shard", "bm25"])
+def test_overwrite_replaces_an_index_and_nothing_else(command, bert, corpus, thesis, kind):
+    dense = ("--encoder", bert, *POOLED)
+    more = {"dense": dense, "shard": (*dense, "--shard-id", 0, "--num-shards", 2), "bm25": ("--retriever", "bm25")}
+    result = command("encode", "--corpus", corpus, *more[kind], "--output", thesis, "--overwrite")
     assert result.code == 2
     assert "so it is not replaced, with or without --overwrite" in result.error
 

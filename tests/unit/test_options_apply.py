@@ -83,7 +83,7 @@ ALWAYS = {
     "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
     "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
     "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
-               "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--format"},
+               "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
     "prefer": {"--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",

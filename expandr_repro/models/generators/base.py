@@ -62,6 +62,10 @@ class Identity:
         adapter: name of the LoRA adapter, or None.
         adapter_sha256: hash over the adapter's files, or None.
         precision: of the arithmetic; None where an endpoint decides.
+        api: of an endpoint: chat or completions.
+        template_date: the date that the model's chat template is told; None where it does not ask.
+        decoding: how token ids become text, where the model has marks of reasoning: "marks kept".
+        sampler: which version of our own sampling; None where the backend has its own.
     """
 
     backend: str
@@ -70,10 +74,21 @@ class Identity:
     adapter: str | None = None
     adapter_sha256: str | None = None
     precision: str | None = None
+    api: str | None = None
+    template_date: str | None = None
+    decoding: str | None = None
+    sampler: str | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the facts that are known."""
         return {k: v for k, v in asdict(self).items() if v is not None}
+
+    def key(self) -> dict[str, Any]:
+        """Return what goes into the store's key: a fact that came later is left out where it is as it always was, so that old keys stay."""
+        facts = asdict(self)
+        del facts["adapter"]  # its hash says which it is
+        later = {"api": "chat", "template_date": None, "decoding": None, "sampler": None}
+        return {k: v for k, v in facts.items() if k not in later or v not in (None, later[k])}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from expandr_repro.core.errors import FormatError
+from expandr_repro.core.markers import opened_reasoning
+
+TEMPLATE_DATE = "2024-07-26"
+"""What day it is for a chat template that asks (`strftime_now`): always the same, or a seed would give another text tomorrow. Llama 3.1's own default."""
+
+_CLOCK = {
+    "%-d": "26", "%-m": "7", "%-I": "12", "%-H": "0", "%-M": "0", "%-S": "0", "%-j": "208", "%#d": "26", "%#m": "7", "%Y": "2024", "%y": "24", "%C": "20", "%m": "07",
+    "%B": "July", "%b": "Jul", "%h": "Jul", "%d": "26", "%e": "26", "%j": "208", "%A": "Friday", "%a": "Fri", "%w": "5", "%u": "5", "%H": "00", "%I": "12", "%M": "00",
+    "%S": "00", "%f": "000000", "%p": "AM", "%F": "2024-07-26", "%D": "07/26/24", "%x": "07/26/24", "%T": "00:00:00", "%X": "00:00:00", "%R": "00:00",
+    "%c": "Fri Jul 26 00:00:00 2024", "%U": "29", "%W": "30", "%V": "30", "%G": "2024", "%Z": "", "%z": "", "%%": "%",
+}  # fmt: skip
 
 
 def prompt_ids(
@@ -25,6 +36,15 @@ def prompt_ids(
         FormatError: the chat template cannot be rendered.
     """
     return _ids(tokenizer, _opened(tokenizer, prompts, template_values))
+
+
+def reasoning_opened(tokenizer: Any, prompt: str, template_values: Mapping[str, Any] | None = None) -> str:
+    """Return the mark of reasoning with which the chat template begins the answer (`<think>`), or "".
+
+    Raises:
+        FormatError: the chat template cannot be rendered.
+    """
+    return opened_reasoning(_opened(tokenizer, [prompt], template_values)[0])
 
 
 def completion_ids(
@@ -95,6 +115,9 @@ def _opened(tokenizer: Any, prompts: Sequence[str], values: Mapping[str, Any] | 
 def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **values: Any) -> list[str]:
     from jinja2 import TemplateError
 
+    template = tokenizer.get_chat_template() if "strftime_now" in str(tokenizer.chat_template) else None
+    if template is not None:
+        values["chat_template"] = _with_fixed_clock(template)
     try:
         return [
             tokenizer.apply_chat_template([{"role": r, "content": c} for r, c in chat], tokenize=False, **values)
@@ -112,6 +135,12 @@ def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **valu
         raise FormatError(
             str(tokenizer.name_or_path), None, f"its chat template cannot be rendered ({error})"
         ) from error
+
+
+def _with_fixed_clock(template: str) -> str:
+    """Return a chat template for which it is always the same day: a macro takes the place of transformers' function."""
+    filters = "".join(f" | replace({found!r}, {said!r})" for found, said in _CLOCK.items())
+    return f"{{% macro strftime_now(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}\n{template}"
 
 
 def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import os
 import re
 import time
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.redact import redacted, secrets_of, shown_url
 from expandr_repro.models.generators.base import GeneratorOptions
-from expandr_repro.models.generators.retries import Fault, fault_of
+from expandr_repro.models.generators.retries import Fault, effort, fault_of
+
+log = logging.getLogger(__name__)
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -24,6 +27,60 @@ LONGEST_ANSWER = 64 << 20
 """Bytes of an answer, unpacked: whoever sends more means no good."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+SOON = 1.0
+"""Seconds without an answer after which faults in a row are worth a note."""
+
+
+SILENCE = 30.0
+"""Seconds without any answer that are worth a note; three times the longest answer where that is more."""
+
+
+class Health:
+    """Whether an endpoint answers, said once when it stops and once when it is back.
+
+    Args:
+        shown: its address.
+        effort: how long each request is tried, for the note.
+    """
+
+    def __init__(self, shown: str, effort: str) -> None:
+        self._shown, self._effort = shown, effort
+        self._faults, self._good = 0, time.monotonic()
+        self._down: float | None = None
+        self._longest = SILENCE / 3
+
+    def good(self, seconds: float = 0.0) -> None:
+        """Note that an answer came, after so many seconds."""
+        now = time.monotonic()
+        self._longest = max(self._longest, seconds)
+        if self._down is not None:
+            log.warning("%s: answers again, after %.0f s", self._shown, now - self._down)
+        self._faults, self._good, self._down = 0, now, None
+
+    def look(self, timeout: float) -> None:
+        """Say once that no answer has come for much longer than any took so far."""
+        silence = time.monotonic() - self._good
+        if self._down is None and silence >= 3 * self._longest:
+            self._down = self._good
+            log.warning(
+                "%s: no answer for %.0f s; waiting up to %g s for each (--timeout). What has arrived is kept",
+                self._shown,
+                silence,
+                timeout,
+            )
+
+    def bad(self, fault: Fault) -> None:
+        """Note a fault that may pass. One alone is none of the user's business, unless nobody is there or all have to wait."""
+        self._faults += 1
+        waits = fault.wait is not None and fault.wait >= 5
+        in_a_row = self._faults >= 3 and time.monotonic() - self._good >= SOON
+        if self._down is None and (waits or fault.gone or in_a_row or self._faults >= 20):
+            self._down = self._good if self._faults > 1 else time.monotonic()
+            wait = f", in {fault.wait:.0f} s as the endpoint asks" if waits else ""
+            reason = fault.reason if self._shown in fault.reason else f"{self._shown}: {fault.reason}"
+            log.warning("%s. Asking again%s: %s. What has arrived is kept", reason, wait, self._effort)
 
 
 class Endpoint:
@@ -40,6 +97,7 @@ class Endpoint:
 
         self.shown = shown_url(url)
         self.resume_at = 0.0
+        self.health = Health(self.shown, effort(options.retries, options.backoff, options.timeout))
         self._parts = urlsplit(url)
         self._timeout = options.timeout
         self._secrets = secrets_of(url, key)
@@ -66,7 +124,9 @@ class Endpoint:
         except aiohttp.ClientConnectorError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
             return Fault(
-                f"{self.shown}: no connection ({why}); is the server running, and the address right?", retry=True
+                f"{self.shown}: no connection ({why}); is the server running, and the address right?",
+                retry=True,
+                gone=True,
             )
         except (aiohttp.ClientError, OSError):
             return Fault(f"{self.shown}: the connection broke off", retry=True)
@@ -85,8 +145,11 @@ class Endpoint:
             return fault_of(status, headers, self._message(status, value), time.time())
         if not isinstance(value, dict):
             return Fault(f"{self.shown}: the answer is no JSON object", retry=True)
-        if value.get("error"):  # some proxies report the upstream's trouble under status 200
-            return Fault(f"{self.shown}: {self._message(status, value)}", retry=True)
+        # some proxies report the upstream's trouble under status 200, and some in the middle of a text
+        choices = value.get("choices")
+        for part in (value, *(c for c in choices if isinstance(c, dict))) if isinstance(choices, list) else (value,):
+            if part.get("error") or part.get("object") == "error":
+                return Fault(f"{self.shown}: {self._message(status, part) or 'an error'}", retry=True)
         return value
 
     def _message(self, status: int, value: Any) -> str:

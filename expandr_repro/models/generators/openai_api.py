@@ -7,13 +7,17 @@ trouble, a broken connection, an answer without a text), or the end of that one 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
+import re
+import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, cast
 
 from expandr_repro.core.errors import ExpandrError, NotAvailableError, UnknownNameError
+from expandr_repro.core.finishes import finish_of
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.endpoints import Endpoint, Endpoints, api_key, base_urls
 from expandr_repro.models.generators.retries import LONGEST_WAIT, Fault, backoff
@@ -22,6 +26,14 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 32
 """So many requests in a row without a text, each after all its tries, and the run is given up."""
+
+FILTERED = re.compile(
+    r"content_filter|content_policy_violation|ResponsibleAIPolicyViolation|content management policy", re.I
+)
+"""What a service says under status 400 where its filter takes the prompt or the answer away."""
+
+WATCH = 5.0
+"""Seconds from one look at whether endpoints still answer to the next."""
 
 RAMP = 0.2
 """The first requests go out over so many seconds; else all answers come at once, wave after wave, and wait for each other."""
@@ -47,13 +59,13 @@ class OpenAIGenerator:
     @property
     def identity(self) -> Identity:
         """What decides the texts, as far as an endpoint tells."""
-        return Identity("openai", self._options.model, self._options.revision)
+        return Identity("openai", self._options.model, self._options.revision, api=self._options.api)
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Ask for each request's text; see `Generator`."""
         first = next(requests, None)
         if first is not None:  # nothing to ask for needs no endpoint
-            asyncio.run(self._all(first, requests, deliver))
+            run_anywhere(self._all(first, requests, deliver))
 
     async def _all(self, first: Request, rest: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         endpoints = Endpoints([Endpoint(url, self._key, self._options) for url in self._urls])
@@ -66,15 +78,22 @@ class OpenAIGenerator:
                 deliver(reply)
                 self._give_up_where_nothing_works(reply)
 
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(WATCH)
+                for endpoint in endpoints.members:
+                    endpoint.health.look(self._options.timeout)
+
         tasks: list[asyncio.Task[None]] = []
+        watching = asyncio.create_task(watch())
         try:
             await self._look(endpoints)
             tasks = [asyncio.create_task(work(number)) for number in range(self._options.concurrency)]
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
+            for task in (watching, *tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(watching, *tasks, return_exceptions=True)
             await endpoints.close()
 
     async def _look(self, endpoints: Endpoints) -> None:
@@ -104,13 +123,19 @@ class OpenAIGenerator:
         attempt = 0
         while True:
             endpoint = await endpoints.next()
+            sent = time.monotonic()
             answer = await endpoint.send("POST", path, body)
             found = answer if isinstance(answer, Fault) else reply_of(request, answer, attempt)
             if isinstance(found, Reply):
+                endpoint.health.good(time.monotonic() - sent)
                 return found
+            if found.retry:
+                endpoint.health.bad(found)
             if found.fatal:
                 raise self._fatal(found, await self._models(endpoint) if found.reason.startswith("HTTP 404") else None)
             attempt += 1
+            if FILTERED.search(found.reason) and not found.retry:  # the prompt itself was filtered: the model refuses
+                return Reply(request, finish="content_filter", retries=attempt - 1)
             if not found.retry or attempt > self._options.retries:
                 tries = "" if attempt == 1 else f" (after {attempt} tries)"
                 return Reply(request, retries=attempt - 1, failure=found.reason + tries)
@@ -160,6 +185,43 @@ class OpenAIGenerator:
             )
 
 
+def run_anywhere(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also where this thread is running an event loop already, as a notebook's is: then in a thread of its own.
+
+    The calling thread waits, so that nothing runs beside it. Ctrl-C ends the work as it does elsewhere.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    ended: list[BaseException] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def noted() -> None:
+        started.append((asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())))
+        await work
+
+    def run() -> None:
+        try:
+            asyncio.run(noted())
+        except BaseException as error:  # raised again below, in the thread that waits
+            ended.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        for loop, task in started:
+            with contextlib.suppress(RuntimeError):  # it is over already
+                loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if ended:
+        raise ended[0]
+
+
 def reply_of(request: Request, answer: dict[str, Any], retries: int) -> Reply | Fault:
     """Read the text out of an answer of chat/completions or completions.
 
@@ -170,16 +232,21 @@ def reply_of(request: Request, answer: dict[str, Any], retries: int) -> Reply | 
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
         return Fault("the answer has no choices", retry=True)
+    finish = finish_of(choice.get("finish_reason"))
+    if finish is None:
+        return Fault(f"the answer broke off (finish_reason {str(choice['finish_reason'])[:40]!r})", retry=True)
     message = choice.get("message")
-    finish = str(choice.get("finish_reason") or "stop")
-    if isinstance(message, dict):
-        text = message.get("content")
-        if isinstance(text, list):  # content in parts
-            text = "".join(str(p.get("text", "")) for p in text if isinstance(p, dict))
-        if not text and isinstance(message.get("refusal"), str):
-            text, finish = message["refusal"], "refusal"
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if isinstance(text, list):  # content in parts, of which some may be thoughts
+        parts = [p if isinstance(p, dict) else {"text": p} for p in text]
+        text = "".join(str(p.get("text") or "") for p in parts if p.get("type", "text") in ("text", "output_text"))
+        refusals = [p["refusal"] for p in parts if isinstance(p.get("refusal"), str)]
     else:
-        text = choice.get("text")
+        refusals = []
+    if isinstance(message, dict) and isinstance(message.get("refusal"), str):
+        refusals.append(message["refusal"])
+    if any(refusals) and not text:
+        text, finish = "".join(refusals), "refusal"
     if text is not None and not isinstance(text, str):
         return Fault("the answer's text is no string", retry=True)
     usage = answer.get("usage")

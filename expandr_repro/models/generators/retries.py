@@ -26,12 +26,14 @@ class Fault:
         retry: whether asking again may help.
         fatal: whether every other request would fare the same.
         wait: seconds the endpoint asks to wait, or None.
+        gone: whether nobody is there at all.
     """
 
     reason: str
     retry: bool = False
     fatal: bool = False
     wait: float | None = None
+    gone: bool = False
 
 
 def fault_of(status: int, headers: Mapping[str, str], message: str, now: float) -> Fault:
@@ -78,3 +80,19 @@ def backoff(attempt: int, first: float, chance: random.Random) -> float:
         chance: for the jitter.
     """
     return min(LONGEST_BACKOFF, first * 2.0 ** min(attempt - 1, 20)) * chance.uniform(0.5, 1.5)
+
+
+def effort(retries: int, first: float, timeout: float) -> str:
+    """Return how often and how long a request is tried, for a note.
+
+    Args:
+        retries: further tries.
+        first: seconds before the first of them.
+        timeout: seconds for one answer.
+    """
+    if not retries:
+        return "not at all, since --retries is 0"
+    waits = sum(min(LONGEST_BACKOFF, first * 2.0 ** min(n, 20)) for n in range(retries))
+    long = f"{waits:.0f} s" if waits < 120 else f"{waits / 60:.0f} minutes"
+    times = "once more" if retries == 1 else f"up to {retries} times"
+    return f"each request {times} within about {long} and the time of its answers (at most {timeout:g} s each), then it is listed as failed"

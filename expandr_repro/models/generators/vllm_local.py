@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from expandr_repro.core.errors import NotAvailableError, SetupError
+from expandr_repro.core.finishes import finish_of
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
-from expandr_repro.models.generators.chat import prompt_ids
+from expandr_repro.models.generators.chat import prompt_ids, reasoning_opened
 from expandr_repro.models.generators.weights import Weights, find_weights
 from expandr_repro.models.interface import PRECISIONS
 
@@ -87,14 +88,18 @@ class VllmGenerator:
         from vllm.lora.request import LoRARequest
 
         values = window[0].sampling.extra.get("chat_template_kwargs")
-        ids = prompt_ids(self._engine.get_tokenizer(), [r.prompt for r in window], values)
+        tokenizer = self._engine.get_tokenizer()
+        ids = prompt_ids(tokenizer, [r.prompt for r in window], values)
+        opening = reasoning_opened(tokenizer, window[0].prompt, values)
         params = [
             SamplingParams(
                 temperature=r.sampling.temperature,
                 top_p=r.sampling.top_p,
                 max_tokens=r.sampling.max_tokens,
                 seed=r.seed,
-                **{k: v for k, v in r.sampling.extra.items() if k != "chat_template_kwargs"},
+                # special tokens may mark reasoning and channels, which the cleaner has to see
+                **{"skip_special_tokens": False}
+                | {k: v for k, v in r.sampling.extra.items() if k != "chat_template_kwargs"},
             )
             for r in window
         ]
@@ -104,7 +109,11 @@ class VllmGenerator:
         )
         for request, row, output in zip(window, ids, found, strict=True):
             first = output.outputs[0]
-            yield Reply(request, first.text, first.finish_reason or "stop", len(row), len(first.token_ids))
+            finish = finish_of(first.finish_reason)
+            if finish is None:
+                yield Reply(request, failure=f"vLLM ended it with {first.finish_reason!r}")
+            else:
+                yield Reply(request, opening + first.text, finish, len(row), len(first.token_ids))
 
 
 def _rank(weights: Weights) -> int:

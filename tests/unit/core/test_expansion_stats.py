@@ -9,7 +9,7 @@ from expandr_repro.core.topics import Expansion, Topic
 
 TOPICS = [
     Topic("1", "red cats", (Expansion("Red cats are cats."), Expansion("red CATS are cats"), Expansion(" "))),
-    Topic("2", "rain", (Expansion("Red cats are cats."), Expansion("I cannot.", {"refused": True}))),
+    Topic("2", "rain", (Expansion("Red cats are cats.", {}, "length"), Expansion("I cannot.", {"refused": True}))),
     Topic("3", "snow"),
 ]
 
@@ -35,11 +35,12 @@ def test_what_there_is_to_count_is_counted():
         "topics": 3,
         "topics without expansion": 1,
         "expansions": 4,
-        "fewest a topic": 0,
-        "most a topic": 2,
+        "fewest per topic": 0,
+        "most per topic": 2,
         "empty": 1,
+        "cut at the token limit": 1,
         "refused, kept": 1,
-        "duplicates within a topic": 1,
+        "duplicates within one topic": 1,
         "duplicates in all": 2,
     }
 

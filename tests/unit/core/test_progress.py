@@ -27,4 +27,4 @@ def test_the_bar_counts_texts_topics_and_tokens():
         bar.text_done(qid, tokens)
 
     assert recorder.steps == 3
-    assert recorder.postfix.startswith("1 topics, 1,500 tokens, ")
+    assert recorder.postfix.startswith("1 topic, 1,500 tokens, ")

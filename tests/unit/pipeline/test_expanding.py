@@ -61,7 +61,7 @@ def test_every_topic_gets_its_text_in_topic_order_with_its_seed_and_provenance(t
         "prompt_sha256": prepare("q2d", prompts()["q2d"]).sha256,
         "backend": "function",
         "model": "m",
-        "cleaner": "1",
+        "cleaner": "2",
         "seed": 42,
     }
     assert {r.seed for r in generator.asked} == {seed_of(42, str(i), 0) for i in range(5)}
@@ -125,7 +125,7 @@ def test_a_text_that_stays_empty_is_reported_and_not_paid_for_again(tmp_path):
 
     assert len(generator.asked) == 15
     assert (made.empty, made.texts) == (5, 0)
-    assert made.failures[0] == Failure("0", 0, "empty, 3 times")
+    assert made.failures[0] == Failure("0", 0, "empty, 3 times", "empty")
     assert run(tmp_path, lambda r: "x")[0].asked == []
 
 

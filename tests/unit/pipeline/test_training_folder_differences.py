@@ -6,6 +6,7 @@ import pytest
 
 from expandr_repro.core.errors import DivergedError, ExpandrError
 from expandr_repro.core.manifest import write_manifest
+from expandr_repro.core.outputs import TRAINED_GENERATOR
 from expandr_repro.pipeline.training_folder import finished, reserved
 
 FACTS = {"data": {"sha256": "aa"}, "settings": {"seed": 1, "views": {"fused": 1.0}, "names": ("a", "b")}, "names": {"train": "a.jsonl"}}  # fmt: skip
@@ -15,7 +16,7 @@ def refused(tmp_path, facts):
     (tmp_path / "out").mkdir(exist_ok=True)
     write_manifest(tmp_path / "out" / "manifest.json", "generator", {**FACTS, "counts": {}, "result": {"steps": 3}})
     with pytest.raises(ExpandrError) as caught:
-        finished(tmp_path / "out", facts, False)
+        finished(tmp_path / "out", facts, False, TRAINED_GENERATOR)
     return str(caught.value)
 
 
