@@ -40,6 +40,9 @@ _TOKEN = re.compile(
     r"|<(?P<plain>/?s|eos|bos|pad|unk|end_of_turn|start_of_turn|(?:seed|hy):[be]os|unused\d{1,4}|extra_id_\d|SPECIAL_\d{1,3})>"
     r"|\[\|(?P<square>\w{1,20})\|\]|\[(?P<upper>/?INST|/?SYSTEM_PROMPT|END FINAL RESPONSE|EOS|EOT)\]|(?P<minimax>\[e~\[|\]~b\]|\]~!b\[))"
 )
+_MAYBE = re.compile(r"[<\[◁]|\]~|assistantfinal|(?<![\s\S])\s*(?:assistant)?(?:analysis|commentary|final)|\bmy\s(?:thought|reasoning|response)")
+"""What a text has that has any mark at all."""
+
 _FULL_WIDTH = re.compile(r"<｜([^｜<>\n]{1,40})｜>")
 _ENDS = re.compile(
     r"/s|eos|(?:seed|hy):eos|(?:im_|hy_)?(?:end|eo[tmsd])(?!_?header|_of_role)\w*|return|call|separator|content_model_end_sampling"
@@ -76,6 +79,8 @@ def answer_of(text: str) -> tuple[str, bool]:
     Returns:
         The answer, and whether reasoning began that never ended (the answer is then what stood before it, mostly nothing).
     """
+    if not _MAYBE.search(text):
+        return text, False
     text = _FULL_WIDTH.sub(lambda found: f"<|{found[1].replace('▁', '_')}|>", text)
     text, unfinished = _final_channel(text)
     if unfinished:

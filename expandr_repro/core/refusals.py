@@ -138,6 +138,8 @@ def _refuses(sentences: list[str]) -> bool:
             content += _content_after(sentence)
         elif not (_TO_THE_USER.search(sentence) or _APOLOGY.match(sentence)) or _OFFER.match(sentence) and len(sentence) > 200:
             content += len(sentence.split())
+        if content >= 45:
+            return False
     return content < (45 if hard else 8) if hard or soft else False
 
 
