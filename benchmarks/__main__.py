@@ -17,7 +17,8 @@ from benchmarks.options import Options
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import as_json
 from expandr_repro import cli
-from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.arguments import Parser
+from expandr_repro.core.errors import CheckFailedError, ExpandrError, UnknownNameError
 from expandr_repro.core.files import write_json
 from expandr_repro.core.tables import FORMATS
 
@@ -32,9 +33,9 @@ python -m benchmarks prefer -- --shape tiny --topics 20 --candidates 4
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m benchmarks",
-        description="Measure this project and its peers in one run on the same work. Results are compared before a time counts; exit code 1 where one is wrong.",
+        description="Measure this project and its peers in one run on the same work. Results are compared before a time counts; exit code 1 where one is wrong, or a row is faster than the machine can be.",
         epilog="examples:\n" + "\n".join(f"  {line}" for line in EXAMPLES.strip().splitlines()) + "\n\nWhat stands after -- goes to a benchmark that has options of its own.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -126,6 +127,8 @@ def _one(name: str, options: Options, args: argparse.Namespace, own: list[str], 
         print(sheet.render(args.format) + "\n", flush=True)
     if args.format != "json":
         print(machine.said(facts) + "\n", flush=True)
+    if beyond := [fault for sheet in sheets for fault in sheet.beyond_limit()]:
+        raise CheckFailedError("; ".join(beyond))
     if args.json:
         kept = f"{name}.gpu.json" if options.gpu else f"{name}.json"
         write_json(Path(args.json, kept), as_json(name, said, options.size, facts, sheets))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from benchmarks.checks import same_vectors
 from benchmarks.harness import NotHereError, Side, measure
 from benchmarks.machine import bert_operations, matmul_rate
@@ -11,7 +9,7 @@ from benchmarks.models import model_for
 from benchmarks.options import Options
 from benchmarks.peers import encoders as peers
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import sentences, texts_of
+from benchmarks.texts import made_up
 
 PYSERINI = "Pyserini AutoQueryEncoder, one by one"
 
@@ -20,8 +18,7 @@ def run(options: Options) -> list[Sheet]:
     """Measure 5,000 queries of about 10 words; the peer does a part of them."""
     model = model_for(options)
     count, part = (64, 16) if options.smallest else (5000, 500)
-    source = texts_of(random.Random(7), sentences(), 10)
-    queries = [next(source) for _ in range(count)]
+    queries = made_up(count, 10, seed=7)
     rates = {p: matmul_rate(options.device, p, 8192 if options.gpu else 256 if options.smallest else 2048) for p in ("fp32", "bf16")}  # fmt: skip
     exact, fast = model.load(options.device), model.load(options.device, "bf16")
     lengths = [len(ids) for ids in exact.tokenize(queries, "query")]

@@ -82,6 +82,14 @@ class Sheet:
             rows.append([*cells, *([r.note or None] if noted else [])])
         return Table(header, rows)
 
+    def beyond_limit(self) -> list[str]:
+        """Return what is wrong with rows that are faster than the machine can be: their work, or their limit, is not what it says."""
+        return [
+            f"{self.name}: {r.name}: {share:.1f} % of what the machine can do; its work or its limit is wrong, so its time does not count"
+            for r in self.rows
+            if r.limit and r.seconds and (share := round(100 * r.limit / statistics.median(r.seconds), 1)) > 100
+        ]
+
     def render(self, form: str) -> str:
         """Return title, table, limit and remarks."""
         table = self.table().render(form)

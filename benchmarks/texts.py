@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from expandr_repro.core.paths import data_dir
@@ -28,10 +29,35 @@ def texts_of(draw: random.Random, said: list[str], words: int) -> Iterator[str]:
 
 
 def made_up(count: int, words: int, seed: int = 42) -> list[str]:
-    """Return so many texts of `texts_of`."""
-    said = sentences()
-    source = texts_of(random.Random(seed), said, words)
-    return [next(source) for _ in range(count)]
+    """Return so many texts of `texts_of`, no two of them equal: equal ones are encoded once."""
+    return distinct(texts_of(random.Random(seed), sentences(), words), count)
+
+
+def distinct(source: Iterable[str], count: int | None = None) -> list[str]:
+    """Return the first so many different texts."""
+    return list(islice(_unseen(source), count))
+
+
+def _unseen(source: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for text in source:
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def variants(texts: Sequence[str], count: int) -> list[str]:
+    """Return texts `count` times, each time with other words first, so that all differ and are as long as before.
+
+    What has too few words for so many variants, or would be there twice, is left out.
+    """
+    turned: list[str] = []
+    for number in range(count):
+        for text in texts:
+            words = text.split()
+            turn = number * max(1, len(words) // count)
+            turned.append(" ".join(words[turn:] + words[:turn]))
+    return distinct(turned)
 
 
 def passages(count: int | None = None) -> tuple[str, list[str]]:
@@ -47,7 +73,7 @@ def passages(count: int | None = None) -> tuple[str, list[str]]:
     texts = [d.dense_text for d in corpus_at(folder / "scifact").read()]
     if count and count < len(texts):
         texts = [texts[n * len(texts) // count] for n in range(count)]
-    return "SciFact's passages", texts
+    return "SciFact's passages", distinct(texts)
 
 
 def write_corpus(path: Path, count: int, words: int, seed: int = 42) -> Path:

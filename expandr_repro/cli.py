@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, write_fault
+from expandr_repro.core.applies import Applies, given_options, refuse_idle
+from expandr_repro.core.arguments import Parser
+from expandr_repro.core.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.core.files import is_surrogate_free
 from expandr_repro.core.terminal import one_line, printable
 
@@ -22,7 +24,7 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
         summary: what it does, in a sentence.
         examples: command lines to show at the end of the help.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
@@ -35,11 +37,25 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
     return made
 
 
-def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None) -> int:
-    """Parse, run, and turn what goes wrong into one line on standard error and an exit code."""
+def execute(
+    made: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int],
+    argv: Sequence[str] | None,
+    rules: Sequence[Applies] = (),
+) -> int:
+    """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
+
+    Args:
+        made: the command's parser.
+        run: the command; `given` among its arguments has the options that were given by hand.
+        argv: the command line, or None for the process's own.
+        rules: when options apply; one given by hand that does not is refused.
+    """
     args = made.parse_args(argv)
+    args.given = given_options(made, sys.argv[1:] if argv is None else argv)
     _set_up(args.quiet, args.verbose)
     try:
+        refuse_idle(args.given, rules, args)
         return run(args)
     except ExpandrError as error:
         return _fail(str(error), error.exit_code, args.verbose)
@@ -55,21 +71,25 @@ def execute(made: argparse.ArgumentParser, run: Callable[[argparse.Namespace], i
         if is_surrogate_free(error.object):
             said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            said = "the name of a file holds bytes that are no UTF-8; rename it"
+            said = (
+                "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
+            )
         return _fail(said, 2, args.verbose)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
             said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+        elif reason := missing_library(error):
+            said = reason
         elif reason := write_fault(error):
             said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            raise
+            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
         return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:
     if verbose:
-        logging.getLogger("expandr_repro").exception("the whole story")
+        logging.getLogger("expandr_repro").exception("traceback:")
     print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
@@ -104,8 +124,45 @@ def positive(text: str) -> int:
 positive.__name__ = "whole number"
 
 
+def add_dry_run(group: argparse._ActionsContainer) -> None:
+    """Add the option that shows what a command would do."""
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing",
+    )
+
+
+ENCODER_OPTIONS = (
+    "--encoder", "--device", "--precision", "--batch-tokens", "--compile", "--pooling", "--normalize", "--query-prefix", "--document-prefix",
+    "--max-length", "--trust-remote-code",
+)  # fmt: skip
+"""Those of `add_encoder_options`."""
+
+
+def _pyserini_class(encoder: str) -> str:
+    return encoder.removeprefix("pyserini:").partition(":")[0] if encoder.startswith("pyserini:") else ""
+
+
+ENCODER_RULES = (
+    Applies(
+        ("--precision", "--batch-tokens", "--compile"),
+        "to encoders that this toolkit runs itself, not to pyserini:CLASS:MODEL",
+        lambda args: not _pyserini_class(args.encoder),
+    ),
+    Applies(
+        ("--pooling", "--normalize", "--query-prefix", "--document-prefix"),
+        "to encoders that this toolkit runs itself and to pyserini:auto:MODEL; Pyserini's other classes have their own",
+        lambda args: _pyserini_class(args.encoder) in ("", "auto"),
+    ),
+)
+"""When the options of `add_encoder_options` apply."""
+
+
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
+    from expandr_repro.core.specs import POOLINGS
+
     group = made.add_argument_group("encoder")
     group.add_argument("--encoder", default=default, metavar="E",
                        help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
@@ -129,7 +186,7 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
         help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
     )
     group.add_argument(
-        "--pooling", choices=("cls", "mean", "last", "first-decoder"), help="for a checkpoint that does not say"
+        "--pooling", choices=POOLINGS, metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}"
     )
     group.add_argument(
         "--normalize",
@@ -145,3 +202,15 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     group.add_argument(
         "--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust"
     )
+
+
+def add_hold_out(group: argparse._ArgumentGroup) -> None:
+    """Add the option that leaves out training topics for the sake of topics that are to be searched later."""
+    group.add_argument("--hold-out", nargs="+", action="extend", default=[], metavar="T",
+                       help="topics to be searched later, e.g. scifact/test: training topics that are among them, or share a relevant document with one, are left out; may be repeated")  # fmt: skip
+
+
+def add_allow_overlap(group: argparse._ArgumentGroup) -> None:
+    """Add the option that lets development topics share what training sees."""
+    group.add_argument("--allow-overlap", action="store_true",
+                       help="let development topics be training topics or share relevant documents with them; they are counted")  # fmt: skip

@@ -7,12 +7,14 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, parse_measures
+from expandr_repro.core.outputs import PLOT, check_output
 from expandr_repro.core.stats import TESTS
-from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.tables import FORMATS, Table, note, number
 from expandr_repro.core.terminal import printable
 
 if TYPE_CHECKING:
@@ -56,35 +58,58 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.adapters.ranx import evaluate_file
-    from expandr_repro.pipeline.collections import find_qrels
+    from expandr_repro.pipeline.collections import find_qrels, relevance_level
     from expandr_repro.pipeline.comparing import compare, short_names
-    from expandr_repro.pipeline.gaps import warn_of_gaps
+    from expandr_repro.pipeline.depths import depth_faults
+    from expandr_repro.pipeline.gaps import comparable, refuse_other_collection, warn_of_gaps
+    from expandr_repro.pipeline.run_facts import facts_beside
+    from expandr_repro.pipeline.seen import split_files
 
-    measures = parse_measures(args.metrics)
+    if args.plot:
+        check_output("--plot", Path(args.plot), PLOT, [*args.runs, args.qrels])
+    names = short_names(args.runs)
+    facts = [facts_beside(path) for path in args.runs]
+    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(args.metrics, level)
     qrels = find_qrels(args.qrels)
-    figures = {}
-    for name, path in zip(short_names(args.runs), args.runs, strict=True):
-        figures[name] = evaluate_file(path, qrels, measures)
-        warn_of_gaps(path, figures[name])
-    comparisons = compare(figures, measures, args.test, args.all_pairs)
+    for path, known in zip(args.runs, facts, strict=True):
+        refuse_other_collection(path, known, args.qrels)
+    scored = comparable([evaluate_file(path, qrels, measures) for path in args.runs], facts)
+    figures = dict(zip(names, scored, strict=True))
+    for path, found in zip(args.runs, scored, strict=True):
+        warn_of_gaps(path, found)
+    split = split_files(list(zip(names, args.runs, facts, strict=True)), scored, qrels, level)
+    parts = split.of_each(figures)
+    compared = {part: compare(some, measures, args.test, args.all_pairs) for part, some in parts.items()}
+    comparisons = compared["all"]
+    faults = depth_faults(figures, measures)
+    for fault in faults:
+        log.warning("%s", fault)
     if args.plot:
         from expandr_repro.pipeline.plots import plot_differences
 
         plot_differences([c for c in comparisons if c.measure == measures[0]], args.plot)
         log.info("wrote %s", args.plot)
     if args.format == "json":
-        print(printable(json.dumps(_as_json(figures, comparisons, args), indent=2, ensure_ascii=False)))
-        return 0
-    print(
-        Table(["run", *map(str, measures)], [[n, *(f.mean(m) for m in measures)] for n, f in figures.items()]).render(
-            args.format
+        print(
+            printable(
+                json.dumps(_as_json(figures, compared, args) | {"warnings": faults}, indent=2, ensure_ascii=False)
+            )
         )
-    )
-    header = ["comparison", "metric", "Δ", f"p ({args.test})", "p (Holm)", "better", "equal", "worse"]
-    rows: list[list[Any]] = [
-        [f"{c.b} - {c.a}", str(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses] for c in comparisons
-    ]
+        return 0
+    print(split.table("run", figures.items(), measures).render(args.format))
+    told = ["topics", "count"] if split.seen else []
+    header = ["comparison", "metric", *told, "Δ", f"p ({args.test})", "p (Holm)", "better", "equal", "worse"]
+    rows: list[list[Any]] = []
+    for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
+        for part, c in zip(compared, group, strict=True):
+            where = [part, len(c.per_topic)] if told else []
+            rows.append(
+                [f"{c.b} - {c.a}", str(c.measure), *where, c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
+            )
     print("\n" + Table(header, rows).render(args.format))
+    for sentence in (*split.told, *(f"WARNING: {fault}" for fault in faults)):
+        print("\n" + note(sentence, args.format))
     qids = next(iter(figures.values())).qids
     for c in comparisons if args.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
@@ -102,21 +127,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _as_json(
-    figures: dict[str, Figures], comparisons: Sequence[Comparison], args: argparse.Namespace
+    figures: dict[str, Figures], compared: dict[str, list[Comparison]], args: argparse.Namespace
 ) -> dict[str, Any]:
     measures = list(next(iter(figures.values())).per_topic)
     qids = next(iter(figures.values())).qids
     listed = []
-    for c in comparisons:
-        entry: dict[str, Any] = {
-            "a": c.a,
-            "b": c.b,
-            "metric": str(c.measure),
-            "difference": c.difference,
-            "p": _number(c.p),
-            "p_holm": _number(c.p_holm),
-        }
-        entry |= {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    for group in zip(*compared.values(), strict=True):
+        c = group[0]
+        entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": str(c.measure), **_numbers(c)}
+        for part, some in zip(list(compared)[1:], group[1:], strict=True):
+            entry[part] = {"topics": len(some.per_topic), **_numbers(some)}
         if args.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
         listed.append(entry)
@@ -127,9 +147,9 @@ def _as_json(
     }
 
 
-def _number(value: float) -> float | None:
-    """Return a number JSON knows: NaN is none."""
-    return value if value == value else None
+def _numbers(c: Comparison) -> dict[str, float | None]:
+    found = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
+    return found | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

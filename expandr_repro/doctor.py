@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import CheckFailedError
 from expandr_repro.core.terminal import one_line, printable
 
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     made = cli.parser(
         "doctor",
-        "Look at this machine. Exit code 1 if the main job (dense search of the embedded collection) cannot work.",
+        "Look at this machine and at the versions of what is installed. Exit code 1 if a part is broken.",
         EXAMPLES,
     )
     made.add_argument(
@@ -34,6 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
     return made
+
+
+RULES = (Applies(("--format",), "without --env, which prints lines for a shell", lambda args: not args.env),)
+"""When options apply."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,13 +66,13 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{'':<20}{finding.cure}")
     broken = [f.what for f in findings if f.state == "broken"]
     if broken:
-        raise CheckFailedError(f"the main job cannot work here: {', '.join(broken)}")
+        raise CheckFailedError(f"does not work here: {', '.join(broken)}")
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--merge", nargs="+", metavar="SHARD", help="put the shards of one corpus together")
     made.add_argument("--output", required=True, metavar="FOLDER", help="the index folder to write")
-    made.add_argument("--overwrite", action="store_true", help="replace what is there, if it is another index")
+    made.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace another index of the same kind; anything else that is there is left alone",
+    )
     made.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
     made.add_argument(
         "--factory",
@@ -58,22 +63,55 @@ def build_parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--shard-id", type=int, metavar="N", help="encode one of --num-shards parts, counted from 0")
     made.add_argument("--num-shards", type=cli.positive, metavar="N", help="how many parts there are")
+    cli.add_dry_run(made)
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
     return made
 
 
+CORPUS = "with --corpus, not with --merge"
+
+RULES = (
+    Applies(("--retriever", "--feedback", "--threads", "--shard-id", "--num-shards", *cli.ENCODER_OPTIONS), CORPUS, lambda args: not args.merge),
+    Applies(
+        ("--shard-id", "--num-shards"),
+        "with --retriever dense",
+        lambda args: args.retriever == "dense",
+        lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads",
+    ),
+    Applies((*cli.ENCODER_OPTIONS, "--factory"), "with --retriever dense", lambda args: args.retriever == "dense"),
+    Applies(("--feedback", "--threads"), "with --retriever bm25", lambda args: args.retriever == "bm25"),
+    *cli.ENCODER_RULES,
+    Applies(("--query-prefix",), "where queries are encoded, as in `search`; an index holds documents alone", lambda _: False),
+)  # fmt: skip
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    if args.dry_run:
+        from expandr_repro.pipeline import dry_run
+
+        return dry_run.encode(args)
+    from expandr_repro.core.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
+
     target = Path(args.output)
+    kind = LUCENE_INDEX if args.retriever == "bm25" and not args.merge else FAISS_INDEX
+    check_output("--output", target, kind, [args.corpus, args.encoder, *(args.merge or ())])
     if args.merge:
         from expandr_repro.pipeline.merging import merge_shards
 
-        count = merge_shards([Path(p) for p in args.merge], target, args.factory)
+        count = merge_shards([Path(p) for p in args.merge], target, args.factory, args.overwrite)
         log.info("wrote %s: %s documents from %d shards", target, f"{count:,}", len(args.merge))
         return 0
     if args.retriever == "bm25":
         return _lucene(args, target)
-    return _dense(args, target)
+    shard, rank = _shard(args)
+    if rank is None:
+        return _dense(args, target, shard, None)
+    from expandr_repro.pipeline.encoding_together import showing_life
+
+    with showing_life(target, shard):
+        return _dense(args, target, shard, rank)
 
 
 def _lucene(args: argparse.Namespace, target: Path) -> int:
@@ -81,8 +119,6 @@ def _lucene(args: argparse.Namespace, target: Path) -> int:
     from expandr_repro.pipeline.collections import find_corpus
     from expandr_repro.pipeline.indexes import corpus_facts
 
-    if args.shard_id is not None or args.num_shards:
-        raise ExpandrError("--shard-id and --num-shards are for dense indexes; Lucene uses --threads")
     corpus = find_corpus(args.corpus)
     facts = corpus_facts(corpus)
     _refuse_other(target, lucene_facts(facts, corpus.source, args.feedback), args.overwrite)
@@ -93,20 +129,26 @@ def _lucene(args: argparse.Namespace, target: Path) -> int:
     return 0
 
 
-def _dense(args: argparse.Namespace, target: Path) -> int:
-    from expandr_repro.pipeline.building import build_faiss, index_facts
+def _dense(args: argparse.Namespace, target: Path, shard: Shard, rank: int | None) -> int:
+    from expandr_repro.models.index import is_faiss_folder
+    from expandr_repro.pipeline.building import Shard, build_faiss, index_facts, is_built
     from expandr_repro.pipeline.collections import find_corpus
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+    from expandr_repro.pipeline.encoding_together import merge_parts, part_of
     from expandr_repro.pipeline.indexes import corpus_facts, take_from_cache
 
-    shard, rank = _shard(args)
     corpus = find_corpus(args.corpus)
     facts = corpus_facts(corpus)
     options = EncoderOptions.of(args)
     encoder = load_encoder(args.encoder, options)
     folder, factory = target, args.factory
     if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
-        folder, factory = _part(target, shard), "Flat"
+        whole = index_facts(encoder, facts, corpus.source, args.factory, Shard())
+        if is_faiss_folder(target) and is_built(target, whole):
+            log.info("there already, nothing to do: %s: %s documents", target, f"{facts.documents:,}")
+            return 0
+        _refuse_other(target, whole, args.overwrite)
+        folder, factory = part_of(target, shard), "Flat"
     made = index_facts(encoder, facts, corpus.source, factory, shard)
     _refuse_other(folder, made, args.overwrite)
     if shard.count == 1 and take_from_cache(folder, made):
@@ -128,7 +170,10 @@ def _dense(args: argparse.Namespace, target: Path) -> int:
             "%d documents were cut at %s tokens", encoder.truncated["document"], encoder.identity["document_max_length"]
         )
     if rank == 0:
-        _merge_parts(target, shard.count, args.factory)
+        shards = [Shard(n, shard.count) for n in range(shard.count)]
+        every = [index_facts(encoder, facts, corpus.source, factory, s) for s in shards]
+        total = merge_parts(target, every, args.factory, args.overwrite)
+        log.info("wrote %s: %s documents from %d processes", target, f"{total:,}", shard.count)
     return 0
 
 
@@ -140,54 +185,36 @@ def _shard(args: argparse.Namespace) -> tuple[Shard, int | None]:
         raise ExpandrError("--shard-id and --num-shards go together")
     if args.num_shards:
         return Shard(args.shard_id, args.num_shards), None
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        return Shard(), None
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    try:
+        world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if world == 1:
+            return Shard(), None
+        shard = Shard(rank, world)
+    except (ValueError, ExpandrError) as error:
+        raise ExpandrError(
+            f"RANK={os.environ.get('RANK')} and WORLD_SIZE={os.environ.get('WORLD_SIZE')} make no sense together; unset both, or start through torchrun"
+        ) from error
     if args.device in ("auto", "cuda"):
         import torch
 
         if torch.cuda.is_available():
             args.device = f"cuda:{local}"
-    return Shard(rank, world), rank
-
-
-def _part(target: Path, shard: Shard) -> Path:
-    return target.with_name(f"{target.name}.shard-{shard.number:03d}-of-{shard.count:03d}")
-
-
-def _merge_parts(target: Path, count: int, factory: str) -> None:
-    """Wait for the other processes' shards, merge all, and clear them away; the launcher ends us if another process fails."""
-    import shutil
-
-    from expandr_repro.models.index import is_faiss_folder
-    from expandr_repro.pipeline.building import Shard
-    from expandr_repro.pipeline.merging import merge_shards
-
-    parts = [_part(target, Shard(n, count)) for n in range(count)]
-    while not all(is_faiss_folder(p) for p in parts):
-        time.sleep(0.5)
-    total = merge_shards(parts, target, factory)
-    for part in parts:
-        shutil.rmtree(part)
-    log.info("wrote %s: %s documents from %d processes", target, f"{total:,}", count)
+    return shard, rank
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
-    """Refuse to replace a folder that holds something else, unless told to."""
+    """Refuse to replace another index, unless told to."""
     from expandr_repro.pipeline.building import is_built
+    from expandr_repro.pipeline.merging import refuse_another
 
-    if target.is_file():
-        raise ExpandrError(f"--output {target}: is a file; wanted a folder")
-    if target.is_dir() and any(target.iterdir()) and not overwrite and not is_built(target, facts):
-        raise ExpandrError(
-            f"--output {target}: holds something else than this index; choose another folder, or add --overwrite"
-        )
+    if not is_built(target, facts):
+        refuse_another(target, overwrite)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

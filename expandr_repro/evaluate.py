@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
-from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.tables import FORMATS, Table, note, number
 from expandr_repro.core.terminal import printable
 
 if TYPE_CHECKING:
     from expandr_repro.adapters.ranx import Figures
+    from expandr_repro.pipeline.seen import Split
 
 EXAMPLES = """
 python -m expandr_repro.evaluate --qrels scifact my.trec
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--metrics",
         default=",".join(DEFAULT),
         metavar="M",
-        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade (default: %(default)s)",
+        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
     )
     made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
     made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
@@ -49,38 +50,48 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.adapters.ranx import evaluate_file
-    from expandr_repro.pipeline.collections import find_qrels
-    from expandr_repro.pipeline.gaps import warn_of_gaps
+    from expandr_repro.pipeline.collections import find_qrels, relevance_level
+    from expandr_repro.pipeline.depths import warn_of_depth
+    from expandr_repro.pipeline.gaps import refuse_other_collection, searched_alone, warn_of_gaps
+    from expandr_repro.pipeline.run_facts import documents_in, facts_beside
+    from expandr_repro.pipeline.seen import split_files
 
-    measures = parse_measures(args.metrics)
+    facts = [facts_beside(path) for path in args.runs]
+    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(args.metrics, level)
     qrels = find_qrels(args.qrels)
     found: list[tuple[str, Figures]] = []
-    for path in args.runs:
-        figures = evaluate_file(path, qrels, measures)
+    for path, known in zip(args.runs, facts, strict=True):
+        refuse_other_collection(path, known, args.qrels)
+        figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
+        warn_of_depth(path, measures, figures.depth, documents_in(known))
+    runs = [(name, path, known) for (name, _), path, known in zip(found, args.runs, facts, strict=True)]
+    split = split_files(runs, [f for _, f in found], qrels, level)
     if args.format == "json":
-        listed = [_as_json(name, f, measures, args.per_topic) for name, f in found]
+        listed = [_as_json(name, split, f, measures, args.per_topic) for name, f in found]
         print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
         return 0
-    print(
-        Table(["run", *map(str, measures)], [[name, *(f.mean(m) for m in measures)] for name, f in found]).render(
-            args.format
-        )
-    )
+    print(split.table("run", found, measures).render(args.format))
+    for sentence in split.told:
+        print("\n" + note(sentence, args.format))
     for name, figures in found if args.per_topic else ():
         rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]
         print("\n" + Table([name, *map(str, measures)], rows).render(args.format))
     return 0
 
 
-def _as_json(name: str, figures: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
+def _as_json(name: str, split: Split, figures: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
     result: dict[str, Any] = {
         "run": name,
         "topics": len(figures.qids),
         "missing": len(figures.missing),
         **{str(m): figures.mean(m) for m in measures},
     }
+    for part, some in split.parts(figures).items():
+        if part != "all":
+            result[part] = {"topics": len(some.qids), **{str(m): number(some.mean(m)) for m in measures}}
     if per_topic:
         result["per_topic"] = {
             qid: {str(m): float(figures.per_topic[m][i]) for m in measures} for i, qid in enumerate(figures.qids)

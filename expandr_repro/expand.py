@@ -7,16 +7,19 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
-from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.applies import Applies
+from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.outputs import EXPANDED, FAILURES, RECORD, check_output
 from expandr_repro.core.paths import cache_dir
-from expandr_repro.core.prompts import prompts
+from expandr_repro.core.prompts import find_prompt, prompts
 from expandr_repro.core.sampling import PRESETS
 from expandr_repro.core.tables import FORMATS
+from expandr_repro.core.trained_on import record_beside
 
 if TYPE_CHECKING:
     from expandr_repro.pipeline.generating import ExpandRequest
@@ -51,9 +54,17 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--store", metavar="S", help="where generations are kept (default: $EXPANDR_CACHE/expansions.sqlite)"
     )
-    out.add_argument("--dry-run", action="store_true", help="say how many requests and about how many tokens remain")
+    out.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be read and fetched, and how many requests and about how many tokens remain",
+    )
     out.add_argument("--keep-refusals", action="store_true", help="write refusals, marked, instead of leaving them out")
-    out.add_argument("--retry-refused", action="store_true", help="ask again, with other seeds, for what was refused or came out empty")
+    out.add_argument(
+        "--retry-refused",
+        action="store_true",
+        help="ask again, with other seeds, for what was refused or came out empty",
+    )
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
     return made
 
@@ -61,6 +72,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--topics", required=True, metavar="T",
                        help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
+    group.add_argument("--limit", type=cli.positive, metavar="N", help="expand the first N topics alone")
+    group.add_argument("--qids", metavar="IDS", help="expand these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
     group.add_argument("--prompt", default="q2d", metavar="P",
                        help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file (default: %(default)s)")  # fmt: skip
     group.add_argument("--backend", default="openai", metavar="B",
@@ -137,14 +150,63 @@ def json_object(text: str) -> dict[str, Any]:
 json_object.__name__ = "JSON object"
 
 
+def _elsewhere(args: Any) -> str:
+    return f" has no meaning for --backend {args.backend}; leave it out or choose another backend"
+
+
+def _backend(*names: str) -> Callable[[Any], bool]:
+    """Hold for some backends, and for one that there is not, which is refused by its name."""
+    return lambda args: args.backend in names or args.backend not in ("openai", "transformers", "vllm")
+
+
+def _prompt_has(part: str) -> Callable[[Any], bool]:
+    """Hold where the prompt has a placeholder; also where which prompt it is depends on the topics."""
+
+    def holds(args: Any) -> bool:
+        from expandr_repro.core.templates import fields_of
+
+        try:
+            return part in fields_of(find_prompt(args.prompt)[1].template)
+        except ExpandrError:
+            return True
+
+    return holds
+
+
+RULES = (
+    Applies(("--base-url", "--api-key-env", "--api", "--concurrency", "--timeout", "--retries", "--backoff"), "", _backend("openai"), _elsewhere),
+    Applies(("--adapter", "--precision", "--batch-size", "--data-parallel", "--trust-remote-code"), "", _backend("transformers", "vllm"), _elsewhere),
+    Applies(("--device",), "", _backend("transformers"), _elsewhere),
+    Applies(("--tensor-parallel",), "", _backend("vllm"), _elsewhere),
+    Applies(
+        ("--revision",),
+        "to a model of the hub and, as a label, to an endpoint's; a folder is what it is",
+        lambda args: args.backend == "openai" or not Path(args.model).is_dir(),
+    ),
+    Applies(("--passages",), "to a prompt with {passage}, such as q2a", _prompt_has("passage")),
+    Applies(("--examples-from",), "to a prompt with {examples}", _prompt_has("examples")),
+    Applies(
+        ("--preset",),
+        "without --temperature and --samples, which together replace it",
+        lambda args: args.temperature is None or args.samples is None,
+    ),
+)  # fmt: skip
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     if not args.output and not args.dry_run:
         raise ExpandrError("--output is missing: where to write the augmented topics (or --dry-run to count only)")
     if args.output:
-        _check_place(Path(args.output))
+        _check_place(Path(args.output), args)
     if args.timeout <= 0 or args.retries < 0 or args.backoff < 0:
         raise ExpandrError("--timeout is above 0, --retries and --backoff are 0 or more")
+    if args.dry_run:
+        from expandr_repro.pipeline import dry_run
+
+        if not dry_run.expand(args):
+            return 0
     if args.data_parallel > 1 and "WORLD_SIZE" not in os.environ and not args.dry_run:
         from expandr_repro.models.generators.shares import launch
 
@@ -173,24 +235,26 @@ def _request(args: argparse.Namespace) -> ExpandRequest:
         topics=args.topics, prompt=args.prompt, backend=args.backend, options=options, preset=args.preset, plan=plan,
         output=Path(args.output) if args.output else None, store=Path(args.store) if args.store else cache_dir() / "expansions.sqlite",
         passages=args.passages, examples_from=args.examples_from, language=args.language, dry_run=args.dry_run,
-        keep_refusals=args.keep_refusals, retry_refused=args.retry_refused, form=args.format,
+        keep_refusals=args.keep_refusals, retry_refused=args.retry_refused, form=args.format, limit=args.limit, qids=args.qids,
     )  # fmt: skip
 
 
-def _check_place(output: Path) -> None:
-    """Find out before anything is paid for that the output cannot be written."""
-    if output.is_dir():
-        raise SetupError(f"--output {output}: is a folder; wanted a file name")
-    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
+def _check_place(output: Path, args: argparse.Namespace) -> None:
+    """Find out before anything is paid for that the output cannot be written, or would replace something else."""
+    reads = [args.topics, args.passages, args.examples_from, args.prompt, args.store]
+    check_output("--output", output, EXPANDED, reads)
+    check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads)
+    check_output("--output", record_beside(output), RECORD, reads)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 
 
 def build_reading_parser(word: str) -> argparse.ArgumentParser:
     """Return the parser of `expand show` or `expand stats`."""
-    summary = {"show": "Print topics with their prompt and their expansions.", "stats": "Print counts and lengths of expansions."}
+    summary = {
+        "show": "Print topics with their prompt and their expansions.",
+        "stats": "Print counts and lengths of expansions.",
+    }
     made = cli.parser(f"expand {word}", summary[word], f"python -m expandr_repro.expand {word} scifact.q2d.jsonl")
     made.add_argument("file", metavar="F", help="augmented topics")
     if word == "show":
@@ -231,7 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return cli.execute(build_reading_parser(words[0]), {"show": show, "stats": stats}[words[0]], words[1:])
     made = build_parser()
     made.set_defaults(argv=words)
-    return cli.execute(made, run, words)
+    return cli.execute(made, run, words, RULES)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.distribution import quantile_table
-from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
+from expandr_repro.core.outputs import PAIRS, RECORD, check_output, manifest_kind
 from expandr_repro.core.preferences import draw, write_pairs
-from expandr_repro.core.rewards import OFFICIAL, REWARDS
+from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
+from expandr_repro.core.sharing import count_shared, draw_apart
 from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
 
 if TYPE_CHECKING:
     from expandr_repro.models.interface import TextEncoder
@@ -63,7 +66,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--candidates", required=True, metavar="F", help="augmented topics with n expansions each, as `expand` writes them"
     )  # fmt: skip
     group.add_argument(
-        "--gold", metavar="C", help="a collection whose judgements and documents give the gold passages, e.g. scifact/train, or a BEIR folder"
+        "--gold", metavar="C", help="a collection or BEIR folder whose judgments and documents give the gold passages, e.g. scifact/train (its train split, where none is named)"
     )  # fmt: skip
     group.add_argument(
         "--gold-file", metavar="F", help="gold passages, JSONL with qid and text, in place of the collection's documents"
@@ -78,6 +81,8 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_choice(group: argparse._ArgumentGroup) -> None:
+    cli.add_hold_out(group)
+    cli.add_allow_overlap(group)
     group.add_argument("--reward", default=OFFICIAL, metavar="R", help="names with weights, summed; "
                        + "; ".join(f"{r.name}: {r.summary}" for r in REWARDS.values()) + " (default: %(default)s)")  # fmt: skip
     group.add_argument(
@@ -95,34 +100,71 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--threads", type=int, default=0, metavar="N", help="of the search (default: all processors)")
 
 
+def _rewards(*names: str) -> Callable[[Any], bool]:
+    return lambda args: not parse_rewards(args.reward).keys().isdisjoint(names)
+
+
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--hits",), "with --reward corpus-rank", _rewards("corpus-rank")),
+    Applies(("--threads",), "with --reward corpus-rank or delta-ndcg", _rewards("corpus-rank", "delta-ndcg")),
+    Applies(
+        ("--index",),
+        "with --reward corpus-rank or delta-ndcg",
+        _rewards("corpus-rank", "delta-ndcg"),
+        lambda _: " is for the rewards corpus-rank and delta-ndcg; add one to --reward or leave it out",
+    ),
+    Applies(("--seed",), "with --sample or --dev, which draw", lambda args: bool(args.sample or args.dev)),
+    Applies(("--allow-overlap",), "with --dev", lambda args: bool(args.dev)),
+)
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     output = Path(args.output)
     _check_place(output, args)
-    from expandr_repro.pipeline.candidates import PreferRequest, plan
+    from expandr_repro.pipeline.candidates import PreferRequest, plan, why_few
     from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
-    from expandr_repro.pipeline.preferring import prefer
+    from expandr_repro.pipeline.preferring import in_common, prefer, trained_on
 
     request = PreferRequest(
         candidates=args.candidates, gold=args.gold, gold_file=args.gold_file, answers=args.answers, index=args.index, rewards=args.reward,
         candidates_per_topic=args.candidates_per_topic, min_similarity=args.min_similarity, min_margin=args.min_margin, prompt=args.prompt,
-        hits=args.hits, threads=args.threads,
+        hits=args.hits, threads=args.threads, hold_out=tuple(args.hold_out),
     )  # fmt: skip
     planned = plan(request)
     most = min(len(planned.cases), args.sample or len(planned.cases))
     if args.dev and args.dev >= most:  # before hours of encoding
-        raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs; leave some for training")
+        why = why_few(planned, planned.dropped)
+        raise ExpandrError(f"--dev {args.dev}: there can be at most {most} pairs{why}; leave some for training")
+    shared = in_common(planned)
+    if args.dev and not args.allow_overlap:
+        draw_apart([case.topic.qid for case in planned.cases], shared, args.dev, "--dev")
     encoder = load_encoder(args.encoder, EncoderOptions.of(args))
     made = prefer(planned, encoder)
-    train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed)
-    if args.sample and args.sample > len(made.pairs):
-        log.warning("--sample %d: there are only %d pairs; all are kept", args.sample, len(made.pairs))
+    pairs, why = len(made.pairs), why_few(planned, made.dropped)
+    if args.dev and args.dev >= pairs:
+        raise ExpandrError(f"--dev {args.dev}: there are only {pairs} pairs{why}; leave some for training")
+    train, dev = draw(made.pairs, args.sample, args.dev or 0, args.seed, None if args.allow_overlap else shared)
+    if args.sample and args.sample > pairs:
+        log.warning("--sample %d: there are only %d pairs%s; all are kept", args.sample, pairs, why)
     if not dev and dev_path(output).exists():
         log.warning("%s is of an earlier run; these pairs have no development part", dev_path(output))
-    drawn = {"sample": args.sample, "seed": args.seed, "written": {"train": len(train), "dev": len(dev)}}
-    manifest = run_manifest_path(output)
+    drawn: dict[str, Any] = {
+        "sample": args.sample,
+        "seed": args.seed,
+        "written": {"train": len(train), "dev": len(dev)},
+    }
+    overlap = count_shared([p.qid for p in dev], [p.qid for p in train], shared)
+    if dev:
+        drawn["development_overlap"] = overlap
+    parts, carried = trained_on(planned, train)
+    drawn |= {TRAINED_ON_HASH: record_hash(parts), "trained_candidates": carried}
+    manifest, record = run_manifest_path(output), record_beside(output)
     beside: dict[Path, Callable[[], object] | None] = {
-        manifest: lambda: write_manifest(manifest, "preference-pairs", made.facts | drawn)
+        record: lambda: write_record(record, parts),
+        manifest: lambda: write_manifest(manifest, "preference-pairs", made.facts | drawn),
     }
     if dev:
         beside[dev_path(output)] = lambda: write_pairs(dev_path(output), dev)
@@ -135,6 +177,8 @@ def run(args: argparse.Namespace) -> int:
         "written for training": len(train),
         "written for development": len(dev),
     }
+    if args.allow_overlap and dev:
+        counts["of these, sharing a relevant document or a title with training"] = overlap
     _report(made, counts, args.format, encoder)
     return 0
 
@@ -148,15 +192,11 @@ def dev_path(output: Path) -> Path:
 
 def _check_place(output: Path, args: argparse.Namespace) -> None:
     """Find out before hours of encoding that the output cannot be written, or would replace what is read."""
-    if output.is_dir():
-        raise SetupError(f"--output {output}: is a folder; wanted a file name")
-    there = next((p for p in output.absolute().parents if p.exists()), Path("/"))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SetupError(f"--output {output}: {there} is no folder that can be written to; choose another place")
-    read = {Path(name).absolute() for name in (args.candidates, args.answers, args.gold_file) if name}
-    for written in (output, dev_path(output)):
-        if written.absolute() in read:
-            raise ExpandrError(f"--output {output}: would replace {written}, which is read; choose another name")
+    reads = (args.candidates, args.answers, args.gold, args.gold_file, args.index)
+    check_output("--output", output, PAIRS, reads)
+    check_output("--output", dev_path(output), PAIRS, reads)
+    check_output("--output", run_manifest_path(output), manifest_kind("preference-pairs"), reads)
+    check_output("--output", record_beside(output), RECORD, reads)
 
 
 def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:
@@ -175,7 +215,7 @@ def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

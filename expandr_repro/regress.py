@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro import cli
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.applies import Applies
+from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.outputs import JSON_REPORT, JUNIT_REPORT, check_output
 from expandr_repro.core.regression_reading import conditions, named
 from expandr_repro.core.regressions import TIERS, Condition
 from expandr_repro.core.terminal import printable
@@ -51,7 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--dry-run", action="store_true", help="print what would run here, and what would be skipped")
     what.add_argument(
-        "--record", action="store_true", help="write the measured values, the environment and the reference runs"
+        "--record",
+        action="store_true",
+        help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked",
     )
     what.add_argument("--document", metavar="FILE", help="write the page of results from the YAML files")
     out = made.add_argument_group("output")
@@ -64,9 +68,23 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    Applies(
+        ("--reference", "--jobs", "--json", "--junit"),
+        "to a check or --record",
+        lambda args: not (args.list or args.show or args.dry_run or args.document),
+    ),
+    Applies(("--output",), "to a check, --record, --show or --dry-run", lambda args: not (args.list or args.document)),
+    Applies(("--tier",), "without --document, which lists all conditions", lambda args: not args.document),
+)
+"""When options apply."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     if args.document:
+        if args.names:
+            raise ExpandrError(f"--document lists all conditions; leave {args.names[0]} out")
         from expandr_repro.pipeline.regression.page import write_page
 
         write_page(Path(args.document), conditions(Path(args.regressions)))
@@ -101,6 +119,11 @@ def _check(args: argparse.Namespace, chosen: Sequence[Condition]) -> int:
     from expandr_repro.pipeline.regression import reports
     from expandr_repro.pipeline.regression.running import Runner
 
+    for option, path, kind in (("--json", args.json, JSON_REPORT), ("--junit", args.junit, JUNIT_REPORT)):
+        if path:
+            check_output(option, Path(path), kind, args.names)
+    if Path(args.output).exists() and not Path(args.output).is_dir():
+        raise SetupError(f"--output {args.output}: is a file; wanted a folder's name")
     started = time.monotonic()
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(c.name) for c in chosen)
@@ -119,7 +142,7 @@ def _check(args: argparse.Namespace, chosen: Sequence[Condition]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

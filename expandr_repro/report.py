@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_bytes, is_surrogate_free, sha256_file
 from expandr_repro.core.manifest import run_manifest_path, write_manifest
-from expandr_repro.core.measures import DEFAULT, parse_measures
+from expandr_repro.core.measures import DEFAULT, Measure, parse_measures
+from expandr_repro.core.outputs import PAGE, check_output, manifest_kind
 
 if TYPE_CHECKING:
     from expandr_repro.pipeline.reporting.gathering import Sheet
@@ -52,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="X",
         help="a packaged set or an augmented topics file: one for all runs but the baseline, or one for each of these in their order, "
-        "`none` for a run without (default: the topics' own)",
+        "`none` for a run without (default: those that the manifests beside the runs name, else the topics' own)",
     )
     what.add_argument("--corpus", metavar="C", help="by name or path (default: that of the topics' collection)")
     stored = made.add_argument_group("... or the reference runs of regressions")
@@ -86,28 +88,57 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+RULES = (
+    Applies(
+        ("--regressions-folder", "--reference"),
+        "with --tier or --regressions",
+        lambda args: bool(args.tier or args.regressions),
+    ),
+)
+"""When options apply; those of run files alone are checked in `_studies`."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     from expandr_repro.pipeline.reporting.gathering import gather
     from expandr_repro.pipeline.reporting.writing import page
 
-    measures = parse_measures(args.metrics)
     if args.title is not None and not (args.title.strip() and is_surrogate_free(args.title)):
         raise ExpandrError("--title: is empty or holds what is no character; write a line of text")
-    studies = _studies(args)
-    sheet = gather(studies, measures, args.depth, args.words)
-    title = args.title or _title(sheet)
     path = Path(args.output)
     manifest = run_manifest_path(path)
+    reads = [*args.runs, args.qrels, args.topics, *args.expansions, args.corpus]
+    check_output("--output", path, PAGE, reads)
+    check_output("--output", manifest, manifest_kind("report"), reads)
+    studies = _studies(args)
+    measures = _measures(args.metrics, studies)
+    sheet = gather(studies, measures, args.depth, args.words)
+    if "--words" in args.given and not any(c["texts"] for c in sheet.data["collections"]):
+        raise ExpandrError("--words: applies only where the documents' texts are known; give --corpus, or leave it out")
+    title = args.title or _title(sheet)
     content = page(sheet, title).encode()
     facts = _facts(args, studies, title, hashlib.sha256(content).hexdigest())
-    with atomic_bytes(path, about={manifest: lambda: write_manifest(manifest, "report", facts)}) as file:
+    with atomic_bytes(path, about={manifest: lambda: write_manifest(manifest, "report", facts)}, kind=PAGE) as file:
         file.write(content)
     topics, size = sum(len(c["qids"]) for c in sheet.data["collections"]), path.stat().st_size / 1e6
     log.info("wrote %s: %d topic%s, %.1f MB", path, topics, "" if topics == 1 else "s", size)
     if size > LARGE:
         log.warning("%s: %.0f MB is much for a small machine; a lower --depth or --words makes it smaller", path, size)
     return 0
+
+
+def _measures(metrics: str, studies: Sequence[Study]) -> list[Measure]:
+    """Return the measures, a relevant grade being one of the collection's level unless the metric says otherwise."""
+    from expandr_repro.pipeline.collections import relevance_level
+
+    levels = {relevance_level(study.qrels, study.topics) for study in studies}
+    parsed = {tuple(map(str, parse_measures(metrics, level))) for level in levels}
+    if len(parsed) > 1:
+        raise ExpandrError(
+            f"--metrics {metrics}: the collections have different levels of relevance ({', '.join(map(str, sorted(levels)))}); "
+            "say which is meant, e.g. R(rel=2)@100, or report them apart"
+        )
+    return parse_measures(metrics, min(levels))
 
 
 def _studies(args: argparse.Namespace) -> list[Study]:
@@ -148,6 +179,8 @@ def _title(sheet: Sheet) -> str:
 
 
 def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, digest: str) -> dict[str, Any]:
+    from expandr_repro.pipeline.run_facts import without_paths
+
     return {
         "title": title,
         "metrics": args.metrics,
@@ -156,11 +189,13 @@ def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, diges
         "sha256": digest,
         "studies": [
             {
-                "qrels": study.qrels,
-                "topics": study.topics,
-                "corpus": study.corpus,
+                **without_paths({"qrels": study.qrels, "topics": study.topics, "corpus": study.corpus}),
                 "runs": [
-                    {"run": str(e.path), "sha256": sha256_file(e.path), "expansions": e.expansions}
+                    {
+                        "run": e.path.name,
+                        "sha256": sha256_file(e.path),
+                        "expansions": e.expansions_title or e.expansions,
+                    }
                     for e in study.entries
                 ],
             }
@@ -171,7 +206,7 @@ def _facts(args: argparse.Namespace, studies: Sequence[Study], title: str, diges
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

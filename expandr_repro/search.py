@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies, refuse_idle
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.files import sha256_file
+from expandr_repro.core.files import About, sha256_file
 from expandr_repro.core.fusion import FUSIONS
 from expandr_repro.core.manifest import RUN_HASH, run_manifest_path, write_manifest
+from expandr_repro.core.outputs import ENCODED_QUERIES, RUN, SEEN, check_output, manifest_kind
 from expandr_repro.core.specs import collection_named, datasets
-from expandr_repro.core.tables import FORMATS
-from expandr_repro.core.terminal import printable
+from expandr_repro.core.tables import FORMATS, Table
+from expandr_repro.core.terminal import one_line, printable
 from expandr_repro.core.trec import run_writer
 
 if TYPE_CHECKING:
     from expandr_repro.models.interface import TextEncoder
-    from expandr_repro.pipeline.searching import Outcome, SearchRequest
+    from expandr_repro.pipeline.searching import Outcome, Resolved, SearchRequest
 
 log = logging.getLogger("expandr_repro.search")
+
+HITS = 10
+"""Documents shown for a query typed by hand."""
 
 EXAMPLES = """
 python -m expandr_repro.search --topics pocket
 python -m expandr_repro.search --topics scifact --expansions claude.q2d --output runs/scifact.mean.trec
 python -m expandr_repro.search --topics scifact --expansions my.jsonl --retriever bm25 --fusion repeat
 python -m expandr_repro.search --topics my-topics.jsonl --index scifact --fusion rrf --hits 100 --output my.trec
+python -m expandr_repro.search --query "why do cats purr" --expansion-text "Cats purr by moving the larynx." --index pocket
 """
 
 
@@ -43,15 +52,31 @@ def build_parser() -> argparse.ArgumentParser:
     what = made.add_argument_group("what")
     what.add_argument(
         "--topics",
-        required=True,
         metavar="T",
         help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder",
     )
     what.add_argument(
-        "--expansions",
-        metavar="X",
-        help="an augmented topics file, or a packaged set (claude.q2d), joined to the topics by qid",
+        "--query",
+        metavar="S",
+        help=f"in place of topics: one query typed by hand; prints its best documents ({HITS}, or --hits) with their titles",
     )
+    what.add_argument(
+        "--expansion-text",
+        action="append",
+        default=[],
+        metavar="S",
+        help="a text that expands --query, which is then searched without and with it; may be repeated",
+    )
+    what.add_argument(
+        "--expansions",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="X",
+        help="augmented topics files, or packaged sets (claude.q2d), joined to the topics by qid; of a topic in several, all texts are used",
+    )
+    what.add_argument("--limit", type=cli.positive, metavar="N", help="search the first N topics alone")
+    what.add_argument("--qids", metavar="IDS", help="search these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
     what.add_argument(
         "--index",
         metavar="I",
@@ -60,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--qrels",
         metavar="Q",
-        help="judgements: a file, a collection, irds:... or a Pyserini name (default: the collection's)",
+        help="judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)",
     )
     how = made.add_argument_group("how")
     how.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
@@ -134,6 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--metrics", metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")
     out.add_argument("--no-baseline", action="store_true", help="do not search the query alone beside the fusion")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the summary (default: %(default)s)")
+    cli.add_dry_run(out)
     out.add_argument(
         "--export-queries",
         metavar="FOLDER",
@@ -142,35 +168,141 @@ def build_parser() -> argparse.ArgumentParser:
     return made
 
 
+DENSE, BM25 = "with --retriever dense", "with --retriever bm25"
+QUERIED = ("--expansions", "--qrels", "--output", "--tag", "--metrics", "--no-baseline", "--export-queries", "--remove-query", "--limit", "--qids")  # fmt: skip
+
+
+def _fusion_is(*names: str) -> Callable[[Any], bool]:
+    """Hold where the fusion is one of some, or not known yet."""
+    return lambda args: args.fusion not in FUSIONS or args.fusion in names
+
+
+def _expands(args: Any) -> bool:
+    return args.fusion not in FUSIONS or (args.fusion != "none" and FUSIONS[args.fusion].kind != "feedback")
+
+
+def _exports(args: Any) -> bool:
+    known = args.fusion in FUSIONS
+    return args.retriever == "dense" and not (known and FUSIONS[args.fusion].kind in ("run", "feedback"))
+
+
+def _builds_index(args: Any) -> bool:
+    """Say whether an index is built on demand: what is named is neither a folder of one nor one of Pyserini's."""
+    if not args.index or args.index in datasets():
+        return True
+    from expandr_repro.adapters.pyserini import registry
+    from expandr_repro.models.index import is_faiss_folder
+
+    return not is_faiss_folder(Path(args.index)) and args.index not in registry.faiss_indexes()
+
+
+RULES = (
+    Applies(("--expansion-text",), "with --query", lambda args: args.query is not None),
+    Applies(QUERIED, "to topics, not with --query", lambda args: args.query is None),
+    Applies(("--topics",), "without --query, or with it in place of --index", lambda args: args.query is None or not args.index),
+    Applies((*cli.ENCODER_OPTIONS, "--no-vector-cache"), DENSE, lambda args: args.retriever == "dense"),
+    *cli.ENCODER_RULES,
+    Applies(("--k1", "--b"), BM25, lambda args: args.retriever == "bm25"),
+    Applies(("--batch-size",), f"{DENSE} and --searcher expandr", lambda args: args.retriever == "dense" and args.searcher == "expandr"),
+    Applies(
+        ("--search-params",),
+        f"{DENSE} and --searcher expandr",
+        lambda args: args.retriever == "dense" and args.searcher == "expandr",
+        lambda _: ": is for Faiss indexes that --searcher expandr searches; leave it out",
+    ),
+    Applies(
+        ("--factory",),
+        f"{DENSE} where the index is built on demand; an index that is there already has its own",
+        lambda args: args.retriever == "dense" and _builds_index(args),
+    ),
+    Applies(("--alpha",), "with --fusion mean", _fusion_is("mean")),
+    Applies(("--repeat",), "with --fusion repeat", _fusion_is("repeat")),
+    Applies(("--rrf-k",), "with --fusion rrf", _fusion_is("rrf")),
+    Applies(
+        ("--feedback-depth",),
+        f"{DENSE} and --fusion rocchio or average",
+        lambda args: args.retriever == "dense" and _fusion_is("rocchio", "average")(args),
+    ),
+    Applies(("--expansions",), "with a fusion that uses expansions, not with --fusion none or feedback", _expands),
+    Applies(("--export-queries",), "to a dense fusion that searches one vector per topic", _exports),
+    Applies(("--tag",), "with --output", lambda args: bool(args.output)),
+    Applies(("--metrics",), "where judgments are known; give --qrels", lambda args: args.judged is not False),
+    Applies(("--qids",), "to a single collection, not to a group", lambda args: not _members(args.topics or "")),
+)  # fmt: skip
+"""When options apply; `judged` and a fusion that was not given are known once the topics are read."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
-    from expandr_repro.pipeline.searching import SearchRequest, search
+    from expandr_repro.pipeline.searching import search
     from expandr_repro.pipeline.summary import print_summary
 
-    group = _members(args.topics)
-    if args.output and group:
-        _refuse_file(Path(args.output))
     if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
+    if args.dry_run and (args.query is not None or args.topics):
+        from expandr_repro.pipeline import dry_run
+
+        return dry_run.search(args)
+    if args.query is not None:
+        return _ask(args)
+    if not args.topics:
+        raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
+    group = _members(args.topics)
+    _check_places(args, group)
     encoder = _encoder(args) if args.retriever == "dense" else None
     outcomes = []
     for name in group or [args.topics]:
-        request = SearchRequest(
-            topics=name, expansions=args.expansions, index=args.index, retriever=args.retriever, fusion=args.fusion, alpha=args.alpha, repeat=args.repeat,
-            rrf_k=args.rrf_k, feedback_depth=args.feedback_depth, hits=args.hits, qrels=args.qrels, metrics=args.metrics, remove_query=args.remove_query,
-            baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size, stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params,
-            k1=args.k1, b=args.b,
-        )  # fmt: skip
+        request: SearchRequest = replace(_request(args), topics=name)
         if args.output:
             outcome = _search_into(
-                Path(args.output, f"{name}.trec") if group else Path(args.output), args.tag, request, encoder
+                Path(args.output, f"{name}.trec") if group else Path(args.output), args, request, encoder
             )
         else:
-            outcome = search(request, encoder, write=lambda _: None)
+            outcome = search(request, encoder, write=lambda _: None, check=partial(_check, args))
         outcomes.append(outcome)
         if args.export_queries:
-            _export(Path(args.export_queries, name) if group else Path(args.export_queries), outcome, request)
+            _export(Path(args.export_queries, name) if group else Path(args.export_queries), outcome)
     print_summary(outcomes, args.format, encoder)
+    if not args.output and not any(o.figures for o in outcomes):
+        log.info("the run is not kept: --output RUN writes it, --qrels scores it, and --query shows the titles found for one query")  # fmt: skip
+    return 0
+
+
+def _request(args: argparse.Namespace) -> SearchRequest:
+    from expandr_repro.pipeline.searching import SearchRequest
+
+    return SearchRequest(
+        topics=args.topics or "", expansions=tuple(args.expansions), index=args.index, retriever=args.retriever, fusion=args.fusion, alpha=args.alpha,
+        repeat=args.repeat, rrf_k=args.rrf_k, feedback_depth=args.feedback_depth, hits=args.hits, qrels=args.qrels, metrics=args.metrics,
+        remove_query=args.remove_query, baseline=not args.no_baseline, threads=args.threads, batch_size=args.batch_size,
+        stock=args.searcher == "pyserini", factory=args.factory, search_params=args.search_params, k1=args.k1, b=args.b, limit=args.limit,
+        qids=args.qids,
+    )  # fmt: skip
+
+
+def _check(args: argparse.Namespace, resolved: Resolved) -> None:
+    """Refuse options that do not apply to what a request turned out to mean."""
+    refuse_idle(args.given, RULES, argparse.Namespace(**{**vars(args), "fusion": resolved.fusion, "judged": resolved.judged}))  # fmt: skip
+
+
+def _ask(args: argparse.Namespace) -> int:
+    """Print the best documents of one query, without and with its expansions."""
+    from expandr_repro.pipeline.asking import ask
+
+    encoder = _encoder(args) if args.retriever == "dense" else None
+    answers = ask(_request(args), encoder, args.query, args.expansion_text, partial(_check, args))
+    if args.format == "json":
+        listed = [
+            {"fusion": a.fusion, "hits": [{"docid": d, "score": score, "title": t} for d, score, t in a.hits]}
+            for a in answers
+        ]
+        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        return 0
+    for answer in answers:
+        name = "query only" if answer.fusion == "none" else answer.fusion
+        print(f"search  {one_line(answer.index)}, {name}\n")
+        rows = [[rank, docid, score, title] for rank, (docid, score, title) in enumerate(answer.hits, start=1)]
+        print(Table(["rank", "docid", "score", "title"], rows).render(args.format) + "\n")
     return 0
 
 
@@ -179,9 +311,22 @@ def _members(name: str) -> list[str]:
     return datasets()[known.dataset].members if known else []
 
 
-def _refuse_file(folder: Path) -> None:
-    if folder.is_file():
-        raise ExpandrError(f"--output {folder}: is a file; a group of collections needs a folder, one run each")
+def _check_places(args: argparse.Namespace, group: Sequence[str]) -> None:
+    """Find out before anything is encoded that an output cannot be written, or would replace something else."""
+    from expandr_repro.pipeline.seen import lists_path
+
+    reads = (args.topics, *args.expansions, args.index, args.qrels)
+    for name in group or ("",) if args.output else ():
+        if name and Path(args.output).is_file():
+            raise ExpandrError(
+                f"--output {args.output}: is a file; a group of collections needs a folder, one run each"
+            )
+        run = Path(args.output, f"{name}.trec") if name else Path(args.output)
+        check_output("--output", run, RUN, reads)
+        check_output("--output", run_manifest_path(run), manifest_kind("run"), reads)
+        check_output("--output", lists_path(run), SEEN, reads)
+    for name in group or ("",) if args.export_queries else ():
+        check_output("--export-queries", Path(args.export_queries, name), ENCODED_QUERIES, reads)
 
 
 def _encoder(args: argparse.Namespace) -> TextEncoder:
@@ -190,22 +335,28 @@ def _encoder(args: argparse.Namespace) -> TextEncoder:
     return load_encoder(args.encoder, EncoderOptions.of(args), cache=not args.no_vector_cache)
 
 
-def _search_into(path: Path, tag: str, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
+def _search_into(path: Path, args: argparse.Namespace, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
     from expandr_repro.pipeline.searching import search
+    from expandr_repro.pipeline.seen import lists_path
 
     manifest = run_manifest_path(path)
 
     def describe() -> None:
-        write_manifest(manifest, "run", outcome.facts | {RUN_HASH: sha256_file(path)})
+        write_manifest(manifest, "run", outcome.facts | {"tag": args.tag, RUN_HASH: sha256_file(path)})
 
-    with run_writer(path, tag, about={manifest: describe}) as write:
-        outcome = search(request, encoder, write)
+    def list_seen() -> None:
+        if outcome.overlap:
+            outcome.overlap.write_beside(path)
+
+    about: About = {lists_path(path): list_seen, manifest: describe}
+    with run_writer(path, args.tag, about=about) as write:
+        outcome = search(request, encoder, write, partial(_check, args))
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
     return outcome
 
 
-def _export(folder: Path, outcome: Outcome, request: SearchRequest) -> None:
+def _export(folder: Path, outcome: Outcome) -> None:
     from expandr_repro.adapters.pyserini.queries import export_queries
     from expandr_repro.pipeline.dense import DenseSearch
 
@@ -219,7 +370,9 @@ def _export(folder: Path, outcome: Outcome, request: SearchRequest) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    made = build_parser()
+    made.set_defaults(judged=None)
+    return cli.execute(made, run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies, refuse_idle
 from expandr_repro.core.encoder_config import FUSIONS, EncoderTraining
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.fusion import check_alpha
@@ -43,13 +44,15 @@ def build_parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     what = made.add_argument_group("what")
-    what.add_argument("--train", required=True, metavar="T", help="training topics with judgements and documents: a collection's split (scifact/train), a BEIR folder, a topics file with --qrels and --corpus")  # fmt: skip
+    what.add_argument("--train", required=True, metavar="T", help="training topics with judgments and documents: a collection or BEIR folder (its train split, where none is named), a topics file with --qrels and --corpus")  # fmt: skip
     what.add_argument("--expansions", nargs="+", default=[], metavar="X", help="augmented topics, or packaged sets; of several, a step uses one, drawn (default: the topics' own)")  # fmt: skip
     what.add_argument("--negatives", metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: the other queries' documents alone)")  # fmt: skip
     what.add_argument("--qrels", metavar="Q", help="judgements (default: the topics' collection's)")
     what.add_argument("--corpus", metavar="C", help="documents (default: the topics' collection's)")
-    what.add_argument("--dev-topics", metavar="T", help="topics searched during training, e.g. nfcorpus/dev, on the same documents (default: those that --set dev=N holds out)")  # fmt: skip
+    cli.add_hold_out(what)
+    what.add_argument("--dev-topics", metavar="T", help="topics searched during training, on the same documents: a collection's split (dev, where none is named); refused where training sees them or their relevant documents (default: those that --set dev=N holds out)")  # fmt: skip
     what.add_argument("--dev-expansions", nargs="+", default=[], metavar="X", help="of --dev-topics")
+    cli.add_allow_overlap(what)
     how = made.add_argument_group("how")
     how.add_argument("--fusion", choices=FUSIONS, default="mean", help="of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries (default: %(default)s)")  # fmt: skip
     how.add_argument("--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)")  # fmt: skip
@@ -61,6 +64,24 @@ def build_parser() -> argparse.ArgumentParser:
     out.add_argument("--overwrite", action="store_true", help="replace what is there, if it is something else")
     out.add_argument("--format", choices=FORMATS, default="text", help="of the report (default: %(default)s)")
     return made
+
+
+RULES = (
+    *cli.ENCODER_RULES,
+    Applies(("--alpha",), "with --fusion mean", lambda args: args.fusion == "mean"),
+    Applies(("--dev-expansions",), "with --dev-topics; topics held out have those of --expansions", lambda args: bool(args.dev_topics)),
+)  # fmt: skip
+"""When options apply."""
+
+CONFIG_RULES = (Applies(("--negatives",), "with hard_negatives above 0", lambda config: config.hard_negatives > 0),)
+"""When options apply to the settings."""
+
+SETTINGS_RULES = (
+    (("negative_depth", "hard_negatives"), "--negatives", lambda args, _: args.negatives),
+    (("dev_seed",), "dev", lambda _, config: config.dev),
+    (("dev_hits", "evaluate_every"), "development topics", lambda args, config: config.dev or args.dev_topics),
+)
+"""Settings that change nothing without something else."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,10 +96,25 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.pipeline.training_encoder import train
 
     config = read_config(EncoderTraining, args.config, args.set)
+    refuse_idle(args.given, CONFIG_RULES, config)
+    overlap = Applies(
+        ("--allow-overlap",), "with --dev-topics or --set dev=N", lambda c: bool(c.dev or args.dev_topics)
+    )
+    refuse_idle(args.given, (overlap,), config)
+    given = [change.partition("=")[0].strip() for change in args.set]
+    for settings, needed, there in SETTINGS_RULES:
+        for name in settings:
+            if name in given and not there(args, config) and getattr(config, name):
+                log.warning("--set %s: has no effect without %s", name, needed)
     if args.fusion == "none":
+        if "views" in given and set(config.views) != {"query"}:
+            raise ExpandrError(
+                f"--fusion none trains on the queries alone, and views asks for {', '.join(config.views)}; leave one of the two out"
+            )
         config = dataclasses.replace(config, views={"query": 1.0})
     request = TrainRequest(
-        args.train, tuple(args.expansions), args.negatives, args.fusion, args.alpha, args.qrels, args.corpus, args.dev_topics, tuple(args.dev_expansions)
+        args.train, tuple(args.expansions), args.negatives, args.fusion, args.alpha, args.qrels, args.corpus, args.dev_topics, tuple(args.dev_expansions),
+        tuple(args.hold_out), args.allow_overlap,
     )  # fmt: skip
     data = gather(request, config)
     processes, device = join_processes(args.device)
@@ -128,7 +164,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

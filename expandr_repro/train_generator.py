@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.core.applies import Applies
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.tables import FORMATS, Table
 
 if TYPE_CHECKING:
+    from expandr_repro.core.generator_settings import TrainingSettings
     from expandr_repro.pipeline.training_generator import TrainRequest
 
 log = logging.getLogger("expandr_repro.train_generator")  # not __name__, which is __main__ under `python -m`
@@ -26,6 +28,9 @@ python -m expandr_repro.train_generator --sft scifact/train --expansions claude.
 python -m expandr_repro.train_generator --pairs pairs.jsonl --model cold-start --set learning_rate=5e-5 --set seed=7 --merge --output tuned
 accelerate launch --num_processes 4 -m expandr_repro.train_generator --pairs pairs.jsonl --model meta-llama/Meta-Llama-3-8B-Instruct --set gradient_accumulation=2 --output expandr-llm
 """
+
+
+OF_LORA = ("lora_alpha", "lora_dropout", "lora_targets")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,10 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--pairs", metavar="F", help="preference pairs, as `prefer` writes them: DPO")
     group.add_argument("--dev-pairs", metavar="F", help="pairs to validate on (default: none)")
-    group.add_argument("--sft", metavar="T", help="topics with expansions, or a collection: supervised fine-tuning")
+    group.add_argument("--sft", metavar="T", help="topics with expansions, or a collection (its train split, where none is named): supervised fine-tuning")  # fmt: skip
     group.add_argument("--expansions", metavar="E", help="--sft: an augmented topics file or a packaged set (default: the topics' own)")  # fmt: skip
     group.add_argument("--dev", type=cli.positive, metavar="N", help="--sft: validate on N topics, drawn by seed (default: none)")  # fmt: skip
     group.add_argument("--prompt", metavar="P", help="--sft: the prompt, filled in with the title (default: q2d); pairs bring their own")  # fmt: skip
+    cli.add_hold_out(group)
+    cli.add_allow_overlap(group)
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -64,6 +71,15 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--adapter", metavar="A", help="a LoRA adapter of that model, to train further")
     group.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     group.add_argument("--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust")  # fmt: skip
+
+
+RULES = (
+    Applies(
+        ("--revision",), "to a model of the hub; a folder is what it is", lambda args: not Path(args.model).is_dir()
+    ),
+    Applies(("--allow-overlap",), "with --sft and --dev, which keeps topics for validation", lambda args: bool(args.sft and args.dev)),
+)  # fmt: skip
+"""When options apply; those of one kind of training alone are checked in `_check_flags`."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,14 +120,37 @@ def _request(args: argparse.Namespace) -> TrainRequest:
     settings: DpoSettings | SftSettings
     if args.sft:
         settings = read_config(SftSettings, args.config or "sft", args.changes)
-        data = from_topics(args.sft, args.expansions, args.prompt or "q2d", args.dev or 0, settings.seed)
+        data = from_topics(
+            args.sft,
+            args.expansions,
+            args.prompt or "q2d",
+            args.dev or 0,
+            settings.seed,
+            args.hold_out,
+            args.allow_overlap,
+        )
     else:
         settings = read_config(DpoSettings, args.config or "dpo", args.changes)
-        data = from_pairs(args.pairs, args.dev_pairs)
+        data = from_pairs(args.pairs, args.dev_pairs, args.hold_out)
+    _warn_of_unused(args, settings, validates="dev" in data.texts)
     return TrainRequest(
         data=data, settings=settings, model=args.model, output=Path(args.output), adapter=args.adapter, merge=args.merge, overwrite=args.overwrite,
         device=args.device, revision=args.revision, trust_remote_code=args.trust_remote_code,
     )  # fmt: skip
+
+
+def _warn_of_unused(args: argparse.Namespace, settings: TrainingSettings, validates: bool) -> None:
+    """Say which settings given by hand decide nothing."""
+    given = {change.partition("=")[0].strip() for change in args.changes}
+    unused = {
+        "with --adapter, which brings its own": given & {"lora_r", *OF_LORA} if args.adapter else set(),
+        "with lora_r 0, which trains all weights": set() if settings.lora_r or args.adapter else given & set(OF_LORA),
+        "without anything to validate on": set() if validates else given & {"eval_steps", "keep_best", "best_by"},
+        "with max_steps": given & {"epochs"} if settings.max_steps else set(),
+    }
+    for why, names in unused.items():
+        if names:
+            log.warning("--set %s: has no effect %s", ", ".join(sorted(names)), why)
 
 
 def _report(manifest: dict[str, Any], form: str) -> None:
@@ -130,7 +169,7 @@ def _report(manifest: dict[str, Any], form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,17 @@ def retriever() -> str:
     return Table(["searched with", *CONDITIONS.values()], rows).render("markdown")
 
 
+def seen() -> str:
+    """Return the scores on test topics that training saw, and on the others (examples/loop/seen.py)."""
+    rows: list[list[object]] = []
+    found = {(r["condition"], r["model"]): r for r in records("retriever.seen.jsonl")}
+    for condition, label in CONDITIONS.items():
+        for model in ("base", "a-blend", "b-blend") if (condition, "base") in found else ():
+            parts = [found[condition, model][part] for part in ("all", "seen", "unseen")]
+            rows.append([f"{label}: {NAMES[model]}", *(part["nDCG@10"] for part in parts if isinstance(part, dict))])
+    return Table(["SciFact, nDCG@10", "all 300", "seen 196", "unseen 104"], rows).render("markdown")
+
+
 def differences() -> str:
     """Return the table of (b) less (a)."""
     found = figures()
@@ -182,7 +193,7 @@ def preference() -> str:
 
 
 TABLES = {
-    "retriever": retriever, "differences": differences, "development": development, "sweep": sweep, "blends": blends, "topics": topics, "generator": generator, "preference": preference,
+    "seen": seen, "retriever": retriever, "differences": differences, "development": development, "sweep": sweep, "blends": blends, "topics": topics, "generator": generator, "preference": preference,
 }  # fmt: skip
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from expandr_repro.adapters.patching import patched
 
 
-def guard_archives() -> None:
-    """Let every tar archive of this process be unpacked as data: no member outside its folder, no link out of it, no device.
+@contextmanager
+def guarded_archives() -> Iterator[None]:
+    """Let tar archives be unpacked as data meanwhile: no member outside its folder, no link out of it, no device.
 
     Python does so by itself from 3.14 on; zip files always are.
     """
-    if hasattr(tarfile, "data_filter"):  # the first patch releases of Python 3.11 have none
-        tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    known = hasattr(tarfile, "data_filter")  # the first patch releases of Python 3.11 have none
+    with patched([(tarfile.TarFile, "extraction_filter", staticmethod(tarfile.data_filter))] if known else []):
+        yield

@@ -9,10 +9,16 @@ seconds to a minute; the functions on arrays are compiled once, and cached by nu
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+import sys
+import threading
+import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +54,7 @@ class Figures:
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
         known: whether a document of the run is judged, be it for another topic.
+        depth: the most documents that the run has for a judged topic.
     """
 
     qids: list[str]
@@ -57,10 +64,23 @@ class Figures:
     ranked: int = 0
     met: int = 0
     known: bool = False
+    depth: int = 0
 
     def mean(self, measure: Measure) -> float:
-        """Return the mean over all judged topics."""
-        return float(self.per_topic[measure].mean())
+        """Return the mean over all judged topics; NaN where there is none."""
+        return float(self.per_topic[measure].mean()) if self.qids else float("nan")
+
+    def without(self, dropped: Collection[str]) -> Figures:
+        """Return the figures without some topics."""
+        kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
+        if len(kept) == len(self.qids):
+            return self
+        return replace(
+            self,
+            qids=[self.qids[row] for row in kept],
+            per_topic={measure: values[kept] for measure, values in self.per_topic.items()},
+            missing=[qid for qid in self.missing if qid not in dropped],
+        )
 
 
 def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
@@ -125,7 +145,7 @@ class Scorer:
         self._per_topic = {m: np.zeros(len(qrels)) for m in measures}
         self._scored = np.zeros(len(qrels), dtype=bool)
         self._unjudged: list[str] = []
-        self._topics = self._met = 0
+        self._topics = self._met = self._depth = 0
         self._known = False
         self._judged: set[str] | None = None
         self._first: str | None = None
@@ -139,20 +159,21 @@ class Scorer:
         names = {rows[qid]: qid for qid, ranked in part.items() if ranked and qid in rows}
         judged = sorted(names)
         self._scored[judged] = True
+        self._depth = max(self._depth, *(len(part[names[row]]) for row in judged)) if judged else self._depth
         self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
         self._known = self._known or self._met > 0 or self._any_judged(part)
-        metrics = _metrics() if judged else None
-        for begin in range(0, len(judged), TOPICS_AT_ONCE):
-            some = judged[begin : begin + TOPICS_AT_ONCE]
-            gains, ranking = _arrays(
-                [qrels[names[r]] for r in some], trec_order({names[r]: part[names[r]] for r in some}).values()
-            )
-            for measure, values in self._per_topic.items():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # numba on its own type casts
-                    values[some] = getattr(metrics, FUNCTIONS[measure.name])(
-                        gains, ranking, measure.depth or 0, measure.rel
-                    )
+        if not judged:
+            return
+        with _ranx_metrics() as metrics, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numba on its own type casts
+            for begin in range(0, len(judged), TOPICS_AT_ONCE):
+                some = judged[begin : begin + TOPICS_AT_ONCE]
+                gains, ranking = _arrays(
+                    [qrels[names[r]] for r in some], trec_order({names[r]: part[names[r]] for r in some}).values()
+                )
+                for measure, values in self._per_topic.items():
+                    function = getattr(metrics, FUNCTIONS[measure.name])
+                    values[some] = function(gains, ranking, measure.depth or 0, measure.rel)
 
     def figures(self, label: str = "the run") -> Figures:
         """Return the figures of all topics that were added.
@@ -167,7 +188,7 @@ class Scorer:
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
         ranked = len(self._rows) - len(missing)
-        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known)
+        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, self._depth)  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:
         """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""
@@ -197,31 +218,52 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
     return gains, ranking
 
 
-def _metrics() -> Any:
-    """Import ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
+_LOCK = threading.RLock()
+"""ranx's compiled functions are themselves parallel, and not to be entered by two threads."""
+
+_OURS: dict[str, types.ModuleType] = {}
+"""ranx's metrics, imported without the rest of it: the modules that are in `sys.modules` while they compute."""
+
+
+@contextmanager
+def _ranx_metrics() -> Iterator[Any]:
+    """Yield ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
 
     `import ranx` brings ir_datasets, seaborn and its own data structures, which takes ten times as long as the metrics. So these are
-    imported below an empty package of that name, which is then forgotten: whoever imports ranx afterwards gets all of it.
+    imported below an empty package of that name. numba looks modules up by name as it compiles, so they stay in `sys.modules` until the
+    metrics have been computed, and then that is as it was: whoever imports ranx afterwards gets all of it.
     """
-    import importlib
-    import importlib.util
-    import sys
-    import types
-
-    found = importlib.util.find_spec("ranx")
-    if found and found.origin and not os.access(Path(found.origin).parent, os.W_OK):
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(private_folder(cache_dir() / "numba")))  # it keeps pickles there
-    if "ranx.metrics" in sys.modules or found is None:
-        return importlib.import_module("ranx.metrics")
     from numba import config
 
-    config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
-    empty = types.ModuleType("ranx")
-    empty.__path__ = list(found.submodule_search_locations or ())
-    sys.modules["ranx"] = empty
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return importlib.import_module("ranx.metrics")
-    finally:
-        del sys.modules["ranx"]
+    with _LOCK:
+        found = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
+        if found is None or found.origin is None:  # all of it is imported already, or it is not installed
+            yield importlib.import_module("ranx.metrics")
+            return
+        before = {name: module for name, module in sys.modules.items() if _is_ranx(name)}
+        settings = config.THREADING_LAYER, config.CACHE_DIR  # type: ignore[attr-defined]
+        for name in before:
+            del sys.modules[name]
+        try:
+            config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
+            if not settings[1] and not os.access(Path(found.origin).parent, os.W_OK):
+                config.CACHE_DIR = str(private_folder(cache_dir() / "numba"))  # type: ignore[attr-defined]  # it keeps pickles there
+            sys.modules.update(_OURS)
+            if not _OURS:
+                empty = types.ModuleType("ranx")
+                empty.__path__ = list(found.submodule_search_locations or ())
+                sys.modules["ranx"] = empty
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                metrics = importlib.import_module("ranx.metrics")
+            yield metrics
+            _OURS.update({name: module for name, module in sys.modules.items() if _is_ranx(name)})
+        finally:
+            for name in [name for name in sys.modules if _is_ranx(name)]:
+                del sys.modules[name]
+            sys.modules.update(before)
+            config.THREADING_LAYER, config.CACHE_DIR = settings  # type: ignore[attr-defined]
+
+
+def _is_ranx(name: str) -> bool:
+    return name == "ranx" or name.startswith("ranx.")

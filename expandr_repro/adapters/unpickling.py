@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 import pickle
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from expandr_repro.adapters.patching import patched
 from expandr_repro.core.errors import FormatError
 
 MOVED = {
@@ -85,17 +88,20 @@ def read_table(path: str | Path) -> Any:
             ) from error
 
 
-def guard_tables() -> None:
-    """Let pandas, and with it Pyserini, read data frames alone."""
+@contextmanager
+def guarded_tables() -> Iterator[None]:
+    """Let pandas, and with it Pyserini, read data frames alone meanwhile."""
     import pandas as pd
 
-    pd.read_pickle = read_table
+    with patched([(pd, "read_pickle", read_table)]):
+        yield
 
 
-def guard_records() -> None:
-    """Let ir_datasets read records alone from its document stores."""
+@contextmanager
+def guarded_records() -> Iterator[None]:
+    """Let ir_datasets read records alone from its document stores meanwhile."""
     from ir_datasets.indices import indexed_tsv_docstore, lz4_pickle, zpickle_docstore
 
     guarded = types.SimpleNamespace(loads=lambda content: _Records(io.BytesIO(content)).load(), dumps=pickle.dumps)
-    for module in (indexed_tsv_docstore, lz4_pickle, zpickle_docstore):
-        module.pickle = guarded
+    with patched([(module, "pickle", guarded) for module in (indexed_tsv_docstore, lz4_pickle, zpickle_docstore)]):
+        yield

@@ -48,7 +48,9 @@ _OPENING_ELSEWHERE = re.compile(
     rf"^(?:¡?\s?{_YES_ELSEWHERE}\b(?:\s?[!.,:;—–-])*+\s++){{0,3}}{_HERE_ELSEWHERE}\b{_GAP}\b{_THING_ELSEWHERE}\b{_GAP}(?::++\s*+|[.!]?{_BREAK})",
     re.I,
 )
-_THING_CHINESE = r"(?:段落|短文|文章|文段|文字|一段|回答|答案|答复|文本|改写|关键词|關鍵詞|摘要|反驳|论点|篇章|解释|说明|解釋|說明)"
+_THING_CHINESE = (
+    r"(?:段落|短文|文章|文段|文字|一段|回答|答案|答复|文本|改写|关键词|關鍵詞|摘要|反驳|论点|篇章|解释|说明|解釋|說明)"
+)
 _YES_CHINESE = r"(?:好的?|当然(?:可以|了)?|當然(?:可以)?|没问题|沒問題|明白了?|可以的?|收到|是的|[您你]好|很(?:高兴|乐意)[^\n。！!：:]{0,20})"
 _OPENING_CHINESE = re.compile(
     rf"^(?:{_YES_CHINESE}(?:[，,。.！!、～~]\s*)++){{0,3}}(?:以下|下面|下述|这里|這裡|这|這|根据|根據|我?[为為]您?你?)"
@@ -75,7 +77,9 @@ _LABEL = re.compile(
 )
 
 _ASKS = r"(?:query|question|claim|topic|问题|查询|frage|pregunta|requête)"
-_TELLS = r"(?:passage|output|keywords|counter[ -]?argument|related\s+document|paragraph|document|段落|短文|absatz|pasaje)"
+_TELLS = (
+    r"(?:passage|output|keywords|counter[ -]?argument|related\s+document|paragraph|document|段落|短文|absatz|pasaje)"
+)
 _MARK = r"[*_#]{0,3}[ \t]*"
 _INSTRUCTION = (
     r"(?:please\s+)?(?:write|answer|output|give|generate|provide|you\s+are\s+given)\b[^\n]{0,400}?\b(?:passage|query|question|claim|keywords|answer|topic|document)"
@@ -90,10 +94,14 @@ _ASKED = re.compile(rf"(?<!\s)(\s++){_MARK}{_ASKS}{_MARK}[:：]", re.I)
 _TOLD = re.compile(rf"\n\s*+{_MARK}{_TELLS}{_MARK}[:：]", re.I)
 _ANSWERED = re.compile(rf"\n\s*+{_MARK}(?:answer|答案|回答|antwort|respuesta|réponse){_MARK}[:：]", re.I)
 _QUESTION = re.compile(rf"(?:^|(?<=\n))[ \t]*{_MARK}(?:{_ASKS}|q)[ \t]*(?:\d+[ \t]*)?{_MARK}[:：.]", re.I)
-_FAQ = re.compile(r"\bfaqs?\b|frequently\s+asked|questions?\s+(?:and|&)\s+answers?|常见问题|foire\s+aux\s+questions|preguntas\s+frecuentes|häufige", re.I)
+_FAQ = re.compile(
+    r"\bfaqs?\b|frequently\s+asked|questions?\s+(?:and|&)\s+answers?|常见问题|foire\s+aux\s+questions|preguntas\s+frecuentes|häufige",
+    re.I,
+)
 _INSTRUCTED = re.compile(rf"\n\s*+(?:{_INSTRUCTION}[.:]?)\s*$", re.I)
 _TURN = re.compile(
-    r"(?<!\s)(\s++)(?:###\s*(?:instruction|human|user|input|question)s?\b|(?:human|user)\s*:[^\n]*(?:\n\s*(?:assistant|ai|bot)\s*:|$)|user[ \t]*\n)", re.I
+    r"(?<!\s)(\s++)(?:###\s*(?:instruction|human|user|input|question)s?\b|(?:human|user)\s*:[^\n]*(?:\n\s*(?:assistant|ai|bot)\s*:|$)|user[ \t]*\n)",
+    re.I,
 )
 _OWN_ROLE = re.compile(r"^\s*(?:assistant|model)[ \t]*\n\s*|^\s*(?:###\s*)?(?:assistant|response|ai)\s*:\s*", re.I)
 

@@ -9,6 +9,7 @@ long on any (alternatives that exclude one another; `++` and `*+` where nothing 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from bisect import bisect_right
@@ -61,7 +62,9 @@ _TAG = re.compile(
     r"(?:\s[^<>\n]{0,80})?>",
     re.I,
 )
-_END_TAG = re.compile(r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I)
+_END_TAG = re.compile(
+    r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I
+)
 _PYTHON = re.compile(r"\{\s*'\w{1,40}'\s*:\s*(['\"])((?:(?!\1\s*,\s*').)*)\1\s*\}", re.S)
 _ECHOED = ("query", "question", "claim", "topic", "prompt", "language", "id", "qid", "type")
 _THINKING_ALOUD = re.compile(
@@ -124,7 +127,11 @@ def _without_fence(text: str) -> str:
         return text
     first, last = fences[0], fences[-1]
     leads = first.start() == 0 and first[1].lower() in _PROSE
-    if last.end() == len(text) and not last[1] and (len(fences) == 1 or (leads and len(fences) == 2) or (first[1] and leads)):
+    if (
+        last.end() == len(text)
+        and not last[1]
+        and (len(fences) == 1 or (leads and len(fences) == 2) or (first[1] and leads))
+    ):
         text = text[: last.start()]
         return text[first.end() :] if leads and len(fences) > 1 else text
     return text[first.end() :] if leads and len(fences) == 1 else text
@@ -185,7 +192,7 @@ def _without_markup(text: str) -> str:
         text = _outside_code(mark, kept, text)
     # one number at a line's start may be a year's end or a measure, and so may two that do not count up from one
     counted = [int(n) for n in _NUMBER.findall(text)]
-    is_list = len(counted) > 1 and counted[0] <= 1 and all(a < b for a, b in zip(counted, counted[1:], strict=False))
+    is_list = len(counted) > 1 and counted[0] <= 1 and all(a < b for a, b in itertools.pairwise(counted))
     return _outside_code(_NUMBER, "", text) if is_list else text
 
 

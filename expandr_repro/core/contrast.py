@@ -6,10 +6,11 @@ Every draw comes from a seed, the epoch and the topics alone, so a training that
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.sharing import draw_apart
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Example:
         alternatives: sets of expansions, as a rule one set a file; a step uses one of them, drawn, or none where there are none.
         positives: relevant documents; a step uses one of them, drawn.
         negatives: documents that a retriever found and nobody judged relevant, best first; a step uses some of them, drawn.
+        aside: documents that are neither right nor wrong for this topic, where other topics bring them in: the one with its own id, and
+            those judged below the collection's relevance level.
     """
 
     qid: str
@@ -29,6 +32,7 @@ class Example:
     alternatives: tuple[tuple[str, ...], ...]
     positives: tuple[str, ...]
     negatives: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Batch:
         owners: (expansions,) the row of each expansion's query.
         documents: (documents,) docids, each once: the positives, then the hard negatives.
         targets: (queries,) the column of each query's positive.
-        masked: (row, column) of documents that are relevant, but not the target: neither right nor wrong in this step.
+        masked: (row, column) of documents that are relevant, but not the target, or set aside: neither right nor wrong in this step.
     """
 
     queries: list[str] = field(default_factory=list)
@@ -57,15 +61,31 @@ def draws(seed: int, *what: object) -> random.Random:
     return random.Random(f"{seed} {' '.join(map(str, what))}")  # noqa: S311 - an experiment's draw, to be repeated
 
 
-def held_out(qids: Sequence[str], dev: int, seed: int) -> set[str]:
+def held_out(
+    qids: Sequence[str], dev: int, seed: int, relevant: Mapping[str, Collection[str]] | None = None
+) -> set[str]:
     """Draw the topics that are kept for development.
 
+    Args:
+        qids: the training topics.
+        dev: how many to draw.
+        seed: of the draw.
+        relevant: qid -> relevant documents; with them whole groups of topics that share some are drawn, so that no topic left for
+            training shares a relevant document with one held out.
+
     Raises:
-        ExpandrError: nothing would be left for training.
+        ExpandrError: nothing would be left for training, or the groups are too large.
     """
     if dev >= len(qids):
         raise ExpandrError(f"dev {dev}: there are only {len(qids)} training topics; leave some for training")
-    return set(draws(seed, "dev").sample(sorted(qids), dev))
+    draw, listed = draws(seed, "dev"), sorted(qids)
+    first = draw.sample(listed, dev)
+    if not relevant:
+        return set(first)
+    chosen = set(first)
+    rest = [qid for qid in listed if qid not in chosen]
+    draw.shuffle(rest)
+    return draw_apart([*first, *rest], relevant, dev, "dev", "give other topics with --dev-topics, ")
 
 
 def epoch_batches(
@@ -102,8 +122,9 @@ def _batch(examples: Sequence[Example], hard_negatives: int, draw: random.Random
     for docid in negatives:
         columns.setdefault(docid, len(columns))
     made.documents = list(columns)
-    if mask_relevant:
-        for row, example in enumerate(examples):
+    for row, example in enumerate(examples):
+        made.masked.extend((row, columns[d]) for d in example.aside if d in columns)
+        if mask_relevant:
             there = (columns[d] for d in example.positives if d in columns)
             made.masked.extend((row, column) for column in there if column != made.targets[row])
     return made

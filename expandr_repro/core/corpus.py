@@ -1,7 +1,7 @@
 """Documents, the files a corpus may lie in, and its facts (count and hash), found in one pass.
 
 Read: a BEIR folder (`corpus.jsonl`), a folder of Pyserini/Anserini JSONL files, one JSONL file, or a TSV file
-`docid<TAB>text`, each plain or gzipped. A record has `_id`, `id` or `docid`, and `title` and `text`, or `contents`.
+`docid<TAB>text` (or with a header that names its columns, as DPR's `psgs_w100.tsv` has), each plain or gzipped. A record has `_id`, `id` or `docid`, and `title` and `text`, or `contents`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from expandr_repro.core.columns import CORPUS, Columns, header_of, unquoted
 from expandr_repro.core.errors import FormatError, NotAvailableError
 from expandr_repro.core.files import is_surrogate_free, parse_object, read_id, read_lines
 
@@ -62,7 +63,7 @@ def corpus_files(path: Path) -> tuple[Path, ...]:
     """
     if path.is_file():
         return (path,)
-    for name in ("corpus.jsonl", "corpus.jsonl.gz"):
+    for name in ("corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz"):
         if (path / name).is_file():
             return (path / name,)
     kinds = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
@@ -71,8 +72,10 @@ def corpus_files(path: Path) -> tuple[Path, ...]:
         p for p in listed if not p.name.startswith(("queries.", "topics.", ".")) and p.name != "manifest.json"
     )
     if not files:
+        names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())[:5] if path.is_dir() else []
+        holds = f"; it holds {', '.join(names)}" if names else ""
         raise NotAvailableError(
-            f"{path}: no corpus there; wanted corpus.jsonl (BEIR) or a folder of .jsonl files (Pyserini), plain or gzipped"
+            f"{path}: no corpus there; wanted corpus.jsonl (BEIR), corpus.tsv or a folder of .jsonl files (Pyserini), plain or gzipped{holds}"
         )
     return files
 
@@ -90,10 +93,16 @@ def corpus_at(path: str | Path) -> Corpus:
 
 def _read_files(files: Iterable[Path]) -> Iterator[Document]:
     for path in files:
-        tsv = path.name.removesuffix(".gz").endswith((".tsv", ".txt"))
+        tsv = path.name.removesuffix(".gz").endswith((".tsv", ".txt", ".csv"))
+        header: Columns | None = None
+        first = True
         for number, line in read_lines(path):
+            if tsv and first and line.strip():
+                first, header = False, header_of(path, number, line.split("\t"), CORPUS, ("id", "text"))
+                if header:
+                    continue
             if line.strip():
-                document = _from_tsv(path, number, line) if tsv else _from_json(path, number, line)
+                document = _from_tsv(path, number, line, header) if tsv else _from_json(path, number, line)
                 if not (is_surrogate_free(document.text) and is_surrogate_free(document.title)):
                     raise FormatError(
                         path,
@@ -103,11 +112,22 @@ def _read_files(files: Iterable[Path]) -> Iterator[Document]:
                 yield document
 
 
-def _from_tsv(path: Path, number: int, line: str) -> Document:
+def _from_tsv(path: Path, number: int, line: str, header: Columns | None) -> Document:
+    if header:
+        fields = header.fields(path, number, line.split("\t"))
+        title = fields.get("title", "").strip()
+        return Document(read_id(path, number, fields["id"], "the docid"), title, fields["text"].strip())
     docid, tab, text = line.partition("\t")
     if not tab:
-        raise FormatError(path, number, "no tab; wanted `docid<TAB>text`")
-    return Document(read_id(path, number, docid, "the docid"), "", text.strip())
+        raise FormatError(path, number, "no tab; wanted `docid<TAB>text`, or a header that names id, title and text")
+    cells = text.split("\t")
+    if len(cells) > 1 and unquoted(cells[0]) != cells[0].strip():
+        raise FormatError(
+            path,
+            number,
+            f"{len(cells) + 1} columns in quotes; say by a first line which is which, e.g. id<TAB>text<TAB>title",
+        )
+    return Document(read_id(path, number, docid, "the docid"), "", unquoted(text, sure=False))
 
 
 def _from_json(path: Path, number: int, line: str) -> Document:

@@ -19,6 +19,7 @@ class EncoderTraining:
 
     Attributes:
         epochs: passes over the training topics.
+        max_steps: steps in all, in place of epochs; 0 or None for epochs.
         batch_size: queries contrasted with one another, over all processes together.
         accumulation: batches whose gradients are averaged in a step.
         learning_rate: the highest; reached after the warm-up, then going down to zero linearly.
@@ -68,6 +69,7 @@ class EncoderTraining:
     save_every: int = 0
     log_every: int = 1
     seed: int = 42
+    max_steps: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -83,6 +85,8 @@ class EncoderTraining:
         for name, value in least.items():
             if not value <= getattr(self, name) < float("inf"):
                 raise ExpandrError(f"{name} {getattr(self, name)}: wanted {value} or more")
+        if self.max_steps is not None and self.max_steps < 0:
+            raise ExpandrError(f"max_steps {self.max_steps}: wanted 0 or more")
         for name in ("learning_rate", "temperature", "max_grad_norm", "evaluate_every"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ExpandrError(f"{name} {getattr(self, name)}: wanted a number above 0")

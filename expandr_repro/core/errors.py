@@ -3,9 +3,11 @@
     ExpandrError              exit code 2
     ├── FormatError           a file's content is not what it should be (names file and line)
     ├── UnknownNameError      a name that nothing has (offers the nearest)
+    ├── NotFiniteError        a vector with NaN or infinity in it (names the text, says the way out)
     ├── MismatchError         two things that do not belong together (says what differs)
     ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
     ├── SetupError            the machine lacks something: Java, a library, a writable folder
+    ├── DivergedError         a training whose loss is no number any more; nothing of it is worth going on from
     └── CheckFailedError      a figure moved or a check did not hold; exit code 1
 
 A message is one line: what was found, what was wanted, the cure.
@@ -83,6 +85,20 @@ class UnknownNameError(ExpandrError):
         super().__init__(f"unknown {kind} {shown(name)}: {offer}{' ' + hint if hint else ''}")
 
 
+class NotFiniteError(ExpandrError):
+    """A vector that holds NaN or infinity.
+
+    Args:
+        name: of the text: `document 'd1'`.
+        row: its place among the vectors that were looked at.
+        advice: the way out.
+    """
+
+    def __init__(self, name: str, row: int, advice: str) -> None:
+        self.row, self.advice = row, advice
+        super().__init__(f"{name}: its vector holds NaN or infinity, and cannot be ranked; {advice}")
+
+
 class MismatchError(ExpandrError):
     """Two things that do not belong together."""
 
@@ -93,6 +109,10 @@ class NotAvailableError(ExpandrError):
 
 class SetupError(ExpandrError):
     """The machine lacks something."""
+
+
+class DivergedError(ExpandrError):
+    """A training whose loss is no number any more: going on from its checkpoints would end the same way."""
 
 
 class CheckFailedError(ExpandrError):
@@ -137,3 +157,33 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+PACKAGES = {
+    "faiss": "faiss-cpu", "yaml": "pyyaml", "jnius": "pyjnius", "vllm": "expandr-repro[vllm]",
+    **dict.fromkeys(("trl", "peft", "accelerate", "datasets", "sentence_transformers"), "expandr-repro[train]"),
+}  # fmt: skip
+"""What to install for a module, where that is called otherwise."""
+
+
+def missing_library(error: BaseException) -> str | None:
+    """Return which library is not installed, or does not load, and what to install, on one line; None where the error speaks of something else."""
+    if not isinstance(error, ImportError):
+        return None
+    message = " ".join(str(error).split())
+    name = (error.name or "").partition(".")[0] or ("torch" if "PyTorch library" in message else "")
+    if not name or name == "expandr_repro":
+        return None
+    package = PACKAGES.get(name, name.replace("_", "-"))
+    if isinstance(error, ModuleNotFoundError) or "PyTorch library" in message:
+        return f"this needs {name}, which is not installed; `pip install {package}` brings it"
+    return f"{name} is installed and does not load ({message[:200]}); `pip install --force-reinstall {package}` may help, `doctor` says more"
+
+
+def unforeseen(error: BaseException) -> str:
+    """Describe an error that nobody foresaw, of this package or a library: its kind, its message, and the last line of this package it came through."""
+    import traceback
+
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "expandr_repro" in Path(f.filename).parts]
+    where = f" in {Path(frames[-1].filename).stem}.py, line {frames[-1].lineno}" if frames else ""
+    return f"unforeseen {type(error).__name__}{where}: {' '.join(str(error).split())[:LONGEST] or 'no message'}"

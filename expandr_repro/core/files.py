@@ -14,13 +14,21 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from expandr_repro.core.errors import FormatError, NotAvailableError, SetupError, shown
 from expandr_repro.core.replacing import OWNER, clear_leftovers, guarded, replace_folder, sync_folder, sync_tree
 
 About = Mapping[Path, Callable[[], object] | None]
 """See `atomic_text`."""
+
+
+class Replaceable(Protocol):
+    """What may be replaced; the kinds are in `core/outputs.py`."""
+
+    def check(self, path: Path, /) -> None:
+        """Raise `SetupError` where something else is there."""
+
 
 MAX_LINE = 16 * 1024 * 1024
 """Longest line read, in bytes: a longer one is no record but an accident or an attack. Parsed, JSON takes up to 25 times its length."""
@@ -56,12 +64,8 @@ def open_bytes(path: Path) -> BinaryIO:
         raise NotAvailableError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_lines(path: str | Path, *, keep_mark: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped.
-
-    Args:
-        path: the file.
-        keep_mark: leave a byte order mark at the start where it is.
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped, without a byte order mark at its start.
 
     Raises:
         FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed beyond belief or a line longer than `MAX_LINE`.
@@ -79,7 +83,7 @@ def read_lines(path: str | Path, *, keep_mark: bool = False) -> Iterator[tuple[i
                     _refuse_bomb(path, number, file, size)
                 if len(raw) > MAX_LINE:
                     raise FormatError(path, number, f"a line longer than {MAX_LINE >> 20} MiB; is this a text file?")
-                if number == 1 and not keep_mark:
+                if number == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if b"\x00" in raw:
                     raise FormatError(
@@ -214,7 +218,13 @@ def is_surrogate_free(text: str) -> bool:
 
 
 def _temporary(target: Path) -> Path:
-    """Return a name beside a target that no other process uses, and clear what killed ones left of theirs."""
+    """Return a name beside a target that no other process uses, and clear what killed ones left of theirs.
+
+    Raises:
+        SetupError: the target is no name, such as `/` or `.`.
+    """
+    if target.name in ("", ".."):
+        raise SetupError(f"{target}: is a folder that is there already; wanted a name of its own")
     clear_leftovers(target)
     return target.with_name(f".{target.name}.{OWNER}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
@@ -224,7 +234,7 @@ def _cannot_write(target: Path, error: OSError) -> SetupError:
 
 
 @contextlib.contextmanager
-def atomic_text(target: str | Path, about: About | None = None) -> Iterator[IO[str]]:
+def atomic_text(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[IO[str]]:
     """Write a text file whole or not at all: a temporary file beside the target is renamed at the end.
 
     A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
@@ -233,11 +243,12 @@ def atomic_text(target: str | Path, about: About | None = None) -> Iterator[IO[s
         target: the file.
         about: files that speak of the target, such as its manifest -> what writes each anew, or None: they go as the new content comes and are
             written after it, while no other process does the same in that folder, so that none ever speaks of another content.
+        kind: what alone may be replaced; None for a file that nobody but this package knows.
 
     Raises:
-        SetupError: the place cannot be written.
+        SetupError: the place cannot be written, or something else is there.
     """
-    with atomic_bytes(target, about) as raw, contextlib.ExitStack() as stack:
+    with atomic_bytes(target, about, kind) as raw, contextlib.ExitStack() as stack:
         if str(target).endswith(".gz"):
             raw = cast(BinaryIO, stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)))
         text = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=False)
@@ -247,11 +258,13 @@ def atomic_text(target: str | Path, about: About | None = None) -> Iterator[IO[s
 
 
 @contextlib.contextmanager
-def atomic_bytes(target: str | Path, about: About | None = None) -> Iterator[BinaryIO]:
+def atomic_bytes(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[BinaryIO]:
     """The same for bytes."""
     target = Path(target)
     temporary = _temporary(target)
     try:
+        if kind:
+            kind.check(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise SetupError(f"{target}: is a folder; wanted a file name")
@@ -277,21 +290,29 @@ def atomic_bytes(target: str | Path, about: About | None = None) -> Iterator[Bin
 
 
 @contextlib.contextmanager
-def atomic_folder(target: str | Path) -> Iterator[Path]:
+def atomic_folder(target: str | Path, kind: Replaceable | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside the target; on success it takes the target's place.
 
+    Args:
+        target: the folder.
+        kind: what alone may be replaced; None for a folder that nobody but this package knows.
+
     Raises:
-        SetupError: the place cannot be written.
+        SetupError: the place cannot be written, or something else is there.
     """
     target = Path(target)
     temporary = _temporary(target)
     try:
         if target.exists() and not target.is_dir():
             raise SetupError(f"{target}: is a file; wanted a folder's name")
+        if kind:
+            kind.check(target)
         temporary.mkdir(parents=True)
         try:
             yield temporary
             sync_tree(temporary)
+            if kind:
+                kind.check(target)  # hours may have passed
             replace_folder(temporary, target)
             sync_folder(target.parent)
         finally:
@@ -300,9 +321,9 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         raise _cannot_write(target, error) from error
 
 
-def write_json(target: str | Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, indented, keys in the order given, one final line end."""
-    with atomic_text(target) as file:
+def write_json(target: str | Path, value: Mapping[str, Any], kind: Replaceable | None = None) -> None:
+    """Write a JSON object, indented, keys in the order given, one final line end; `kind` is `atomic_text`'s."""
+    with atomic_text(target, kind=kind) as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
 

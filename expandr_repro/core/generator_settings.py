@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, shown
 
 _FROM_ONE = ("max_prompt_length", "epochs", "batch_size", "gradient_accumulation", "logging_steps", "eval_batch_size")
 _FROM_ONE_OR_NONE = ("eval_steps", "save_steps", "patience")
+_FROM_ZERO_OR_NONE = ("max_steps",)
 _FROM_ZERO = ("lora_r", "lora_dropout", "warmup", "weight_decay", "seed")
 _ABOVE_ZERO = ("learning_rate", "lora_alpha", "max_grad_norm")
 
@@ -42,6 +44,9 @@ class TrainingSettings:
         keep_best: whether the best validation decides what is written, or the last step.
         best_by: what is best.
         patience: validations without a better one after which training stops.
+        max_steps: steps in all, in place of epochs; None or 0 for epochs.
+        chat_template: whether the prompt is put into the model's chat template; None for as the data was generated.
+        chat_template_kwargs: values for the chat template, as in `expand --extra`; None for those that the data was generated with.
     """
 
     max_length: int
@@ -68,14 +73,18 @@ class TrainingSettings:
     keep_best: bool
     best_by: Literal["loss", "accuracy", "margin"]
     patience: int | None
+    max_steps: int | None = field(default=None, kw_only=True)
+    chat_template: bool | None = field(default=None, kw_only=True)
+    chat_template_kwargs: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
         for name in _FROM_ONE:
             self._at_least(name, 1)
-        for name in _FROM_ONE_OR_NONE:
-            if getattr(self, name) is not None:
-                self._at_least(name, 1)
+        for names, least in ((_FROM_ONE_OR_NONE, 1), (_FROM_ZERO_OR_NONE, 0)):
+            for name in names:
+                if getattr(self, name) is not None:
+                    self._at_least(name, least)
         for name in _FROM_ZERO:
             self._at_least(name, 0)
         for name in _ABOVE_ZERO:
@@ -83,6 +92,10 @@ class TrainingSettings:
                 raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted more than 0")
         if self.lora_dropout >= 1:
             raise ExpandrError(f"lora_dropout: found {self.lora_dropout}, wanted less than 1")
+        if not _is_json(self.chat_template_kwargs):
+            raise ExpandrError(
+                f"chat_template_kwargs: found {shown(self.chat_template_kwargs)}, wanted what JSON can hold, e.g. {{enable_thinking: false}}"
+            )
         if self.max_length <= self.max_prompt_length:
             raise ExpandrError(
                 f"max_length: found {self.max_length}, wanted more than max_prompt_length ({self.max_prompt_length}): it counts the passage, too"
@@ -91,6 +104,13 @@ class TrainingSettings:
     def _at_least(self, name: str, least: int) -> None:
         if not least <= getattr(self, name) < float("inf"):
             raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted {least} or more")
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):  # YAML also has dates, sets and bytes
+        return False
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from expandr_repro.core.errors import FormatError, MismatchError
+from expandr_repro.core.errors import FormatError, MismatchError, nearest, shown
 from expandr_repro.core.files import is_surrogate_free, parse_object, read_lines, sha256_text
-from expandr_repro.core.topics import TITLE_KEYS, Topic, topic_of
+from expandr_repro.core.topics import ID_KEYS, TITLE_KEYS, Topic, topic_of
 
 
 def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
@@ -20,9 +20,10 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         qid -> (topic, title hash); the topic's title is empty where only its hash is known.
 
     Raises:
-        FormatError: as `read_topics`.
+        FormatError: as `read_topics`; also where not one topic has an expansion that says something.
     """
     found: dict[str, tuple[Topic, str | None]] = {}
+    first: tuple[int, dict[str, object]] | None = None
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -39,9 +40,24 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )
         found[topic.qid] = (topic, digest)
-    if not found:
+        first = first or (number, record)
+    if first is None:
         raise FormatError(path, None, "holds no expansions; wanted one topic a line")
+    if not any(topic.texts for topic, _ in found.values()):
+        raise FormatError(path, first[0], _why_none(first[1], len(found)))
     return found
+
+
+def _why_none(record: Mapping[str, object], topics: int) -> str:
+    """Return why none of a file's topics has an expansion, as the first of them shows it."""
+    start = f"none of the {topics} topics has an expansion"
+    if "expansions" in record:
+        return (
+            f"{start}: `expansions` is empty from here on; did `expand` fail? Generate them, or leave --expansions out"
+        )
+    close = nearest("expansions", [key for key in record if key not in (*ID_KEYS, *TITLE_KEYS)])
+    seen = f"found the key {close!r}" if close else f"found the keys {', '.join(map(shown, list(record)[:8]))}"
+    return f'{start}: {seen}, wanted "expansions": [{{"text": ...}}]'
 
 
 def title_digest(title: str) -> str:
@@ -54,14 +70,19 @@ def join_expansions(
 ) -> list[Topic]:
     """Give topics the expansions of another file, by qid; a topic without one keeps none.
 
+    The file may hold more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
+    show that it is of the same collection.
+
     Raises:
-        MismatchError: an expansion's qid is no topic's, or its title is another than the topic's.
+        MismatchError: it has none of the topics, or another title for one of them, or it has others besides and says no titles.
     """
     known = {t.qid for t in topics}
     strangers = [qid for qid in expansions if qid not in known]
-    if strangers:
+    common = [(found, digest) for qid, (found, digest) in expansions.items() if qid in known]
+    if strangers and not any(digest or found.title for found, digest in common):
+        unsure = " and the others carry no title to tell them by" if common else ""
         raise MismatchError(
-            f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}); "
+            f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}){unsure}; "
             "these expansions were made for other topics"
         )
     joined = []
@@ -70,12 +91,28 @@ def join_expansions(
         if other is None:
             joined.append(replace(topic, expansions=(), provenance=None))
             continue
-        if (digest and digest != title_digest(topic.title)) or (
-            other.title and title_digest(other.title) != title_digest(topic.title)
-        ):
+        if not same_title(topic, other, digest):
             raise MismatchError(
                 f"{source}: topic {topic.qid!r} has another title there than in the topics ({topic.title[:60]!r}); "
                 "these expansions were made for other topics"
             )
         joined.append(replace(topic, expansions=other.expansions, provenance=other.provenance))
     return joined
+
+
+def same_title(topic: Topic, other: Topic, digest: str | None) -> bool:
+    """Say whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
+    of_topic = title_digest(topic.title)
+    return (not digest or digest == of_topic) and (not other.title or title_digest(other.title) == of_topic)
+
+
+def append_expansions(joined: Sequence[Topic], further: Sequence[Topic]) -> list[Topic]:
+    """Unite the expansions of the same topics from two files, a topic's texts in the order of the files."""
+    return [
+        replace(
+            topic,
+            expansions=(*topic.expansions, *more.expansions),
+            provenance=topic.provenance if topic.expansions else more.provenance,
+        )
+        for topic, more in zip(joined, further, strict=True)
+    ]

@@ -55,4 +55,4 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 
 def run_manifest_path(run: Path) -> Path:
     """Return where a run's manifest lies: beside it, `.manifest.json` added to its name."""
-    return run.with_name(run.name + ".manifest.json")
+    return Path(f"{run}.manifest.json")

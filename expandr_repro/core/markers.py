@@ -36,11 +36,14 @@ _HARMONY_WITHOUT_TOKENS = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(
 _FINAL_WITHOUT_TOKENS = re.compile(r"assistantfinal(?:json)?(?=\s|\W|[A-Z0-9])|(?<![\s\S])\s*final(?=[A-Z])")
 
 _TOKEN = re.compile(
-    _QUOTED + r"(?:<\|(?P<kimi>open|close)\|>\w{1,20}<\|sep\|>|<\|(?P<bars>[\w.:/ ▁-]{1,40})\|>|<\|(?P<open>turn|channel|tool)>|<(?P<close>turn|channel|tool)\|>"
+    _QUOTED
+    + r"(?:<\|(?P<kimi>open|close)\|>\w{1,20}<\|sep\|>|<\|(?P<bars>[\w.:/ ▁-]{1,40})\|>|<\|(?P<open>turn|channel|tool)>|<(?P<close>turn|channel|tool)\|>"
     r"|<(?P<plain>/?s|eos|bos|pad|unk|end_of_turn|start_of_turn|(?:seed|hy):[be]os|unused\d{1,4}|extra_id_\d|SPECIAL_\d{1,3})>"
     r"|\[\|(?P<square>\w{1,20})\|\]|\[(?P<upper>/?INST|/?SYSTEM_PROMPT|END FINAL RESPONSE|EOS|EOT)\]|(?P<minimax>\[e~\[|\]~b\]|\]~!b\[))"
 )
-_MAYBE = re.compile(r"[<\[◁]|\]~|assistantfinal|(?<![\s\S])\s*(?:assistant)?(?:analysis|commentary|final)|\bmy\s(?:thought|reasoning|response)")
+_MAYBE = re.compile(
+    r"[<\[◁]|\]~|assistantfinal|(?<![\s\S])\s*(?:assistant)?(?:analysis|commentary|final)|\bmy\s(?:thought|reasoning|response)"
+)
 """What a text has that has any mark at all."""
 
 _FULL_WIDTH = re.compile(r"<｜([^｜<>\n]{1,40})｜>")
@@ -64,9 +67,8 @@ def mentions_marks(text: str) -> bool:
 
 def opened_reasoning(prompt: str) -> str:
     """Return the marker of reasoning that a prompt ends with, by which a chat template makes a model think; "" where there is none."""
-    last = None
-    for last in _REASONING.finditer(prompt, max(0, len(prompt) - 200)):
-        pass
+    tail = list(_REASONING.finditer(prompt, max(0, len(prompt) - 200)))
+    last = tail[-1] if tail else None
     return last[0] if last and last["open"] and not prompt[last.end() :].strip() else ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,13 @@ from expandr_repro.core.files import (
     read_lines,
 )
 from expandr_repro.core.rewards import is_same_text
+from expandr_repro.core.sharing import draw_apart
 
 TEXT_KEYS = ("prompt", "chosen", "rejected")
 REWARD_KEYS = ("chosen_reward", "rejected_reward")
+
+FINISHES = ("chosen_finish", "rejected_finish")
+"""Where a pair's provenance says why the generation of each text ended, as far as that is known."""
 
 
 @dataclass(frozen=True)
@@ -127,25 +131,31 @@ def _reward_of(path: str | Path, number: int, qid: str, key: str, value: object)
 
 
 def draw(
-    pairs: Sequence[PreferencePair], sample: int | None, dev: int, seed: int
+    pairs: Sequence[PreferencePair],
+    sample: int | None,
+    dev: int,
+    seed: int,
+    in_common: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Draw a sample and split it, the same for equal seeds.
 
     The draws are those of the official scripts (`construct_dpo_data.py`: a seeded `random.sample`;
     `shuf_data_train_dev.py`: seeded anew, shuffled, the first `dev` for development). Where neither a sample nor a
-    development part is asked for, the pairs keep their order.
+    development part is asked for, the pairs keep their order. Of topics that share relevant documents whole groups are taken for
+    development, the first ones that fit.
 
     Args:
         pairs: one a topic.
         sample: how many to keep; None for all, and all where there are fewer.
         dev: how many of these are for development.
         seed: of both draws.
+        in_common: qid -> relevant documents and what else topics may share; None to split without a look at it.
 
     Returns:
         The pairs for training and those for development.
 
     Raises:
-        ExpandrError: nothing would be left for training.
+        ExpandrError: nothing would be left for training, or the groups are too large.
     """
     kept = list(pairs)
     if sample is not None and sample <= len(kept):
@@ -154,4 +164,5 @@ def draw(
         raise ExpandrError(f"--dev {dev}: there are only {len(kept)} pairs; leave some for training")
     if dev:
         random.Random(seed).shuffle(kept)  # noqa: S311
-    return kept[dev:], kept[:dev]
+    chosen = draw_apart([p.qid for p in kept], in_common or {}, dev, "--dev")
+    return [p for p in kept if p.qid not in chosen], [p for p in kept if p.qid in chosen]

@@ -44,7 +44,9 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Bar]:
     if _quiet or sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=one_line(what), unit=f" {unit}", delay=DELAY, disable=_quiet, dynamic_ncols=True) as bar:
+        with tqdm(
+            total=total, desc=one_line(what), unit=f" {unit}", delay=DELAY, disable=_quiet, dynamic_ncols=True
+        ) as bar:
             yield bar
         return
     lines = _Lines(total, one_line(what), unit)

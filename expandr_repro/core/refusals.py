@@ -20,7 +20,9 @@ _CANNOT = (
 )
 _I_CANNOT = r"(?:\bi(?:\s+am|['’]m)?)" + _CANNOT
 _WE_CANNOT = r"(?:\bwe(?:\s+are|['’]re)?)" + _CANNOT
-_NO_SUBJECT = r"(?:can\s*not|can['’]t|unable\s+to|not\s+able\s+to|(?:i\s+)?regret(?:fully)?,?\s+(?:i\s+)?(?:cannot|unable\s+to))"
+_NO_SUBJECT = (
+    r"(?:can\s*not|can['’]t|unable\s+to|not\s+able\s+to|(?:i\s+)?regret(?:fully)?,?\s+(?:i\s+)?(?:cannot|unable\s+to))"
+)
 _SOFTLY = r"(?:\s+(?:actually|really|directly|ethically|safely|reliably|accurately|responsibly|in\s+good\s+conscience|currently|be|just|simply|further|legally|personally|even))*\s+"
 _REQUEST = (
     r"(?:passages?|paragraphs?|texts?|content|answers?|repl(?:y|ies)|responses?|information|info|advice|guidance|instructions?|details?|explanations?|summar(?:y|ies)|articles?|essays?"
@@ -65,9 +67,13 @@ _HARD = re.compile(
     re.I,
 )
 _NO_SUBJECT_AT_ALL = re.compile(rf"{_NO_SUBJECT}{_SOFTLY}(?:{_PRODUCE}|{_FIND}){_NEARLY}{_REQUEST}\b[^,]*$", re.I)
-_SOFT = re.compile(rf"{_LACK}|{_UNCLEAR}|{_I_CANNOT}{_SOFTLY}(?:discuss|comment\s+on|speculate|recommend|diagnose|prescribe|advise)\b|{_I_CANNOT}{_SOFTLY}{_FIND}{_NEARLY}(?:{_REQUEST}|internet|web|sources?|it|this|that)\b", re.I)
+_SOFT = re.compile(
+    rf"{_LACK}|{_UNCLEAR}|{_I_CANNOT}{_SOFTLY}(?:discuss|comment\s+on|speculate|recommend|diagnose|prescribe|advise)\b|{_I_CANNOT}{_SOFTLY}{_FIND}{_NEARLY}(?:{_REQUEST}|internet|web|sources?|it|this|that)\b",
+    re.I,
+)
 _ALONE = re.compile(
-    rf"^\W*(?:{_I_CANNOT}(?:{_SOFTLY})?\s*(?:{_PRODUCE}|that|this|so)?\W*$|i\s+decline\W*$|i\s+refuse\W*$)|^\W*{_I_CANNOT}{_SOFTLY}{_PRODUCE}\s+(?:that|this|it)\W*$", re.I
+    rf"^\W*(?:{_I_CANNOT}(?:{_SOFTLY})?\s*(?:{_PRODUCE}|that|this|so)?\W*$|i\s+decline\W*$|i\s+refuse\W*$)|^\W*{_I_CANNOT}{_SOFTLY}{_PRODUCE}\s+(?:that|this|it)\W*$",
+    re.I,
 )
 _OF_ITSELF = re.compile(rf"{_AI}\b.*\b(?:i|my|me)\b|^\W*{_AI}\W*$", re.I | re.S)
 _APOLOGY = re.compile(rf"^\W*(?:(?:well|hello|hi|oh)\W+)?{_SORRY}", re.I)
@@ -77,10 +83,12 @@ _BY_OTHERS = re.compile(
     r"|\b(?:is|was|are|were)\s+(?:an?|the|one\s+of)\s+(?:[\w'’-]+\s+){0,5}?(?:song|single|album|film|movie|novel|book|poem|play|episode|series|show|comedy|phrase|expression|line|saying|words?|sentence|quote|error|message|common|typical)\b"
 )
 _TO_THE_USER = re.compile(
-    r"\b(?:i|i['’]\w+|me|my|myself|you|your|yourself)\b|\b(?:please|consult|contact|seek|reach\s+out|ask)\b|^\W*(?:is\s+there|would|however|instead|if|feel\s+free|let\s+me|thank)\b", re.I
+    r"\b(?:i|i['’]\w+|me|my|myself|you|your|yourself)\b|\b(?:please|consult|contact|seek|reach\s+out|ask)\b|^\W*(?:is\s+there|would|however|instead|if|feel\s+free|let\s+me|thank)\b",
+    re.I,
 )
 _BEGINS = re.compile(
-    rf"^\W*(?:{_SORRY}|{_AI}|(?:i|you|your|thank|thanks|while|although|though|however|but|as|since|because|given|due|at|for|in|with|to|from|hello|hi|hey|well|oh|there|this|that|please|based|so|and|yes|no|ah|it)\b)", re.I
+    rf"^\W*(?:{_SORRY}|{_AI}|(?:i|you|your|thank|thanks|while|although|though|however|but|as|since|because|given|due|at|for|in|with|to|from|hello|hi|hey|well|oh|there|this|that|please|based|so|and|yes|no|ah|it)\b)",
+    re.I,
 )
 _OFFER = re.compile(r"^\W*(?:but|however|instead|though|although)\b", re.I)
 _ENGLISH_SENTENCE = re.compile(r"(?<=[.!?…])[\"”’)]*\s+|\n+")
@@ -111,10 +119,12 @@ _ELSEWHERE = re.compile(
     re.I,
 )
 _OBJECTS_OF_OTHERS = re.compile(
-    r"(?:unterstützen|soutenir|apoyar|支持)|[,，]\s*(?:schrieb|sagte|schreibt|écrivait|écrit|dit(?:-il|-elle)?|disait|escribió|dijo|dice|他说|她说|写道)|[”\"»]\s*[,，]?\s*(?:schrieb|sagte|dit|dijo)", re.I
+    r"(?:unterstützen|soutenir|apoyar|支持)|[,，]\s*(?:schrieb|sagte|schreibt|écrivait|écrit|dit(?:-il|-elle)?|disait|escribió|dijo|dice|他说|她说|写道)|[”\"»]\s*[,，]?\s*(?:schrieb|sagte|dit|dijo)",
+    re.I,
 )
 _TO_THE_USER_ELSEWHERE = re.compile(
-    r"\b(?:je|j['’]|vous|votre|vos|tu|ich|ihnen|ihre?n?|mir|mich|dir|ustedes?|puedo|puedes?|te|su|tu|contactez|consultez|wenden|bitte|consulte|por\s+favor|désolée?|mi\s+dispiace|desculpe|извините|lo\s+siento|leid|entschuldig\w*)\b|[我您你请請]|抱歉|对不起|對不起|很遗憾", re.I
+    r"\b(?:je|j['’]|vous|votre|vos|tu|ich|ihnen|ihre?n?|mir|mich|dir|ustedes?|puedo|puedes?|te|su|tu|contactez|consultez|wenden|bitte|consulte|por\s+favor|désolée?|mi\s+dispiace|desculpe|извините|lo\s+siento|leid|entschuldig\w*)\b|[我您你请請]|抱歉|对不起|對不起|很遗憾",
+    re.I,
 )
 _SENTENCE_ELSEWHERE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
@@ -136,7 +146,9 @@ def _refuses(sentences: list[str]) -> bool:
         soft += said == "soft"
         if said:
             content += _content_after(sentence)
-        elif not (_TO_THE_USER.search(sentence) or _APOLOGY.match(sentence)) or _OFFER.match(sentence) and len(sentence) > 200:
+        elif not (_TO_THE_USER.search(sentence) or _APOLOGY.match(sentence)) or (
+            _OFFER.match(sentence) and len(sentence) > 200
+        ):
             content += len(sentence.split())
         if content >= 45:
             return False
@@ -145,13 +157,22 @@ def _refuses(sentences: list[str]) -> bool:
 
 def _refused(sentence: str, alone: bool) -> str:
     """Return "hard" for a refusal of the request, "soft" for a lack of knowledge, "others" for words that are not the assistant's."""
-    found = _HARD.search(sentence) or (alone and (_NO_SUBJECT_AT_ALL.match(sentence.strip()) or _ALONE.search(sentence))) or None
+    found = (
+        _HARD.search(sentence)
+        or (alone and (_NO_SUBJECT_AT_ALL.match(sentence.strip()) or _ALONE.search(sentence)))
+        or None
+    )
     weak = None if found else _SOFT.search(sentence) or _OF_ITSELF.search(sentence)
     match = found or weak
     if not match:
         return ""
     before = sentence[: match.start()]
-    if _BY_OTHERS.search(sentence) or _is_title(match[0]) or len(before.split()) > 14 or re.search(r"[\"“]\s*$", before):
+    if (
+        _BY_OTHERS.search(sentence)
+        or _is_title(match[0])
+        or len(before.split()) > 14
+        or re.search(r"[\"“]\s*$", before)
+    ):
         return "others"
     if not _BEGINS.match(sentence) and before.strip():
         return ""
@@ -177,5 +198,9 @@ def _refuses_elsewhere(text: str) -> bool:
         return False
     if any(not _TO_THE_USER_ELSEWHERE.search(s) for s in sentences[:found]):
         return False
-    rest = [s for i, s in enumerate(sentences) if i > found and not _ELSEWHERE.search(s) and not _TO_THE_USER_ELSEWHERE.search(s)]
+    rest = [
+        s
+        for i, s in enumerate(sentences)
+        if i > found and not _ELSEWHERE.search(s) and not _TO_THE_USER_ELSEWHERE.search(s)
+    ]
     return sum(max(len(s.split()), len(re.findall(r"[\u4e00-\u9fff]", s)) // 2) for s in rest) < 20

@@ -12,6 +12,7 @@ from string import Template
 from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError, UnknownNameError, nearest
 from expandr_repro.core.measures import parse_measure
 from expandr_repro.core.regressions import VARIABLES, Condition, Regression
+from expandr_repro.core.specs import collection_named
 from expandr_repro.core.strict import build, read_yaml
 
 WIDEST = 0.01
@@ -51,9 +52,10 @@ def load(path: Path) -> Regression:
 def _check_metrics(path: Path, read: Regression) -> None:
     if not read.metrics and read.tier != "manual":
         raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} wants at least one metric")
+    level = _relevance_level(read.qrels.name)
     for name in [*read.metrics, *(p.metric for p in read.published)]:
         try:
-            spelled = str(parse_measure(name))
+            spelled = str(parse_measure(name, level))
         except ExpandrError as error:
             raise FormatError(path, None, f"condition.metrics: {error}") from error
         if spelled != name:
@@ -72,6 +74,15 @@ def _check_metrics(path: Path, read: Regression) -> None:
             )
 
 
+def _relevance_level(qrels: str) -> int:
+    """Return the least relevant grade of a known collection, under which a metric is spelled; whether the name is one is checked elsewhere."""
+    try:
+        known = collection_named(qrels)
+    except ExpandrError:
+        return 1
+    return known.spec.relevance_level if known else 1
+
+
 def _check_pins(path: Path, read: Regression) -> None:
     counts = {
         "collection.documents": read.collection.documents,
@@ -82,7 +93,8 @@ def _check_pins(path: Path, read: Regression) -> None:
     for where, count in counts.items():
         if count is not None and count < 1:
             raise FormatError(path, None, f"condition.{where}: found {count}, wanted 1 or more")
-    for where, pin in (("collection", read.collection), ("topics", read.topics), ("expansions", read.expansions)):
+    pins = {key: getattr(read, key) for key in ("collection", "topics", "qrels", "expansions")}
+    for where, pin in pins.items():
         digest = pin.sha256 if pin else None
         if digest is not None and not _HASH.fullmatch(digest):
             raise FormatError(path, None, f"condition.{where}.sha256: found {digest!r}, wanted 16 to 64 hex digits")

@@ -41,10 +41,11 @@ class TopicsPin:
 
 @dataclass(frozen=True)
 class QrelsPin:
-    """The judgements: name, and count over all grades."""
+    """The qrels: name, count over all grades, and the first digits of the SHA-256 over topics, documents and grades."""
 
     name: str
     judgements: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,20 @@ An unknown key is an error that names the nearest known one: a spec is a contrac
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.core.strict import build, read_yaml
 
 T = TypeVar("T")
 
-Pooling = Literal["cls", "mean", "last", "first-decoder"]
+POOLINGS = ("cls", "mean", "last", "max", "weighted-mean", "mean-sqrt-len", "first-decoder")
+"""How token states become one vector; `+` between several puts their vectors one after the other."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,19 @@ class EncoderSpec:
     Attributes:
         model: a folder, a hub name, or `package:NAME/FOLDER` for weights that a Python package carries.
         revision: the hub revision; None for the newest.
-        pooling: which token's state, or the masked mean of all, is the vector.
-        normalize: whether vectors get unit length.
+        pooling: which token's state, or the masked mean of all, is the vector: of `POOLINGS`, or several as in `cls+mean`.
+        normalize: whether vectors get unit length, after all else.
         query_prefix: set before a query (and an expansion used as a query, see `expansion_prefix`).
         document_prefix: set before a document.
         expansion_prefix: set before an expansion; None for the query's.
         query_max_length: tokens of a query, special tokens included.
         document_max_length: tokens of a document or expansion, special tokens included.
+        modules: sentence-transformers modules between pooling and the vector, in order: `Normalize`, or `Dense:FOLDER` and
+            `LayerNorm:FOLDER` with a folder of the model's.
+        truncate_dim: the first so many numbers of a vector are kept; None for all.
+        include_prompt: whether the prefix's tokens are pooled with the text's.
+        lower_case: whether texts are put in lower case before all else.
+        subfolder: where in the model's folder the transformers checkpoint lies.
         pyserini_class: the name of one of Pyserini's own encoder classes that is to be used instead of ours.
         trust_remote_code: whether the model's own code may run; only a flag sets it.
         source: where the settings are from.
@@ -40,16 +48,41 @@ class EncoderSpec:
 
     model: str
     revision: str | None = None
-    pooling: Pooling = "mean"
+    pooling: str = "mean"
     normalize: bool = True
     query_prefix: str = ""
     document_prefix: str = ""
     expansion_prefix: str | None = None
     query_max_length: int = 512
     document_max_length: int = 512
+    modules: list[str] = field(default_factory=list)
+    truncate_dim: int | None = None
+    include_prompt: bool = True
+    lower_case: bool = False
+    subfolder: str = ""
     pyserini_class: str | None = None
     trust_remote_code: bool = False
     source: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            UnknownNameError: no such pooling.
+            ExpandrError: a length below 1.
+        """
+        for pooling in self.pooling.split("+"):
+            if pooling not in POOLINGS or (pooling == "first-decoder" and pooling != self.pooling):
+                raise UnknownNameError("pooling", pooling, POOLINGS)
+        for name in ("query_max_length", "document_max_length", "truncate_dim"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ExpandrError(f"{name} {value}: wanted 1 or more")
+
+    def within(self, longest: int | None) -> EncoderSpec:
+        """Return the spec with lengths that a model has positions for; None where it has any number."""
+        lengths = {name: getattr(self, name) for name in ("query_max_length", "document_max_length")}
+        return dataclasses.replace(self, **{n: min(length, longest or length) for n, length in lengths.items()})
 
 
 @dataclass(frozen=True)
@@ -114,7 +147,12 @@ def encoder_spec(name: str) -> EncoderSpec:
     if name in encoders():
         return encoders()[name]
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        return build(EncoderSpec, read_yaml(name), name, "spec")
+        try:
+            return build(EncoderSpec, read_yaml(name), name, "spec")
+        except FormatError:
+            raise
+        except ExpandrError as error:
+            raise FormatError(name, None, f"spec: {error}") from error
     raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec will do as well.")
 
 

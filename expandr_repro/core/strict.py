@@ -51,6 +51,8 @@ def build(cls: type[T], values: object, path: str | Path, where: str) -> T:
 
 def _checked(hint: Any, value: Any, path: str | Path, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
     if origin is Literal:
         if value not in args:
             raise FormatError(path, None, f"{where}: found {shown(value)}, wanted one of {', '.join(map(str, args))}")

@@ -65,6 +65,16 @@ class Table:
         )
 
 
+def note(text: str, form: str) -> str:
+    """Return a sentence that stands below a table in one of `FORMATS`; in LaTeX a comment."""
+    return markdown(text) if form == "markdown" else ("% " if form == "latex" else "") + one_line(text)
+
+
+def number(value: float) -> float | None:
+    """Return a number that JSON knows: NaN is none."""
+    return value if value == value else None
+
+
 def _cell(value: object, column: str) -> str:
     if value is None or value != value:
         return "-"

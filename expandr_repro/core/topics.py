@@ -5,7 +5,7 @@ Written form (augmented topics, one JSON object a line)::
     {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
 
 Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id`/`id`/`query_id` and
-`text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, each plain or gzipped.
+`text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, with or without a header, each plain or gzipped.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from expandr_repro.core.columns import TOPICS, Columns, header_of, unquoted
 from expandr_repro.core.errors import FormatError, shown
 from expandr_repro.core.files import (
     MAX_TEXT,
@@ -88,7 +89,9 @@ def read_topics(path: str | Path) -> list[Topic]:
             )
         if not topic.title.strip():
             raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
-        if not is_surrogate_free(topic.title) or not all(is_surrogate_free(e.text + e.finish) for e in topic.expansions):
+        if not is_surrogate_free(topic.title) or not all(
+            is_surrogate_free(e.text + e.finish) for e in topic.expansions
+        ):
             raise FormatError(
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )
@@ -137,6 +140,8 @@ def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
+    header: Columns | None = None
+    first = True
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -145,6 +150,15 @@ def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
         qid, tab, title = line.partition("\t")
         if not tab:
             raise FormatError(path, number, "no tab; wanted `qid<TAB>title`")
+        if first:
+            first, header = False, header_of(path, number, line.split("\t"), TOPICS, ("id", "title"))
+            if header:
+                continue
+        if header:
+            fields = header.fields(path, number, line.split("\t"))
+            qid, title = fields["id"], fields["title"]
+        else:
+            title = unquoted(title, sure=False)
         yield number, Topic(read_id(path, number, qid, "the id"), title.strip())
 
 
@@ -186,7 +200,11 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
             raise FormatError(path, number, "an expansion must be an object with a string `text`")
         finish = entry.get("finish") or ""
         if not isinstance(finish, str):
-            raise FormatError(path, number, f"an expansion's `finish` must be a string such as \"stop\" or \"length\", found {shown(finish)}")
+            raise FormatError(
+                path,
+                number,
+                f'an expansion\'s `finish` must be a string such as "stop" or "length", found {shown(finish)}',
+            )
         found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
     return tuple(found)
 

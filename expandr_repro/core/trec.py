@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from expandr_repro.core.columns import QRELS, Columns, header_of
 from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import BYTE_ORDER_MARK, About, atomic_text, read_id, read_lines
+from expandr_repro.core.files import About, atomic_text, read_id, read_lines
+from expandr_repro.core.outputs import RUN
 from expandr_repro.core.run_blocks import TOO_LARGE, read_plain_run
 
 Run = dict[str, dict[str, float]]
 Qrels = dict[str, dict[str, int]]
-
-HEADERS = ("query-id", "query_id", "qid")
-"""How the first line of BEIR's qrels begins."""
 
 RUN_FIELDS = "qid Q0 docid rank score tag"
 
@@ -40,7 +39,7 @@ def read_run(path: str | Path) -> Run:
 def read_run_by_lines(path: str | Path) -> Run:
     """The same for any file, line by line, so that a fault names its line."""
     run: Run = {}
-    for number, line in read_lines(path, keep_mark=True):
+    for number, line in read_lines(path):
         parts = _columns(path, number, line, 6)
         if not parts:
             continue
@@ -112,7 +111,7 @@ def write_run(
     Nine significant digits are written, which give back each single-precision score exactly. `about` is `atomic_text`'s.
 
     Raises:
-        SetupError: the place cannot be written.
+        SetupError: the place cannot be written, or something else than a run is there.
     """
     with run_writer(path, tag, about) as write:
         write(run)
@@ -123,7 +122,7 @@ def run_writer(
     path: str | Path, tag: str = "expandr_repro", about: About | None = None
 ) -> Iterator[Callable[[Mapping[str, Mapping[str, float]]], None]]:
     """Yield what adds topics to a run, as `write_run` writes them; at the end the file is whole, or not there."""
-    with atomic_text(path, about) as file:
+    with atomic_text(path, about, RUN) as file:
 
         def write(part: Mapping[str, Mapping[str, float]]) -> None:
             for qid, ranked in part.items():
@@ -191,15 +190,20 @@ def trec_order(run: Mapping[str, Mapping[str, float]]) -> Run:
 
 
 def read_qrels(path: str | Path) -> Qrels:
-    """Read judgements: TREC (`qid 0 docid grade`) or BEIR (a header, then `qid<TAB>docid<TAB>grade`).
+    """Read judgements: TREC (`qid 0 docid grade`) or BEIR (a header, then `qid<TAB>docid<TAB>grade`); the header decides on the columns.
 
     Raises:
         FormatError: other columns, a grade that is no whole number, a document judged twice, no judgements.
     """
     qrels: Qrels = {}
-    for number, line in read_lines(path, keep_mark=True):
+    header: Columns | None = None
+    for number, line in read_lines(path):
         parts = _columns(path, number, line, 4)
-        if not parts or (number == 1 and _is_header(parts)):
+        if parts and not (qrels or header) and not parts[-1].lstrip("+-").isdigit():
+            header = header_of(path, number, parts, QRELS, ("query", "document", "grade"))
+            if header:
+                continue
+        if not parts:
             continue
         if len(parts) not in (3, 4):
             raise FormatError(
@@ -207,7 +211,11 @@ def read_qrels(path: str | Path) -> Qrels:
                 number,
                 f"{_count(parts, 4)} columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)",
             )
-        qid, docid, written = parts[0], parts[-2], parts[-1]
+        if header:
+            cells = header.fields(path, number, parts)
+            qid, docid, written = cells["query"], cells["document"], cells["grade"]
+        else:
+            qid, docid, written = parts[0], parts[-2], parts[-1]
         try:
             grade = int(_plain_number(written))
         except ValueError as error:
@@ -222,11 +230,6 @@ def read_qrels(path: str | Path) -> Qrels:
     if not qrels:
         raise FormatError(path, None, "holds no judgements")
     return qrels
-
-
-def _is_header(parts: list[str]) -> bool:
-    first = parts[0].removeprefix(BYTE_ORDER_MARK).lower()
-    return len(parts) in (3, 4) and first in HEADERS and not parts[-1].lstrip("+-").isdigit()
 
 
 def write_qrels(path: str | Path, qrels: Mapping[str, Mapping[str, int]]) -> None:

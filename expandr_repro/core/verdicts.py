@@ -51,6 +51,8 @@ class Result:
         reasons: why it failed or was skipped, each one line that names the file.
         seconds: wall time.
         reused: whether the run was there already, right and complete.
+        parts: where the run's models saw topics in training: `seen` and `unseen` (of a group after the member's name) -> metric -> score,
+            and `topics`, their number.
     """
 
     name: str
@@ -60,6 +62,15 @@ class Result:
     reasons: list[str] = field(default_factory=list)
     seconds: float = 0.0
     reused: bool = False
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def told(self) -> list[str]:
+        """Return a line for each part."""
+        return [
+            f"{part}: {scores.get('topics', 0):.0f} topics"
+            + "".join(f", {m} {v:.4f}" for m, v in scores.items() if m != "topics")
+            for part, scores in self.parts.items()
+        ]
 
 
 def judge(metric: str, pin: Pin, measured: float) -> Finding:

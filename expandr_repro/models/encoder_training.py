@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from expandr_repro.core.contrast import Batch, draws
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import DivergedError
 from expandr_repro.models.contrastive import contrastive_loss
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.gradient_cache import StepVectors
@@ -79,11 +79,9 @@ class ContrastiveTrainer:
             loss, loss of each view, learning_rate and grad_norm.
 
         Raises:
-            ExpandrError: the loss is not finite.
+            DivergedError: the loss or its gradient is not finite.
             SetupError: a chunk does not fit into the device's memory.
         """
-        import math
-
         import torch
 
         self.encoder.model.train()
@@ -92,18 +90,31 @@ class ContrastiveTrainer:
         for number, batch in enumerate(batches):
             for name, value in self._accumulate(batch, number, len(batches)).items():
                 sums[name] = sums.get(name, 0.0) + value / len(batches)
-        if not math.isfinite(sums["loss"]):
-            raise ExpandrError(
-                f"step {self.step_number + 1}: the loss is {sums['loss']}; lower learning_rate, raise temperature, or use --precision fp32"
-            )
+        self._refuse_infinite("loss", sums["loss"])
         self._processes.sum_gradients(self.parameters.values())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.options.config.max_grad_norm)
+        self._refuse_infinite("gradient's norm", float(norm))
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:  # a step that float32 cannot hold
+            if "overflow" in str(error):
+                self._refuse_infinite("step's size", float("inf"))
+            raise
         self.step_number += 1
         return {**sums, "learning_rate": rate, "grad_norm": float(norm)}
+
+    def _refuse_infinite(self, what: str, value: float) -> None:
+        import math
+
+        if not math.isfinite(value):
+            config = self.options.config
+            other = "" if self.options.precision == "fp32" else ", or use --precision fp32"
+            raise DivergedError(
+                f"step {self.step_number + 1}: the {what} is {value}; lower learning_rate ({config.learning_rate:g}) or raise temperature ({config.temperature:g}){other}"
+            )
 
     def _accumulate(self, batch: Batch, number: int, of: int) -> dict[str, float]:
         """Add a batch's share of the gradient to the parameters'."""

@@ -7,12 +7,21 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, SetupError
+from expandr_repro.core.errors import (
+    ExpandrError,
+    FormatError,
+    MismatchError,
+    NotAvailableError,
+    NotFiniteError,
+    SetupError,
+)
 from expandr_repro.core.files import read_lines
 from expandr_repro.core.manifest import NAME, read_manifest
+from expandr_repro.models.finite import check_finite, check_index
 from expandr_repro.models.index_parts import check_parts
 
 if TYPE_CHECKING:
@@ -119,6 +128,7 @@ class FaissIndex:
             NotAvailableError: no such index there.
             FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
             MismatchError: its files are of different indexes.
+            NotFiniteError: a vector holds NaN or infinity.
         """
         import faiss
 
@@ -136,6 +146,7 @@ class FaissIndex:
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         manifest = read_manifest(folder / NAME)
         check_parts(folder, index, docids, manifest)
+        check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
@@ -176,7 +187,10 @@ class FaissIndex:
         if not isinstance(made_by, dict):
             return
         theirs = dict(made_by)
-        deciding = ("fingerprint", "model", "pooling", "normalize", "document_prefix")
+        deciding = (
+            "fingerprint", "model", "pooling", "normalize", "document_prefix", "document_max_length",
+            "modules", "truncate_dim", "include_prompt", "lower_case", "subfolder",
+        )  # fmt: skip
         differing = [k for k in deciding if theirs.get(k) != identity.get(k)]
         if differing:
             key = differing[0]
@@ -189,6 +203,7 @@ class FaissIndex:
         """Return each row's best `hits` documents, best first, ties by docid.
 
         Faiss keeps an arbitrary few of the documents tied at the cut, so more are asked for until the tie at the cut is whole.
+        A docid that stands several times counts once, with its best score.
 
         Args:
             vectors: (n, dimension) float32.
@@ -197,9 +212,11 @@ class FaissIndex:
 
         Raises:
             FormatError: the index has numbers of its own for its vectors.
+            NotFiniteError: a vector, or a document's score, is NaN or infinite.
         """
         import numpy as np
 
+        check_finite(vectors, lambda row: f"query vector {row}")
         results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
         pending = np.arange(len(vectors))
         depth = min(hits + 16, self.index.ntotal)
@@ -212,14 +229,34 @@ class FaissIndex:
                     None,
                     f"numbers a vector {rows.max()}, and there are {len(self.docids)} docids; build the index again",
                 )
+            for row in rows[(rows >= 0) & ~np.isfinite(scores)][:1]:
+                raise NotFiniteError(
+                    f"{self.folder}: document {self.docids[row]!r}",
+                    int(row),
+                    "encode the corpus again, in --precision bf16 or fp32",
+                )
             cut = min(hits, depth) - 1
             open_tie = (scores[:, cut] == scores[:, -1]) & (rows[:, -1] >= 0) & (depth < self.index.ntotal)
             for i in np.flatnonzero(~open_tie):
-                results[pending[i]] = self._ranked(scores[i], rows[i], hits)
+                ranked, repeated = self._ranked(scores[i], rows[i], hits)
+                results[pending[i]] = ranked
+                if repeated and rows[i, -1] >= 0 and depth < self.index.ntotal:
+                    short = len(ranked) < hits or list(ranked.values())[-1] == scores[i, -1]
+                    open_tie[i] = (
+                        short  # a docid that stands twice took the place of another, or of one tied at the cut
+                    )
             pending = pending[open_tie]
             depth = min(depth * 4, self.index.ntotal)
         return results
 
-    def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> dict[str, float]:
+    def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
+        """Return the best hits, a docid that stands several times in an index of another toolkit with its best score, and whether one does."""
         found = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
-        return {docid: -negative for negative, docid in sorted(found)[:hits]}
+        ordered = sorted(found)
+        ranked = {docid: -negative for negative, docid in ordered[:hits]}
+        if len(ranked) == min(hits, len(ordered)):
+            return ranked, False
+        best: dict[str, float] = {}
+        for negative, docid in ordered:
+            best.setdefault(docid, -negative)
+        return dict(islice(best.items(), hits)), True

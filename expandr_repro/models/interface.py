@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from expandr_repro.core.errors import ExpandrError, SetupError
+from expandr_repro.core.errors import SetupError, UnknownNameError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Role = Literal["query", "expansion", "document"]
+Role = Literal["query", "expansion", "document", "joined"]
+"""What a text is: `joined` is a query with its expansions in one text, which has the query's prefix and a document's length."""
+
+ROLES = get_args(Role)
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """Our name -> torch's."""
@@ -42,19 +45,50 @@ class TextEncoder(Protocol):
         """Encode texts to (len(texts), dimension) float32."""
 
 
+def as_texts(texts: Sequence[str]) -> Sequence[str]:
+    """Return texts, or a list of the one where it stands by itself: its letters are no texts."""
+    return [texts] if isinstance(texts, str) else texts
+
+
+def check_role(role: str) -> None:
+    """Refuse a role that no text has.
+
+    Raises:
+        UnknownNameError: it is one; offers the nearest.
+    """
+    if role not in ROLES:
+        raise UnknownNameError("role", role, ROLES)
+
+
+def devices() -> list[str]:
+    """Return the devices that torch has here."""
+    import torch
+
+    found = [
+        "cpu",
+        *(f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)),
+    ]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        found += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
+    return found
+
+
 def pick_device(device: str) -> str:
     """Return `device`, with `auto` resolved to cuda where there is one.
 
     Raises:
-        SetupError: a GPU is asked for and there is none.
+        SetupError: torch has no such device here; names those it has.
     """
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise SetupError(f"--device {device}: torch sees no CUDA device here; use --device cpu")
-    try:
-        return str(torch.device(device))
-    except RuntimeError as error:
-        raise ExpandrError(f"--device {device}: no such device; use cpu, cuda or cuda:N") from error
+    known = devices()
+    if device not in known and f"{device}:0" not in known:
+        problem = (
+            "torch sees no CUDA device here" if device.startswith("cuda") and len(known) == 1 else "no such device here"
+        )
+        raise SetupError(f"--device {device[:40]}: {problem}; use {', '.join(known)} or auto")
+    return device

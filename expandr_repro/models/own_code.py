@@ -39,6 +39,23 @@ def refuse_kernels(folder: Path, allowed: bool) -> None:
             )
 
 
+def refuse_adapter(folder: Path) -> None:
+    """Refuse an adapter, alone or beside a model: transformers would apply it where peft is installed, to a model that it names itself.
+
+    Args:
+        folder: the model's.
+
+    Raises:
+        FormatError: there is one.
+    """
+    if (folder / "adapter_config.json").is_file() or (folder / "adapter_model.safetensors").is_file():
+        raise FormatError(
+            folder,
+            None,
+            "holds an adapter (adapter_config.json), which is not applied to encoders here; merge it into its model (peft's merge_and_unload, then save_pretrained) and give that folder",
+        )
+
+
 def _implementations(value: Any, named: bool = False) -> Iterator[str]:
     """Yield all texts under keys such as `attn_implementation`, at any depth."""
     if isinstance(value, dict):

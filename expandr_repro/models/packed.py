@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.core.errors import UnknownNameError
-from expandr_repro.models.pooling import POOLINGS
+from expandr_repro.core.specs import EncoderSpec
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +19,8 @@ FIRST_POSITION = {"bert": 0, "distilbert": 0, "electra": 0, "roberta": None, "xl
 """Architectures whose texts may lie end to end (absolute positions, attention by transformers' interface), and their first
 position; None for RoBERTa's way of counting from the padding token's number on."""
 
+PACKED_POOLINGS = ("cls", "mean", "last")
+
 MULTIPLE = 64
 """The row is filled up to a multiple of this, where the matrix kernels are fast; the rest is a text of its own, left out of the result."""
 
@@ -26,6 +28,11 @@ MULTIPLE = 64
 def can_pack(config: Any, device: str, precision: str) -> bool:
     """Say whether a model can take its texts end to end there: the kernel wants a GPU and half precision."""
     return device.startswith("cuda") and precision in ("bf16", "fp16") and config.model_type in FIRST_POSITION
+
+
+def can_pool(spec: EncoderSpec) -> bool:
+    """Say whether texts that lie end to end can be pooled as a spec wants it."""
+    return spec.pooling in PACKED_POOLINGS and spec.include_prompt
 
 
 def register() -> None:
@@ -122,4 +129,4 @@ def _pooled(states: torch.Tensor, edges: torch.Tensor, pooling: str) -> torch.Te
     if pooling == "mean":
         # one thread a column adds a text up in order: the same digits every time, unlike sums by atomic additions
         return torch.segment_reduce(states.float(), "mean", lengths=edges.diff(), axis=0, unsafe=True)
-    raise UnknownNameError("pooling", pooling, POOLINGS)
+    raise UnknownNameError("pooling", pooling, PACKED_POOLINGS)

@@ -6,13 +6,12 @@ import dataclasses
 import importlib.util
 from pathlib import Path
 
-from expandr_repro.core.errors import SetupError
+from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_text
 from expandr_repro.models.checkpoint import SETTINGS
 from expandr_repro.models.encoder import Encoder
-
-POOLINGS = {"cls": "cls", "mean": "mean", "last": "lasttoken"}
-"""Our pooling -> sentence-transformers'."""
+from expandr_repro.models.sentence_modules import POOLINGS
+from expandr_repro.models.tokenizing import put_in_lower_case
 
 
 def require_writer(encoder: Encoder) -> None:
@@ -20,8 +19,14 @@ def require_writer(encoder: Encoder) -> None:
 
     Raises:
         SetupError: it is not.
+        ExpandrError: the encoder has layers after pooling, which are not trained here.
     """
-    if encoder.spec.pooling in POOLINGS and importlib.util.find_spec("sentence_transformers") is None:
+    if encoder.spec.modules or not encoder.spec.include_prompt:
+        found = ", ".join(encoder.spec.modules) or "include_prompt: false"
+        raise ExpandrError(
+            f"{encoder.name}: an encoder with {found} can be searched with, and not trained here; wanted Transformer, Pooling and perhaps Normalize"
+        )
+    if encoder.spec.pooling != "first-decoder" and importlib.util.find_spec("sentence_transformers") is None:
         raise SetupError(
             "training an encoder needs sentence-transformers, which writes its folder; `pip install expandr-repro[train]` brings it"
         )
@@ -41,29 +46,37 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     encoder.model.to(torch.float32).eval()
     encoder.model.save_pretrained(folder)
     # read anew, since the one in use carries the length of its last texts
-    tokenizer = AutoTokenizer.from_pretrained(encoder.folder, trust_remote_code=spec.trust_remote_code)
+    checkpoint = encoder.folder / spec.subfolder
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=spec.trust_remote_code)
+    if spec.lower_case:
+        put_in_lower_case(tokenizer, checkpoint)
     tokenizer.model_max_length = spec.document_max_length
     tokenizer.save_pretrained(folder)
     _save_settings(encoder, folder)
-    if spec.pooling not in POOLINGS:
+    if spec.pooling == "first-decoder":
         return
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     parts = [Transformer(str(folder), max_seq_length=spec.document_max_length)]
-    parts.append(Pooling(encoder.dimension, pooling_mode=POOLINGS[spec.pooling]))
+    theirs = {ours: name for name, ours in POOLINGS.items()}
+    modes = [theirs[pooling] for pooling in spec.pooling.split("+")]
+    parts.append(Pooling(parts[0].get_embedding_dimension(), pooling_mode=modes))
     if spec.normalize:
         parts.append(Normalize())
     prompts = {"query": spec.query_prefix, "document": spec.document_prefix}
-    SentenceTransformer(modules=parts, prompts=prompts, device="cpu").save(str(folder), create_model_card=False)
+    similarity = "cosine" if spec.normalize else "dot"  # else it writes cosine, which would be another ranking
+    model = SentenceTransformer(
+        modules=parts, prompts=prompts, similarity_fn_name=similarity, truncate_dim=spec.truncate_dim, device="cpu"
+    )
+    model.save(str(folder), create_model_card=False)
 
 
 def _save_settings(encoder: Encoder, folder: Path) -> None:
     import yaml
 
-    kept = {
-        k: v for k, v in dataclasses.asdict(encoder.spec).items() if k not in ("model", "revision", "trust_remote_code")
-    }
+    left_out = ("model", "revision", "trust_remote_code", "subfolder")  # the checkpoint is saved into the folder itself
+    kept = {k: v for k, v in dataclasses.asdict(encoder.spec).items() if k not in left_out}
     with atomic_text(folder / SETTINGS) as file:
         file.write("# how this encoder makes vectors; read by expandr_repro\n")
         yaml.safe_dump({"model": ".", **kept, "source": "trained by expandr_repro"}, file, sort_keys=False)

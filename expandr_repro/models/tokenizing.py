@@ -4,7 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from expandr_repro.core.errors import ExpandrError
+
+
+def put_in_lower_case(tokenizer: Any, folder: Path) -> None:
+    """Let a tokenizer put texts in lower case before all else, as sentence-transformers' `do_lower_case` does.
+
+    Raises:
+        ExpandrError: it is not one of the tokenizers library, which could.
+    """
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if not hasattr(backend, "normalizer"):
+        raise ExpandrError(
+            f"{folder}: do_lower_case is not supported for a {type(tokenizer).__name__}; wanted a fast tokenizer"
+        )
+    backend.normalizer = Sequence([Lowercase(), *([backend.normalizer] if backend.normalizer else [])])
 
 
 class TextTokenizer:

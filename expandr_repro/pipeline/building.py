@@ -17,8 +17,10 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes, atomic_folder
 from expandr_repro.core.manifest import NAME, key_of, read_manifest, write_manifest
+from expandr_repro.core.outputs import FAISS_INDEX
 from expandr_repro.core.progress import progress
 from expandr_repro.core.replacing import clear_leftovers
+from expandr_repro.models.finite import check_finite
 from expandr_repro.models.flat_file import save_flat
 from expandr_repro.models.index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.models.index_parts import DOCIDS, docids_fact
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 CHUNK = 2048
 """Documents sorted by length together, and written together: the memory that encoding needs does not grow with the corpus."""
+
+EMPTY = "empty_documents"
+"""Where a Lucene index's manifest has the number of documents without text, which are not in it."""
 
 TRAINING = 65536
 """Vectors, at most, that an index such as IVF or PQ is trained on: evenly spaced over the corpus."""
@@ -91,12 +96,14 @@ def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: 
 def facts_key(facts: dict[str, Any]) -> str:
     """Hash what matters of an index's facts: not what its corpus or encoder was called."""
     encoder = {
-        k: v for k, v in facts.get("encoder", {}).items() if k not in ("name", "query_prefix", "query_max_length")
+        k: v
+        for k, v in facts.get("encoder", {}).items()
+        if k not in ("name", "query_prefix", "query_max_length", "expansion_prefix")
     }
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
         {
-            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS)},
+            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS, EMPTY)},
             "encoder": encoder,
             "corpus": corpus,
         }
@@ -149,7 +156,7 @@ def build_faiss(
         work.mkdir(parents=True, exist_ok=True)
         docids = _encode_chunks(corpus, facts, encoder, work, shard)
         chunks = sorted(work.glob("chunk-*.npy"))
-        with atomic_folder(target) as folder:
+        with atomic_folder(target, FAISS_INDEX) as folder:
             if factory == "Flat":
                 save_flat(encoder.dimension, (np.load(c, allow_pickle=False) for c in chunks), docids, folder)
             else:
@@ -167,7 +174,7 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
 
     start, stop = shard.bounds(facts.documents)
     docids: list[str] = []
-    targets: deque[Path] = deque()
+    targets: deque[tuple[Path, list[str]]] = deque()
 
     def missing(bar: Any) -> Iterator[tuple[Role, list[str]]]:
         documents = islice(corpus.read(), start, stop)
@@ -179,18 +186,24 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             if _is_whole(path, len(chunk), encoder.dimension):
                 bar.update(len(chunk))
                 continue
-            targets.append(path)
+            targets.append((path, docids[-len(chunk) :]))
             yield "document", [d.dense_text for d in chunk]
 
     with progress(stop - start, "encode", "docs") as bar:
         for vectors in encode_stream(behind(encoder), missing(bar), bar.update):
-            with atomic_bytes(targets.popleft()) as file:
+            path, names = targets.popleft()
+            check_finite(vectors, partial(_document, names), encoder.identity.get("precision", "fp32"))
+            with atomic_bytes(path) as file:
                 np.save(file, vectors)
     if len(docids) != stop - start:
         raise ExpandrError(
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
         )
     return docids
+
+
+def _document(docids: list[str], row: int) -> str:
+    return f"document {docids[row]!r}"
 
 
 def _is_whole(path: Path, rows: int, dimension: int) -> bool:

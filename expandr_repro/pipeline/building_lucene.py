@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import LUCENE_INDEX
 from expandr_repro.core.replacing import clear_leftovers
 from expandr_repro.models.index import cores
-from expandr_repro.pipeline.building import is_built, locked
+from expandr_repro.pipeline.building import EMPTY, is_built, locked
+
+log = logging.getLogger(__name__)
 
 
 def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: bool = False, threads: int = 0) -> bool:
@@ -24,14 +28,21 @@ def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: boo
         if lucene.is_lucene_folder(target) and is_built(target, made):
             clear_leftovers(target)
             return False
-        with atomic_folder(target) as folder:
-            lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
+        with atomic_folder(target, LUCENE_INDEX) as folder:
+            empty = lucene.build(corpus.read(), facts.documents, folder, feedback, threads or cores())
             count = lucene.document_count(folder)
-            if count != facts.documents:
+            if count != facts.documents - empty:
                 raise ExpandrError(
-                    f"{corpus.source}: Lucene indexed {count} of {facts.documents} documents; a document without any text is not indexed"
+                    f"{corpus.source}: Lucene indexed {count} of {facts.documents - empty} documents; is there room on the disk? Run the command again"
                 )
-            write_manifest(folder / NAME, "lucene-index", made)
+            write_manifest(folder / NAME, "lucene-index", made | ({EMPTY: empty} if empty else {}))
+    if empty:
+        log.info(
+            "%s: %s of %s documents have no text and are not indexed",
+            corpus.source,
+            f"{empty:,}",
+            f"{facts.documents:,}",
+        )
     return True
 
 

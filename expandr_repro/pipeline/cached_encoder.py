@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expandr_repro.core.errors import NotFiniteError
 from expandr_repro.core.manifest import key_of
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.core.vectors import VectorStore
 from expandr_repro.models.checkpoint import fingerprint
-from expandr_repro.models.interface import Role, TextEncoder
+from expandr_repro.models.interface import Role, TextEncoder, as_texts, check_role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,10 +71,13 @@ class CachedEncoder:
         key: of `encoder_key`.
         load: loads the encoder; called once, when it is needed.
         store: where vectors are kept.
+        folder: the checkpoint.
     """
 
-    def __init__(self, name: str, key: str, load: Callable[[], Encoder], store: VectorStore) -> None:
-        self.name, self.key = name, key
+    def __init__(
+        self, name: str, key: str, load: Callable[[], Encoder], store: VectorStore, folder: Path | None = None
+    ) -> None:
+        self.name, self.key, self.folder = name, key, folder
         self._load, self._store = load, store
         self._loaded: Encoder | None = None
         self._facts: dict[str, Any] | None = None
@@ -115,22 +119,28 @@ class CachedEncoder:
     def truncated(self) -> dict[str, int]:
         """How many texts of each role were cut at the maximum length so far, those whose vectors were kept included."""
         fresh = self._loaded.truncated if self._loaded else {}
-        return {role: count + fresh.get(role, 0) for role, count in self._cut.items()}
+        return {role: self._cut.get(role, 0) + fresh.get(role, 0) for role in {**self._cut, **fresh}}
 
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
         """Encode texts to (len(texts), dimension) float32; documents are not kept, as they have their index."""
         import numpy as np
 
+        check_role(role)
+        texts = as_texts(texts)
         if role == "document":
             return self.inner.encode(texts, role)
         keys = [self._key_of(text, role) for text in texts]
         found = self._store.get(list(dict.fromkeys(keys)), self.dimension)
-        self._cut[role] += sum(found[key][1] for key in keys if key in found)
+        self._cut[role] = self._cut.get(role, 0) + sum(found[key][1] for key in keys if key in found)
         rows = [row for row, key in enumerate(keys) if key not in found]
         if rows:
             fresh = [texts[row] for row in rows]
-            before = self.inner.truncated[role]
-            vectors = self.inner.encode(fresh, role)
+            before = self.inner.truncated.get(role, 0)
+            try:
+                vectors = self.inner.encode(fresh, role)
+            except NotFiniteError as error:
+                error.row = rows[error.row]
+                raise
             any_cut = self.inner.truncated[role] > before
             made = zip(rows, vectors, self._cut_ones(fresh, role) if any_cut else [False] * len(rows), strict=True)
             new = {keys[row]: (vector, cut) for row, vector, cut in made}
@@ -167,4 +177,4 @@ def cached(
     """Return an encoder behind the cache of vectors; a model that brings its own code, which no hash here covers, stays as it is."""
     if spec.trust_remote_code:
         return load()
-    return CachedEncoder(name, encoder_key(spec, folder, device, precision), load, VectorStore())
+    return CachedEncoder(name, encoder_key(spec, folder, device, precision), load, VectorStore(), folder)

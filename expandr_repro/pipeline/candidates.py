@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.prompts import Prompt, find_prompt, prepare
+from expandr_repro.core.rendering import one_rendering, rendering_of
 from expandr_repro.core.rewards import OFFICIAL, REWARDS, parse_rewards
+from expandr_repro.core.sharing import relevant_documents
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.pipeline.gold import Gold, find_gold, read_answers
+from expandr_repro.pipeline.hold_out import LeftOut, TrainingTopics, corpus_hash, leave_out
 from expandr_repro.pipeline.rewarding import Case
 
 log = logging.getLogger(__name__)
 
+HELD_OUT = "left out for --hold-out"
 NO_GOLD = "no gold passage"
 NO_ANSWER = "no answer, or an empty one"
 MISSING = "candidates missing"
@@ -22,7 +28,7 @@ TOO_MANY = "more candidates than asked for"
 UNLIKE = "best sum of similarities under --min-similarity"
 SAME = "no two candidates that differ in text and reward"
 CLOSE = "margin under --min-margin"
-REASONS = (NO_GOLD, NO_ANSWER, MISSING, TOO_MANY, UNLIKE, SAME, CLOSE)
+REASONS = (HELD_OUT, NO_GOLD, NO_ANSWER, MISSING, TOO_MANY, UNLIKE, SAME, CLOSE)
 """Why a topic gives no pair; the first that holds is counted."""
 
 
@@ -42,6 +48,7 @@ class PreferRequest:
     prompt: str = "q2d"
     hits: int = 1000
     threads: int = 0
+    hold_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,9 @@ class Plan:
         topics: how many there were.
         cases: those that can be rewarded.
         dropped: reason -> topics; all of `REASONS`, in that order, counted as far as no model is needed.
+        training: the candidates' topics and their relevant documents.
+        left_out: what --hold-out takes away of them.
+        rendering: how all candidates' prompts were rendered; see `core.rendering`.
     """
 
     request: PreferRequest
@@ -67,6 +77,9 @@ class Plan:
     topics: int
     cases: list[Case]
     dropped: dict[str, int]
+    training: TrainingTopics
+    left_out: LeftOut
+    rendering: Mapping[str, Any]
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -86,8 +99,13 @@ def plan(request: PreferRequest) -> Plan:
     gold = find_gold(request.gold, request.gold_file, topics)
     answers = read_answers(request.answers, topics) if request.answers else None
     dropped = dict.fromkeys(REASONS, 0)
+    training = _training(request, gold, topics)
+    rendering = one_rendering(
+        ((t.qid, rendering_of(e.sampling, t.provenance)) for t in topics for e in t.expansions if e.text.strip()), request.candidates
+    )  # fmt: skip
     made = Plan(
-        request, weights, gold, _prompt(request.prompt, gold, topics), _candidates_per_topic(request, topics), len(topics), [], dropped
+        request, weights, gold, _prompt(request.prompt, gold, topics), _candidates_per_topic(request, topics), len(topics), [], dropped,
+        training, leave_out(request.hold_out, training), rendering,
     )  # fmt: skip
     made.cases.extend(_cases(topics, gold, answers, made))
     if not made.cases:
@@ -104,10 +122,28 @@ def plan(request: PreferRequest) -> Plan:
     return made
 
 
+def _training(request: PreferRequest, gold: Gold, topics: Sequence[Topic]) -> TrainingTopics:
+    relevant = relevant_documents(gold.qrels, [t.qid for t in topics], gold.level) if gold.qrels else None
+    name = Path(request.candidates).name
+    return TrainingTopics(
+        name, {t.qid: t.title for t in topics}, relevant, gold.collection or name, corpus_hash(gold.corpus)
+    )
+
+
 def no_pair(topics: int, dropped: Mapping[str, int]) -> str:
     """Return why there is not a single pair."""
     why = "; ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)
     return f"none of {topics} topics gives a pair ({why})"
+
+
+def why_few(plan: Plan, dropped: Mapping[str, int]) -> str:
+    """Return what kept topics from giving a pair, after a colon; nothing where all gave one."""
+    request = plan.request
+    by = {UNLIKE: f"--min-similarity {request.min_similarity:g}", CLOSE: f"--min-margin {request.min_margin:g}"}
+    told = [
+        f"{n} of {plan.topics} topics {f'were dropped by {by[why]}' if why in by else f'({why})'}" for why, n in dropped.items() if n
+    ]  # fmt: skip
+    return f": {', '.join(told)}" if told else ""
 
 
 def _check(request: PreferRequest, weights: Mapping[str, float]) -> None:
@@ -165,7 +201,9 @@ def _cases(topics: Iterable[Topic], gold: Gold, answers: Mapping[str, str] | Non
     """Yield the topics that can be rewarded, and count the others; as the official script, demand an exact number of candidates."""
     for topic in topics:
         reason = None
-        if topic.qid not in gold.texts or (made.searched and topic.qid not in gold.docids):
+        if topic.qid in made.left_out.qids:
+            reason = HELD_OUT
+        elif topic.qid not in gold.texts or (made.searched and topic.qid not in gold.docids):
             reason = NO_GOLD
         elif answers is not None and topic.qid not in answers:
             reason = NO_ANSWER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,13 +11,24 @@ from expandr_repro.adapters import irds
 from expandr_repro.adapters.pyserini import registry
 from expandr_repro.adapters.pyserini import resources as pyserini_resources
 from expandr_repro.core.corpus import Corpus, corpus_at
-from expandr_repro.core.errors import ExpandrError, FormatError, NotAvailableError, SetupError, UnknownNameError
+from expandr_repro.core.errors import (
+    ExpandrError,
+    FormatError,
+    NotAvailableError,
+    SetupError,
+    UnknownNameError,
+    nearest,
+)
+from expandr_repro.core.files import read_lines
 from expandr_repro.core.paths import data_dir
-from expandr_repro.core.specs import CollectionName, collection_named, collection_names, resource
+from expandr_repro.core.specs import CollectionName, collection_named, collection_names, datasets, resource
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels, read_qrels
 
 T = TypeVar("T")
+
+QUERIES = ("queries.jsonl", "queries.tsv")
+"""Where the topics of a BEIR folder lie."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class TopicSet:
         topics: in file order.
         collection: the known collection they are of, if any.
         folder: the BEIR folder they lie in, if any; its judgements and corpus are theirs.
-        split: the split of that folder.
+        split: the split of that folder; empty where it has no qrels.
     """
 
     label: str
@@ -57,6 +68,114 @@ def local_folder(name: CollectionName) -> Path | None:
     return None
 
 
+def collection_meant(*names: str | None) -> CollectionName | None:
+    """Return the known collection that the first of some names or paths belongs to, or None.
+
+    Unlike `collection_named` it reads paths as well: the collection's folder, a split of it, its topics, documents or qrels, wherever
+    that folder lies, since BEIR's archives bear the collection's name. So topics, qrels and indexes may be named in any way, and
+    what the collection decides (removal of own ids, the level of relevance) stays the same.
+
+    Args:
+        names: of topics, qrels, an index or a corpus, the most telling first; None is passed over.
+    """
+    for name in names:
+        if name and (found := _collection_by_name(name) or _collection_by_path(Path(name))):
+            return found
+    return None
+
+
+def _collection_by_name(name: str) -> CollectionName | None:
+    beir_index = name.removeprefix("beir-v1.0.0-").partition(".")[0] if name.startswith("beir-v1.0.0-") else ""
+    try:
+        known = collection_named(name) or (collection_named(beir_index) if beir_index else None)
+    except ExpandrError:  # a split that the collection does not have
+        return None
+    parent = name.rpartition("/")[0]
+    return known or (_collection_by_name(parent) if parent.startswith("irds:beir/") else None)
+
+
+def _collection_by_path(path: Path) -> CollectionName | None:
+    ours = {spelling: name for name, spec in datasets().items() for spelling in (name, *spec.aliases)}
+    split = path.name.removesuffix(".gz").removesuffix(".tsv")
+    places = [(path, ""), (path.parent, "" if path.suffix else split)]
+    if path.parent.name == "qrels":
+        places.append((path.parent.parent, split))
+    for folder, of in places:
+        spelt = [name for p in (folder, folder.resolve()) for name in (f"{p.parent.name}/{p.name}", p.name)]
+        named = next((ours[name] for name in spelt if name in ours), None)
+        if named and (not path.exists() or _is_beir(folder)):
+            known = of in datasets()[named].splits or of in splits_of(folder)
+            return CollectionName(named, of if known else datasets()[named].default_split)
+    return None
+
+
+def _is_beir(folder: Path) -> bool:
+    parts = ("qrels", "queries.jsonl", "queries.jsonl.gz", "corpus.jsonl", "corpus.jsonl.gz")
+    return any((folder / part).exists() for part in parts)
+
+
+def removes_own_ids(*names: str | None) -> bool:
+    """Say whether a document with a topic's own id is taken out of its ranking in the collection that names belong to."""
+    known = collection_meant(*names)
+    return bool(known and known.spec.remove_query)
+
+
+def relevance_level(*names: str | None) -> int:
+    """Return the least grade that counts as relevant in the collection that names belong to; 1 where none is known."""
+    known = collection_meant(*names)
+    return known.spec.relevance_level if known else 1
+
+
+def level_of(topics: TopicSet) -> int:
+    """Return the least grade that counts as relevant for topics; see `relevance_level`."""
+    return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
+
+
+def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:
+    """Return some of the topics, in their order.
+
+    Args:
+        topics: all of them.
+        limit: the first so many, of those chosen by `qids` where it is given.
+        qids: a file with one id a line, or ids with commas between them.
+
+    Raises:
+        ExpandrError: no topic has one of the ids.
+    """
+    chosen = topics.topics
+    if qids is not None:
+        wanted = _listed(qids)
+        known = {t.qid for t in chosen}
+        if unknown := [qid for qid in wanted if qid not in known]:
+            close = nearest(unknown[0], known)
+            raise ExpandrError(
+                f"--qids: {len(unknown)} of {len(wanted)} ids are not among the {len(known)} topics of {topics.label} (first: {unknown[0]!r}"
+                f"{f', did you mean {close!r}?' if close else ''}); name ids of these topics, or a file with one a line"
+            )
+        chosen = [t for t in chosen if t.qid in wanted]
+    return replace(topics, topics=chosen[:limit])
+
+
+def _listed(qids: str) -> dict[str, None]:
+    try:
+        from_file = Path(qids).is_file()
+    except OSError:  # a list longer than any file's name
+        from_file = False
+    lines = [line for _, line in read_lines(qids)] if from_file else qids.split(",")
+    listed = dict.fromkeys(line.strip() for line in lines if line.strip())
+    if not listed:
+        raise ExpandrError(
+            f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between"
+        )
+    return listed
+
+
+def judged_among(qrels: Qrels, searched: Sequence[str]) -> Qrels:
+    """Return the judgments of the topics that were searched; all of them where none of these is judged, so that the error can name some."""
+    wanted = set(searched)
+    return {qid: judged for qid, judged in qrels.items() if qid in wanted} or qrels
+
+
 def find_topics(name: str) -> TopicSet:
     """Find topics by name or path.
 
@@ -72,12 +191,21 @@ def find_topics(name: str) -> TopicSet:
         return TopicSet(path.name, read_topics(path))
     if beir := _beir_folder(path):
         where, split = beir
-        return TopicSet(f"{where.name}/{split}", _judged_topics(where, split), folder=where, split=split)
+        known = _whose_folder(where, split)
+        label = str(known) if known else f"{where.name}/{split}".rstrip("/")
+        return TopicSet(label, _judged_topics(where, split), known, where, split)
     if name.startswith("irds:"):
         return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
     if name in registry.topics_names():
         return TopicSet(name, pyserini_resources.read_topics(name))
     raise _unknown("topics", name)
+
+
+def _whose_folder(folder: Path, split: str) -> CollectionName | None:
+    """Return the known collection whose offline folder a path leads to, however it is written, or None."""
+    named = _collection_by_path(folder)
+    own = local_folder(named) if named else None
+    return CollectionName(named.dataset, split) if named and own and own.samefile(folder) else None
 
 
 def _known_topics(name: CollectionName) -> TopicSet:
@@ -101,29 +229,43 @@ def _known_topics(name: CollectionName) -> TopicSet:
 
 
 def _judged_topics(folder: Path, split: str) -> list[Topic]:
-    """Return the topics of a BEIR folder that the split judges, in file order."""
+    """Return the topics of a BEIR folder that the split judges, in file order; all topics where there is no split."""
+    queries = _first_file(folder, QUERIES)
+    if queries is None:
+        raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
+    topics = read_topics(queries)
+    if not split:
+        return topics
     judged = read_qrels(_qrels_file(folder, split))
-    topics = [t for t in read_topics(_first_file(folder, "queries.jsonl")) if t.qid in judged]
-    if not topics:
-        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {folder / 'queries.jsonl'}")
-    return topics
+    if not (found := [t for t in topics if t.qid in judged]):
+        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {queries}")
+    return found
 
 
-def _first_file(folder: Path, name: str) -> Path:
-    for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
-            return candidate
-    raise NotAvailableError(
-        f"{folder}: no {name} (or {name}.gz) there; wanted a BEIR folder: corpus.jsonl, queries.jsonl, qrels/<split>.tsv"
-    )
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    candidates = (folder / f"{name}{packed}" for name in names for packed in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _holds(folder: Path) -> str:
+    """Say what a folder holds, and what a collection's folder would."""
+    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    return f"it holds {listed}; wanted a BEIR folder: corpus.jsonl, queries.jsonl, and qrels/<split>.tsv for scores"
 
 
 def _qrels_file(folder: Path, split: str) -> Path:
-    try:
-        return _first_file(folder / "qrels", f"{split}.tsv")
-    except NotAvailableError as error:
-        there = ", ".join(splits_of(folder)) or "none"
-        raise NotAvailableError(f"{folder}: no judgements for split {split!r} there; splits: {there}") from error
+    if found := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
+        return found
+    raise NotAvailableError(_without_split(folder, split))
+
+
+def _without_split(folder: Path, split: str) -> str:
+    splits = splits_of(folder)
+    if not splits:
+        return f"{folder} has no qrels (wanted qrels/<split>.tsv): without them it can be searched and expanded, and not scored"
+    close = nearest(split, splits)
+    return f"{folder}/{split}: {folder.name} has the splits: {', '.join(splits)}{f'; did you mean {close!r}?' if close else ''}"
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -134,14 +276,15 @@ def splits_of(folder: Path) -> list[str]:
 
 def _beir_folder(path: Path) -> tuple[Path, str] | None:
     """Read a path as a BEIR folder, or as a BEIR folder and one of its splits."""
-    if (path / "qrels").is_dir():
-        splits = splits_of(path)
-        if not splits:
-            raise NotAvailableError(f"{path}: a BEIR folder without judgements; wanted qrels/<split>.tsv")
-        return path, splits[0]
-    if (path.parent / "qrels").is_dir() and path.name in splits_of(path.parent):
+    if _is_collection(path):
+        return path, next(iter(splits_of(path)), "")
+    if path.name in splits_of(path.parent):
         return path.parent, path.name
     return None
+
+
+def _is_collection(folder: Path) -> bool:
+    return (folder / "qrels").is_dir() or _first_file(folder, QUERIES) is not None
 
 
 def find_qrels(name: str) -> Qrels:
@@ -177,7 +320,7 @@ def _known_qrels(name: CollectionName) -> Qrels:
 def qrels_of(topics: TopicSet) -> Qrels | None:
     """Return the judgements that belong to topics, or None where none are known."""
     if topics.folder:
-        return read_qrels(_qrels_file(topics.folder, topics.split))
+        return read_qrels(_qrels_file(topics.folder, topics.split)) if topics.split else None
     return _known_qrels(topics.collection) if topics.collection else None
 
 
@@ -216,9 +359,17 @@ def _first_of(name: CollectionName, what: str, ways: list[tuple[str, str | None,
 
 
 def _unknown(kind: str, name: str) -> ExpandrError:
-    if "/" in name or Path(name).suffix:
+    path = Path(name)
+    if path.is_dir():
+        return NotAvailableError(f"{name}: no {kind} there; {_holds(path)}")
+    if path.name and _is_collection(path.parent) and path.parent != Path():
+        return NotAvailableError(_without_split(path.parent, path.name))
+    if "/" in name or path.suffix:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, beside)
+        offer = str(path.with_name(close)) if close else nearest(name, collection_names())
         return NotAvailableError(
-            f"{name}: no such file or folder, and no known {kind} (known collections: {', '.join(collection_names())})"
+            f"{name}: no such file or folder, and no known {kind}{f'; did you mean {offer!r}?' if offer else ''}"
         )
     return UnknownNameError(
         f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."

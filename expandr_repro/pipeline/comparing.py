@@ -77,7 +77,7 @@ def compare(
                     a,
                     b,
                     measure,
-                    float(difference.mean()),
+                    float(difference.mean()) if len(difference) else float("nan"),
                     p,
                     corrected,
                     *wins_ties_losses(scores[a], scores[b]),

@@ -40,6 +40,7 @@ def plot_curves(records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str
             place.plot(steps, values, label=key, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=3, linewidth=1.2)  # fmt: skip
         place.set_title(title, fontsize=9)
         place.set_xlabel("steps")
+        place.xaxis.get_major_locator().set_params(integer=True)
         place.grid(alpha=0.3)
         place.legend(fontsize=8)
     save_figure(figure, path, "the picture of the curves")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, NotFiniteError
 from expandr_repro.core.fusion import concat_text, fuse_vectors, fusion_named, reciprocal_rank_fusion
 from expandr_repro.core.progress import progress
 from expandr_repro.core.topics import Expansion, Topic
 from expandr_repro.core.trec import Run, without_own_id
+from expandr_repro.models.finite import check_finite
 from expandr_repro.models.index import FaissIndex
 from expandr_repro.models.interface import Role, TextEncoder
 
@@ -34,6 +36,7 @@ class DenseSearch:
         threads: of Faiss; 0 for all processors.
         batch_size: topics searched together.
         stock: whether Pyserini's own `FaissSearcher` searches, in place of ours.
+        searched: a hash of all vectors searched so far with their topics, in whatever order; what a run depends on to the last bit.
     """
 
     encoder: TextEncoder
@@ -46,6 +49,7 @@ class DenseSearch:
     threads: int = 0
     batch_size: int = 1024
     stock: bool = False
+    searched: int = 0
     _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
@@ -65,9 +69,8 @@ class DenseSearch:
             runs = [self.run(topics, "none") if alone is None else alone]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
-                runs.append(
-                    self._search([t.qid for t in having], self._encode([t.texts[number] for t in having], "expansion"))
-                )
+                qids = [t.qid for t in having]
+                runs.append(self._search(qids, self._encode([t.texts[number] for t in having], "expansion", qids)))
             return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
         vectors = self.vectors(topics, "none" if chosen.kind == "feedback" else fusion)
         if chosen.kind == "feedback":
@@ -91,27 +94,37 @@ class DenseSearch:
                 )
                 for t in topics
             ]
-            return self.vectors(joined, "expansion")
-        queries = self._encode([t.title for t in topics], "query")
+            return self._fused(joined, "expansion", "joined")
+        return self._fused(topics, fusion, "expansion")
+
+    def _fused(self, topics: Sequence[Topic], fusion: str, role: Role) -> NDArray[np.float32]:
+        queries = self._encode([t.title for t in topics], "query", [t.qid for t in topics])
         if fusion == "none":
             return queries
         texts = [text for t in topics for text in t.texts]
         owners = [row for row, t in enumerate(topics) for _ in t.texts]
-        return fuse_vectors(fusion, queries, self._encode(texts, "expansion"), owners, self.alpha)
+        expansions = self._encode(texts, role, [topics[row].qid for row in owners])
+        return fuse_vectors(fusion, queries, expansions, owners, self.alpha)
 
     def forget(self) -> None:
         """Let go of the vectors of the texts that were searched."""
         self._vectors.clear()
 
-    def _encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+    def _encode(self, texts: Sequence[str], role: Role, qids: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts, each of the topic of the same place; equal ones once."""
         import numpy as np
 
         missing = list(dict.fromkeys(t for t in texts if (role, t) not in self._vectors))
         with progress(len(missing), f"encode {role}", "texts") as bar:
             for begin in range(0, len(missing), 4096):
                 part = missing[begin : begin + 4096]
-                for text, vector in zip(part, self.encoder.encode(part, role), strict=True):
-                    self._vectors[role, text] = vector
+                try:
+                    vectors = self.encoder.encode(part, role)
+                    check_finite(vectors, str, str(self.encoder.identity.get("precision", "fp32")))
+                except NotFiniteError as error:
+                    qid = qids[texts.index(part[error.row])]
+                    raise NotFiniteError(f"topic {qid!r}, its {role}", error.row, error.advice) from error
+                self._vectors.update(zip(((role, text) for text in part), vectors, strict=True))
                 bar.update(len(part))
         if not texts:
             return np.zeros((0, self.encoder.dimension), dtype=np.float32)
@@ -119,6 +132,9 @@ class DenseSearch:
 
     def _search(self, qids: Sequence[str], vectors: NDArray[np.float32]) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits
+        for qid, vector in zip(qids, vectors, strict=True):
+            digest = hashlib.sha256(qid.encode("utf-8", "surrogatepass") + b"\0" + vector.tobytes()).digest()
+            self.searched = (self.searched + int.from_bytes(digest)) % 2**256
         if self.stock:
             from expandr_repro.adapters.pyserini.stock import faiss_search
 

@@ -18,6 +18,7 @@ from expandr_repro.models.streaming import encode_stream
 from expandr_repro.pipeline.building import CHUNK
 from expandr_repro.pipeline.dense import DenseSearch
 from expandr_repro.pipeline.dev_topics import DevSearch
+from expandr_repro.pipeline.searching import final_ranking
 
 MEASURE = "nDCG@10"
 
@@ -48,7 +49,7 @@ def measure(
         encoder: as it is now.
         corpus: what is searched.
         searches: topics and fusions.
-        qrels: their judgements.
+        qrels: their judgments.
         hits: documents a topic.
         alpha: the query's weight in `mean`.
     """
@@ -56,6 +57,9 @@ def measure(
     encoder.model.eval()
     counted = dict(encoder.truncated)
     searcher = DenseSearch(encoder, encode_in_memory(corpus, encoder), hits, alpha=alpha)
-    figures = {s.name: evaluate(searcher.run(s.topics, s.fusion), qrels, [ndcg]).mean(ndcg) for s in searches}
+    scores = {}
+    for s in searches:
+        searcher.remove_own = s.remove_own
+        scores[s.name] = evaluate(final_ranking(searcher.run(s.topics, s.fusion)), qrels, [ndcg]).mean(ndcg)
     encoder.truncated.update(counted)  # what is cut here is no news
-    return figures
+    return scores

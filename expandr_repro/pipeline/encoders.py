@@ -6,20 +6,40 @@ import argparse
 import dataclasses
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, UnknownNameError
 from expandr_repro.core.specs import EncoderSpec, encoder_spec, encoders
-from expandr_repro.models.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder, unknown_modules
+from expandr_repro.core.strict import read_yaml
+from expandr_repro.models.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder
 from expandr_repro.models.encoder import Encoder
-from expandr_repro.models.interface import TextEncoder
+from expandr_repro.models.interface import TextEncoder, pick_device
+from expandr_repro.models.sentence_modules import refuse_other_kinds
 from expandr_repro.pipeline.cached_encoder import cached
 
 log = logging.getLogger(__name__)
 
 DEFAULT = "all-MiniLM-L6-v2"
+
+PREFIXES = {
+    r"e5-(mistral|.*instruct)": (
+        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "",
+    ),
+    r"\be5-": ("query: ", "passage: "),
+    r"\bbge-(small|base|large)-en": ("Represent this sentence for searching relevant passages: ", ""),
+    r"\bbge-(small|base|large)-zh": ("为这个句子生成表示以用于检索相关文章：", ""),
+    r"\b(mxbai-embed|uae-large|snowflake-arctic-embed-(xs|s|m|l)$)": (
+        "Represent this sentence for searching relevant passages: ",
+        "",
+    ),
+    r"\b(nomic-embed-text|modernbert-embed)": ("search_query: ", "search_document: "),
+    r"\bsnowflake-arctic-embed-.*v2": ("query: ", ""),
+}
+"""Names of model families and the prefixes of queries and documents that their model cards ask for."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +101,43 @@ def load_encoder(
     if spec.pyserini_class:
         return _pyserini(name, spec, options)
     settings = options.applied_to(spec)
+    if not name.endswith((".yaml", ".yml")):
+        _warn_of_prefixes(name, folder, settings, options)
 
     def load() -> Encoder:
         encoder = Encoder(
             settings, folder, options.device, options.precision, options.batch_tokens, options.compile, not training
         )
         encoder.name = name
+        _check_length(name, options, encoder.longest)
         return encoder
 
-    return cached(name, settings, folder, options.device, options.precision, load) if cache else load()
+    if not cache:
+        return load()
+    if options.device not in ("auto", "cpu"):
+        pick_device(options.device)  # what is cached would hide that there is no such device
+    return cached(name, settings, folder, options.device, options.precision, load)
+
+
+def _check_length(name: str, options: EncoderOptions, longest: int | None) -> None:
+    if longest and options.max_length and options.max_length > longest:
+        raise ExpandrError(
+            f"--max-length {options.max_length}: {name} has positions for {longest} tokens; use {longest} or less"
+        )
+
+
+def _warn_of_prefixes(name: str, folder: Path, spec: EncoderSpec, options: EncoderOptions) -> None:
+    """Say what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
+    if spec.query_prefix or spec.document_prefix or (options.query_prefix, options.document_prefix) != (None, None):
+        return
+    called = name.rstrip("/").rpartition("/")[2].lower()
+    for family, (query, document) in PREFIXES.items():
+        if re.search(family, called):
+            log.warning(
+                "%s: models of this name were trained with prefixes, and nothing in %s sets any; add --query-prefix %r%s",
+                name, folder.name, query, f" --document-prefix {document!r}" if document else "",
+            )  # fmt: skip
+            return
 
 
 def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEncoder:
@@ -97,16 +145,25 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
 
     if options.compile:
         raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
-    return PyseriniEncoder(name, spec, options.device)
+    encoder = PyseriniEncoder(name, spec, options.device)
+    _check_length(name, options, encoder.longest)
+    return encoder
 
 
 def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     if name in encoders() or name.endswith((".yaml", ".yml")):
         # a file may be a stranger's, and only the command line says that a model's own code may run
         spec = dataclasses.replace(encoder_spec(name), trust_remote_code=False)
-        return spec, Path() if spec.pyserini_class else _trained_here(name) or locate(
-            spec.model, spec.revision, options.trust_remote_code
-        )
+        if spec.pyserini_class:
+            return spec, Path()
+        folder = _trained_here(name) or locate(spec.model, spec.revision, options.trust_remote_code)
+        return spec if name in encoders() else _over_folder(name, spec, folder), folder
+    if known := _known_model(name):
+        spec = dataclasses.replace(encoders()[known], trust_remote_code=False)
+        folder = Path(name) if Path(name).is_dir() else locate(spec.model, spec.revision, options.trust_remote_code)
+        if not (folder / SETTINGS).is_file():
+            log.info("%s: taken with the settings of the encoder %s (prefixes, pooling, lengths)", name, known)
+            return spec, folder
     trained = _trained_here(name)
     if trained is None and not Path(name).is_dir() and name.count("/") != 1:
         raise UnknownNameError(
@@ -121,16 +178,27 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
         found = encoder_spec(str(folder / SETTINGS))
         return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
     if is_sentence_transformers(folder):
-        if unknown := unknown_modules(folder):
-            raise ExpandrError(
-                f"{name}: its module {unknown[0]} is not supported; wanted Transformer, Pooling and perhaps Normalize"
-            )
         return spec_of_folder(folder), folder
+    refuse_other_kinds(folder)
     if options.pooling is None or options.normalize is None:
         raise ExpandrError(
             f"{name}: a plain checkpoint does not say how its vectors are made; add --pooling mean|cls|last|first-decoder and --normalize or --no-normalize"
         )
     return EncoderSpec(model=str(folder)), folder
+
+
+def _known_model(name: str) -> str | None:
+    """Return the known encoder whose model has this hub name, in capitals or not."""
+    return next((known for known, spec in encoders().items() if spec.model.lower() == name.lower()), None)
+
+
+def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:
+    """Lay what a file of settings says over what its model's folder says of itself."""
+    if not is_sentence_transformers(folder):
+        return spec
+    own = spec_of_folder(folder)
+    given = {key: getattr(spec, key) for key in read_yaml(name) if key != "model"}
+    return dataclasses.replace(own, **{"model": spec.model, **given, "trust_remote_code": False})
 
 
 def _trained_here(name: str) -> Path | None:

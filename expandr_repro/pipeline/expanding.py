@@ -21,6 +21,7 @@ from expandr_repro.core.progress import TextBar
 from expandr_repro.core.sampling import seed_of
 from expandr_repro.core.store import Address, Condition, Store, Stored
 from expandr_repro.core.topics import Expansion, Topic
+from expandr_repro.core.trained_on import TRAINED_ON_HASH
 from expandr_repro.models.generators.base import Generator, Identity, Reply, Request
 from expandr_repro.pipeline.tasks import Assembly, Failure, Kind, Place, Remaining, Seen, Tally, Task
 
@@ -43,16 +44,20 @@ class Expansions:
         task: what is to be generated.
         identity: the generator's.
         store: where the generations are kept.
+        trained_on: hash of the record of what the generator was trained on, where there is one.
     """
 
-    def __init__(self, task: Task, identity: Identity, store: Store) -> None:
+    def __init__(self, task: Task, identity: Identity, store: Store, trained_on: str | None = None) -> None:
         self.task, self.identity, self._claims = task, identity, store.claims
+        self._trained_on = trained_on
         self.settings = task.plan.settings()
         facts = {"prompt_sha256": task.prompt.sha256, **identity.key()}
         self.condition: Condition = store.condition(facts, task.prompt.template)
         self.tally = Tally()
         self._reasons: dict[tuple[str, int], str] = {}
-        self._before: dict[tuple[str, int], int] = {}  # attempts that earlier runs made, where refusals are asked for again
+        self._before: dict[
+            tuple[str, int], int
+        ] = {}  # attempts that earlier runs made, where refusals are asked for again
 
     def run(self, generator: Generator, mine: list[Topic], bar: TextBar) -> None:
         """Generate what the store lacks, keeping each text as it arrives.
@@ -193,7 +198,11 @@ class Expansions:
                 seen = self._seen(topic, sample)
                 made.truncated += bool(seen.stored) and finish_of(seen.stored.finish) == "length"
                 made.refused += seen.kind == "refused"
-                if (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals)) and seen.place and seen.stored:
+                if (
+                    (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
+                    and seen.place
+                    and seen.stored
+                ):
                     expansions.append(self._expansion(seen.place, seen.stored))
                 else:
                     failure = self._failure(topic, sample, seen, reasons)
@@ -206,7 +215,9 @@ class Expansions:
     def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
         if seen.kind == "refused" and seen.place and seen.stored:
             said = self._cleaned(seen.place, seen.stored).text[:80]
-            return Failure(topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind)
+            return Failure(
+                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
+            )
         if seen.kind == "cut":
             limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
             return Failure(topic.qid, sample, limit, seen.kind)
@@ -216,7 +227,9 @@ class Expansions:
 
     def _expansion(self, place: Place, stored: Stored) -> Expansion:
         text = self._cleaned(place, stored)
-        sampling = place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        sampling = (
+            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        )
         return Expansion(text.text, sampling, finish_of(stored.finish) or "")
 
     def provenance(self) -> dict[str, Any]:
@@ -229,6 +242,7 @@ class Expansions:
             **self.identity.record(),
             "cleaner": CLEANER,
             "seed": self.task.plan.seed,
+            **({TRAINED_ON_HASH: self._trained_on} if self._trained_on else {}),
         }
 
     def report(self) -> dict[str, Any]:

@@ -7,9 +7,18 @@ from typing import Any
 
 from expandr_repro.core.errors import ExpandrError, SetupError
 from expandr_repro.core.files import atomic_bytes
+from expandr_repro.core.outputs import PLOT
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Told apart by colour-blind readers too (Okabe and Ito)."""
+
+MARK = "expandr_repro"
+MARKS = {
+    "png": {"Software": MARK},
+    "svg": {"Creator": MARK, "Date": None},
+    "pdf": {"Creator": MARK, "CreationDate": None},
+}
+"""What says who drew a plot (a second call replaces its own), and no time stamp."""
 
 
 def new_figure(panels: int, what: str, height: float = 2.6) -> tuple[Any, list[Any]]:
@@ -53,5 +62,5 @@ def save_figure(figure: Any, path: Path, what: str) -> None:
     import matplotlib as mpl
 
     kind = kind_of(figure, path, what)
-    with mpl.rc_context({"svg.hashsalt": "expandr_repro"}), atomic_bytes(path) as file:
-        figure.savefig(file, format=kind, dpi=150, metadata={"Software": None} if kind == "png" else None)
+    with mpl.rc_context({"svg.hashsalt": "expandr_repro"}), atomic_bytes(path, kind=PLOT) as file:
+        figure.savefig(file, format=kind, dpi=150, metadata=MARKS.get(kind))

@@ -17,9 +17,10 @@ from expandr_repro.core.sampling import SamplingPlan, plan_named
 from expandr_repro.core.store import Store
 from expandr_repro.core.tables import Table
 from expandr_repro.core.topics import write_topics
-from expandr_repro.models.generators.base import GeneratorOptions, Identity, load_generator
+from expandr_repro.core.trained_on import TrainedOn, carried_on, record_beside, record_hash, write_record
+from expandr_repro.models.generators.base import Generator, GeneratorOptions, Identity, load_generator
 from expandr_repro.models.generators.shares import Share
-from expandr_repro.pipeline.collections import TopicSet, find_topics
+from expandr_repro.pipeline.collections import TopicSet, find_topics, select_topics
 from expandr_repro.pipeline.expanding import Expansions
 from expandr_repro.pipeline.passages import draw_examples, gold_passages, training_split
 from expandr_repro.pipeline.tasks import Assembly, Failure, Remaining, Task
@@ -49,6 +50,8 @@ class ExpandRequest:
     keep_refusals: bool = False
     retry_refused: bool = False
     form: str = "text"
+    limit: int | None = None
+    qids: str | None = None
 
 
 def expand(request: ExpandRequest) -> int:
@@ -63,12 +66,14 @@ def expand(request: ExpandRequest) -> int:
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.options)
-    topics = find_topics(request.topics)
-    prompt = _prompt(request, topics, plan)
+    found = find_topics(request.topics)
+    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
+    topics = select_topics(found, request.limit, request.qids)
     passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
     task = Task(topics.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
     with Store(request.store) as store:
-        work = Expansions(task, generator.identity, store)
+        record = _trained_on(generator, request.options)
+        work = Expansions(task, generator.identity, store, record_hash(record) if record else None)
         if request.dry_run:
             print(_remaining_table(work.remaining(), len(topics.topics) * len(work.settings)).render(request.form))
             return 0
@@ -80,7 +85,14 @@ def expand(request: ExpandRequest) -> int:
         if not share.first:
             return 0
         made = work.assemble(reports)
-    return _finish(request, made, _summary(topics, prompt, generator.identity, made))
+    return _finish(request, made, _summary(topics, prompt, generator.identity, made), record)
+
+
+def _trained_on(generator: Generator, options: GeneratorOptions) -> list[TrainedOn]:
+    """Return what the model and its adapter were trained on, as far as their folders on this machine say."""
+    weights = getattr(generator, "weights", None)
+    folders = (weights.folder, weights.adapter) if weights else (Path(options.model), None)
+    return [part for folder in folders if folder and folder.is_dir() for part in carried_on(folder)]
 
 
 def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Prompt:
@@ -92,14 +104,18 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
     return prepare(name, spec, examples, request.language)
 
 
-def _finish(request: ExpandRequest, made: Assembly, summary: Table) -> int:
+def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list[TrainedOn]) -> int:
     if request.output:
         failed = failures_path(request.output)
         again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
-        write_topics(request.output, made.topics, about={failed: again})
+        beside = record_beside(request.output)
+        remember = (lambda: write_record(beside, record)) if record else None
+        write_topics(request.output, made.topics, about={beside: remember, failed: again})
     print(summary.render(request.form))
     if request.output:
-        log.info("wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion"))
+        log.info(
+            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
+        )
     if not made.failures:
         return 0
     for line in _explained(made.failures):

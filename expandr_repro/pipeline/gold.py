@@ -11,8 +11,10 @@ from expandr_repro.core.errors import ExpandrError, MismatchError
 from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic, read_topics
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import find_topics, qrels_of
+from expandr_repro.pipeline.collections import find_topics, qrels_of, relevance_level, removes_own_ids
+from expandr_repro.pipeline.hold_out import collection_of
 from expandr_repro.pipeline.passages import best_documents, document_texts, read_passages
+from expandr_repro.pipeline.splits import split_of, with_split
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ class Gold:
         corpus: what that collection's index is found by.
         remove_own: whether a document with the topic's own id is taken out of rankings there.
         dataset: the collection's name, if it is a known one.
+        level: least grade that counts as relevant.
+        collection: what the record of training data calls it.
+        split: of the collection.
     """
 
     label: str
@@ -38,6 +43,9 @@ class Gold:
     corpus: str | None = None
     remove_own: bool = False
     dataset: str | None = None
+    level: int = 1
+    collection: str | None = None
+    split: str | None = None
 
 
 def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic]) -> Gold:
@@ -69,22 +77,27 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
 
 
 def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
+    name = with_split(name, "--gold")
     found = find_topics(name)
+    log.info("gold passages: %s", found.label)
     qrels = qrels_of(found)
     if qrels is None:
         raise ExpandrError(f"--gold {name}: no judgements are known for these topics; give --gold-file FILE")
     refuse_other_titles(topics, {t.qid: t.title for t in found.topics}, name)
-    best = best_documents(qrels, topics)
+    own, level = removes_own_ids(name), relevance_level(name)
+    best = best_documents(qrels, topics, remove_own=own, level=level)
     texts = document_texts(found, set(best.values()))
-    spec = found.collection.spec if found.collection else None
     return Gold(
         found.label,
         {qid: texts[docid] for qid, docid in best.items() if docid in texts},
         best,
         qrels,
         found.documents,
-        bool(spec and spec.remove_query),
+        own,
         found.collection.dataset if found.collection else None,
+        level,
+        collection_of(found, name),
+        split_of(found),
     )
 
 

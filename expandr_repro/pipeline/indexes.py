@@ -16,6 +16,7 @@ from expandr_repro.core.corpus import Corpus, CorpusFacts, survey
 from expandr_repro.core.errors import ExpandrError, NotAvailableError
 from expandr_repro.core.files import atomic_folder, write_json
 from expandr_repro.core.manifest import NAME, key_of, write_manifest
+from expandr_repro.core.outputs import FAISS_INDEX
 from expandr_repro.core.paths import cache_dir
 from expandr_repro.core.specs import datasets
 from expandr_repro.models.index import FaissIndex, is_faiss_folder
@@ -123,7 +124,7 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
     source = cached_place(facts)
     if not (is_faiss_folder(source) and is_built(source, facts)) or is_built(target, facts):
         return False
-    with locked(target), atomic_folder(target) as folder:
+    with locked(target), atomic_folder(target, FAISS_INDEX) as folder:
         for file in source.iterdir():
             try:
                 os.link(file, folder / file.name)  # index files are replaced, never changed, so one copy serves both

@@ -10,32 +10,36 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.core.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import FAISS_INDEX, check_output
 from expandr_repro.models.flat_file import save_flat
-from expandr_repro.models.index import FaissIndex, new_index, save_index
+from expandr_repro.models.index import FaissIndex, is_faiss_folder, new_index, save_index
 from expandr_repro.models.index_parts import DOCIDS, docids_fact
 from expandr_repro.pipeline import building
-from expandr_repro.pipeline.building import Shard, facts_key, fill, locked
+from expandr_repro.pipeline.building import Shard, facts_key, fill, is_built, locked
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -> int:
+def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", overwrite: bool = False) -> int:
     """Merge flat shards, in any order given, into one index as if it had been encoded at once.
 
     Args:
         folders: every shard of one corpus.
         target: the index folder.
         factory: the kind of the merged index.
+        overwrite: replace another index that is at `target`; whatever else is there is never replaced.
 
     Returns:
         The number of documents.
 
     Raises:
+        ExpandrError: something else is at `target`.
         MismatchError: a shard is missing, there twice, or of another corpus or encoder.
         NotAvailableError: a folder is no index.
     """
+    check_output("--output", target, FAISS_INDEX, folders)
     shards = [FaissIndex.load(f, mapped=True) for f in folders]
     manifests = [_manifest(s) for s in shards]
     for shard, manifest in zip(shards[1:], manifests[1:], strict=True):
@@ -55,16 +59,31 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat") -
             f"the shards hold {total} documents, and {made['corpus'].get('documents')} are in their corpus; encode them again"
         )
     made.update(factory=factory, documents=total, shard=vars(Shard()))
+    if is_faiss_folder(target) and is_built(target, made):
+        return int(total)
+    refuse_another(target, overwrite)
     docids = [d for i in order for d in shards[i].docids]
     vectors = partial(_chunks, [shards[i].index for i in order])
     dimension = int(shards[0].index.d)
-    with locked(target), atomic_folder(target) as folder:
+    with locked(target), atomic_folder(target, FAISS_INDEX) as folder:
         if factory == "Flat":
             save_flat(dimension, vectors(), docids, folder)
         else:
             save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
         write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
     return int(total)
+
+
+def refuse_another(target: Path, overwrite: bool) -> None:
+    """Refuse to replace another index unless told to.
+
+    Raises:
+        ExpandrError: one is there.
+    """
+    if not overwrite and target.is_dir() and any(target.iterdir()):
+        raise ExpandrError(
+            f"--output {target}: holds something else than this index; choose another folder, or add --overwrite"
+        )
 
 
 def _manifest(shard: FaissIndex) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from expandr_repro.core.errors import MismatchError, NotAvailableError
 from expandr_repro.core.manifest import NAME
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
+from expandr_repro.pipeline.building import EMPTY
 from expandr_repro.pipeline.collections import find_corpus
 from expandr_repro.pipeline.indexes import corpus_facts, remembered_facts
 
@@ -51,6 +52,8 @@ def refuse_other_count(index: Path, manifest: Mapping[str, Any] | None, document
     """
     made_of = (manifest or {}).get("corpus")
     said = made_of.get("documents") if isinstance(made_of, Mapping) else None
+    if isinstance(said, int) and isinstance(empty := (manifest or {}).get(EMPTY, 0), int):
+        said -= empty
     if said is not None and said != documents:
         raise MismatchError(
             f"{index}: {NAME} is of another index ({said} documents there, {documents} in the index); build the index again"

@@ -11,7 +11,15 @@ from expandr_repro.core.files import is_surrogate_free, parse_object, read_id, r
 from expandr_repro.core.joining import title_digest
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_topics, qrels_of
+from expandr_repro.pipeline.collections import (
+    TopicSet,
+    find_corpus,
+    find_topics,
+    level_of,
+    qrels_of,
+    removes_own_ids,
+)
+from expandr_repro.pipeline.splits import with_split
 
 
 def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
@@ -50,10 +58,11 @@ def draw_examples(source: str, count: int, seed: int, leave_out: Collection[str]
     Raises:
         ExpandrError: there are not that many.
     """
+    source = with_split(source, "--examples-from")
     topics = find_topics(source)
     avoided = {" ".join(q.split()) for q in leave_out}
     usable = sorted((t for t in topics.topics if " ".join(t.title.split()) not in avoided), key=lambda t: t.qid)
-    best = best_documents(_judged(topics), usable)
+    best = _best(topics, usable)
     usable = [t for t in usable if t.qid in best]
     if len(usable) < count:
         raise ExpandrError(
@@ -127,20 +136,35 @@ def _judged(topics: TopicSet) -> Qrels:
     return qrels
 
 
-def best_documents(qrels: Qrels, topics: Collection[Topic]) -> dict[str, str]:
-    """Return the first document by docid among those of the highest grade, for each topic that has a relevant one."""
+def best_documents(
+    qrels: Qrels, topics: Collection[Topic], *, remove_own: bool = False, level: int = 1
+) -> dict[str, str]:
+    """Return the first document by docid among those of the highest grade, for each topic that has a relevant one.
+
+    Args:
+        qrels: the relevance judgments.
+        topics: the topics.
+        remove_own: whether a document with the topic's own id is no answer, as where the collection takes it out of rankings.
+        level: least grade that counts as relevant.
+    """
     best = {}
     for topic in topics:
-        relevant = {d: g for d, g in qrels.get(topic.qid, {}).items() if g > 0 and d != topic.qid}
+        judged = qrels.get(topic.qid, {})
+        relevant = {d: g for d, g in judged.items() if g >= level and not (remove_own and d == topic.qid)}
         if relevant:
             best[topic.qid] = min(relevant, key=lambda d: (-relevant[d], d))
     return best
 
 
 def _from_collection(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
-    best = best_documents(_judged(topics), wanted)
+    best = _best(topics, wanted)
     texts = document_texts(topics, set(best.values()))
     return {qid: texts[docid] for qid, docid in best.items() if docid in texts}
+
+
+def _best(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
+    own = removes_own_ids(topics.documents, topics.label)
+    return best_documents(_judged(topics), wanted, remove_own=own, level=level_of(topics))
 
 
 def document_texts(topics: TopicSet, docids: set[str]) -> Mapping[str, str]:

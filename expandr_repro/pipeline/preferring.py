@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.files import sha256_file
-from expandr_repro.core.preferences import PreferencePair
+from expandr_repro.core.preferences import FINISHES, PreferencePair
 from expandr_repro.core.rewards import choose
+from expandr_repro.core.trained_on import TrainedOn, carried_on
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.pipeline.rewarding import Rewarded, SearchedRewards, reward
@@ -98,12 +99,15 @@ def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
 
 def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
     topic, texts, totals = rewarded.case.topic, rewarded.case.candidates, rewarded.totals
+    finishes = [e.finish for e in topic.expansions if e.text.strip()]
     provenance = {
         "prompt": plan.prompt.name,
         "prompt_sha256": plan.prompt.sha256,
         "chosen_candidate": chosen,
         "rejected_candidate": rejected,
         "generator": (topic.provenance or {}).get("model"),
+        **{key: finishes[i] for key, i in zip(FINISHES, (chosen, rejected), strict=True) if finishes[i]},
+        **plan.rendering,
     }
     prompt = plan.prompt.render(topic.title)
     return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip
@@ -116,8 +120,11 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
     request, gold, prompt = plan.request, plan.gold, plan.prompt
     facts: dict[str, Any] = {
         "candidates": file(request.candidates),
+        "relevance_level": gold.level,
+        "own_id_removed": gold.remove_own,
         "candidates_per_topic": plan.candidates_per_topic,
         "gold": gold.label,
+        "split": gold.split,
         "gold_file": file(request.gold_file),
         "answers": file(request.answers),
         "encoder": encoder.identity,
@@ -129,6 +136,33 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
         "pairs": len(made.pairs),
         "dropped": dict(made.dropped),
     }
+    if request.hold_out:
+        facts |= {"hold_out": plan.left_out.names, **plan.left_out.facts}
     if plan.searched:
         facts |= {"index": Path(request.index or gold.corpus or "").name, "hits": request.hits}
     return facts
+
+
+def in_common(plan: Plan) -> dict[str, set[str]]:
+    """Return what two topics may share: qid -> relevant documents, title and gold passage."""
+    shared = plan.training.in_common()
+    for case in plan.cases:
+        shared[case.topic.qid].add(f"\0\0{case.gold}")
+    return shared
+
+
+def trained_on(plan: Plan, pairs: Sequence[PreferencePair]) -> tuple[list[TrainedOn], bool]:
+    """Return the record of pairs: their topics, the documents that the rewards look at, and what the LLMs were trained on.
+
+    Returns:
+        The entries, and whether some of them are of the LLM that wrote the candidates or the answers.
+    """
+    qids = {p.qid for p in pairs}
+    seen = {plan.gold.docids[qid] for qid in qids if qid in plan.gold.docids}
+    if "delta-ndcg" in plan.weights:  # which looks at all of them
+        seen |= {d for qid in qids for d in (plan.training.relevant or {}).get(qid, ())}
+    training, request = plan.training.only(qids), plan.request
+    own = TrainedOn(training.collection, training.corpus, training.titles, frozenset(seen), tuple(plan.left_out.names))
+    files = [Path(name) for name in (request.candidates, request.answers) if name]
+    carried = [part for file in files for part in carried_on(file)]
+    return [own, *carried], bool(carried)

@@ -26,6 +26,7 @@ class Bm25Search:
     remove_own: bool = False
     threads: int = 0
     stock: bool = False
+    searched: int = 0
 
     def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
         """Search topics with a fusion; the arguments are those of `DenseSearch.run`.

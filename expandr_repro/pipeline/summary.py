@@ -7,13 +7,17 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from expandr_repro.adapters.ranx import Figures
 from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.tables import Table
+from expandr_repro.core.measures import Measure
+from expandr_repro.core.stats import paired_p
+from expandr_repro.core.tables import Table, number
 from expandr_repro.core.terminal import one_line, printable
 from expandr_repro.models.interface import TextEncoder
 from expandr_repro.pipeline.encoders import say_truncated
 from expandr_repro.pipeline.gaps import warn_of_gaps
 from expandr_repro.pipeline.searching import Outcome
+from expandr_repro.pipeline.seen import Split, split_topics
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         print(
             f"search  {one_line(outcome.index)}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
         )
+        for sentence in _split(outcome).told:
+            print(f"seen    {one_line(sentence)}")
         if outcome.without_expansion:
             log.warning(
                 "%d of %d topics have no expansion and were searched by their query alone",
@@ -51,27 +57,36 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
     say_truncated(encoder)
 
 
+def _split(outcome: Outcome) -> Split:
+    """Tell the topics that are scored, or were searched, apart by whether a model saw them in training."""
+    qids = outcome.figures.qids if outcome.figures else [t.qid for t in outcome.topics.topics]
+    return split_topics([("", outcome.overlap)], qids)
+
+
 def _table(outcome: Outcome) -> Table:
-    figures = outcome.figures
+    figures, before = outcome.figures, outcome.baseline
     if figures is None:
         raise ExpandrError("no judgements")
-    if outcome.baseline is None:
-        return Table(
-            ["", *map(str, outcome.measures)],
-            [[_row_name(outcome.fusion), *(figures.mean(m) for m in outcome.measures)]],
-        )
-    header = ["", "query only", outcome.fusion, "Δ", "p"]
-    rows: list[list[Any]] = [
-        [
-            str(m),
-            outcome.baseline.mean(m),
-            figures.mean(m),
-            figures.mean(m) - outcome.baseline.mean(m),
-            outcome.p_values[m],
-        ]
-        for m in outcome.measures
-    ]
-    return Table(header, rows)
+    split = _split(outcome)
+    parts = split.parts(figures)
+    told = len(parts) > 1
+    if before is None:
+        rows = [[name, len(f.qids), *(f.mean(m) for m in outcome.measures)] for name, f in parts.items()]
+        if told:
+            return Table(["topics", "count", *map(str, outcome.measures)], rows)
+        return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *rows[0][2:]]])
+    rows = []
+    for m in outcome.measures:
+        for (name, f), b in zip(parts.items(), split.parts(before).values(), strict=True):
+            where = [name, len(f.qids)] if told else []
+            rows.append([str(m), *where, b.mean(m), f.mean(m), f.mean(m) - b.mean(m), _p(outcome, m, b, f)])
+    return Table(["", *(["topics", "count"] if told else []), "query only", outcome.fusion, "Δ", "p"], rows)
+
+
+def _p(outcome: Outcome, measure: Measure, before: Figures, after: Figures) -> float:
+    if after is outcome.figures:
+        return outcome.p_values[measure]
+    return paired_p(before.per_topic[measure], after.per_topic[measure])
 
 
 def _row_name(fusion: str) -> str:
@@ -91,9 +106,15 @@ def _macro(outcomes: Sequence[Outcome]) -> Table:
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
     result: dict[str, Any] = dict(outcome.facts)
-    for name, figures in (("figures", outcome.figures), ("query_only", outcome.baseline)):
-        if figures:
-            result[name] = {str(m): figures.mean(m) for m in outcome.measures}
-    if outcome.p_values:
-        result["p_values"] = {str(m): p for m, p in outcome.p_values.items()}
+    split = _split(outcome)
+    before = split.parts(outcome.baseline) if outcome.baseline else {}
+    parts = split.parts(outcome.figures) if outcome.figures else {}
+    for part, figures in parts.items():
+        found: dict[str, Any] = {"topics": len(figures.qids)} if part != "all" else {}
+        for name, scores in (("figures", figures), ("query_only", before.get(part))):
+            if scores:
+                found[name] = {str(m): number(scores.mean(m)) for m in outcome.measures}
+        if part in before:
+            found["p_values"] = {str(m): number(_p(outcome, m, before[part], figures)) for m in outcome.measures}
+        result |= found if part == "all" else {part: found}
     return result

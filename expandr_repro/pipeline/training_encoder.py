@@ -9,18 +9,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.contrast import Batch, epoch_batches
 from expandr_repro.core.early_stopping import Progress
 from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import FormatError, MismatchError
+from expandr_repro.core.errors import DivergedError, FormatError, MismatchError, NotFiniteError
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.manifest import NAME, write_manifest
 from expandr_repro.core.metrics_log import MetricsLog, read_metrics
+from expandr_repro.core.outputs import TRAINED_ENCODER, files_of
 from expandr_repro.core.progress import progress
+from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.blending import Blend
 from expandr_repro.models.encoder import Encoder
 from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
@@ -82,13 +84,14 @@ def train(
         ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
     """
     require_writer(encoder)
-    facts = _facts(data, encoder, config, precision)
-    if there := finished(target, facts, overwrite):
+    trained_on = [*data.trained_on, *carried_on(encoder.folder)]
+    facts = _facts(data, encoder, config, precision) | {TRAINED_ON_HASH: record_hash(trained_on)}
+    if there := finished(target, facts, overwrite, TRAINED_ENCODER, [encoder.folder]):
         result = there["result"]
         return Trained(target, result["steps"], Progress(**result["development"]), anew=False)
     work = working_folder(target, facts)
     with reserved(work) if processes.first else nullcontext():
-        return _Training(data, encoder, request, config, target, precision, processes, work).run(facts)
+        return _Training(data, encoder, request, config, target, precision, processes, work, trained_on).run(facts)
 
 
 def _facts(data: TrainingData, encoder: Encoder, config: EncoderTraining, precision: str) -> dict[str, Any]:
@@ -114,6 +117,7 @@ class _Training:
     precision: str
     processes: Processes
     work: Path
+    trained_on: list[TrainedOn]
     blend: Blend = field(init=False)
     key: str = field(init=False)
 
@@ -128,7 +132,7 @@ class _Training:
             self._search(trainer, state, metrics)
         with progress(trainer.steps, "train", "steps") as bar:
             bar.update(trainer.step_number)
-            for batches in self._batches(trainer.step_number):
+            for batches in islice(self._batches(trainer.step_number), trainer.steps - trainer.step_number):
                 if state.stopped:
                     break
                 values = trainer.step(batches)
@@ -155,14 +159,14 @@ class _Training:
 
     def _trainer(self) -> ContrastiveTrainer:
         options = StepOptions(self.config, self.request.fusion, self.request.alpha, self.precision)
-        steps = self.config.epochs * self._steps_an_epoch
+        steps = self.config.max_steps or self.config.epochs * self._steps_an_epoch
         return ContrastiveTrainer(self.encoder, options, steps, self.data.texts, self.processes)
 
     def _batches(self, done: int) -> Iterator[list[Batch]]:
-        """Yield each step's batches, from the first step that is not done."""
+        """Yield each step's batches without end, from the first step that is not done."""
         c, epoch = self.config, done // self._steps_an_epoch
         skip = (done % self._steps_an_epoch) * c.accumulation
-        for number in range(epoch, c.epochs):
+        for number in count(epoch):
             batches = epoch_batches(self.data.examples, c.batch_size, c.hard_negatives, c.seed, number, c.mask_relevant)
             batches = islice(batches, skip, None)
             skip = 0
@@ -196,7 +200,10 @@ class _Training:
         data, step = self.data, trainer.step_number
         if data.searches and self.processes.first:
             with self.blend.applied():
-                figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                try:
+                    figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                except NotFiniteError as error:
+                    raise (self._diverged(step) if step else error) from error
                 deciding = selected(self.config, data.searches, self.request.fusion)
                 is_best = state.take(figures, step, deciding, self.config.patience)
                 if is_best:
@@ -206,6 +213,23 @@ class _Training:
             said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
             log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
+
+    def _refuse_broken(self, step: int) -> None:
+        """Refuse weights whose vectors are no numbers, of which the loss before the step said nothing yet."""
+        import numpy as np
+
+        encoder, some = self.encoder, self.data.examples[:8]
+        encoder.model.eval()
+        counted = dict(encoder.truncated)
+        ids = encoder.tokenize([e.query for e in some], "query")
+        ids += encoder.tokenize([self.data.texts[e.positives[0]] for e in some], "document")
+        encoder.truncated.update(counted)
+        if not np.isfinite(encoder.embed(ids)).all():
+            raise self._diverged(step)
+
+    def _diverged(self, step: int) -> DivergedError:
+        rate = self.config.learning_rate
+        return DivergedError(f"step {step}: the vectors are no numbers any more; lower learning_rate ({rate:g})")
 
     def _keep_best(self) -> None:
         with atomic_folder(self.work / "best") as folder:
@@ -217,12 +241,14 @@ class _Training:
                 load_weights(self.encoder.model, self.work / "best" / WEIGHTS)
             else:
                 self.blend.apply()
+            self._refuse_broken(trainer.step_number)
             result = {"steps": trainer.step_number, "of": trainer.steps, "development": asdict(state)}
-            with atomic_folder(self.target) as folder:
+            with atomic_folder(self.target, TRAINED_ENCODER) as folder:
                 save_encoder(self.encoder, folder)
                 shutil.copyfile(self.work / METRICS, folder / METRICS)
                 _plot(folder)
-                write_manifest(folder / NAME, "encoder", {**facts, "result": result})
+                write_trained_on(folder, self.trained_on)
+                write_manifest(folder / NAME, "encoder", {**facts, "result": result, "files": files_of(folder)})
             shutil.rmtree(self.work, ignore_errors=True)
         self.processes.wait()
         return Trained(self.target, trainer.step_number, state, anew=True)

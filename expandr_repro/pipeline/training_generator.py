@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import ExpandrError, MismatchError, shown
 from expandr_repro.core.files import atomic_folder
 from expandr_repro.core.generator_settings import DpoSettings, SftSettings
 from expandr_repro.core.manifest import NAME, write_manifest
+from expandr_repro.core.outputs import TRAINED_GENERATOR, files_of
 from expandr_repro.core.paths import cache_dir
+from expandr_repro.core.rendering import API, KWARGS, OTHERS
+from expandr_repro.core.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.models.generators.base import GeneratorOptions
 from expandr_repro.models.generators.training.arguments import Place
 from expandr_repro.models.generators.training.best import GOALS, Goal
-from expandr_repro.models.generators.training.checkpoints import step_of
 from expandr_repro.models.generators.training.checks import (
     is_first_process,
     pick_one_device,
@@ -35,6 +38,7 @@ from expandr_repro.models.generators.training.finishing import (
 )
 from expandr_repro.models.generators.training.reference import ReferenceStore
 from expandr_repro.models.generators.training.session import METRICS, Trained, train
+from expandr_repro.models.generators.training.watching import MEASURED
 from expandr_repro.models.generators.weights import Weights, find_weights
 from expandr_repro.pipeline.curves import plot_if_possible
 from expandr_repro.pipeline.generator_examples import TrainingData
@@ -106,13 +110,16 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         ExpandrError: the request makes no sense, the output is taken, or the training fails; its kinds say how.
     """
     _check(request)
+    request = replace(request, settings=_as_generated(request.settings, request.data.rendering))
     require_libraries()
     device = pick_one_device(request.device)
     options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
     weights = find_weights("transformers", options, device)
     precision = pick_precision(request.settings.precision, device)
-    facts = _facts(request, weights, device, precision)
-    if there := finished(request.output, facts, request.overwrite):
+    record = _record(request, weights)
+    facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    reads = [weights.folder, request.adapter]
+    if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
         log.info("%s is just this training already; nothing to do", request.output)
         return there
     work = working_folder(request.output, facts)
@@ -124,7 +131,7 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         )  # fmt: skip
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
         if is_first_process():
-            _write(request, weights, trained, manifest)
+            _write(request, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
@@ -134,6 +141,39 @@ def _check(request: TrainRequest) -> None:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
     if request.settings.patience and "dev" not in request.data.texts:
         raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
+
+
+def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, Any]) -> DpoSettings | SftSettings:
+    """Take over how the passages' prompts were rendered: training must read what generation read.
+
+    Raises:
+        MismatchError: the settings say something else.
+    """
+    plain, values = recorded.get(API) == "completions", recorded.get(KWARGS)
+    if settings.chat_template is not None and settings.chat_template == plain:
+        how = "without the chat template (--api completions)" if plain else "with the chat template"
+        if plain or values:
+            raise MismatchError(
+                f"chat_template: the passages were generated {how}; leave the setting out, or give others"
+            )
+    if values and settings.chat_template_kwargs not in (None, values):
+        raise MismatchError(
+            f"chat_template_kwargs: the passages were generated with {shown(values)}, the settings say {shown(settings.chat_template_kwargs)}; "
+            "leave the setting out, or give passages that were generated so"
+        )
+    if values and settings.chat_template_kwargs is None:
+        log.info("chat_template_kwargs: %s, as the passages were generated", json.dumps(values))
+    for key in OTHERS:
+        if key in recorded:
+            log.warning("the passages were generated with %r in --extra, which training does not know: it reads other prompts", key)  # fmt: skip
+    made = replace(
+        settings,
+        chat_template=False if plain else settings.chat_template,
+        chat_template_kwargs=values if values else settings.chat_template_kwargs,
+    )
+    if made.chat_template is False and made.chat_template_kwargs:
+        raise MismatchError("chat_template_kwargs: without the chat template they have no effect; leave them out")
+    return made
 
 
 def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:
@@ -170,28 +210,42 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
 
 
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
-    """Say what it was before and after: the training loss at both ends, validation before the first step and at the chosen one."""
-    step = step_of(trained.checkpoint)
-    losses = [r["loss"] for r in trained.records if "loss" in r and r["step"] <= step]
-    measures = {"train loss": [losses[0], losses[-1]]} if losses else {}
-    for name, goal in goals.items():
-        found = {r["step"]: r[goal.key] for r in trained.records if goal.key in r}
-        if step in found:
-            measures[f"validation {name}"] = [found.get(0), found[step]]
+    """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
+    step, measures = trained.chosen_step, {}
+    labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
+    for label, goal in labels.items():
+        found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
+        if {0, step} <= set(found):
+            measures[label] = [found[0], found[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
-def _write(request: TrainRequest, weights: Weights, trained: Trained, manifest: dict[str, Any]) -> None:
-    with atomic_folder(request.output) as folder:
+def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:
+    """Return what the result will have been trained on: the data, and what model and adapter were trained on before."""
+    folders = [folder for folder in (weights.folder, weights.adapter) if folder]
+    return [*request.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
+
+
+def _write(
+    request: TrainRequest,
+    weights: Weights,
+    trained: Trained,
+    metrics: Path,
+    manifest: dict[str, Any],
+    record: list[TrainedOn],
+) -> None:
+    with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
         base = weights.identity.model
         if not request.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
         elif request.merge:
             write_adapter(trained.checkpoint, folder / "adapter", base)
+            write_trained_on(folder / "adapter", record)
             write_merged(folder / "adapter", weights.folder, folder, request.trust_remote_code)
         else:
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
-        shutil.copyfile(trained.checkpoint.parent / METRICS, folder / METRICS)
+        shutil.copyfile(metrics, folder / METRICS)
         plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
-        write_manifest(folder / NAME, "generator", manifest)
+        write_trained_on(folder, record)
+        write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

@@ -128,7 +128,7 @@ def stages(i: Inputs, endpoint: str) -> dict[str, Stage]:
     """Return the stages by name."""
     encode = ("--corpus", i.corpus, *i.encoder, "--output", "index")
     search = ("--topics", i.topics, "--hits", 20, *i.encoder, "--output", "run.trec")
-    train = ("--train", "pocket", *i.encoder, "--output", "trained", *QUICK)
+    train = ("--train", "pocket/test", *i.encoder, "--output", "trained", *QUICK)
     expand = (
         "--topics",
         i.topics,
@@ -154,7 +154,7 @@ def stages(i: Inputs, endpoint: str) -> dict[str, Stage]:
         "expand": Stage("expand", expand, ["topics.jsonl"], env={"OPENAI_API_KEY": "none"}),
         "prefer": Stage(
             "prefer", ("--candidates", i.candidates, "--gold-file", i.gold, "--reward", "retriever", "--min-similarity", "-1", *i.encoder, "--dev", 4, "--output", "pairs.jsonl"),
-            ["pairs.jsonl", "pairs.dev.jsonl", "pairs.jsonl.manifest.json"],
+            ["pairs.jsonl", "pairs.dev.jsonl", "pairs.jsonl.manifest.json", "pairs.jsonl.trained_on.json.gz"],
         ),
         "search": Stage("search", (*search, "--index", i.index), ["run.trec", "run.trec.manifest.json"], old_run, optional=["run.trec.manifest.json"]),
         "search that builds its index": Stage("search", (*search, "--index", i.corpus), ["run.trec", "run.trec.manifest.json"], settings=SMALL_CHUNKS),

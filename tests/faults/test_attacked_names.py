@@ -77,7 +77,7 @@ def test_a_name_that_leads_nowhere_is_refused_by_search_in_one_line(command, tre
         ("evaluate", ["--qrels={}", "x.trec"]),
         ("expand", ["--topics=pocket", "--model=m", "--dry-run", "--prompt={}"]),
         ("expand", ["--topics=pocket", "--backend=transformers", "--dry-run", "--model={}"]),
-        ("prefer", ["--candidates={}", "--gold=pocket", "--output=out"]),
+        ("prefer", ["--candidates={}", "--gold=pocket/test", "--output=out"]),
         ("report", ["--regressions={}", "--output=out.html"]),
         ("report", ["--tier=ci", "--regressions-folder={}", "--output=out.html"]),
         ("regress", ["--", "{}"]),
@@ -312,10 +312,9 @@ def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record
 
 
 def test_an_archive_that_ir_datasets_unpacks_stays_in_its_folder(tree, record_property):
-    from expandr_repro.adapters import irds
-
-    irds._load("vaswani")
     from ir_datasets.util import fileio
+
+    from expandr_repro.adapters import irds
 
     class Source:
         def __init__(self, content):
@@ -328,7 +327,7 @@ def test_an_archive_that_ir_datasets_unpacks_stays_in_its_folder(tree, record_pr
     for name, content in ARCHIVES.items():
         target = tree / "fetched" / name.replace(" ", "-")
         target.parent.mkdir(exist_ok=True)
-        with contextlib.suppress(tarfile.FilterError):
+        with irds._guarded(), contextlib.suppress(tarfile.FilterError):
             fileio.TarExtractAll(Source(content), target).path()
             assert name == "absolute"
         check_unpacked(target)

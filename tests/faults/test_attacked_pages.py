@@ -243,7 +243,7 @@ def test_files_with_steering_names_and_texts_are_told_of_harmlessly_by_every_com
         ["regress", "evil.a.b.yaml", "--list"],
         ["regress", "evil.a.b.yaml", "--show"],
         ["regress", "evil.a.b.yaml"],
-        ["prefer", "--candidates", f"{name}.jsonl", "--gold", "pocket", "--output", "p.jsonl"],
+        ["prefer", "--candidates", f"{name}.jsonl", "--gold", "pocket/test", "--output", "p.jsonl"],
         ["encode", "--corpus", name, "--output", "out"],
     ):
         for more in ([], ["-v"]):

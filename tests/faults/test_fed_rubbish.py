@@ -171,7 +171,7 @@ def _agrees(data, name, read, theirs, parser):
     if len(data.split(b"\n")[0].split()) > 3 and b"\r" not in data.replace(
         b"\r\n", b"\n"
     ):  # to Python, a lone one ends a line
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             others = getattr(pytrec_eval, parser)(line for line in file if line.strip())
         assert {q: dict(ranked) for q, ranked in others.items()} == ours
 
@@ -261,17 +261,17 @@ COMMANDS = {
     "search, encoder": ("search", "--topics", "pocket", "--encoder", "RUBBISH.yaml"),
     "search, judgements": ("search", "--topics", "pocket", "--qrels", "RUBBISH", "--output", "OUT.trec"),
     "encode": ("encode", "--corpus", "RUBBISH.jsonl", "--output", "OUT"),
-    "prefer, candidates": ("prefer", "--candidates", "RUBBISH.jsonl", "--gold", "pocket", "--reward", "retriever=1", "--output", "OUT.jsonl"),
+    "prefer, candidates": ("prefer", "--candidates", "RUBBISH.jsonl", "--gold", "pocket/test", "--reward", "retriever=1", "--output", "OUT.jsonl"),
     "prefer, gold": ("prefer", "--candidates", "GOOD.jsonl", "--gold-file", "RUBBISH", "--reward", "retriever=1", "--output", "OUT.jsonl"),
-    "prefer, answers": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket", "--answers", "RUBBISH.jsonl", "--output", "OUT.jsonl"),
-    "prefer, prompt": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket", "--reward", "retriever=1", "--prompt", "RUBBISH.yaml", "--output", "OUT.jsonl"),
+    "prefer, answers": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket/test", "--answers", "RUBBISH.jsonl", "--output", "OUT.jsonl"),
+    "prefer, prompt": ("prefer", "--candidates", "GOOD.jsonl", "--gold", "pocket/test", "--reward", "retriever=1", "--prompt", "RUBBISH.yaml", "--output", "OUT.jsonl"),
     "expand, prompt": ("expand", "--topics", "pocket", "--prompt", "RUBBISH.yaml", "--model", "none", "--base-url", "http://127.0.0.1:9/v1", "--output", "OUT.jsonl"),
     "expand show": ("expand", "show", "RUBBISH.jsonl"),
     "expand stats": ("expand", "stats", "RUBBISH.jsonl"),
-    "train_encoder, settings": ("train_encoder", "--train", "pocket", "--config", "RUBBISH.yaml", "--output", "OUT"),
-    "train_encoder, negatives": ("train_encoder", "--train", "pocket", "--negatives", "RUBBISH", "--output", "OUT"),
+    "train_encoder, settings": ("train_encoder", "--train", "pocket/test", "--config", "RUBBISH.yaml", "--output", "OUT"),
+    "train_encoder, negatives": ("train_encoder", "--train", "pocket/test", "--negatives", "RUBBISH", "--output", "OUT"),
     "train_generator, pairs": ("train_generator", "--pairs", "RUBBISH.jsonl", "--model", "none", "--output", "OUT"),
-    "train_generator, settings": ("train_generator", "--sft", "pocket", "--config", "RUBBISH.yaml", "--model", "none", "--output", "OUT"),
+    "train_generator, settings": ("train_generator", "--sft", "pocket/test", "--config", "RUBBISH.yaml", "--model", "none", "--output", "OUT"),
 }  # fmt: skip
 GIVEN = {
     **SMALL,

@@ -46,7 +46,7 @@ NOWHERE = "http://127.0.0.1:9"
 FETCHED = {
     "an encoder": ("search", "--topics", "pocket", "--encoder", "nobody/nothing", "--output", "run.trec"),
     "a generator": ("expand", "--backend", "transformers", "--topics", "pocket", "--model", "nobody/nothing", "--store", "s.sqlite", "--output", "t.jsonl"),
-    "a model to train": ("train_generator", "--sft", "pocket", "--model", "nobody/nothing", "--output", "adapter"),
+    "a model to train": ("train_generator", "--sft", "pocket/test", "--model", "nobody/nothing", "--output", "adapter"),
     "a dataset": ("search", "--topics", "irds:beir/scifact/test", "--output", "run.trec"),
     "a prebuilt index": ("search", "--topics", "pocket", "--index", "beir-v1.0.0-nfcorpus.bge-base-en-v1.5", "--output", "run.trec"),
 }  # fmt: skip

@@ -258,10 +258,20 @@ def test_expansions_that_were_made_for_other_queries_with_the_same_ids_are_refus
     calls = (
         ["search", "--topics", "pocket", "--expansions", strangers, *tiny, *out],
         ["report", *runs, "--qrels", "pocket", "--expansions", strangers, *out],
-        ["train_encoder", "--train", "pocket", "--expansions", strangers, *tiny, *out],
-        ["train_generator", "--sft", "pocket", "--expansions", strangers, "--model", "x", *out],
-        ["prefer", "--candidates", strangers, "--gold", "pocket", "--reward", "retriever", *tiny, *out],
-        ["prefer", "--candidates", POCKET / "queries.jsonl", "--gold", "pocket", "--answers", strangers, *tiny, *out],
+        ["train_encoder", "--train", "pocket/test", "--expansions", strangers, *tiny, *out],
+        ["train_generator", "--sft", "pocket/test", "--expansions", strangers, "--model", "x", *out],
+        ["prefer", "--candidates", strangers, "--gold", "pocket/test", "--reward", "retriever", *tiny, *out],
+        [
+            "prefer",
+            "--candidates",
+            POCKET / "queries.jsonl",
+            "--gold",
+            "pocket/test",
+            "--answers",
+            strangers,
+            *tiny,
+            *out,
+        ],
     )
     for words in calls:
         result = command(*words)
@@ -371,7 +381,7 @@ def test_negatives_and_development_topics_of_another_collection_are_refused(
     words = [
         "train_encoder",
         "--train",
-        world / "birds",
+        world / "birds" / "test",
         "--expansions",
         tmp_path / "x.jsonl",
         "--encoder",
@@ -382,7 +392,7 @@ def test_negatives_and_development_topics_of_another_collection_are_refused(
     ]
     refused(command(*words, "--negatives", run_of(tmp_path / "n.trec", 12, "fish")), "'fish-0' of topic '0' is not in ")
     refused(
-        command(*words, "--dev-topics", world / "fish"),
+        command(*words, "--dev-topics", world / "fish" / "test"),
         "none of the 12 documents relevant for them (e.g. 'fish-0') is in ",
     )
     refused(command(*words, "--corpus", world / "fish"), "no topic has a relevant document in ")
@@ -412,8 +422,8 @@ def test_gold_passages_of_other_topics_and_an_index_without_them_are_refused(
         "--min-similarity",
         0,
     ]
-    refused(command(*words, "--gold", world / "fish", "--reward", "retriever"), "these are other topics")
-    searched = [*words, "--gold", world / "birds", "--reward", "corpus-rank", "--index"]
+    refused(command(*words, "--gold", world / "fish" / "test", "--reward", "retriever"), "these are other topics")
+    searched = [*words, "--gold", world / "birds" / "test", "--reward", "corpus-rank", "--index"]
     refused(command(*searched, world / "fish.index"), "holds none of the 12 documents that are judged for these topics")
     (tmp_path / "gold.jsonl").write_text('{"qid": "other", "text": "x"}\n')
     refused(
@@ -653,7 +663,7 @@ def test_an_encoders_checkpoint_of_another_training_is_refused(command, models, 
     from expandr_repro.pipeline import training_encoder
 
     monkeypatch.setattr(training_encoder, "save_encoder", stop)
-    words = ["train_encoder", "--train", "pocket", "--encoder", models / "first", *POOLED, "--device", "cpu", "--output", tmp_path / "out",
+    words = ["train_encoder", "--train", "pocket/test", "--encoder", models / "first", *POOLED, "--device", "cpu", "--output", tmp_path / "out",
              "--set", "epochs=1", "--set", "batch_size=36"]  # fmt: skip
     assert command(*words).code == 130
     (checkpoint,) = tmp_path.glob(".out.*/checkpoint")
@@ -707,7 +717,7 @@ def test_a_generators_checkpoint_of_another_training_is_refused(command, llms, t
     record_property("tried", 1)
 
 
-def test_a_manifest_beside_another_run_says_nothing_of_it(command, world, models, tmp_path, record_property):
+def test_a_manifest_beside_another_run_is_refused_with_it(command, world, models, tmp_path, record_property):
     words = ["search", "--topics", world / "birds", "--encoder", models / "first", *POOLED, "--output"]
     for name in ("a.trec", "b.trec"):
         assert command(*words, tmp_path / name).code == 0
@@ -723,5 +733,5 @@ def test_a_manifest_beside_another_run_says_nothing_of_it(command, world, models
     assert "of another run" not in command(*page).err
     assert "dense, fusion none" in (tmp_path / "r.html").read_text()
     run_of(tmp_path / "b.trec", 12, "birds")
-    assert f"{tmp_path / 'b.trec'}: the manifest beside it is of another run and is not used" in command(*page).err
+    refused(command(*page), f"{tmp_path / 'b.trec'}: b.trec.manifest.json beside it is of another run")
     record_property("tried", 1)

@@ -73,7 +73,10 @@ def test_plain_completions_are_not_taken_from_what_chat_was_asked(expand, topics
         assert made[0].provenance["api"] == api
 
 
-@pytest.mark.parametrize("extra", [{"stop": ["\n"]}, {"n": 2}, {"seed": 7}, {"chat_template_kwargs": {"enable_thinking": False}}, {"top_k": 4}])
+@pytest.mark.parametrize(
+    "extra",
+    [{"stop": ["\n"]}, {"n": 2}, {"seed": 7}, {"chat_template_kwargs": {"enable_thinking": False}}, {"top_k": 4}],
+)
 def test_whatever_else_changes_the_answer_is_asked_anew(expand, topics, extra):
     path = topics(1)
     with openai_server() as server:
@@ -102,7 +105,19 @@ HALVES = [
     chat({"content": "Rain fa"}, "abort"),
     chat({"content": "Rain fa"}, "cancelled"),
     chat({"content": "Rain fa"}, "something_new"),
-    (200, {"choices": [{"message": {"content": "Rain fa"}, "finish_reason": "stop", "error": {"code": 502, "message": "upstream died"}}]}, {}),
+    (
+        200,
+        {
+            "choices": [
+                {
+                    "message": {"content": "Rain fa"},
+                    "finish_reason": "stop",
+                    "error": {"code": 502, "message": "upstream died"},
+                }
+            ]
+        },
+        {},
+    ),
     (200, {"error": {"message": "upstream died", "code": 502}}, {}),
     (200, {"object": "error", "message": "upstream died"}, {}),
     (200, {"choices": []}, {}),
@@ -135,11 +150,21 @@ def test_half_a_text_that_an_earlier_version_kept_is_asked_for_again(expand, top
 
 @pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS"])
 def test_reasoning_cut_at_the_limit_is_truncated_and_not_paid_for_again(expand, topics, tmp_path, finish):
-    answers = [{"content": None, "reasoning_content": "hm"}, {"content": "<think>hm"}, {"content": ""}, {"content": "Okay, the user wants a passage"}]
+    answers = [
+        {"content": None, "reasoning_content": "hm"},
+        {"content": "<think>hm"},
+        {"content": ""},
+        {"content": "Okay, the user wants a passage"},
+    ]
     path = topics(4)
     with openai_server(answer=lambda number, body: chat(answers[number_of(body)], finish)) as server:
         result = expand(server.url, path)
-        assert (rows(result)["requests"], rows(result)["truncated"], rows(result)["empty"], rows(result)["refused"]) == (4, 4, 0, 0)
+        assert (
+            rows(result)["requests"],
+            rows(result)["truncated"],
+            rows(result)["empty"],
+            rows(result)["refused"],
+        ) == (4, 4, 0, 0)
         assert "4 expansions are missing: cut at --max-tokens 512 before the answer began" in result.err
         assert "give a higher --max-tokens" in result.err
         assert result.code == 1  # not one text
@@ -155,13 +180,22 @@ def test_what_a_content_filter_takes_is_a_refusal(expand, topics):
         chat({"content": None, "refusal": "No."}),
         chat({"content": [{"type": "refusal", "refusal": "No."}]}),
         chat({"content": ""}, "SAFETY"),
-        (400, {"error": {"code": "content_filter", "message": "The prompt triggered the content management policy."}}, {}),
+        (
+            400,
+            {"error": {"code": "content_filter", "message": "The prompt triggered the content management policy."}},
+            {},
+        ),
         chat({"content": P}),
     ]
     with openai_server(answer=lambda number, body: refused[number_of(body)]) as server:
         result = expand(server.url, topics(7))
 
-    assert (rows(result)["requests"], rows(result)["refused"], rows(result)["empty"], rows(result)["missing"]) == (7, 6, 0, 6)
+    assert (rows(result)["requests"], rows(result)["refused"], rows(result)["empty"], rows(result)["missing"]) == (
+        7,
+        6,
+        0,
+        6,
+    )
     assert result.code == 0
 
 
@@ -175,14 +209,21 @@ def test_what_the_last_message_promises_is_what_the_same_command_does(expand, to
         assert (first.code, again.code) == (0, 0)
         for result in (first, again):
             assert "1 expansion is missing: the model refused (topic q0, refused: " in result.err
-            assert "1 expansion is missing: the model said nothing (empty, 3 times). The same command does not ask again; --retry-refused does" in result.err
+            assert (
+                "1 expansion is missing: the model said nothing (empty, 3 times). The same command does not ask again; --retry-refused does"
+                in result.err
+            )
             assert "the same command asks again for" not in result.err
         assert (asked, len(server.log), rows(again)["requests"]) == (5, 5, 0)
 
         said[:2] = ["Snow is frozen rain.", "Hail is ice."]
         retried = expand(server.url, path, "--retry-refused")
         assert (retried.code, rows(retried)["requests"], rows(retried)["missing"]) == (0, 2, 0)
-        assert [t.texts for t in read_topics(tmp_path / "out.jsonl")] == [("Snow is frozen rain.",), ("Hail is ice.",), (P,)]
+        assert [t.texts for t in read_topics(tmp_path / "out.jsonl")] == [
+            ("Snow is frozen rain.",),
+            ("Hail is ice.",),
+            (P,),
+        ]
         written = (tmp_path / "out.jsonl").read_bytes()
         for more in ([], ["--retry-refused"]):
             assert rows(expand(server.url, path, *more))["requests"] == 0
@@ -206,7 +247,9 @@ def test_what_is_refused_again_is_asked_for_three_times_each_time_and_stays_refu
 
 def test_what_was_not_generated_ends_with_code_2_and_is_asked_for_again(expand, topics):
     path = topics(2)
-    with openai_server(answer=lambda number, body: (400, {"error": {"message": "too long"}}, {}) if number_of(body) else None) as server:
+    with openai_server(
+        answer=lambda number, body: (400, {"error": {"message": "too long"}}, {}) if number_of(body) else None
+    ) as server:
         result = expand(server.url, path)
 
     assert result.code == 2
@@ -235,7 +278,11 @@ def test_expand_works_inside_a_running_event_loop_as_in_a_notebook(topics, tmp_p
 
     async def notebook(url, output):
         options = GeneratorOptions(model="mock", base_url=(url,))
-        return expand(ExpandRequest(str(topics(20)), "q2d", "openai", options, tmp_path / "store.sqlite", output=tmp_path / output))
+        return expand(
+            ExpandRequest(
+                str(topics(20)), "q2d", "openai", options, tmp_path / "store.sqlite", output=tmp_path / output
+            )
+        )
 
     with openai_server(delay=0.01) as server:
         assert asyncio.run(notebook(server.url, "a.jsonl")) == 0

@@ -44,7 +44,7 @@ def files(tmp_path, topics):
 def prefer(command, files, *arguments, answers=True, length=24):
     """Run the command without the threshold; texts are cut where their whole length is not what is tested, for speed."""
     return command(
-        "prefer", "--candidates", files / "candidates.jsonl", "--gold", "pocket", "--output", files / "pairs.jsonl",
+        "prefer", "--candidates", files / "candidates.jsonl", "--gold", "pocket/test", "--output", files / "pairs.jsonl",
         *(["--answers", files / "answers.jsonl"] if answers else []), *(["--max-length", length] if length else []), "--min-similarity", "0", *arguments,
     )  # fmt: skip
 
@@ -153,7 +153,7 @@ def test_pairs_on_scifact_from_three_llms_are_those_of_the_official_script_done_
     answers = read_topics(data / "expansions" / "scifact.test.q2d.claude.jsonl")[::10]
     write_topics(tmp_path / "candidates.jsonl", topics)
     write_topics(tmp_path / "answers.jsonl", answers)
-    result = command("prefer", "--candidates", tmp_path / "candidates.jsonl", "--gold", "scifact", "--answers", tmp_path / "answers.jsonl",
+    result = command("prefer", "--candidates", tmp_path / "candidates.jsonl", "--gold", "scifact/test", "--answers", tmp_path / "answers.jsonl",
                      "--output", tmp_path / "pairs.jsonl", "--candidates-per-topic", 3)  # fmt: skip
     assert result.code == 0, result.err
     gold = gold_of(data / "scifact", [t.qid for t in topics])

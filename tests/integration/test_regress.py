@@ -271,14 +271,15 @@ def test_nothing_is_recorded_without_being_asked_for(command, folder):
 
 
 def test_a_recorded_condition_is_ok_from_then_on(command, folder):
-    """A new condition is one YAML file: metrics without values, wrong counts; `--record` does the rest."""
+    """A new condition is one YAML file: counts, and metrics without values; `--record` does the rest."""
     from expandr_repro.core.regression_reading import load
 
     path = add(
         folder,
         "pocket.minilm.new",
         metrics={"nDCG@10": {"value": None, "tolerance": 0.0005}, "R@100": {"value": 0.1}},
-        topics={"count": 1, "sha256": None},
+        topics={"sha256": None},
+        qrels={"sha256": None},
     )
     assert command("regress", "pocket.minilm.new").code == 1
     recorded = command("regress", "pocket.minilm.new", "--record")
@@ -294,6 +295,64 @@ def test_a_recorded_condition_is_ok_from_then_on(command, folder):
     once = path.read_bytes()
     assert command("regress", "pocket.minilm.new", "--record").code == 0
     assert path.read_bytes() == once
+
+
+@pytest.mark.parametrize(
+    ("part", "typed", "says"),
+    [
+        ("qrels", {"judgements": 986}, "judgements of pocket: pinned 986, found 987"),
+        ("topics", {"count": 71}, "topics of pocket: pinned 71, found 72"),
+        ("collection", {"documents": 720}, "documents of pocket: pinned 720, found 719"),
+        ("expansions", {"count": 70}, "pinned 70, found 72"),
+        ("collection", {"sha256": "0" * 16}, "pinned 0000000000000000, found "),
+        ("qrels", {"sha256": "0" * 16}, "pinned 0000000000000000, found "),
+    ],
+)
+def test_a_count_or_hash_typed_by_hand_that_is_wrong_is_an_error_and_not_replaced(command, folder, part, typed, says):
+    path = add(folder, "pocket.minilm.new", metrics={"nDCG@10": {"value": None}}, **{part: typed})
+    before = path.read_bytes()
+    result = command("regress", "pocket.minilm.new", "--record")
+    assert result.code == 1
+    assert f"{says}" in result.out
+    assert "nothing is recorded" in result.out
+    assert path.read_bytes() == before
+    assert not (folder / "runs" / "reference" / "pocket.minilm.new.trec.gz").exists()
+
+
+def test_recording_writes_what_it_names_and_leaves_all_else(command, folder):
+    from expandr_repro.core.regression_reading import load
+
+    path = add(folder, "pocket.minilm.new", metrics={"nDCG@10": {"value": None}}, qrels={"sha256": None}, note="mine")
+    before = load(path)
+    assert command("regress", "pocket.minilm.new", "--record").code == 0
+    after = load(path)
+    for part in ("title", "tier", "collection", "topics", "expansions", "stages", "note", "published", "needs"):
+        assert getattr(after, part) == getattr(before, part)
+    assert (before.qrels.sha256, len(after.qrels.sha256)) == (None, 16)
+
+
+def test_relevant_documents_that_were_exchanged_are_found_and_the_qrels_are_blamed(command, folder):
+    """Two topics exchange a relevant document: as many judgments as before, and other scores."""
+    from expandr_repro.core.specs import resource
+
+    shutil.copytree(resource("pocket"), folder / "mine")
+    qrels = folder / "mine" / "qrels" / "test.tsv"
+    header, *lines = qrels.read_text().splitlines(keepends=True)
+    one = next(i for i, line in enumerate(lines) if line.split()[2] != "0")
+    other = next(
+        i for i, line in enumerate(lines) if line.split()[0] != lines[one].split()[0] and line.split()[2] != "0"
+    )
+    for a, b in ((one, other), (other, one)):
+        qid, _, grade = lines[a].split()
+        lines.append(f"{qid}\t{lines[b].split()[1]}\t{grade}\n")
+    kept = [line for i, line in enumerate(lines) if i not in (one, other)]
+    add(folder, qrels={"name": str(folder / "mine")})
+    assert command("regress", REAL).code == 0
+    qrels.write_text(header + "".join(kept))
+    result = command("regress", REAL)
+    assert result.code == 1
+    assert "relevance judgments' hash of" in result.out
+    assert "reference run" not in result.out
 
 
 def test_a_metric_that_is_not_measured_is_not_recorded(command, folder):

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from browser import lacking, open_browser
 from many_topics import write_many
+from tiny_bert import save_tiny_bert
 
 from expandr_repro import report
 from expandr_repro.core.manifest import run_manifest_path
+from expandr_repro.core.trained_on import TrainedOn, write_trained_on
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "runs" / "reference"
@@ -358,3 +360,89 @@ def test_expansions_of_other_topics_are_refused(command, tmp_path):
     assert result.code == 2
     assert "these expansions were made for other topics" in result.error
     assert not page.exists()
+
+
+@pytest.fixture(scope="module")
+def overlapping(tmp_path_factory):
+    """A page of an untrained encoder's run, one of an encoder trained on documents of pocket's first 20 topics, and one ten deep."""
+    from expandr_repro import search
+    from expandr_repro.pipeline.collections import find_qrels, find_topics
+
+    folder = tmp_path_factory.mktemp("overlapping")
+    qrels = find_qrels("pocket")
+    docids = {d for t in find_topics("pocket").topics[:20] for d, grade in qrels[t.qid].items() if grade > 0}
+    plain, trained = (save_tiny_bert(folder / name, seed=seed) for seed, name in enumerate(("plain", "trained")))
+    write_trained_on(trained, [TrainedOn("pocket", None, {}, frozenset(docids))])
+    paths = []
+    for name, encoder, more in (("none", plain, ["--fusion", "none"]), ("trained", trained, []), ("ten", plain, ["--fusion", "none", "--hits", 10])):  # fmt: skip
+        paths.append(folder / f"{name}.trec")
+        argv = ["--topics", "pocket", "--encoder", encoder, "--pooling", "mean", "--normalize", "--device", "cpu", *more, "--output", paths[-1]]  # fmt: skip
+        assert search.main([*map(str, argv), "--quiet"]) == 0
+    return made(folder / "report.html", *paths, "--qrels", "pocket"), paths
+
+
+def page_data(page: Path) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text())[1])
+
+
+def test_a_page_tells_seen_topics_from_unseen_ones_by_what_any_runs_models_saw(overlapping, command):
+    page, paths = overlapping
+    data = page_data(page)
+    (collection,), (study,) = data["collections"], data["studies"]
+    assert sum(collection["seen"]) >= 20
+    assert collection["overlap"] == [f"trained: {sum(collection['seen'])} of 72 topics have a relevant document that the encoder was trained on"]  # fmt: skip
+    listed = json.loads(command("evaluate", *paths, "--qrels", "pocket", "--format", "json").out)
+    for run, figures in zip(study["runs"], listed, strict=True):
+        for part in ("seen", "unseen"):
+            assert run["parts"][part]["means"] == [figures[part]["nDCG@10"], figures[part]["R@100"]]
+    compared = json.loads(command("compare", *paths, "--qrels", "pocket", "--format", "json").out)["comparisons"]
+    for run, entry in zip(study["runs"][1:], compared[:2], strict=True):
+        assert run["parts"]["unseen"]["against"][0]["p_holm"] == entry["unseen"]["p_holm"]
+
+
+def test_runs_of_different_depths_are_told_of_loudly(overlapping, command, tmp_path):
+    page, paths = overlapping
+    (fault,) = page_data(page)["studies"][0]["faults"]
+    assert fault.startswith("R@100 is not comparable: ten ranks at most 10 documents per topic")
+    result = command("compare", *paths, "--qrels", "pocket")
+    assert f"WARNING: {fault}" in result.out
+    assert fault in result.err
+    assert json.loads(command("compare", *paths, "--qrels", "pocket", "--format", "json").out)["warnings"] == [fault]
+    assert "R@100 is counted on these alone" in command("evaluate", paths[2], "--qrels", "pocket").err
+    assert command("compare", *paths, "--qrels", "pocket", "--metrics", "nDCG@10").err == ""
+
+
+def test_a_reader_filters_seen_and_unseen_topics(browser, overlapping):
+    page, _ = overlapping
+    data = page_data(page)
+    seen = sum(data["collections"][0]["seen"])
+    browser.open(page)
+    assert browser.texts("#part option") == ["all (72)", f"seen in training ({seen})", f"unseen ({72 - seen})"]
+    browser.choose("#condition", "0 1")
+    for part, count in (("seen", seen), ("unseen", 72 - seen)):
+        browser.choose("#part", part)
+        assert browser.text("#count") == f"{count} of 72 topics"
+        parts = [run["parts"][part] for run in data["studies"][0]["runs"][:2]]
+        assert browser.texts("#headline .big")[:2] == [f"{p['means'][0]:.4f}" for p in parts]
+        assert len(browser.all(".flag.seen")) == (part == "seen")
+        assert browser.one("#bars").get_attribute("aria-valuemax") == str(count)
+    assert browser.texts('tr[data-part="unseen trained"] td.mean')[0] == browser.texts("#headline .big")[1]
+    assert f"On the {72 - seen} topics that no model saw in training" in browser.text("#lede")
+    assert "Depths differ." in browser.text("#caution")
+
+
+def test_the_headline_claims_no_more_than_the_p_value_allows(browser, tmp_path):
+    """Two runs that differ on one topic of pocket."""
+    lines = Path(POCKET[0]).parent / "pocket.minilm.none.trec.gz"
+    import gzip
+
+    run = gzip.decompress(lines.read_bytes()).decode().splitlines(keepends=True)
+    first = run[0].split()[0]
+    swapped = [line for line in run if line.split()[0] != first]
+    (tmp_path / "a.trec").write_text("".join(run))
+    (tmp_path / "b.trec").write_text("".join(swapped))
+    page = made(tmp_path / "report.html", tmp_path / "a.trec", tmp_path / "b.trec", "--qrels", "pocket")
+    browser.open(page)
+    assert "makes no significant change to nDCG@10 (from 0.5836 to " in browser.text("#lede")
+    assert "no significant change" in browser.text("#headline")
+    assert browser.all("#parts[hidden]")

@@ -57,7 +57,7 @@ def negatives(tmp_path_factory):
     return path
 
 
-def train(command, bert, output, *arguments, topics="pocket"):
+def train(command, bert, output, *arguments, topics="pocket/test"):
     return command("train_encoder", "--train", topics, "--encoder", bert, *ENCODER, "--device", "cpu", "--output", output, *QUICK, *arguments)  # fmt: skip
 
 
@@ -126,7 +126,16 @@ def test_training_lifts_the_development_topics_and_keeps_the_best_weights(comman
 
 def test_the_development_figure_of_the_kept_weights_is_the_one_that_search_gives(command, bert, tmp_path):
     result = train(
-        command, bert, tmp_path / "out", "--dev-topics", "pocket", "--format", "json", "--set", "dev_hits=719"
+        command,
+        bert,
+        tmp_path / "out",
+        "--dev-topics",
+        "pocket/test",
+        "--allow-overlap",
+        "--format",
+        "json",
+        "--set",
+        "dev_hits=719",
     )
     assert result.code == 0, result.err
     best = json.loads(result.out)["development"]["best"]
@@ -153,7 +162,7 @@ def test_a_training_killed_half_way_goes_on_to_the_same_weights(command, bert, n
     ]
     whole = train(command, bert, tmp_path / "whole", *arguments)
     assert whole.code == 0, whole.err
-    line = [sys.executable, "-m", "expandr_repro.train_encoder", "--train", "pocket", "--encoder", bert, *ENCODER, "--device", "cpu",
+    line = [sys.executable, "-m", "expandr_repro.train_encoder", "--train", "pocket/test", "--encoder", bert, *ENCODER, "--device", "cpu",
             "--output", tmp_path / "killed", *QUICK, *arguments]  # fmt: skip
     for step in (3, 5):
         process = subprocess.Popen([*map(str, line)], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
@@ -283,7 +292,7 @@ def test_an_encoder_with_its_vector_in_the_first_decoder_position_is_trained_and
     torch.manual_seed(0)
     T5Model(T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0)).save_pretrained(tmp_path / "t5")  # fmt: skip
     result = command(
-        "train_encoder", "--train", "pocket", "--encoder", tmp_path / "t5", "--pooling", "first-decoder", "--normalize", "--max-length", "32",
+        "train_encoder", "--train", "pocket/test", "--encoder", tmp_path / "t5", "--pooling", "first-decoder", "--normalize", "--max-length", "32",
         "--device", "cpu", "--output", tmp_path / "out", *QUICK, "--set", "epochs=1",
     )  # fmt: skip
     assert result.code == 0, result.err
@@ -381,8 +390,12 @@ def test_other_judgements_of_the_development_topics_make_another_training(tmp_pa
 
     shutil.copytree(POCKET, tmp_path / "dev")
     config = read_config(EncoderTraining, "encoder")
-    before = gather(TrainRequest("pocket", dev_topics=str(tmp_path / "dev")), config).facts
+    before = gather(
+        TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config
+    ).facts
     qrels = tmp_path / "dev" / "qrels" / "test.tsv"
     qrels.write_text("\n".join(qrels.read_text().splitlines()[:-1]) + "\n")
-    after = gather(TrainRequest("pocket", dev_topics=str(tmp_path / "dev")), config).facts
+    after = gather(
+        TrainRequest("pocket/test", dev_topics=str(tmp_path / "dev" / "test"), allow_overlap=True), config
+    ).facts
     assert {k for k in before if before[k] != after[k]} == {"development_qrels_sha256"}

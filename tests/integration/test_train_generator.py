@@ -96,7 +96,7 @@ def test_the_output_has_all_a_reader_needs_and_no_path_of_this_machine(trained, 
 
     assert {p.name for p in trained.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "curves.png", "manifest.json", "metrics.jsonl",
-        "tokenizer.json", "tokenizer_config.json",
+        "tokenizer.json", "tokenizer_config.json", "trained_on.json.gz",
     }  # fmt: skip
     assert manifest["base"]["model"] == "tiny-llama"
     assert manifest["base"]["revision"].startswith("sha256:")
@@ -262,7 +262,7 @@ def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_
 
 
 def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_path):
-    """Validated on pairs the other way round, every step makes it worse: the first validation stays the best."""
+    """Validated on pairs the other way round, every step makes it worse: the untrained model stays the best."""
     from expandr_repro.core.preferences import read_pairs
 
     turned = [PreferencePair(p.qid, p.prompt, p.rejected, p.chosen, 2.0, 0.5) for p in read_pairs(files / "dev.jsonl")]
@@ -280,7 +280,7 @@ def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_
     result = train(*words, "--format", "json")
 
     assert result.code == 0, result.err
-    assert {key: json.loads(result.out)[key] for key in ("steps", "chosen_step")} == {"steps": 4, "chosen_step": 1}
+    assert {key: json.loads(result.out)[key] for key in ("steps", "chosen_step")} == {"steps": 3, "chosen_step": 0}
 
 
 def test_supervised_fine_tuning_lowers_the_loss_and_leaves_the_prompt_out(command, files, tmp_path):
@@ -302,7 +302,7 @@ def test_supervised_fine_tuning_lowers_the_loss_and_leaves_the_prompt_out(comman
 
 def test_all_weights_may_be_trained_and_the_model_is_one_to_expand_with(command, files, tmp_path):
     result = command(
-        "train_generator", "--sft", "pocket", "--expansions", ROOT / "tests/none.jsonl", "--model", files / "tiny-llama", "--output",
+        "train_generator", "--sft", "pocket/test", "--expansions", ROOT / "tests/none.jsonl", "--model", files / "tiny-llama", "--output",
         tmp_path / "none",
     )  # fmt: skip
     assert "unknown expansions" in result.error
@@ -466,7 +466,7 @@ def test_two_processes_train_together_and_one_writes(files, tmp_path):
         (["--set", "lora_r=0", "--merge"], "--merge: with lora_r 0 all weights are trained"),
         (["--config", "dop"], "unknown training settings 'dop': did you mean 'dpo'?"),
         (["--dev", "3"], "--dev has no meaning with --pairs; leave it out"),
-        (["--sft", "pocket"], "give --pairs F (DPO) or --sft TOPICS"),
+        (["--sft", "pocket/test"], "give --pairs F (DPO) or --sft TOPICS"),
         (["--device", "cuda:3"], "--device cuda:3: wanted cpu, cuda or auto"),
     ],
 )
@@ -476,7 +476,7 @@ def test_what_makes_no_sense_is_one_line(train, words, said, tmp_path):
     assert result.code == 2
     assert said in result.error
     assert not (tmp_path / "out").exists()
-    assert not [p for p in tmp_path.glob(".out*") if "learning_rate=1e30" not in words]  # nothing begun, nothing left
+    assert not list(tmp_path.glob(".out*"))  # nothing begun, or nothing worth going on from
 
 
 def test_an_adapter_of_another_model_is_one_line(train, trained, tmp_path):

@@ -36,7 +36,15 @@ def script(file: str) -> ModuleType:
 
 help_blocks, site_hooks = script("help_blocks"), script("site_hooks")
 
-FOREIGN = {"--nproc-per-node", "--num_processes", "--encoded-queries", "--fields", "--force-reinstall"}
+FOREIGN = {
+    "--nproc-per-node",
+    "--num_processes",
+    "--encoded-queries",
+    "--fields",
+    "--force-reinstall",
+    "--nv",
+    "--requeue",
+}
 """Options of other programs that the documentation names."""
 
 FOUND = re.compile(r"-m expandr_repro(?:\.(?P<module>[\w.]+))?(?P<rest>.*)")

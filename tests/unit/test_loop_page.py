@@ -32,3 +32,22 @@ def test_the_untrained_encoder_has_the_figures_that_are_pinned(tables):
 
 def test_an_interval_is_students(tables):
     assert tables.interval([1.0, 2.0, 3.0]) == "2.0000 ± 2.4841"  # t(0.975, 2) = 4.3027, times 1 / sqrt(3)
+
+
+def test_the_page_and_the_readme_say_that_the_gain_was_memory_of_gold_documents(tables):
+    for path in (tables.PAGE, tables.ROOT / "README.md"):
+        text = path.read_text(encoding="utf-8")
+        assert "Nothing general was learned" in text
+        assert "memory of gold documents" in text
+        assert "withdrawn" in text
+        for number in ("0.6451", "0.8124", "0.6288", "0.896", "0.6758", "0.655", "0.657", "0.7723", "0.7718", "0.7605"):
+            assert number in text
+        assert "74 of its 2,590 training topics" in text
+
+
+def test_the_scores_of_seen_and_unseen_topics_are_those_of_the_kept_runs(tables, data):
+    spec = importlib.util.spec_from_file_location("loop_seen", ROOT / "examples" / "loop" / "seen.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert len(module.seen_in_training()) == 196
+    assert module.scores() == tables.records("retriever.seen.jsonl")

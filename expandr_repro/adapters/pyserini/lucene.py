@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from expandr_repro.core.corpus import Document
 from expandr_repro.core.errors import FormatError, SetupError
 from expandr_repro.core.progress import progress
 from expandr_repro.core.trec import Run
+
+RM3: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 0.5}
+ROCCHIO: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 1.0, "documents_weight": 0.75}
+"""Anserini's default settings of feedback."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,11 @@ def is_lucene_folder(path: Path) -> bool:
     return any(path.glob("segments_*")) if path.is_dir() else False
 
 
-def build(documents: Iterable[Document], count: int, folder: Path, feedback: bool, threads: int) -> None:
+BLANKS = "".join(map(chr, range(33)))
+"""What Java takes for white space: a document of nothing else is empty to Anserini."""
+
+
+def build(documents: Iterable[Document], count: int, folder: Path, feedback: bool, threads: int) -> int:
     """Index documents as Anserini's 'flat' BEIR indexes do: one field, default English analyzer.
 
     Args:
@@ -41,9 +50,17 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
             less than half the time).
         threads: of the indexer.
 
+    Returns:
+        How many documents have no text: as Anserini does, they are left out.
+
     Raises:
         SetupError: Anserini wrote no index.
+        FormatError: no document has any text.
     """
+    indexer = java_class("io.anserini.index.IndexCollection")
+    import jnius
+
+    empty = 0
     options = ["-storeDocvectors"] if feedback else []
     with tempfile.TemporaryDirectory(
         dir=folder, prefix=".corpus-"
@@ -53,26 +70,45 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
             progress(count, "prepare", "docs") as bar,
         ):
             for document in documents:
-                file.write(json.dumps({"id": document.docid, "contents": document.lucene_text}) + "\n")
                 bar.update(1)
+                if not document.lucene_text.strip(BLANKS):
+                    empty += 1
+                    continue
+                file.write(json.dumps({"id": document.docid, "contents": document.lucene_text}) + "\n")
+        if empty == count:
+            raise FormatError(
+                "the corpus", None, f"none of its {count} documents has any text, so there is nothing to index"
+            )
         arguments = ["-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator", "-input", scratch, "-index", str(folder),
                      "-threads", str(threads), "-optimize", "-quiet", *options]  # fmt: skip
-        java_class("io.anserini.index.IndexCollection").main(arguments)
+        try:
+            indexer.main(arguments)
+        except jnius.JavaException as error:
+            raise SetupError(f"{folder}: Anserini cannot index there ({str(error).splitlines()[0]})") from error
     if not is_lucene_folder(folder):
         raise SetupError(f"{folder}: Anserini wrote no index; is there room on the disk?")
+    return empty
+
+
+def allow_long_queries() -> None:
+    """Take away Lucene's limit of 1,024 distinct terms in a query: expansions may have more, and feedback counts alike."""
+    java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
 
 
 def _searcher(folder: Path, settings: Bm25) -> Any:
+    allow_long_queries()
     searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
     searcher.set_bm25(float(settings.k1), float(settings.b))
-    if settings.feedback and not searcher.reader.getTermVectors(0):
+    if settings.feedback and not searcher.reader.termVectors().get(0):
         raise SetupError(
             f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`"
         )
     if settings.feedback == "rm3":
-        searcher.set_rm3(None, 10, 10, 0.5, False, True)
+        searcher.set_rm3(None, RM3["terms"], RM3["documents"], RM3["query_weight"], False, True)
     elif settings.feedback == "rocchio":
-        searcher.set_rocchio(None, 10, 10, 10, 10, 1.0, 0.75, 0.0, False, False)
+        terms, documents = ROCCHIO["terms"], ROCCHIO["documents"]
+        weights = (ROCCHIO["query_weight"], ROCCHIO["documents_weight"], 0.0)
+        searcher.set_rocchio(None, terms, terms, documents, documents, *weights, False, False)
     return searcher
 
 
@@ -90,21 +126,43 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
         raise FormatError(
             folder, None, f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again"
         ) from error
-    queries, names = java_class("java.util.ArrayList")(), java_class("java.util.ArrayList")()
     run: Run = {}
     with progress(len(qids), "search", "topics") as bar:
         for start in range(0, len(qids), 256):
-            queries.clear()
-            names.clear()
-            for qid, text in zip(qids[start : start + 256], texts[start : start + 256], strict=True):
-                names.add(qid)
-                queries.add(text)
-            found = searcher.batch_search(queries, names, int(hits), int(threads))
-            for qid in qids[start : start + 256]:
-                run[qid] = {hit.docid: float(hit.score) for hit in found.get(qid)}
+            wanted = dict(zip(qids[start : start + 256], texts[start : start + 256], strict=True))
+            depth = hits
+            while wanted:
+                short = _search_batch(searcher, wanted, run, hits, depth, threads)
+                wanted = {qid: wanted[qid] for qid in short}
+                depth *= 4
             bar.update(len(qids[start : start + 256]))
     searcher.close()
     return run
+
+
+def _search_batch(searcher: Any, wanted: Mapping[str, str], run: Run, hits: int, depth: int, threads: int) -> list[str]:
+    """Search `depth` deep, keep the best `hits`; return the topics for which more must be asked for, as docids stand there several times."""
+    queries, names = java_class("java.util.ArrayList")(), java_class("java.util.ArrayList")()
+    for qid, text in wanted.items():
+        names.add(qid)
+        queries.add(text)
+    found = searcher.batch_search(queries, names, int(depth), int(threads))
+    short = []
+    for qid in wanted:
+        listed = found.get(qid)
+        best = best_scores((hit.docid, float(hit.score)) for hit in listed)
+        if len(best) < hits and len(listed) == depth:
+            short.append(qid)
+        run[qid] = dict(islice(best.items(), hits))
+    return short
+
+
+def best_scores(listed: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Return each document's score, the first and best one where an index of another toolkit has a docid several times."""
+    best: dict[str, float] = {}
+    for docid, score in listed:
+        best.setdefault(docid, score)
+    return best
 
 
 def holds_any(folder: Path, docids: Iterable[str]) -> bool:
@@ -122,3 +180,17 @@ def document_count(folder: Path) -> int:
     count = int(searcher.get_total_num_docs())
     searcher.close()
     return count
+
+
+def lucene_facts(folder: Path) -> dict[str, Any]:
+    """Return what tells an index's content from another's, as far as Lucene counts it."""
+    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    try:
+        reader = searcher.reader
+        return {
+            "documents": int(reader.numDocs()),
+            "postings": int(reader.getSumDocFreq("contents")),
+            "tokens": int(reader.getSumTotalTermFreq("contents")),
+        }
+    finally:
+        searcher.close()

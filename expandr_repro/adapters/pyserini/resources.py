@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from expandr_repro.adapters.archives import guard_archives
+from expandr_repro.adapters.archives import guarded_archives
+from expandr_repro.adapters.patching import patched
+from expandr_repro.adapters.pyserini import tables
 from expandr_repro.adapters.pyserini.jvm import java_class, start
 from expandr_repro.core.errors import NotAvailableError
 from expandr_repro.core.topics import Topic
@@ -19,15 +20,31 @@ from expandr_repro.core.trec import read_qrels as read_qrels_file
 @contextmanager
 def _fetching(what: str, name: str) -> Iterator[None]:
     """Keep Pyserini's prints off standard output, and turn whatever goes wrong into one error."""
-    guard_archives()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        import pyserini.util
+
+        # its prints alone: a redirected standard output would swallow what other threads print
+        with guarded_archives(), patched([(pyserini.util, "print", lambda *_, **__: None)]):
             yield
     except Exception as error:  # urllib, Java and Pyserini each raise their own; each means: not to be had
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise NotAvailableError(
             f"Pyserini's {what} {name!r} could not be fetched ({type(error).__name__}: {reason})"
         ) from error
+
+
+def _base() -> Any:
+    """Return Pyserini's module of topics and qrels, its tables filled: `cacm` is missing up to 2.3, and 2.4 fetches them in each process."""
+    from pyserini.search import _base
+
+    if hasattr(_base, "qrels_mapping"):
+        _base.topics_mapping.setdefault("cacm", java_class("io.anserini.search.topicreader.Topics").CACM)
+        _base.qrels_mapping.setdefault("cacm", java_class("io.anserini.eval.Qrels").CACM)
+    else:
+        for kind, table in (("topics", tables.topics()), ("qrels", tables.qrels())):
+            if table.own:
+                setattr(_base, f"_{kind}_mapping", dict(table.entries))
+    return _base
 
 
 def read_topics(name: str) -> list[Topic]:
@@ -38,23 +55,23 @@ def read_topics(name: str) -> list[Topic]:
     """
     start()
     with _fetching("topics", name):
-        if name == "cacm":
-            enum = java_class("io.anserini.search.topicreader.Topics").CACM
+        base, reader = _base(), java_class("io.anserini.search.topicreader.TopicReader")
+        if hasattr(base, "topics_mapping"):
+            found = reader.getTopicsWithStringIds(base.topics_mapping[name])
         else:
-            from pyserini.search._base import topics_mapping
-
-            enum = topics_mapping[name]
-        found = java_class("io.anserini.search.topicreader.TopicReader").getTopicsWithStringIds(enum)
+            entry = base._get_topics_mapping()[name]
+            path = base._download_and_cache(
+                base.TOPICS_BASE_URL + entry["path"], entry["path"], base._get_topics_cache_path()
+            )
+            found = reader.getTopicsWithStringIdsFromFileWithTopicReaderClass(str(path), entry["reader_class"])
         return [Topic(str(qid), str(found.get(qid).get("title"))) for qid in sorted(map(str, found.keySet().toArray()))]
 
 
 def read_qrels(name: str) -> Qrels:
-    """Return judgements by Pyserini's name, with the errors of `read_topics`."""
+    """Return qrels by Pyserini's name, with the errors of `read_topics`."""
     start()
-    with _fetching("judgements", name):
-        from pyserini.search import get_qrels_file
-
-        path = get_qrels_file(name)
+    with _fetching("qrels", name):
+        path = _base().get_qrels_file(name)
     return read_qrels_file(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro.adapters.pyserini.jvm import start
-from expandr_repro.adapters.pyserini.lucene import Bm25
+from expandr_repro.adapters.pyserini.lucene import Bm25, allow_long_queries, best_scores
 from expandr_repro.core.trec import Run
 from expandr_repro.models.index import cores
 
@@ -24,7 +24,7 @@ def faiss_search(folder: Path, qids: Sequence[str], vectors: NDArray[np.float32]
 
     searcher = FaissSearcher(str(folder), QueryEncoder())
     found = searcher.batch_search(vectors, list(qids), k=min(hits, searcher.num_docs), threads=threads or cores())
-    return {qid: {hit.docid: float(hit.score) for hit in found[qid]} for qid in qids}
+    return {qid: best_scores((hit.docid, float(hit.score)) for hit in found[qid]) for qid in qids}
 
 
 def lucene_search(
@@ -32,6 +32,7 @@ def lucene_search(
 ) -> Run:
     """Search texts with `pyserini.search.lucene.LuceneSearcher`."""
     start()
+    allow_long_queries()
     from pyserini.search.lucene import LuceneSearcher
 
     searcher = LuceneSearcher(str(folder))
@@ -41,4 +42,4 @@ def lucene_search(
     elif settings.feedback == "rocchio":
         searcher.set_rocchio()
     found = searcher.batch_search(list(texts), list(qids), k=hits, threads=threads or cores())
-    return {qid: {hit.docid: float(hit.score) for hit in found[qid]} for qid in qids}
+    return {qid: best_scores((hit.docid, float(hit.score)) for hit in found[qid]) for qid in qids}

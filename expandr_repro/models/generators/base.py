@@ -65,6 +65,7 @@ class Identity:
         api: of an endpoint: chat or completions.
         template_date: the date that the model's chat template is told; None where it does not ask.
         decoding: how token ids become text, where the model has marks of reasoning: "marks kept".
+        sampler: which version of our own sampling; None where the backend has its own.
     """
 
     backend: str
@@ -76,6 +77,7 @@ class Identity:
     api: str | None = None
     template_date: str | None = None
     decoding: str | None = None
+    sampler: str | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the facts that are known."""
@@ -85,7 +87,7 @@ class Identity:
         """Return what goes into the store's key: a fact that came later is left out where it is as it always was, so that old keys stay."""
         facts = asdict(self)
         del facts["adapter"]  # its hash says which it is
-        later = {"api": "chat", "template_date": None, "decoding": None}
+        later = {"api": "chat", "template_date": None, "decoding": None, "sampler": None}
         return {k: v for k, v in facts.items() if k not in later or v not in (None, later[k])}
 
 

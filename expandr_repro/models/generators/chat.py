@@ -48,7 +48,12 @@ def reasoning_opened(tokenizer: Any, prompt: str, template_values: Mapping[str, 
 
 
 def completion_ids(
-    tokenizer: Any, prompts: Sequence[str], completions: Sequence[str], ends: Collection[int]
+    tokenizer: Any,
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    ends: Collection[int],
+    template_values: Mapping[str, Any] | None = None,
+    unfinished: Sequence[bool] = (),
 ) -> list[list[int]]:
     """Return the token ids that a model would have to generate after each prompt to say each completion, and stop.
 
@@ -60,17 +65,21 @@ def completion_ids(
         prompts: as for `prompt_ids`, whose ids stay as they are.
         completions: one for each prompt.
         ends: the token ids that stop generation; where a completion ends with none of them, the tokenizer's own is added.
+        template_values: as for `prompt_ids`.
+        unfinished: of each completion, whether generation was cut off: such a one is not ended.
 
     Raises:
         FormatError: the chat template cannot be rendered.
     """
-    opened = _opened(tokenizer, prompts)
+    opened = _opened(tokenizer, prompts, template_values)
+    open_ended = list(unfinished) or [False] * len(completions)
     if getattr(tokenizer, "chat_template", None):
         chats = [[("user", p), ("assistant", c)] for p, c in zip(prompts, completions, strict=True)]
-        whole = _rendered(tokenizer, chats)
+        whole = _rendered(tokenizer, chats, **(template_values or {}))
         said = [w.removeprefix(o) if w.startswith(o) else c for w, o, c in zip(whole, opened, completions, strict=True)]
     else:
         said = [f"{_space(p, c)}{c}" for p, c in zip(prompts, completions, strict=True)]
+    said = [_until(s, c) if cut else s for s, c, cut in zip(said, completions, open_ended, strict=True)]
     before = _ids(tokenizer, opened)
     # tokenised as a whole, since some tokenizers begin a text by itself with a space; alone where the two would grow together
     together = _ids(tokenizer, [o + s for o, s in zip(opened, said, strict=True)])
@@ -80,7 +89,16 @@ def completion_ids(
         for start, whole_row, row in zip(before, together, alone, strict=True)
     ]
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    return [row if set(row[-3:]) & set(ends) else row + end for row in rows]
+    return [row if cut or set(row[-3:]) & set(ends) else row + end for row, cut in zip(rows, open_ended, strict=True)]
+
+
+def _until(said: str, completion: str) -> str:
+    """Leave out what a template writes after a completion, which it may have stripped of white space."""
+    for text in (completion, completion.strip()):
+        head, found, _ = said.rpartition(text)
+        if found:
+            return head + found
+    return completion
 
 
 def _space(prompt: str, completion: str) -> str:

@@ -64,7 +64,12 @@ class Health:
         silence = time.monotonic() - self._good
         if self._down is None and silence >= 3 * self._longest:
             self._down = self._good
-            log.warning("%s: no answer for %.0f s; waiting up to %g s for each (--timeout). What has arrived is kept", self._shown, silence, timeout)
+            log.warning(
+                "%s: no answer for %.0f s; waiting up to %g s for each (--timeout). What has arrived is kept",
+                self._shown,
+                silence,
+                timeout,
+            )
 
     def bad(self, fault: Fault) -> None:
         """Note a fault that may pass. One alone is none of the user's business, unless nobody is there or all have to wait."""
@@ -119,7 +124,9 @@ class Endpoint:
         except aiohttp.ClientConnectorError as error:
             why = os.strerror(error.errno) if error.errno and error.errno > 0 else "no such host"
             return Fault(
-                f"{self.shown}: no connection ({why}); is the server running, and the address right?", retry=True, gone=True
+                f"{self.shown}: no connection ({why}); is the server running, and the address right?",
+                retry=True,
+                gone=True,
             )
         except (aiohttp.ClientError, OSError):
             return Fault(f"{self.shown}: the connection broke off", retry=True)

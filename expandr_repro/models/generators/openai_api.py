@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 32
 """So many requests in a row without a text, each after all its tries, and the run is given up."""
 
-FILTERED = re.compile(r"content_filter|content_policy_violation|ResponsibleAIPolicyViolation|content management policy", re.I)
+FILTERED = re.compile(
+    r"content_filter|content_policy_violation|ResponsibleAIPolicyViolation|content management policy", re.I
+)
 """What a service says under status 400 where its filter takes the prompt or the answer away."""
 
 WATCH = 5.0
@@ -203,7 +205,7 @@ def run_anywhere(work: Coroutine[Any, Any, None]) -> None:
     def run() -> None:
         try:
             asyncio.run(noted())
-        except BaseException as error:  # raised again below, in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
             ended.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -12,6 +12,7 @@ from expandr_repro.core.errors import SetupError, UnknownNameError
 from expandr_repro.models.batching import batches
 from expandr_repro.models.generators.base import GeneratorOptions, Identity, Reply, Request
 from expandr_repro.models.generators.chat import prompt_ids, reasoning_opened
+from expandr_repro.models.generators.decoding import Decoder, Job, decode, supports
 from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.models.generators.seeded import SeededSampling
 from expandr_repro.models.generators.weights import Weights, find_weights
@@ -46,6 +47,7 @@ class TransformersGenerator:
         self._weights: Weights | None = None
         self._loaded: tuple[Any, Any] | None = None
         self._opening = ""
+        self._supported: bool | None = None
 
     @property
     def weights(self) -> Weights:
@@ -77,6 +79,9 @@ class TransformersGenerator:
             ids = prompt_ids(tokenizer, [r.prompt for r in window], values)
             self._opening = reasoning_opened(tokenizer, window[0].prompt, values)
             fitting = [i for i, row in enumerate(ids) if self._fits(window[i], len(row), deliver)]
+            if self._decodes and not set(window[0].sampling.extra) - {"chat_template_kwargs"}:
+                self._decode([window[i] for i in fitting], [ids[i] for i in fitting], deliver)
+                continue
             for batch in batches([len(ids[i]) for i in fitting], 1 << 62, self._rows):
                 chosen = [fitting[i] for i in batch]
                 for reply in self._within_memory([window[i] for i in chosen], [ids[i] for i in chosen]):
@@ -90,6 +95,48 @@ class TransformersGenerator:
         wanted = f"{length} tokens of prompt and {request.sampling.max_tokens} new ones"
         deliver(Reply(request, failure=f"{wanted} are more than the model's {limit}; lower --max-tokens"))
         return False
+
+    @property
+    def _decodes(self) -> bool:
+        """Whether the model's rows can be decoded one by one; else whole batches go through `generate`."""
+        if self._supported is None:
+            self._supported = supports(self.model_and_tokenizer[0])
+        return self._supported
+
+    def _decode(self, requests: Sequence[Request], ids: Sequence[list[int]], deliver: Callable[[Reply], None]) -> None:
+        """Decode texts, longest prompts first; where the device runs out of memory, with half the rows."""
+        import torch
+
+        model, tokenizer = self.model_and_tokenizer
+        ends = model.generation_config.eos_token_id
+        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
+        waiting = {
+            i: Job(i, ids[i], requests[i].seed, s.temperature, s.top_p, s.max_tokens)
+            for i in order
+            for s in (requests[i].sampling,)
+        }
+
+        def hand_over(job: Job, tokens: list[int]) -> None:
+            del waiting[job.ident]
+            deliver(self._reply(requests[job.ident], ids[job.ident], tokens, ends, tokenizer))
+
+        while waiting:
+            decoder = None
+            jobs = list(waiting.values())
+            longest, rows = max(j.limit for j in jobs), min(self._rows, len(jobs))
+            try:
+                decoder = Decoder(model, rows, max(len(j.prompt) + j.limit for j in jobs), ends)
+                decode(decoder, iter(jobs), longest, hand_over)
+                return
+            except torch.OutOfMemoryError as error:
+                if rows == 1:
+                    raise SetupError(
+                        f"{self._device}: one text does not fit into its memory; lower --max-tokens or --precision"
+                    ) from error
+            self._rows = max(1, rows // 2)
+            log.warning("%s is out of memory at %d texts; going on with %d", self._device, rows, self._rows)
+            decoder = None
+            torch.cuda.empty_cache()
 
     def _within_memory(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
         """Generate a batch; where the device runs out of memory, halve it and say so."""
@@ -132,14 +179,18 @@ class TransformersGenerator:
                 generation_config=config,
                 logits_processor=[sampler],
             )
-        replies = []
-        for request, prompt, row in zip(requests, ids, whole[:, width:].tolist(), strict=True):
-            length = next((i for i, token in enumerate(row) if token in ends), None)
-            # special tokens may mark reasoning and channels: what is cleaned has them, and what the template put before the text
-            text = self._opening + tokenizer.decode(row[:length], skip_special_tokens=False)
-            finish = "length" if length is None else "stop"
-            replies.append(Reply(request, text, finish, len(prompt), len(row) if length is None else length + 1))
-        return replies
+        new = whole[:, width:].tolist()
+        return [self._reply(*parts, ends, tokenizer) for parts in zip(requests, ids, new, strict=True)]
+
+    def _reply(
+        self, request: Request, prompt: Sequence[int], tokens: Sequence[int], ends: Sequence[int], tokenizer: Any
+    ) -> Reply:
+        """Return the text of sampled tokens, up to the first that ends it."""
+        length = next((i for i, token in enumerate(tokens) if token in ends), None)
+        # special tokens may mark reasoning and channels: what is cleaned has them, and what the template put before the text
+        text = self._opening + tokenizer.decode(tokens[:length], skip_special_tokens=False)
+        finish = "length" if length is None else "stop"
+        return Reply(request, text, finish, len(prompt), len(tokens) if length is None else length + 1)
 
 
 def _own_device(device: str) -> str:

@@ -98,7 +98,8 @@ class VllmGenerator:
                 max_tokens=r.sampling.max_tokens,
                 seed=r.seed,
                 # special tokens may mark reasoning and channels, which the cleaner has to see
-                **{"skip_special_tokens": False} | {k: v for k, v in r.sampling.extra.items() if k != "chat_template_kwargs"},
+                **{"skip_special_tokens": False}
+                | {k: v for k, v in r.sampling.extra.items() if k != "chat_template_kwargs"},
             )
             for r in window
         ]

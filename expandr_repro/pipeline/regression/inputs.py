@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expandr_repro.adapters.pyserini import registry
@@ -15,6 +14,9 @@ from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels
 from expandr_repro.pipeline.expansions import with_expansions
 from expandr_repro.pipeline.indexes import corpus_facts
 from expandr_repro.pipeline.regression.stages import substituted
+from expandr_repro.pipeline.run_facts import expansions_sha256, qrels_sha256, topics_sha256
+
+QRELS_HASH = "relevance judgments' hash of"
 
 SHOWN = 16
 """Digits of a hash that are pinned."""
@@ -29,6 +31,7 @@ class Counted:
     topics: int
     topics_sha256: str
     judgements: int
+    qrels_sha256: str
     expanded: int
     expansions_sha256: str
 
@@ -37,20 +40,6 @@ def members_of(name: str) -> list[str]:
     """Return the members of a group of collections, or none for a single collection."""
     known = collection_named(name)
     return datasets()[known.dataset].members if known else []
-
-
-def topics_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and titles, whatever their order and white space."""
-    return _hash(f"{t.qid}\t{' '.join(t.title.split())}\n" for t in topics)
-
-
-def expansions_sha256(topics: Iterable[Topic]) -> str:
-    """Hash ids and expansions, whatever the topics' order; the order of a topic's expansions counts."""
-    return _hash(f"{t.qid}\t" + "\0".join(t.texts) + "\n" for t in topics if t.texts)
-
-
-def _hash(lines: Iterable[str]) -> str:
-    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def count(regression: Regression) -> Counted:
@@ -62,7 +51,7 @@ def count(regression: Regression) -> Counted:
     names = members_of(regression.topics.name) or [regression.topics.name]
     topics = [t for name in names for t in _topics(name, regression)]
     judged = members_of(regression.qrels.name) or [regression.qrels.name]
-    judgements = sum(len(grades) for name in judged for grades in find_qrels(name).values())
+    qrels = [find_qrels(name) for name in judged]
     documents, corpus_sha256 = _documents(regression)
     expanded = regression.expansions is not None and regression.stages.expand is None
     return Counted(
@@ -70,7 +59,8 @@ def count(regression: Regression) -> Counted:
         corpus_sha256,
         len(topics),
         topics_sha256(topics),
-        judgements,
+        sum(len(grades) for part in qrels for grades in part.values()),
+        qrels_sha256(qrels[0]) if len(qrels) == 1 else "",
         sum(bool(t.texts) for t in topics) if expanded else 0,
         expansions_sha256(topics) if expanded else "",
     )
@@ -111,6 +101,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
     hashes = [
         (f"documents' hash of {regression.collection.name}", regression.collection.sha256, counted.corpus_sha256),
         (f"topics' hash of {regression.topics.name}", regression.topics.sha256, counted.topics_sha256),
+        (f"{QRELS_HASH} {regression.qrels.name}", regression.qrels.sha256, counted.qrels_sha256),
     ]
     if (pinned := regression.expansions) and not regression.stages.expand:
         if pinned.count is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from expandr_repro.core.errors import FormatError
 from expandr_repro.core.files import atomic_text, read_text
+from expandr_repro.core.outputs import FileKind, marked
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.specs import collection_named, datasets
 from expandr_repro.core.tables import Table, markdown
@@ -16,6 +17,11 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 RETRIEVERS = {"bm25": "BM25", "minilm": "MiniLM"}
 """The second part of a condition's name -> its column's; others are shown as they are."""
+
+RESULTS = FileKind(
+    f"a page of results, and has no line {BEGIN} for the table",
+    marked(BEGIN, "Made by `python -m expandr_repro.regress"),
+)
 
 Pair = tuple[str, Regression]
 
@@ -146,7 +152,8 @@ def _machines(pairs: Sequence[Pair]) -> str:
 
 def write_page(path: Path, conditions: Sequence[Condition]) -> None:
     """Write the page, or the table alone into a file that has the marks for it."""
-    with atomic_text(path) as file:
+    RESULTS.check(path)
+    with atomic_text(path, kind=RESULTS) as file:
         file.write(current(path, conditions))
 
 

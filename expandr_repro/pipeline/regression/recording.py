@@ -26,7 +26,9 @@ def record(
     runs: Sequence[Path],
     folder: Path,
 ) -> dict[str, Pin]:
-    """Write a condition's file anew with what was counted and measured, and for `ci` and `full` its reference run.
+    """Write what was measured and the hashes that are missing into a condition's file, and for `ci` and `full` its reference run.
+
+    Counts and hashes that are there already are those that were counted: whoever calls this has refused others.
 
     Returns:
         The pins as they are now.
@@ -42,17 +44,20 @@ def record(
         regression,
         collection=replace(
             regression.collection,
-            documents=counted.documents or regression.collection.documents,
-            sha256=counted.corpus_sha256[:SHOWN] or regression.collection.sha256,
+            sha256=regression.collection.sha256 or counted.corpus_sha256[:SHOWN] or None,
         ),
-        topics=replace(regression.topics, count=counted.topics, sha256=counted.topics_sha256[:SHOWN]),
-        qrels=replace(regression.qrels, judgements=counted.judgements),
+        topics=replace(regression.topics, sha256=regression.topics.sha256 or counted.topics_sha256[:SHOWN]),
+        qrels=replace(regression.qrels, sha256=regression.qrels.sha256 or counted.qrels_sha256[:SHOWN] or None),
         metrics=pins,
     )
     if updated.expansions and not updated.stages.expand:
         updated = replace(
             updated,
-            expansions=replace(updated.expansions, count=counted.expanded, sha256=counted.expansions_sha256[:SHOWN]),
+            expansions=replace(
+                updated.expansions,
+                count=counted.expanded,
+                sha256=updated.expansions.sha256 or counted.expansions_sha256[:SHOWN],
+            ),
         )
     kept = regression.tier != "manual" and len(runs) == 1
     digest = references.write_reference(folder, condition, updated, runs[0]) if kept else None

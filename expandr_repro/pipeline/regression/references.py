@@ -7,7 +7,6 @@ is all that figures rest on, and real scores would double the size and differ in
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,13 +20,9 @@ from expandr_repro.core.redact import without_secrets
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.trec import Run, read_run, trec_order, write_run
 from expandr_repro.core.verdicts import DIGITS
-from expandr_repro.pipeline.collections import find_qrels
+from expandr_repro.pipeline.collections import find_qrels, relevance_level
 
 DEPTH = 100
-
-_EVALUATING = (
-    threading.Lock()
-)  # ranx's compiled functions are themselves parallel, and not to be entered by two threads
 
 
 def run_path(folder: Path, name: str) -> Path:
@@ -42,14 +37,14 @@ def facts_path(folder: Path, name: str) -> Path:
 
 def figures(run: Mapping[str, Mapping[str, float]], regression: Regression, label: str) -> dict[str, float]:
     """Return the pinned metrics that the first `DEPTH` documents decide, measured on a run."""
-    measures = [m for m in map(parse_measure, regression.metrics) if m.depth and m.depth <= DEPTH]
+    level = relevance_level(regression.qrels.name)
+    measures = [m for m in (parse_measure(name, level) for name in regression.metrics) if m.depth and m.depth <= DEPTH]
     if not measures:
         return {}
     qrels = find_qrels(regression.qrels.name)
-    with _EVALUATING:
-        from expandr_repro.adapters.ranx import evaluate
+    from expandr_repro.adapters.ranx import evaluate
 
-        found = evaluate(run, qrels, measures, label)
+    found = evaluate(run, qrels, measures, label)
     return {str(m): found.mean(m) for m in measures}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.core.files import atomic_bytes, write_json
+from expandr_repro.core.outputs import JSON_REPORT, JUNIT_REPORT
 from expandr_repro.core.terminal import one_line
 from expandr_repro.core.verdicts import Finding, Result, Verdict
 
@@ -27,7 +28,7 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def line(result: Result, width: int, colour: bool) -> str:
-    """Return a result as a line, and below it the reasons, each indented.
+    """Return a result as a line, and below it the scores of seen and unseen topics and the reasons, each indented.
 
     Args:
         result: of one condition.
@@ -39,7 +40,7 @@ def line(result: Result, width: int, colour: bool) -> str:
         verdict = f"\033[{COLOURS[result.verdict]}m{verdict}\033[0m"
     time = f"{result.seconds:.1f} s" + (", run reused" if result.reused else "")
     figures = "".join(f"  {_figure(f)}" for f in result.findings)
-    reasons = (f"    {one_line(reason)}" for reason in result.reasons)
+    reasons = (f"    {one_line(reason)}" for reason in (*result.told(), *result.reasons))
     return "\n".join([f"{verdict}  {result.name:<{width}}{figures}  ({time})", *reasons])
 
 
@@ -57,7 +58,9 @@ def summary(results: Sequence[Result], seconds: float) -> str:
 def write_report(path: Path, results: Sequence[Result]) -> None:
     """Write everything as JSON."""
     counts = Counter(r.verdict for r in results)
-    write_json(path, {"counts": {v: counts[v] for v in COLOURS}, "conditions": [_as_json(r) for r in results]})
+    write_json(
+        path, {"counts": {v: counts[v] for v in COLOURS}, "conditions": [_as_json(r) for r in results]}, JSON_REPORT
+    )
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -88,8 +91,8 @@ def write_junit(path: Path, results: Sequence[Result]) -> None:
             ET.SubElement(case, "failure", message=reasons.split("\n")[0]).text = reasons
         elif result.verdict in ("SKIP", "NOT PINNED"):
             ET.SubElement(case, "skipped", message=reasons or result.verdict.lower())
-        ET.SubElement(case, "system-out").text = _clean("\n".join(str(f) for f in result.findings))
-    with atomic_bytes(path) as file:
+        ET.SubElement(case, "system-out").text = _clean("\n".join([*map(str, result.findings), *result.told()]))
+    with atomic_bytes(path, kind=JUNIT_REPORT) as file:
         ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
 
 

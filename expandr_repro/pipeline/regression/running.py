@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from expandr_repro.core.errors import CheckFailedError, ExpandrError
+from expandr_repro.core.outputs import RUN
 from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.core.verdicts import Result, judge_all, whole
 from expandr_repro.pipeline.regression import references, reuse
-from expandr_repro.pipeline.regression.inputs import Counted, count, differences, members_of
+from expandr_repro.pipeline.regression.inputs import QRELS_HASH, Counted, count, differences, members_of
 from expandr_repro.pipeline.regression.needs import missing
 from expandr_repro.pipeline.regression.recording import record
-from expandr_repro.pipeline.regression.stages import Places, argv_of, figures_of, run_stage
+from expandr_repro.pipeline.regression.stages import Places, argv_of, figures_of, parts_of, run_stage
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,15 @@ class Runner:
             faults = references.faults(self.reference, regression, condition.name)
             result.reasons += [f"{condition.path}: {fault}" for fault in faults]
         counted = count(regression)
-        if not self.recording and (wrong := differences(regression, counted)):
-            result.reasons += [f"{condition.path}: {difference}" for difference in wrong]
+        if wrong := differences(regression, counted):
+            if any(difference.startswith(QRELS_HASH) for difference in wrong):
+                result.reasons.clear()  # other qrels, not the reference run, are why that scores otherwise
+            mend = (
+                "; nothing is recorded: correct it, or take a hash out of the file to have it recorded"
+                if self.recording
+                else ""
+            )
+            result.reasons += [f"{condition.path}: {difference}{mend}" for difference in wrong]
             return
         measured, runs = self._measure(condition, regression, counted, result)
         if self.recording:
@@ -108,7 +116,10 @@ class Runner:
             places.log.unlink(missing_ok=True)  # the last check's
             reused.append(self._search(condition, regression, counted, places))
             runs.append(places.run)
-            found.append(figures_of(self._stage(condition, regression, places, "evaluate")))
+            printed = self._stage(condition, regression, places, "evaluate")
+            found.append(figures_of(printed))
+            for part, figures in parts_of(printed).items():
+                result.parts[f"{member} {part}".lstrip()] = figures
         result.reused = all(reused)
         shared = set.intersection(*map(set, found))
         return {m: sum(f[m] for f in found) / len(found) for m in found[0] if m in shared}, runs
@@ -124,6 +135,7 @@ class Runner:
         if reuse.serves(places.run, made):
             log.info("%s: %s is there already, and right", condition.name, places.run)
             return True
+        RUN.check(places.run)
         places.run.unlink(missing_ok=True)
         self._stage(condition, regression, places, "search")
         if not places.run.is_file():

@@ -128,3 +128,14 @@ def figures_of(stdout: str) -> dict[str, float]:
         raise CheckFailedError(
             f"stage evaluate: printed {shown!r}; wanted the figures of one run as --format json gives them"
         ) from error
+
+
+def parts_of(stdout: str) -> dict[str, dict[str, float]]:
+    """Return what `evaluate --format json` printed of the topics that the run's models saw in training, and of the unseen ones; empty where none was seen."""
+    (record,) = json.loads(stdout)
+    found = {part: record.get(part) for part in ("seen", "unseen")}
+    return {
+        part: {k: float(v) for k, v in scores.items() if isinstance(v, float | int)}
+        for part, scores in found.items()
+        if isinstance(scores, dict)
+    }

@@ -10,7 +10,8 @@ from expandr_repro.core.regressions import Condition, Regression
 from expandr_repro.pipeline.regression.page import RETRIEVERS
 from expandr_repro.pipeline.regression.references import run_path
 from expandr_repro.pipeline.regression.stages import substituted
-from expandr_repro.pipeline.reporting.studies import OWN, Entry, Study
+from expandr_repro.pipeline.reporting.studies import Entry, Study
+from expandr_repro.pipeline.searching import OWN
 
 
 def studies_of(conditions: Sequence[Condition], reference: Path, baseline: str | None = None) -> list[Study]:

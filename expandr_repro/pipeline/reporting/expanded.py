@@ -10,7 +10,8 @@ from expandr_repro.core.corpus import Document
 from expandr_repro.core.topics import Topic
 from expandr_repro.pipeline.reporting.marking import mark, marked_words, shares_run
 from expandr_repro.pipeline.reporting.sources import Sources
-from expandr_repro.pipeline.reporting.studies import OWN, Study
+from expandr_repro.pipeline.reporting.studies import Entry, Study
+from expandr_repro.pipeline.searching import OWN
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,16 @@ def expansion_sets(
     Raises:
         ExpandrError: as `Sources.expansions`.
     """
-    titles: dict[str, str] = {}
+    users: dict[str, Entry] = {}
     for study in studies:
         for entry in study.entries:
             if entry.expansions:
-                titles.setdefault(entry.expansions, entry.expansions_title or OWN)
+                users.setdefault(entry.expansions, entry)
     sets = {}
-    for source, title in titles.items():
-        topics = sources.expansions(source)
+    for source, entry in users.items():
+        topics = sources.expansions(entry)
         if topics:
-            sets[source] = _read(title, topics, sources, qids, documents)
+            sets[source] = _read(entry.expansions_title or OWN, topics, sources, qids, documents)
     return sets
 
 

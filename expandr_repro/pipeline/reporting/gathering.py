@@ -6,18 +6,27 @@ numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from expandr_repro.adapters.ranx import Figures
 from expandr_repro.core.measures import Measure
+from expandr_repro.core.tables import number
 from expandr_repro.pipeline.comparing import Comparison, compare
+from expandr_repro.pipeline.depths import depth_faults
+from expandr_repro.pipeline.gaps import comparable, refuse_other_collection, warn_of_gaps
 from expandr_repro.pipeline.reporting.documents import Numbers, record
 from expandr_repro.pipeline.reporting.expanded import ExpansionSet, expansion_sets
 from expandr_repro.pipeline.reporting.meanings import meaning
 from expandr_repro.pipeline.reporting.rankings import Ranked, Shown, rank, shown
-from expandr_repro.pipeline.reporting.sources import sources_of
+from expandr_repro.pipeline.reporting.sources import Sources, sources_of
 from expandr_repro.pipeline.reporting.studies import Study
+from expandr_repro.pipeline.run_facts import WITHOUT_HITS
+from expandr_repro.pipeline.seen import Split, split_files
+
+log = logging.getLogger(__name__)
 
 SCALE = 1_000_000
 """A score of 1 as the page holds it."""
@@ -76,11 +85,15 @@ def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, wo
 
 
 def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[Measure]) -> None:
-    number = len(sheet.data["collections"])
+    place = len(sheet.data["collections"])
     sources = sources_of(studies[0])
     docids: dict[str, str] = {}
     ranked = [[rank(entry, sources.qrels, measures, docids) for entry in study.entries] for study in studies]
+    ranked = _on_the_same_topics(studies, ranked, sources)
     qids = ranked[0][0].figures.qids
+    pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
+    told = [(entry.name, entry.path, entry.facts) for entry, _ in pairs]
+    split = split_files(told, [run.figures for _, run in pairs], sources.qrels, sources.relevant_from)
     depth = sheet.data["depth"]
     chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
     numbers = Numbers()
@@ -99,15 +112,34 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
             "texts": documents is not None,
             "qids": qids,
             "titles": [titles.get(qid, "") for qid in qids],
+            "seen": [int(qid in split.seen) for qid in qids] if split.seen else None,
+            "overlap": split.told,
             "sets": [s.facts for s in sets.values()],
         }
     )
-    sheet.add(f"t{number}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
-    sheet.add(f"d{number}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
+    sheet.add(f"t{place}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
+    sheet.add(f"d{place}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
     for study, runs, topics in zip(studies, ranked, chosen, strict=True):
         name = f"s{len(sheet.data['studies'])}"
-        sheet.data["studies"].append(_study(study, number, runs, measures, sets))
+        sheet.data["studies"].append(_study(study, place, runs, measures, sets, split))
         sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+
+
+def _on_the_same_topics(
+    studies: Sequence[Study], ranked: Sequence[Sequence[Ranked]], sources: Sources
+) -> list[list[Ranked]]:
+    """Return the runs of all studies with the topics that they can be compared on; refuse what their manifests contradict."""
+    pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
+    for entry, run in pairs:
+        refuse_other_collection(str(entry.path), entry.facts, studies[0].qrels)
+        if entry.facts:
+            searched = {*run.order, *run.figures.unjudged, *(entry.facts.get(WITHOUT_HITS) or ())}
+            sources.refuse_other_topics(entry, searched)
+    scored = comparable([run.figures for _, run in pairs], [entry.facts for entry, _ in pairs])
+    for (entry, _), found in zip(pairs, scored, strict=True):
+        warn_of_gaps(str(entry.path), found)
+    figures = iter(scored)
+    return [[replace(run, figures=next(figures)) for run in runs] for runs in ranked]
 
 
 def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
@@ -115,37 +147,55 @@ def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
 
 
 def _study(
-    study: Study, collection: int, runs: Sequence[Ranked], measures: Sequence[Measure], sets: dict[str, ExpansionSet]
+    study: Study,
+    collection: int,
+    runs: Sequence[Ranked],
+    measures: Sequence[Measure],
+    sets: dict[str, ExpansionSet],
+    split: Split,
 ) -> dict[str, Any]:
     figures = {entry.name: run.figures for entry, run in zip(study.entries, runs, strict=True)}
-    comparisons: dict[str, list[dict[str, Any]]] = {}
-    for found in compare(figures, measures):
-        comparisons.setdefault(found.b, []).append(_comparison(found))
+    parts = {part: _scores(some, measures) for part, some in split.of_each(figures).items()}
+    faults = depth_faults(figures, measures)
+    for fault in faults:
+        log.warning("%s", fault)
     places = list(sets)
     return {
         "retriever": study.retriever,
         "collection": collection,
+        "faults": faults,
         "runs": [
             {
                 "name": entry.name,
                 "title": entry.title,
                 "set": places.index(entry.expansions) if entry.expansions in sets else None,
                 "missing": len(run.figures.missing),
-                "means": [run.figures.mean(m) for m in measures],
                 "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
-                "against": comparisons.get(entry.name),
+                **parts["all"][entry.name],
+                "parts": {part: found[entry.name] for part, found in parts.items() if part != "all"},
             }
             for entry, run in zip(study.entries, runs, strict=True)
         ],
     }
 
 
+def _scores(figures: dict[str, Figures], measures: Sequence[Measure]) -> dict[str, dict[str, Any]]:
+    """Return for each run its means, and what its comparison with the baseline found; None for the baseline."""
+    comparisons: dict[str, list[dict[str, Any]]] = {}
+    for found in compare(figures, measures):
+        comparisons.setdefault(found.b, []).append(_comparison(found))
+    return {
+        name: {"means": [number(f.mean(m)) for m in measures], "against": comparisons.get(name)}
+        for name, f in figures.items()
+    }
+
+
 def _comparison(found: Comparison) -> dict[str, Any]:
     """Return a comparison without its topics; JSON has no NaN, so a p-value that is none is null."""
     return {
-        "difference": found.difference,
-        "p": found.p if found.p == found.p else None,
-        "p_holm": found.p_holm if found.p_holm == found.p_holm else None,
+        "difference": number(found.difference),
+        "p": number(found.p),
+        "p_holm": number(found.p_holm),
         "wins": found.wins,
         "ties": found.ties,
         "losses": found.losses,

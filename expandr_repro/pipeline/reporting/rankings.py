@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from expandr_repro.adapters.ranx import Figures, evaluate_file
 from expandr_repro.core.measures import Measure
 from expandr_repro.core.trec import Qrels, trec_order
-from expandr_repro.pipeline.gaps import warn_of_gaps
 from expandr_repro.pipeline.reporting.studies import Entry
 
 LOOKED = 1000
@@ -58,7 +57,6 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
             order[qid] = [docids.setdefault(d, d) for d, _ in zip(ranked, range(LOOKED), strict=False)]
 
     figures = evaluate_file(entry.path, qrels, measures, keep)
-    warn_of_gaps(str(entry.path), figures)
     return Ranked(figures, order)
 
 

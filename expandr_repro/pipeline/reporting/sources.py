@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from expandr_repro.core.corpus import Corpus, Document
 from expandr_repro.core.errors import MismatchError, NotAvailableError
-from expandr_repro.core.specs import CollectionName, collection_named
+from expandr_repro.core.specs import CollectionName
 from expandr_repro.core.topics import Topic
 from expandr_repro.core.trec import Qrels
-from expandr_repro.pipeline.collections import TopicSet, find_corpus, find_qrels, find_topics
-from expandr_repro.pipeline.expansions import with_expansions
+from expandr_repro.pipeline.collections import (
+    TopicSet,
+    collection_meant,
+    find_corpus,
+    find_qrels,
+    find_topics,
+    relevance_level,
+)
+from expandr_repro.pipeline.expansions import join_sources
 from expandr_repro.pipeline.reporting.documents import fetch
-from expandr_repro.pipeline.reporting.studies import OWN, Study
+from expandr_repro.pipeline.reporting.studies import Entry, Study
+from expandr_repro.pipeline.run_facts import expansions_sha256, topics_sha256
+from expandr_repro.pipeline.searching import OWN
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +51,42 @@ class Sources:
     must: bool
     relevant_from: int
 
-    def expansions(self, name: str) -> dict[str, Topic]:
-        """Return the topics that have expansions of a file, a packaged set, or (`OWN`) of their own, by qid.
+    def expansions(self, entry: Entry) -> dict[str, Topic]:
+        """Return the topics that have expansions of a run's files or packaged sets, or (`OWN`) of their own, by qid.
 
         Raises:
-            ExpandrError: as `with_expansions`.
+            ExpandrError: as `join_sources`.
         """
-        if self.topics is None:
+        if self.topics is None or not entry.expansions:
             return {}
-        topics = self.topics.topics if name == OWN else with_expansions(self.topics, name)
-        return {t.qid: t for t in topics if t.texts}
+        if entry.expansions == OWN:
+            return {t.qid: t for t in self.topics.topics if t.texts}
+        return {t.qid: t for t in join_sources(self.topics, entry.sources or [entry.expansions]).topics if t.texts}
+
+    def refuse_other_topics(self, entry: Entry, searched: Collection[str]) -> None:
+        """Refuse a run whose manifest says that it was searched with other topics or expansions under the same ids.
+
+        Args:
+            entry: the run.
+            searched: the ids of all its topics.
+
+        Raises:
+            MismatchError: so it is.
+        """
+        topics = [t for t in self.topics.topics if t.qid in searched] if self.topics else []
+        if self.topics is None or len(topics) < len(searched):  # what is not known cannot be compared
+            return
+        found: list[tuple[str, str, str]] = [("topics_sha256", "topics", topics_sha256(topics))]
+        if entry.expansions:
+            having = self.expansions(entry)
+            with_texts = [having[t.qid] for t in topics if t.qid in having]
+            found.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
+        for key, what, digest in found:
+            if entry.facts.get(key) not in (None, digest):
+                raise MismatchError(
+                    f"{entry.path}: its manifest says that it was searched with other {what} than those of {self.topics.label}"
+                    f" (SHA-256 {str(entry.facts[key])[:16]} there, {digest[:16]} here); name the ones it was searched with"
+                )
 
     def documents(self, docids: Iterable[str]) -> dict[str, Document] | None:
         """Return documents by docid, or None where they cannot be had: a page without texts is still worth having.
@@ -78,7 +113,7 @@ def sources_of(study: Study) -> Sources:
         MismatchError: the topics are not those that are judged.
     """
     qrels = find_qrels(study.qrels)
-    known = collection_named(study.qrels)
+    known = collection_meant(study.qrels)
     topics = find_topics(study.topics) if study.topics else None
     if topics is None:
         log.warning("%s: the topics are not known; the page shows ids alone (say --topics)", study.qrels)
@@ -95,7 +130,7 @@ def sources_of(study: Study) -> Sources:
         topics,
         corpus,
         study.corpus is not None,
-        known.spec.relevance_level if known else 1,
+        relevance_level(study.qrels, study.topics),
     )
 
 

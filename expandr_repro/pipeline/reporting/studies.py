@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from expandr_repro.core.errors import ExpandrError, UnknownNameError
+from expandr_repro.core.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.core.files import sha256_file
-from expandr_repro.core.manifest import RUN_HASH, read_manifest, run_manifest_path
+from expandr_repro.core.manifest import read_manifest
 from expandr_repro.core.specs import collection_named
 from expandr_repro.pipeline.comparing import short_names
+from expandr_repro.pipeline.expansions import packaged_sets
+from expandr_repro.pipeline.run_facts import facts_beside
+from expandr_repro.pipeline.searching import OWN
 
 log = logging.getLogger(__name__)
-
-OWN = "those of the topics"
-"""In place of a name: the expansions that the topics' own file carries."""
 
 NONE = "none"
 """On the command line, for a run that searched without expansions."""
@@ -30,8 +32,10 @@ class Entry:
         name: short, and no other run's in the study.
         path: the run file.
         title: what was done, in words; empty where nobody said.
-        expansions: a packaged set, a file, or `OWN`; None where the run used none.
+        expansions: what tells them from others' (a packaged set, files, or `OWN`); None where the run used none.
         expansions_title: what to call them.
+        sources: the packaged sets and files that they are joined from; empty for the one that `expansions` names.
+        facts: of the manifest beside the run; empty where there is none.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Entry:
     title: str = ""
     expansions: str | None = None
     expansions_title: str = ""
+    sources: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,12 +81,13 @@ def study_of(
         qrels: judgements, by name or path.
         topics: topics, by name or path; those of the judgements' collection where not given.
         corpus: documents, by name or path; those of the topics' collection where not given.
-        expansions: none (the topics' own, if they have any), one for all runs but the baseline, or one for each of these in
-            their order, `none` where a run used none.
+        expansions: of runs without a manifest: none (the topics' own, if they have any), one for all runs but the baseline, or one for
+            each of these in their order, `none` where a run used none. A manifest says itself what its run used, which is then checked.
         baseline: a run's name or path; the first where not given.
 
     Raises:
         ExpandrError: fewer than two runs, the same run twice, another number of expansions than of runs.
+        MismatchError: a manifest is of another run, or says that its run used other expansions.
         UnknownNameError: no run has the baseline's name.
     """
     names = short_names(runs)
@@ -91,12 +98,66 @@ def study_of(
     topics = topics or (qrels if _has_topics(qrels) else None)
     if expansions and not topics:
         raise ExpandrError("--expansions belong to topics, and of these judgements none are known; say --topics")
-    used = [None, *_spread(expansions, len(runs) - 1)]
+    given = [None, *_spread(expansions, len(runs) - 1)]
     entries = tuple(
-        Entry(names[i], Path(runs[i]), title_of(Path(runs[i])), source, Path(source or "").name)
-        for i, source in zip(order, used, strict=True)
+        _entry(names[i], Path(runs[i]), source, first=i == first, by_hand=bool(expansions))
+        for i, source in zip(order, given, strict=True)
     )
     return Study("", qrels, topics, corpus, entries)
+
+
+def _entry(name: str, path: Path, given: str | None, first: bool, by_hand: bool) -> Entry:
+    facts = facts_beside(path)
+    title = title_of(path, facts)
+    if "fusion" not in facts:
+        return Entry(name, path, title, given, Path(given or "").name, facts=facts)
+    used = facts.get("expansions")
+    used = [{"name": used}] if isinstance(used, str) else used or []
+    if not used:
+        return Entry(name, path, title, facts=facts)
+    label = " + ".join(str(source.get("name")) for source in used)
+    if by_hand and not first:
+        if not _is_of(given, used):
+            raise MismatchError(
+                f"{path}: its manifest says that it was searched with the expansions {label}, not with {given or NONE}; leave --expansions out, or name that"
+            )
+        if given and Path(given).is_file() and len(used) == 1:
+            return Entry(name, path, title, given, label, facts=facts)
+    if label == OWN:
+        return Entry(name, path, title, OWN, OWN, facts=facts)
+    sources = [_located(source, path) for source in used]
+    if lacking := [str(source.get("name")) for source, found in zip(used, sources, strict=True) if found is None]:
+        log.warning(
+            "%s: its expansions, %s, are neither beside the run nor in the working folder, nor in a folder of these; the page goes without them (--expansions names them)",
+            path,
+            lacking[0],
+        )
+        return Entry(name, path, title, facts=facts)
+    found = tuple(str(source) for source in sources)
+    return Entry(name, path, title, " + ".join(found), label, found, facts)
+
+
+def _is_of(given: str | None, used: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether expansions named by hand are among those that a manifest names: by content, of a packaged set by name."""
+    if given is None:
+        return False
+    digest = sha256_file(given) if Path(given).is_file() else None
+    return any(
+        given == source.get("name") or (digest is not None and digest == source.get("sha256")) for source in used
+    )
+
+
+def _located(source: Mapping[str, Any], run: Path) -> str | None:
+    """Return a packaged set's name, or the path of a file of the content that a manifest names; None where it is not found."""
+    name, digest = str(source.get("name")), source.get("sha256")
+    if name in packaged_sets():
+        return name
+    plain = Path(name).name
+    for base in (run.parent, run.parent.parent, Path()):
+        for path in (base / plain, *sorted(base.glob(f"*/{glob.escape(plain)}"))):
+            if path.is_file() and digest in (None, sha256_file(path)):
+                return str(path)
+    return None
 
 
 def _position(baseline: str | None, names: Sequence[str], runs: Sequence[str]) -> int:
@@ -126,14 +187,12 @@ def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:
     return [None if source == NONE else source for source in listed]
 
 
-def title_of(path: Path) -> str:
-    """Return what made a run, in words, from the manifest beside it; empty where there is none."""
-    if facts := read_manifest(run_manifest_path(path)):
-        if facts.get(RUN_HASH) and facts[RUN_HASH] != sha256_file(path):
-            log.warning("%s: the manifest beside it is of another run and is not used", path)
-            return ""
+def title_of(path: Path, facts: Mapping[str, Any] | None = None) -> str:
+    """Return what made a run, in words, from the manifest beside it (`facts`, where it was read before); empty where there is none."""
+    facts = facts_beside(path) if facts is None else facts
+    if facts:
         retriever, fusion = facts.get("retriever"), facts.get("fusion")
         return f"{retriever}, fusion {fusion}" if retriever and fusion else ""
-    facts = read_manifest(path.with_name(path.name.removesuffix(".gz").removesuffix(".trec") + ".json"))
-    title = (facts or {}).get("title")
+    reference = read_manifest(path.with_name(path.name.removesuffix(".gz").removesuffix(".trec") + ".json"))
+    title = (reference or {}).get("title")
     return title if isinstance(title, str) else ""

@@ -11,8 +11,8 @@ _LIBC.atol.restype, _LIBC.atol.argtypes = ctypes.c_long, [ctypes.c_char_p]
 
 
 def _lines(data: bytes) -> Iterator[list[bytes]]:
-    """Yield the words of lines that have some; bytes know the white space that C's isspace knows."""
-    yield from filter(None, (line.split() for line in data.split(b"\n")))
+    """Yield the words of lines that have some, after the byte order mark; bytes know the white space that C's isspace knows."""
+    yield from filter(None, (line.split() for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")))
 
 
 def run(data: bytes) -> dict[str, dict[str, float]]:

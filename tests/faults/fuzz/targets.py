@@ -13,6 +13,7 @@ from typing import Any
 
 from expandr_repro.core import run_blocks, trec
 from expandr_repro.core.cleaning import clean
+from expandr_repro.core.columns import QRELS, header_of
 from expandr_repro.core.corpus import corpus_at, survey
 from expandr_repro.core.encoder_config import EncoderTraining
 from expandr_repro.core.errors import ExpandrError
@@ -250,8 +251,8 @@ def _parts(path: Path) -> trec.Run | None:
 def qrels(data: bytes) -> None:
     read = trec.read_qrels(file_of(data, "q.txt"))
     lines = data.split(b"\n", 1)
-    first = lines[0].decode().split()
-    beir = bool(first) and trec._is_header(first)
+    first = lines[0].decode().removeprefix("\ufeff").split()
+    beir = bool(first) and not first[-1].isdigit() and header_of("q.txt", 1, first, QRELS, ("query",)) is not None
     assert same(read) == same(oracle.qrels(lines[1] if beir else data)), "trec_eval reads something else"
     again = scratch() / "again.txt"
     trec.write_qrels(again, read)

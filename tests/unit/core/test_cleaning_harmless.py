@@ -60,7 +60,7 @@ TAKEN_OFF = [
     ('"""\n{}\n"""', P),
     ("The passage:\n\n{}", P),
     ("Generated Passage:\n{}", P),
-    ("\n\nPassage:\n\n\"{}\"", P),
+    ('\n\nPassage:\n\n"{}"', P),
     ("**Passage:**\n\n> {}", P),
     # preambles
     ("Based on the question, here is a relevant passage:\n\n{}", P),
@@ -187,7 +187,10 @@ KEPT = [
 ]
 
 INSIDE = [
-    ("# Vitamin D\n\n## Sources\n\nFish and eggs.\n\n## Needs\n\n600 IU.", "Vitamin D\n\nSources\n\nFish and eggs.\n\nNeeds\n\n600 IU."),
+    (
+        "# Vitamin D\n\n## Sources\n\nFish and eggs.\n\n## Needs\n\n600 IU.",
+        "Vitamin D\n\nSources\n\nFish and eggs.\n\nNeeds\n\n600 IU.",
+    ),
     ("Sources:\n- fish\n- eggs\n* milk", "Sources:\nfish\neggs\nmilk"),
     ("Steps:\n1. Mix.\n2. Bake.\n3. Eat.", "Steps:\nMix.\nBake.\nEat."),
     ("**Vitamin D** raises **calcium** (2**10 units).", "Vitamin D raises calcium (2**10 units)."),
@@ -236,7 +239,7 @@ def test_packaged_texts_are_clean_already(root):
     files = sorted((root / "expandr_repro" / "resources" / "expansions").glob("*/*.jsonl.gz"))
     assert files
     for file in files:
-        for line in gzip.open(file, "rt", encoding="utf-8"):
+        for line in gzip.decompress(file.read_bytes()).decode().splitlines():
             for expansion in json.loads(line)["expansions"]:
                 assert clean(expansion["text"]).text == expansion["text"]
                 assert not clean(expansion["text"]).refused

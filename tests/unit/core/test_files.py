@@ -325,10 +325,6 @@ def test_a_large_gzip_file_of_texts_is_read(write, monkeypatch):
     assert "".join(line + "\n" for _, line in read_lines(write("a.gz", content))) == content
 
 
-def test_a_byte_order_mark_is_kept_for_who_asks(write):
-    assert list(read_lines(write("a.txt", "\ufeffone\n"), keep_mark=True)) == [(1, "\ufeffone")]
-
-
 def test_a_text_too_long_to_be_read_as_a_whole_is_refused(write):
     path = write("a.txt", "one\ntwo\n")
 

@@ -49,3 +49,28 @@ def test_a_value_that_no_training_can_have_is_refused(change, said):
 def test_fine_tuning_has_no_margin():
     with pytest.raises(ExpandrError, match="best_by: found 'margin', which only preference pairs have"):
         read_config(SftSettings, "sft", ["best_by=margin"])
+
+
+@pytest.mark.parametrize(("text", "value"), [("3", 3), ("0", 0), ("null", None)])
+def test_a_number_of_steps_may_be_set_or_left_to_the_epochs(text, value):
+    assert read_config(DpoSettings, "dpo", [f"max_steps={text}"]).max_steps == value
+    with pytest.raises(ExpandrError, match="max_steps: found -1, wanted 0 or more"):
+        read_config(SftSettings, "sft", ["max_steps=-1"])
+
+
+def test_values_for_the_template_are_what_json_can_hold():
+    made = read_config(SftSettings, "sft", ["chat_template_kwargs={enable_thinking: false, style: [a, 1]}"])
+
+    assert made.chat_template_kwargs == {"enable_thinking": False, "style": ["a", 1]}
+    for text in ("{day: 2024-01-01}", "{x: .nan}", "{a: {1: b}}"):
+        with pytest.raises(ExpandrError, match=r"chat_template_kwargs: found .*, wanted what JSON can hold"):
+            read_config(SftSettings, "sft", [f"chat_template_kwargs={text}"])
+
+
+def test_a_file_of_settings_from_before_these_keys_is_read(tmp_path):
+    from expandr_repro.core.specs import resource
+
+    keys = ("max_steps", "chat_template")
+    lines = [x for x in resource("training", "sft.yaml").read_text().splitlines() if not x.startswith(keys)]
+    (tmp_path / "old.yaml").write_text("\n".join(lines) + "\n")
+    assert read_config(SftSettings, str(tmp_path / "old.yaml")) == read_config(SftSettings, "sft")

@@ -63,8 +63,22 @@ def test_expansions_known_by_hash_are_joined():
 
 
 def test_expansions_of_unknown_topics_are_counted_and_named():
-    with pytest.raises(MismatchError, match=r"^e\.jsonl: 1 of 2 ids are not among the topics \(first: '9'\)"):
-        join_expansions([Topic("1", "a")], {"1": (Topic("1", "a"), None), "9": (Topic("9", "z"), None)}, "e.jsonl")
+    with pytest.raises(
+        MismatchError, match=r"^e\.jsonl: 2 of 2 ids are not among the topics \(first: '8'\); these exp"
+    ):
+        join_expansions([Topic("1", "a")], {"8": (Topic("8", "a"), None), "9": (Topic("9", "z"), None)}, "e.jsonl")
+
+
+@pytest.mark.parametrize("known", [(Topic("1", "a", (Expansion("x"),)), None), (Topic("1", "", (Expansion("x"),)), title_digest("a"))])  # fmt: skip
+def test_a_file_for_more_topics_than_are_asked_for_is_fine_where_titles_or_hashes_agree(known):
+    joined = join_expansions([Topic("1", "a")], {"1": known, "9": (Topic("9", "z"), None)}, "e.jsonl")
+
+    assert [t.texts for t in joined] == [("x",)]
+
+
+def test_a_file_with_further_topics_and_no_title_to_tell_them_by_is_refused():
+    with pytest.raises(MismatchError, match=r"1 of 2 ids are not among the topics .* carry no title to tell them by"):
+        join_expansions([Topic("1", "a")], {"1": (Topic("1", ""), None), "9": (Topic("9", ""), None)}, "e.jsonl")
 
 
 @pytest.mark.parametrize("other", [(Topic("1", "other"), None), (Topic("1", ""), title_digest("other"))])

@@ -138,7 +138,21 @@ def test_a_tokenizer_with_marks_of_reasoning_is_told_from_others():
 
 
 @pytest.mark.parametrize(
-    "part", ["<think>", "</think>", "<think></b>", "<|x|>", "<s>a", "</s>", "<|channel|>", "<|im_end|>", "\n here", "assistantfinal", "<|", "[THINK]"]
+    "part",
+    [
+        "<think>",
+        "</think>",
+        "<think></b>",
+        "<|x|>",
+        "<s>a",
+        "</s>",
+        "<|channel|>",
+        "<|im_end|>",
+        "\n here",
+        "assistantfinal",
+        "<|",
+        "[THINK]",
+    ],
 )
 def test_many_marks_do_not_take_long(part):
     start = time.perf_counter()

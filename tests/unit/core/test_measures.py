@@ -95,3 +95,20 @@ def test_no_measure_at_all_gets_an_example():
 def test_the_defaults_are_measures():
     assert [str(parse_measure(m)) for m in DEFAULT] == list(DEFAULT)
     assert {parse_measure(m).name for m in DEFAULT} <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "prints"),
+    [
+        ("R@100", 2, "R(rel=2)@100"),
+        ("R(rel=1)@100", 2, "R(rel=1)@100"),
+        ("MAP(rel=2)", 1, "MAP(rel=2)"),
+        ("MAP(rel=3)", 2, "MAP(rel=3)"),
+        ("nDCG@10", 2, "nDCG@10"),
+        ("R(rel=1)@100", 1, "R@100"),
+    ],
+)
+def test_a_collections_level_is_the_default_and_printed_so_that_the_name_means_the_same_again(text, level, prints):
+    measure = parse_measure(text, level)
+    assert str(measure) == prints
+    assert parse_measure(prints, level) == measure

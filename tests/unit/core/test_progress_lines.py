@@ -52,10 +52,14 @@ def test_lines_without_a_total_and_of_one_thing_are_good_english(capsys, fast):
 
 
 def test_work_that_breaks_off_says_how_far_it_came(capsys, fast):
-    with pytest.raises(RuntimeError), progress(4, "encode", "docs") as bar:
-        bar.update()
-        time.sleep(0.03)
-        raise RuntimeError
+    def broken():
+        with progress(4, "encode", "docs") as bar:
+            bar.update()
+            time.sleep(0.03)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
 
     assert lines(capsys) == ["progress: encode: 1 of 4 docs (25%), 0:00 in all"]
 
@@ -65,7 +69,9 @@ def test_texts_say_how_many_topics_and_tokens(capsys, fast):
         TextBar(bar, 1).text_done("q1", 700)
         time.sleep(0.03)
 
-    assert re.fullmatch(r"progress: expand: 1 of 2 texts \(50%\), 1 topic, 700 tokens, [\d,]+/s, 0:00 in all", lines(capsys)[0])
+    assert re.fullmatch(
+        r"progress: expand: 1 of 2 texts \(50%\), 1 topic, 700 tokens, [\d,]+/s, 0:00 in all", lines(capsys)[0]
+    )
 
 
 def test_quiet_prints_nothing(capsys, fast):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -193,3 +194,14 @@ def test_a_published_figure_is_finite(write, value):
 
     with pytest.raises(FormatError, match=r"condition.published: found the value (nan|inf), wanted a finite number"):
         load(write(NAME, text))
+
+
+@pytest.mark.parametrize(("metric", "wanted"), [("R@100", "R(rel=2)@100"), ("MAP(rel=2)", None), ("MAP(rel=1)", None)])
+def test_a_metric_of_a_collection_with_a_level_of_its_own_is_pinned_as_it_is_printed(write, metric, wanted):
+    pinned = replace(GOOD, qrels=QrelsPin("dl19", 987), metrics={metric: Pin(0.5, 0.0005)}, published=[])
+    path = write(NAME, render(pinned))
+    if wanted is None:
+        assert list(load(path).metrics) == [metric]
+        return
+    with pytest.raises(FormatError, match=re.escape(f"wanted it spelled {wanted!r}")):
+        load(path)

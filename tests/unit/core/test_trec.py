@@ -250,10 +250,12 @@ def test_white_space_that_trec_eval_does_not_know_is_refused(write, odd):
             read(write("x.txt", line))
 
 
-def test_a_byte_order_mark_that_trec_eval_takes_for_part_of_an_id_is_refused(write):
+def test_a_byte_order_mark_at_the_start_is_taken_off_and_one_anywhere_else_is_refused(write):
     for read, line in ((read_run, "q1 Q0 a 1 0.5 t\n"), (read_qrels, "1 0 a 1\n")):
-        with pytest.raises(FormatError, match=r"line 1: the qid .* begins with a byte order mark"):
-            read(write("x.txt", "\ufeff" + line))
+        assert read(write("x.txt", "\ufeff" + line)) == read(write("y.txt", line))
+        for content in (f"\ufeff\ufeff{line}", f"x{line}\ufeff{line}"):
+            with pytest.raises(FormatError, match=r"line [12]: the qid .* begins with a byte order mark"):
+                read(write("x.txt", content))
     assert read_qrels(write("q.tsv", "\ufeffquery-id\tcorpus-id\tscore\n1\ta\t1\n")) == {"1": {"a": 1}}
 
 

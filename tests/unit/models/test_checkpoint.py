@@ -8,13 +8,7 @@ import pytest
 
 from expandr_repro.core.errors import FormatError, NotAvailableError
 from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models.checkpoint import (
-    fingerprint,
-    is_sentence_transformers,
-    locate,
-    spec_of_folder,
-    unknown_modules,
-)
+from expandr_repro.models.checkpoint import fingerprint, is_sentence_transformers, locate, spec_of_folder
 
 POOLING = "1_Pooling/config.json"
 
@@ -108,10 +102,20 @@ def test_a_folder_with_modules_is_one_of_sentence_transformers(folder, tmp_path_
     assert not is_sentence_transformers(tmp_path_factory.mktemp("plain"))
 
 
-def test_modules_that_our_encoder_lacks_are_named(write, folder):
-    assert unknown_modules(folder) == []
-    write("modules.json", modules("Transformer", "Pooling", "Dense", "LayerNorm"))
-    assert unknown_modules(folder) == ["Dense", "LayerNorm"]
+@pytest.mark.parametrize("name", ["CNN", "LSTM", "Router", "WeightedLayerPooling", "SpladePooling"])
+def test_modules_that_our_encoder_lacks_are_refused_by_name(write, folder, name):
+    write("modules.json", modules("Transformer", "Pooling", name))
+    with pytest.raises(
+        FormatError, match=rf"modules\.json: its module sentence_transformers\.models\.{name}, which is not"
+    ):
+        spec_of_folder(folder)
+
+
+def test_the_modules_after_pooling_are_kept_in_order(write, folder):
+    write("modules.json", modules("Transformer", "Pooling", "Normalize", "Dense", "Dropout", "LayerNorm", "Normalize"))
+    spec = spec_of_folder(folder)
+    assert spec.modules == ["Normalize", "Dense:3_Dense", "LayerNorm:5_LayerNorm"]
+    assert spec.normalize is True
 
 
 def test_the_settings_of_a_folder_are_read(folder):
@@ -140,6 +144,10 @@ def test_without_a_normalize_module_vectors_keep_their_length(write, folder):
         ({"pooling_mode": "cls"}, "cls"),
         ({"pooling_mode": "lasttoken"}, "last"),
         ({"pooling_mode": "mean", "pooling_mode_cls_token": True}, "mean"),
+        ({}, "mean"),
+        ({"pooling_mode_max_tokens": True}, "max"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls+mean"),
+        ({"pooling_mode": ["weightedmean", "mean_sqrt_len_tokens"]}, "weighted-mean+mean-sqrt-len"),
     ],
 )
 def test_the_pooling_is_read_in_its_old_and_new_form(write, folder, config, pooling):
@@ -148,19 +156,11 @@ def test_the_pooling_is_read_in_its_old_and_new_form(write, folder, config, pool
     assert spec_of_folder(folder).pooling == pooling
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {},
-        {"pooling_mode_max_tokens": True},
-        {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
-        {"pooling_mode": "weightedmean"},
-    ],
-)
+@pytest.mark.parametrize("config", [{"pooling_mode": "median"}, {"pooling_mode": []}, {"pooling_mode": {}}])
 def test_another_pooling_is_refused_with_its_file(write, folder, config):
     write(POOLING, json.dumps(config))
 
-    with pytest.raises(FormatError, match=r"1_Pooling/config\.json: the pooling is none of cls, mean, last token"):
+    with pytest.raises(FormatError, match=r"1_Pooling/config\.json: the pooling is .*, which is not supported here"):
         spec_of_folder(folder)
 
 
@@ -171,10 +171,11 @@ def test_the_prompts_become_prefixes(write, folder):
     assert (spec.query_prefix, spec.document_prefix) == ("query: ", "passage: ")
 
 
-def test_the_documents_prompt_may_be_called_the_passages(write, folder):
+def test_prompts_that_encode_document_does_not_use_are_warned_of(write, folder, caplog):
     write("config_sentence_transformers.json", json.dumps({"prompts": {"passage": "p: "}}))
 
-    assert spec_of_folder(folder).document_prefix == "p: "
+    assert spec_of_folder(folder).document_prefix == ""
+    assert "the prompt 'passage' ('p: ') is not used" in caplog.text
 
 
 def test_what_a_folder_does_not_say_is_taken_from_the_base(write, folder):

@@ -14,16 +14,24 @@ class Goal:
     Attributes:
         key: of the records.
         higher: whether more is better.
+        untrained: the value before training, where what is recorded is not it; None where it is.
     """
 
     key: str
     higher: bool
+    untrained: float | None = None
+
+    def value(self, record: Mapping[str, Any]) -> float | None:
+        """Return a record's value; None where it has none, or none that is a number."""
+        value: float | None = record.get(self.key)
+        return self.untrained if self.untrained is not None and record["step"] == 0 and self.key in record else value
 
 
 GOALS = {
     "dpo": {
         "loss": Goal("eval_loss", False),
-        "accuracy": Goal("eval_rewards/accuracies", True),
+        # before training the rewards of both passages are 0, and trl counts a tie as wrong
+        "accuracy": Goal("eval_rewards/accuracies", True, untrained=0.5),
         "margin": Goal("eval_rewards/margins", True),
     },
     "sft": {"loss": Goal("eval_loss", False), "accuracy": Goal("eval_mean_token_accuracy", True)},
@@ -36,7 +44,7 @@ class Best:
     """The best validation.
 
     Attributes:
-        step: after which step.
+        step: after which step; 0 for the untrained model.
         since: how many validations came after it, none better.
     """
 
@@ -45,12 +53,12 @@ class Best:
 
 
 def best_of(records: Sequence[Mapping[str, Any]], goal: Goal) -> Best | None:
-    """Return the best validation; of equals the first. That before the first step does not count, one that is no number never wins."""
+    """Return the best validation, that before the first step among them; of equals the first. One that is no number never wins."""
     best, value, since = None, 0.0, 0
     for record in records:
-        if record["step"] == 0 or goal.key not in record:
+        if goal.key not in record:
             continue
-        found = record[goal.key]
+        found = goal.value(record)
         if found is not None and (best is None or (found > value if goal.higher else found < value)):
             best, value, since = record["step"], found, 0
         else:

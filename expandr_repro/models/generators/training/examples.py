@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from expandr_repro.models.generators.chat import completion_ids, prompt_ids
 
 LONG = "prompt longer than max_prompt_length"
 CUT = "passages cut at max_length"
+OPEN = "passages that generation had cut off, learnt without an end"
 ALIKE = "both passages the same once cut"
 
 
@@ -20,10 +21,12 @@ class Texts:
     Attributes:
         prompts: one for each example.
         passages: of each example, the chosen and the rejected one, or the one to learn.
+        unfinished: of each example's passages, whether generation was cut off at its limit; empty where none was.
     """
 
     prompts: list[str]
     passages: list[tuple[str, ...]]
+    unfinished: list[tuple[bool, ...]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,14 @@ class Examples:
         return len(self.prompts)
 
 
-def fit(tokenizer: Any, texts: Texts, max_prompt_length: int, max_length: int, ends: Collection[int]) -> Examples:
+def fit(
+    tokenizer: Any,
+    texts: Texts,
+    max_prompt_length: int,
+    max_length: int,
+    ends: Collection[int],
+    template_values: Mapping[str, Any] | None = None,
+) -> Examples:
     """Tokenise, and make fit.
 
     A prompt has exactly the ids that `expand --backend transformers` generates from.
@@ -56,12 +66,17 @@ def fit(tokenizer: Any, texts: Texts, max_prompt_length: int, max_length: int, e
         max_prompt_length: an example with a longer prompt is dropped, since a model asked half a question learns the wrong thing.
         max_length: tokens of prompt and passage; a longer passage is cut, its end token with it.
         ends: the token ids that end a passage.
+        template_values: for the chat template.
     """
-    starts = prompt_ids(tokenizer, texts.prompts)
-    columns = [completion_ids(tokenizer, texts.prompts, column, ends) for column in zip(*texts.passages, strict=True)]
+    starts = prompt_ids(tokenizer, texts.prompts, template_values)
+    unfinished = texts.unfinished or [(False,) * len(row) for row in texts.passages]
+    columns = [
+        completion_ids(tokenizer, texts.prompts, column, ends, template_values, cut)
+        for column, cut in zip(zip(*texts.passages, strict=True), zip(*unfinished, strict=True), strict=True)
+    ]
     counts = {"read": len(starts), LONG: 0, CUT: 0, ALIKE: 0, "used": 0}
     prompts, passages = [], []
-    for start, *whole in zip(starts, *columns, strict=True):
+    for start, cut, *whole in zip(starts, unfinished, *columns, strict=True):
         if len(start) > max_prompt_length:
             counts[LONG] += 1
             continue
@@ -71,6 +86,8 @@ def fit(tokenizer: Any, texts: Texts, max_prompt_length: int, max_length: int, e
             counts[ALIKE] += 1
             continue
         counts[CUT] += sum(len(row) > room for row in whole)
+        if any(cut):
+            counts[OPEN] = counts.get(OPEN, 0) + sum(cut)
         prompts.append(start)
         passages.append(fitting)
     counts["used"] = len(prompts)

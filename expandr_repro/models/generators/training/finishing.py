@@ -46,7 +46,7 @@ def write_merged(adapter: Path, base: Path, folder: Path, trust: bool) -> None:
 
 
 def write_model(checkpoint: Path, base: Path, folder: Path) -> None:
-    """Copy the model of a checkpoint in which all weights were trained.
+    """Copy the model of a checkpoint in which all weights were trained, or the base itself.
 
     Its configuration is the base's but for the precision: training switches the cache off and sets a padding token.
     """
@@ -54,8 +54,10 @@ def write_model(checkpoint: Path, base: Path, folder: Path) -> None:
         for path in sorted(checkpoint.glob(pattern)):
             shutil.copyfile(path, folder / path.name)
     trained = json.loads(read_text(checkpoint / "config.json"))
-    config = {k: v for k, v in json.loads(read_text(base / "config.json")).items() if k != "torch_dtype"}
-    write_json(folder / "config.json", config | {"dtype": trained["dtype"]})
+    config = json.loads(read_text(base / "config.json"))
+    if "dtype" in trained:  # the word of transformers 5
+        config = {k: v for k, v in config.items() if k != "torch_dtype"} | {"dtype": trained["dtype"]}
+    write_json(folder / "config.json", config)
     if (base / "generation_config.json").is_file():
         shutil.copyfile(base / "generation_config.json", folder / "generation_config.json")
 

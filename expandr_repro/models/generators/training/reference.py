@@ -1,11 +1,12 @@
-"""The log-probabilities of the model before training: computed once for each set of pairs, and kept by content."""
+"""The log-probabilities of the model before training: once for each set of pairs and kept by content, or batch by batch."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,26 @@ class ReferenceStore:
         return dataset
 
 
+@contextmanager
+def without_dropout(model: Any) -> Iterator[None]:
+    """Switch off dropout, the model's own and the adapter's."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def with_reference(trainer: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch with the two columns added, computed now.
+
+    trl would compute them with the model as it trains: dropout blurs what the model is measured against.
+    """
+    with without_dropout(trainer.model):
+        return {**batch, **dict(zip(COLUMNS, trainer.compute_ref_log_probs(trainer.model, batch), strict=True))}
+
+
 def _hash(dataset: Any) -> str:
     import numpy as np
 
@@ -100,15 +121,12 @@ def _compute(dataset: Any, trainer: Any, batch_size: int) -> NDArray[np.float32]
         DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=trainer.data_collator, shuffle=False)
     )
     model = trainer.model.to(trainer.accelerator.device)
-    was_training = model.training
-    model.eval()  # a model's own dropout must not blur what it is measured against
     found = []
-    with progress(len(order), "reference", "pairs") as bar:
+    with without_dropout(model), progress(len(order), "reference", "pairs") as bar:
         for batch in loader:
             pair = trainer.accelerator.gather_for_metrics(trainer.compute_ref_log_probs(model, batch))
             found.append(torch.stack(pair, dim=1).float().cpu().numpy())
             bar.update(len(found[-1]))
-    model.train(was_training)
     values = np.empty((len(order), len(COLUMNS)), dtype=np.float32)
     values[list(order)] = np.concatenate(found)
     return values

@@ -6,7 +6,7 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from expandr_repro.models.generators.training.checkpoints import (
 )
 from expandr_repro.models.generators.training.checks import is_first_process, memory_advice, processes
 from expandr_repro.models.generators.training.examples import Examples, Texts, fit
+from expandr_repro.models.generators.training.measuring import train_loss
 from expandr_repro.models.generators.training.quiet import quiet_libraries
 from expandr_repro.models.generators.training.reference import ReferenceStore
 from expandr_repro.models.generators.training.trainers import make_trainer
@@ -35,6 +36,10 @@ from expandr_repro.models.generators.weights import Weights
 from expandr_repro.models.interface import PRECISIONS
 
 METRICS = "metrics.jsonl"
+
+UNTRAINED = "untrained"
+"""Folder of the adapter before the first step, which is the result where no validation after one is better."""
+
 log = logging.getLogger(__name__)
 
 
@@ -43,13 +48,15 @@ class Trained:
     """What came of a training.
 
     Attributes:
-        checkpoint: the result's folder.
+        checkpoint: the folder of the result's weights.
+        chosen_step: after which step they were; 0 for the untrained model's.
         steps: how many were taken.
         records: all that was measured.
         counts: what became of the texts, those to train on ("train") and to validate on ("dev").
     """
 
     checkpoint: Path
+    chosen_step: int
     steps: int
     records: list[dict[str, Any]]
     counts: dict[str, dict[str, int]]
@@ -76,7 +83,8 @@ def train(
         trust: let the model's own code run.
 
     Raises:
-        ExpandrError: nothing is left to train on, the lengths are more than the model takes, or the loss is no number.
+        ExpandrError: nothing is left to train on, or the lengths are more than the model takes.
+        DivergedError: the loss is no number.
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
@@ -96,8 +104,22 @@ def train(
         trainer.accelerator.wait_for_everyone()  # all have read before the first one clears up
         trainer.accelerator.end_training()
     best = best_of(records, goal) if settings.keep_best else None
-    chosen = last if best is None else place.folder / f"checkpoint-{best.step}"
-    return Trained(chosen, step_of(last), records, {name: made.counts for name, made in examples.items()})
+    step = step_of(last) if best is None else best.step
+    chosen = place.folder / f"checkpoint-{step}"
+    if not step:
+        _say_untrained(records, goal)
+        chosen = weights.adapter or (place.folder / UNTRAINED if settings.lora_r else weights.folder)
+    return Trained(chosen, step, step_of(last), records, {name: made.counts for name, made in examples.items()})
+
+
+def _say_untrained(records: Sequence[Mapping[str, Any]], goal: Goal) -> None:
+    first, *later = [v for r in records if goal.key in r and (v := goal.value(r)) is not None]
+    best = (max if goal.higher else min)(later, default=math.nan)
+    log.warning(
+        "training made it %s: the untrained model is kept (%s of the validation: %.4f before, %.4f at best after); lower learning_rate, or "
+        "use --set keep_best=false for the last step",
+        "no better" if best == first else "worse", goal.key.removeprefix("eval_"), first, best,
+    )  # fmt: skip
 
 
 def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: bool) -> tuple[Any, Any]:
@@ -107,6 +129,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
     whole = not settings.lora_r and not weights.adapter
     dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
     tokenizer = load_tokenizer(weights.folder, trust)
+    if settings.chat_template is False:
+        tokenizer.chat_template = None
     model = load_causal_lm(weights.folder, dtype, trust)
     if tokenizer.eos_token is None:
         raise MismatchError(
@@ -127,7 +151,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
 
 def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
     ends = end_ids(model, tokenizer)
-    made = {n: fit(tokenizer, t, settings.max_prompt_length, settings.max_length, ends) for n, t in texts.items()}
+    lengths = (settings.max_prompt_length, settings.max_length)
+    made = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
     for name, examples in made.items():
         whose = "for training" if name == "train" else "for validation"
         counted = ", ".join(f"{what}: {n}" for what, n in examples.counts.items() if n and what not in ("read", "used"))
@@ -140,6 +165,24 @@ def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Map
     return made
 
 
+def _before(trainer: Any, settings: TrainingSettings, place: Place, watched: Watched) -> None:
+    """Measure what the model is before the first step, and keep its adapter, which may turn out to be the best."""
+    watched.measure_now()
+    if not watched.schedule.validates:
+        watched.record(0, {})
+        return
+    trainer.evaluate()
+    if settings.keep_best and settings.lora_r:
+        trainer.save_model(str(place.folder / UNTRAINED))
+
+
+def _advice(settings: TrainingSettings, place: Place) -> tuple[str, str]:
+    lower = f"lower learning_rate ({settings.learning_rate:g}) or max_grad_norm ({settings.max_grad_norm:g})"
+    if place.precision == "fp32":
+        return "check the model's weights: in fp32 they give none, too", lower
+    return "use --set precision=fp32", f"{lower}, or use --set precision=fp32"
+
+
 def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
     from transformers import set_seed
 
@@ -149,12 +192,15 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, res
     book = MetricsLog(path, step) if is_first_process() else None
     trainer.accelerator.wait_for_everyone()
     set_seed(settings.seed)  # whether or not the reference had to be computed, which draws random numbers, too
-    batches = math.ceil(len(trainer.get_train_dataloader()) / settings.gradient_accumulation)
-    with progress(max(1, batches) * settings.epochs, "train", "steps") as bar:
-        watched = Watched(schedule, book, bar, read_metrics(path) if resumed else [])
+    epoch_steps = max(1, math.ceil(len(trainer.get_train_dataloader()) / settings.gradient_accumulation))
+    with progress(settings.max_steps or epoch_steps * settings.epochs, "train", "steps") as bar:
+        watched = Watched(
+            schedule, book, bar, read_metrics(path) if resumed else [], epoch_steps,
+            lambda: train_loss(trainer, settings.eval_batch_size), _advice(settings, place),
+        )  # fmt: skip
         trainer.add_callback(watcher(watched))
-        if resumed is None and schedule.validates:
-            trainer.evaluate()  # what it is before the first step
+        if resumed is None:
+            _before(trainer, settings, place, watched)
         if resumed is not None:
             log.info("goes on after step %d", step)
             bar.update(step)

@@ -8,7 +8,7 @@ from expandr_repro.core.errors import ExpandrError
 from expandr_repro.core.generator_settings import DpoSettings, TrainingSettings
 from expandr_repro.models.generators.training.arguments import Place, common_arguments, lora_config
 from expandr_repro.models.generators.training.examples import Examples
-from expandr_repro.models.generators.training.reference import ReferenceStore
+from expandr_repro.models.generators.training.reference import ReferenceStore, with_reference
 
 
 def make_trainer(
@@ -36,7 +36,7 @@ def make_trainer(
     """
     from peft import PeftModel
 
-    adapter = None if isinstance(model, PeftModel) else lora_config(settings)
+    adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     try:
         if isinstance(settings, DpoSettings):
             trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
@@ -69,7 +69,10 @@ def _dpo(
     adapter: Any,
     store: ReferenceStore,
 ) -> Any:
+    from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
+
+    kept, has_adapter = settings.precompute_reference, adapter is not None or isinstance(model, PeftModel)
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
         """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
@@ -78,13 +81,19 @@ def _dpo(
             return dataset
 
         def _precompute_ref_logps(self, dataset: Any, _name: str, batch_size: int) -> Any:
-            return store.add_to(dataset, self, batch_size)
+            return store.add_to(dataset, self, batch_size) if kept else dataset
+
+        def compute_loss(self, model: Any, inputs: Any, *more: Any, **named: Any) -> Any:
+            """Compute the loss, and before it the reference's values where they are not kept."""
+            return super().compute_loss(
+                model, inputs if kept or not has_adapter else with_reference(self, inputs), *more, **named
+            )
 
     config = DPOConfig(
         **common_arguments(settings, place),
         beta=settings.beta,
         disable_dropout=False,  # trl's default would set the adapter's dropout to 0, too
-        precompute_ref_log_probs=settings.precompute_reference,
+        precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
         precompute_ref_batch_size=settings.eval_batch_size,
     )
     return Trainer(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.errors import ExpandrError
+from expandr_repro.core.errors import DivergedError
 from expandr_repro.core.metrics_log import MetricsLog
 from expandr_repro.core.progress import Bar
 from expandr_repro.models.generators.training.best import Goal, best_of
@@ -15,6 +16,10 @@ from expandr_repro.models.generators.training.checkpoints import mark
 
 LEFT_OUT = ("runtime", "per_second", "preparation_time", "num_tokens", "total_flos", "train_loss")
 """Parts of the names of what is not recorded: durations, and sums that a resumed run begins anew."""
+
+
+MEASURED = "train_eval_loss"
+"""The key of the loss on the same training examples: before the first step, and after each that the result may be of."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +56,45 @@ class Watched:
         log: where records go; None in a process that does not write.
         bar: of the steps.
         records: all of them.
+        epoch_steps: steps of an epoch.
+        measure: measures the loss on the same training examples.
+        advice: for a loss that is no number before the first step, and after it.
     """
 
     schedule: Schedule
     log: MetricsLog | None
     bar: Bar
     records: list[dict[str, Any]] = field(default_factory=list)
+    epoch_steps: int = 1
+    measure: Callable[[], float] = lambda: 0.0
+    advice: tuple[str, str] = ("use --set precision=fp32", "lower learning_rate")
+    _measured: dict[str, float] = field(default_factory=dict)
 
     def has_stopped(self) -> bool:
         """Say whether the patience is at its end."""
         best = best_of(self.records, self.schedule.goal)
         return self.schedule.patience is not None and best is not None and best.since >= self.schedule.patience
 
+    def measure_now(self) -> None:
+        """Measure the loss on the same training examples; the next record has it."""
+        self._measured = {MEASURED: self.measure()}
+
     def record(self, step: int, values: dict[str, Any]) -> None:
         """Keep what the trainer logs.
 
         Raises:
-            ExpandrError: the loss is no number any more.
+            DivergedError: the loss is no number any more.
         """
         if "train_runtime" in values:  # the summary of one call, of no meaning in a resumed run
             return
-        kept = {k: v for k, v in values.items() if not any(part in k for part in LEFT_OUT)}
+        kept = {k: v for k, v in values.items() if not any(part in k for part in LEFT_OUT)} | self._measured
+        self._measured = {}
         self.records.append({"step": step, **kept})
         if self.log:
             self.log.write(step, kept)
-        if not math.isfinite(kept.get("loss", 0.0)):
-            raise ExpandrError(f"the loss is no number after step {step}; lower learning_rate or max_grad_norm")
+        if not all(math.isfinite(kept.get(key, 0.0)) for key in ("loss", "eval_loss", MEASURED)):
+            when, advice = (f"after step {step}", self.advice[1]) if step else ("before training", self.advice[0])
+            raise DivergedError(f"the loss is no number {when}; {advice}")
 
 
 def watcher(watched: Watched) -> Any:
@@ -85,7 +103,9 @@ def watcher(watched: Watched) -> Any:
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            validate, save = watched.schedule.is_due(state.global_step, state.max_steps // int(args.num_train_epochs), state.max_steps)  # fmt: skip
+            validate, save = watched.schedule.is_due(state.global_step, watched.epoch_steps, state.max_steps)
+            if validate or state.global_step == state.max_steps:
+                watched.measure_now()
             control.should_evaluate, control.should_save = validate, save
             # a checkpoint keeps no half-summed loss: what is not recorded before it would be missing after a resume
             control.should_log = control.should_log or save

@@ -4,8 +4,7 @@
 function drawBars(view) {
   return (pen, width, height, paint) => {
     const order = view.order();
-    const quarters = (value) => Math.ceil(Math.max(0.1, value) * 4) / 4; // whole ticks, and room for the labels on both sides
-    const [high, low] = [quarters(view.difference(order[0])), -quarters(-view.difference(order[order.length - 1]))];
+    const [high, low] = view.range();
     const [left, right, top, bottom] = [46, 6, 26, 26];
     const step = (width - left - right) / order.length;
     const y = (value) => top + ((high - value) / (high - low)) * (height - top - bottom);

@@ -72,3 +72,24 @@ const study = (choice) => data.studies[choice.study];
 const collection = (choice) => data.collections[study(choice).collection];
 const studyLabel = (s) => [data.collections[s.collection].label, s.retriever].filter(Boolean).join(" \u00b7 ");
 const setOf = (s, run) => (run.set === null ? null : data.collections[s.collection].sets[run.set]);
+
+/** The parts of a study's topics: all, and where a model saw some of them in training the seen and the unseen ones. */
+function partsOf(s) {
+  const c = data.collections[s.collection];
+  const seen = c.seen ? c.seen.reduce((sum, one) => sum + one, 0) : 0;
+  const all = [{ part: "all", label: "all", count: c.qids.length }];
+  return c.seen ? [...all, { part: "seen", label: "seen in training", count: seen }, { part: "unseen", label: "unseen", count: c.qids.length - seen }] : all;
+}
+
+/** Means and comparison of a run on a part of the topics. */
+const partOf = (run, part) => (part === "all" ? run : run.parts[part]);
+
+/** Say whether a difference is beyond what chance makes of two equally good rankings. */
+const significant = (against) => against.p_holm !== null && against.p_holm < 0.05;
+
+/** What a condition does to a metric, in words: no more than its p-value allows. */
+function verdict(metric, base, mean, against) {
+  if (base === null) return `no topic to tell ${metric} by`;
+  const change = `from ${fixed(base)} to ${fixed(mean)}`;
+  return significant(against) ? `${against.difference > 0 ? "raises" : "lowers"} ${metric} ${change}` : `makes no significant change to ${metric} (${change})`;
+}

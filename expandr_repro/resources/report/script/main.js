@@ -1,7 +1,8 @@
 // What is chosen, and what follows when that changes.
 
-const choice = { study: 0, run: 1, topic: null };
-let order = []; // by gain
+const choice = { study: 0, run: 1, part: "all", topic: null };
+let order = []; // by gain, of the part that is chosen
+const ranges = new Map(); // study -> highest and lowest difference that its plots have room for
 let texts = []; // what the search looks at
 const orders = new Map(); // sort -> topics, made when first asked for
 const collator = new Intl.Collator("en", { numeric: true });
@@ -17,7 +18,8 @@ const view = {
   chosen: () => choice.topic,
   order: () => order,
   count: () => collection(choice).qids.length,
-  counts: () => study(choice).runs[choice.run].against[0],
+  counts: () => partOf(study(choice).runs[choice.run], choice.part).against[0],
+  range: () => rangeOf(study(choice)),
   qid: (topic) => collection(choice).qids[topic],
   title: (topic) => collection(choice).titles[topic] || `topic ${collection(choice).qids[topic]}`,
   name: (topic) => `${view.qid(topic)}: ${view.title(topic)}`,
@@ -26,6 +28,22 @@ const view = {
   difference: (topic) => (study(choice).runs[choice.run].scores[topic] - study(choice).runs[0].scores[topic]) / data.scale,
   scores: (topic, digits = 4, change = true) => `${view.base(topic).toFixed(digits)} \u2192 ${view.score(topic).toFixed(digits)}${change ? ` (${signed(view.difference(topic), digits)})` : ""}`,
 };
+
+/** The scale of a study's differences: one for all its conditions and parts, so that plots can be compared, in whole ticks. */
+function rangeOf(s) {
+  if (!ranges.has(s)) {
+    let [high, low] = [0.1, -0.1]; // room for the labels on both sides
+    for (const run of s.runs.slice(1)) {
+      run.scores.forEach((score, topic) => {
+        const change = (score - s.runs[0].scores[topic]) / data.scale;
+        high = Math.max(high, change);
+        low = Math.min(low, change);
+      });
+    }
+    ranges.set(s, [Math.ceil(high * 4) / 4, -Math.ceil(-low * 4) / 4]);
+  }
+  return ranges.get(s);
+}
 
 const list = topicList(view, openTopic);
 const bars = chart("bars", view, drawBars(view), (topic) => openTopic(topic, true));
@@ -56,14 +74,21 @@ function stepButton(sign, label, step) {
 function choose(next, qid = null) {
   const before = study(choice).collection;
   Object.assign(choice, next);
-  const { run, study: s } = view.now();
-  order = Array.from(s.runs[0].scores.keys()).sort(SORTS.gain);
+  const { run, study: s, collection: c } = view.now();
+  const parts = partsOf(s);
+  if (!parts.some((p) => p.part === choice.part && p.count)) choice.part = "all";
+  const kept = (topic) => choice.part === "all" || Boolean(c.seen[topic]) === (choice.part === "seen");
+  order = Array.from(s.runs[0].scores.keys()).filter(kept).sort(SORTS.gain);
+  byId("parts").hidden = parts.length === 1;
+  byId("part").replaceChildren(...parts.map((p) => el("option", { value: p.part, disabled: !p.count, text: `${p.label} (${whole(p.count)})` })));
+  byId("part").value = choice.part;
   orders.clear();
   texts = view.now().collection.qids.map((id, topic) => `${id} ${view.title(topic)}`.toLowerCase());
   if (before !== s.collection) {
     choice.topic = null;
     byId("search").value = "";
   }
+  if (choice.topic !== null && !kept(choice.topic)) choice.topic = null;
   byId("condition").value = `${choice.study} ${choice.run}`;
   for (const row of byId("figures").querySelectorAll("tr[data-run]")) {
     if (row.dataset.run === run.name) row.setAttribute("aria-current", "true");
@@ -74,17 +99,18 @@ function choose(next, qid = null) {
   search();
   bars.draw();
   scatter.draw();
-  const asked = qid === null ? -1 : view.now().collection.qids.indexOf(qid);
-  openTopic(asked >= 0 ? asked : choice.topic ?? list.shown[0] ?? order[0], false);
+  const asked = qid === null ? -1 : c.qids.indexOf(qid);
+  openTopic(asked >= 0 && kept(asked) ? asked : choice.topic ?? list.shown[0] ?? order[0], false);
 }
 
 function renderHeadline(s, run) {
-  const a = run.against[0];
+  const [before, after] = [s.runs[0], run].map((each) => partOf(each, choice.part).means[0]);
+  const a = view.counts();
   const figure = (what, value, kind = "") => el("div", {}, el("div", { class: "what", text: what }), el("div", { class: `big ${kind}`, text: value }));
   byId("headline").replaceChildren(
-    figure(`baseline ${data.measures[0].name}`, fixed(s.runs[0].means[0])),
-    figure(`condition ${data.measures[0].name}`, fixed(run.means[0])),
-    figure(`difference, ${stated(a.p_holm)}`, signed(a.difference), direction(a.difference)),
+    figure(`baseline ${data.measures[0].name}`, fixed(before)),
+    figure(`condition ${data.measures[0].name}`, fixed(after)),
+    figure(`difference, ${stated(a.p_holm)}${significant(a) ? "" : ": no significant change"}`, signed(a.difference), significant(a) ? direction(a.difference) : "level"),
     el("div", {}, splitBar(a), el("div", { class: "counts" },
       el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }))));
 }
@@ -100,7 +126,7 @@ function search() {
 
 /** Keep the choice in the address, so that a link leads to it. */
 function remember() {
-  const address = new URLSearchParams({ run: view.now().run.name, topic: view.qid(choice.topic) });
+  const address = new URLSearchParams({ run: view.now().run.name, topic: view.qid(choice.topic), ...(choice.part === "all" ? {} : { part: choice.part }) });
   try {
     history.replaceState(null, "", `#${address}`);
   } catch { /* a browser may forbid it for a page in a frame; the page works without */ }
@@ -110,7 +136,7 @@ function remembered() {
   const asked = new URLSearchParams(location.hash.slice(1));
   for (const [number, s] of data.studies.entries()) {
     const run = s.runs.findIndex((r) => r.name === asked.get("run"));
-    if (run > 0) return [{ study: number, run }, asked.get("topic")];
+    if (run > 0) return [{ study: number, run, part: asked.get("part") ?? "all" }, asked.get("topic")];
   }
   const largest = bestRun();
   return [{ study: data.studies.indexOf(largest.study), run: largest.study.runs.indexOf(largest.run) }, null];
@@ -143,6 +169,7 @@ function start() {
     const [number, run] = event.target.value.split(" ").map(Number);
     choose({ study: number, run });
   });
+  byId("part").addEventListener("change", (event) => choose({ part: event.target.value }));
   byId("search").addEventListener("input", search);
   byId("search").addEventListener("keydown", (event) => {
     if ((event.key === "Enter" || event.key === "ArrowDown") && list.shown.length) {

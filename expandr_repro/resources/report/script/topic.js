@@ -15,6 +15,7 @@ function renderTopic(view, steps) {
     el("div", { class: "head" }, el("span", {}, "topic ", el("code", { text: view.qid(topic) })), el("span", { class: "step" }, steps.back, steps.on)),
     el("h3", { id: "topic-title", tabindex: -1, text: view.title(topic) }),
     scoreLine(view, topic),
+    ...(view.now().collection.seen?.[topic] ? [el("p", { class: "flag seen", text: "A model of these runs saw this topic or a relevant document of it in training" })] : []),
     ...expansionPart(view, topic, words),
     ...rankingPart(view, topic, words),
   );

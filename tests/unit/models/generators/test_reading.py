@@ -80,14 +80,18 @@ def test_tokens_that_mark_a_channel_are_there_when_the_text_is_cleaned(tmp_path,
     folder = save_tiny_llama(tmp_path / "model")
     seen = []
     plain = PreTrainedTokenizerFast.decode
-    monkeypatch.setattr(PreTrainedTokenizerFast, "decode", lambda self, ids, **more: seen.append(more) or plain(self, ids, **more))
+    monkeypatch.setattr(
+        PreTrainedTokenizerFast, "decode", lambda self, ids, **more: seen.append(more) or plain(self, ids, **more)
+    )
     generate(folder, max_tokens=4)
 
     assert seen[-1] == {"skip_special_tokens": False}
 
 
 def identity_of(folder, backend="transformers"):
-    return load_generator(backend, GeneratorOptions(str(folder), device="cpu" if backend == "transformers" else "auto")).identity
+    return load_generator(
+        backend, GeneratorOptions(str(folder), device="cpu" if backend == "transformers" else "auto")
+    ).identity
 
 
 def test_what_changes_a_local_model_s_texts_is_part_of_its_identity(thinking, tmp_path):
@@ -126,7 +130,9 @@ def test_vllm_is_asked_for_the_marks_and_an_end_that_is_none_is_a_failure(monkey
             made.extend(params)
             ends = ["stop", "length", "abort"]
             return [
-                types.SimpleNamespace(outputs=[types.SimpleNamespace(text="hm</think>rain", finish_reason=end, token_ids=[1])])
+                types.SimpleNamespace(
+                    outputs=[types.SimpleNamespace(text="hm</think>rain", finish_reason=end, token_ids=[1])]
+                )
                 for end, _ in zip(ends, prompts, strict=True)
             ]
 
@@ -141,5 +147,9 @@ def test_vllm_is_asked_for_the_marks_and_an_end_that_is_none_is_a_failure(monkey
     generator.generate(iter([Request(i, "rain", Sampling(), i) for i in range(3)]), replies.append)
 
     assert {p["skip_special_tokens"] for p in made} == {False}
-    assert [(r.finish, r.failure) for r in replies] == [("stop", None), ("length", None), ("", "vLLM ended it with 'abort'")]
+    assert [(r.finish, r.failure) for r in replies] == [
+        ("stop", None),
+        ("length", None),
+        ("", "vLLM ended it with 'abort'"),
+    ]
     assert clean(replies[0].text).text == "rain"

@@ -62,7 +62,7 @@ def test_equal_seeds_repeat_and_others_differ():
 def test_a_nucleus_wider_than_what_is_sorted_first_is_found_all_the_same(monkeypatch):
     logits = torch.randn(3, 200, generator=torch.Generator().manual_seed(0)) * 0.1
     whole = draw([Sampling()] * 3, [1, 2, 3], logits, steps=40)
-    monkeypatch.setattr(seeded, "NUCLEUS", 8)
+    monkeypatch.setattr(seeded, "LADDER", (4, 8))
 
     assert draw([Sampling()] * 3, [1, 2, 3], logits, steps=40).tolist() == whole.tolist()
 

@@ -8,7 +8,7 @@ from expandr_repro.pipeline.regression import reuse
 from expandr_repro.pipeline.regression.inputs import Counted
 from expandr_repro.pipeline.regression.stages import Places
 
-COUNTED = Counted(719, "a", 72, "b", 987, 72, "c")
+COUNTED = Counted(719, "a", 72, "b", 987, "d", 72, "c")
 
 
 @pytest.fixture

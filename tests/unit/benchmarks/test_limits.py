@@ -1,0 +1,43 @@
+"""Benchmarks do distinct work, and a row that is faster than the machine can be is an error."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import bm25
+from benchmarks.results import Row, Sheet
+from benchmarks.texts import distinct, made_up, passages, variants
+
+
+def test_variants_of_passages_all_differ_and_are_as_long():
+    texts = made_up(30, 40)
+    made = variants(texts, 4)
+    assert len(set(made)) == len(made) == 120
+    assert made[:30] == texts
+    assert [sorted(t.split()) for t in made] == [sorted(t.split()) for t in texts] * 4
+
+
+def test_texts_to_measure_with_are_each_there_once(monkeypatch):
+    monkeypatch.delenv("EXPANDR_DATA", raising=False)
+    assert distinct(["a", "b", "a"]) == ["a", "b"]
+    for texts in (made_up(5000, 10), passages()[1]):
+        assert len(set(texts)) == len(texts)
+
+
+def test_a_row_above_its_limit_fails_the_benchmark_and_is_not_kept(monkeypatch, tmp_path, capsys):
+    rows = [Row("fine", 10, [2.0, 2.1], limit=1.0), Row("too fast", 10, [1.0], limit=1.616), Row("free", 1, [0.1])]
+    monkeypatch.setattr(bm25, "run", lambda _: [Sheet("bm25", "A title", "passages", rows)])
+    assert program.main(["bm25", "--json", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "161.6 %" in out
+    assert "error: bm25: too fast: 161.6 % of what the machine can do" in err
+    assert "fine" not in err
+    assert list(tmp_path.iterdir()) == []
+    rows[1].seconds = [1.616]
+    assert program.main(["bm25", "--json", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("seconds", [[], [1.0]])
+def test_a_row_without_a_time_or_a_limit_breaks_none(seconds):
+    assert Sheet("s", "t", "u", [Row("r", 1, seconds, limit=1.0), Row("q", 1, [1.0])]).beyond_limit() == []
