@@ -196,7 +196,7 @@ class Expansions:
             expansions = []
             for sample in range(len(self.settings)):
                 seen = self._seen(topic, sample)
-                made.truncated += bool(seen.stored) and finish_of(seen.stored.finish) == "length"
+                made.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
                 made.refused += seen.kind == "refused"
                 if (
                     (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))

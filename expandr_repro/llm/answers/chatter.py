@@ -24,7 +24,8 @@ _CHAT = (
     r"(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|okay|ok|alright|great(?:\s+question)?|yes|no\s+problem|understood|got\s+it"
     r"|thank(?:s|\s+you)[^\n.!]{0,60}|what\s+a[^\n.!]{0,60}|happy\s+to\s+help|i(?:['’]d|['’]ll|\s++would|\s++will|\s++can)(?:\s(?=\s)|\s++(?:[^\n.!:\s][^\n.!:]{0,79})?))"
 )
-_OPENING = re.compile(rf"^(?:{_CHAT}[!.,:;—–-]*+\s++){{0,3}}{_ANNOUNCEMENT}", re.I)
+_GROUNDS = r"(?:(?:based\s+on|in\s+response\s+to|as\s+(?:requested|you\s+asked)|to\s+answer|regarding|given|for)\b[^\n.:,]{0,80},\s++)?"
+_OPENING = re.compile(rf"^(?:{_CHAT}[!.,:;—–-]*+\s++){{0,3}}{_GROUNDS}{_ANNOUNCEMENT}", re.I)
 
 _YES_ELSEWHERE = (
     r"(?:bien\s+s[ûu]r|certainement|d['’]accord|absolument|avec\s+plaisir|volontiers|entendu|très\s+bien|parfait|je\s+(?:vais|peux)\s[^\n.!:,]{0,60}"
@@ -56,8 +57,8 @@ _OPENING_CHINESE = re.compile(
     rf"[^\n。！？：:]{{0,80}}?{_THING_CHINESE}[^\n。！？：:]{{0,40}}(?:[：:]\s*+|[。！]?{_BREAK})"
 )
 _EXCLAMATION = re.compile(
-    r"^(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|great(?:\s+question)?|no\s+problem|happy\s+to\s+help)!\s+"
-    r"|^(?:sure|certainly|of\s+course|absolutely|okay|ok)[.,]?\s*\n\s*"
+    r"^(?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|great(?:\s+question)?|no\s+problem|happy\s+to\s+help)!\s+(?-i:(?![a-z]))"
+    r"|^(?:sure|certainly|of\s+course|absolutely|okay|ok)[.,:]?\s*\n\s*|^(?:the|your)\s+(?:passage|answer|response|paragraph)\s*:\s*\n\s*"
     rf"|^¡?{_YES_ELSEWHERE}\s?[!.]\s*\n\s*|^¡?(?:bien\s+s[ûu]r|gerne?|natürlich|selbstverständlich|claro|por\s+supuesto)\s?!\s+"
     rf"|^{_YES_CHINESE}[！!。]\s*\n\s*|^(?:好的|当然可以|当然|當然|没问题|沒問題)[！!]\s*",
     re.I,
@@ -111,12 +112,19 @@ _OTHERS = re.compile(
     re.I,
 )
 _HELPS = r"(?:helps?|(?:is|are|was|were)\s+(?:\w+\s+)?(?:helpful|useful|clear|informative|sufficient|what\s+you)|answers?\s+(?:your|the)|meets?\s|clarif|satisf|gives?\s+you|provides?\s+(?:you|a|some)|serves\s+your)"
+_IF_MORE = r"if\b[^\n.!]{0,80}(?:question|more|else|further|clarif|anything|unclear|need|want|like|changes|help)"
+_ME = (
+    rf"(?:ask(?:\s+(?:me|any|more|further|follow|questions|away|about\s+(?:this|the\s+(?:passage|text))|for\s+(?:more|further|any|additional|clarif\w+|changes|another|help\s+with)|{_IF_MORE})|\s*(?:[.!)]|$))"
+    rf"|reach\s+out(?:\s+(?:to\s+me|with|for\s+(?:more|further|any)|any|{_IF_MORE})|\s*(?:[.!)]|$))|(?:contact|get\s+in\s+touch\s+with)\s+me\b|let\s+me\b|request\s+(?:more|further|any|changes|another)"
+    r"|share\s+(?:more|further|your|any|the\s+(?:text|passage|query|question))|follow\s+up\b)"
+)
 _CLOSING = re.compile(
-    r"[(\[*_~-]{0,3}(?:"
+    r"[(\[*_~¡¿-]{0,3}(?:"
     rf"(?:i\s+)?hope\s+(?:this|that|it|these|the)(?:\s+\w+){{0,3}}?\s+{_HELPS}"
-    r"|(?:please\s+|just\s+)?let\s+me\s+know\b(?!,)"
-    r"|(?:please\s+)?(?:do\s+not|don['’]t)\s+hesitate\s+to\s+(?:ask|reach\s+out|contact|let|request|share|get\s+in\s+touch|follow\s+up)\b"
-    r"|(?:please\s+)?feel\s+free\s+to\s+(?:ask|reach|let|contact|request|share|(?:modify|adapt|adjust|edit|use|customi[sz]e)\s+(?:this|it|the\s+(?:passage|text)))\b"
+    r"|(?:i\s+)?hope\s+you\s+(?:find|found|like|enjoy)|i['’]?\s*a?m\s+(?:happy|glad|here)\s+to\s+(?:help|assist|answer|provide)|thank(?:s|\s+you)\s+for\s+(?:your\s+(?:question|query|request)|asking)"
+    r"|(?:please\s+|just\s+)?let\s+me\s+know(?:\s+(?:if|whether|when|how|which|in\s+case|should|your|what\s+(?:else|you|other))\b|\s*(?:[.!]|$))"
+    rf"|(?:please\s+)?(?:do\s+not|don['’]t)\s+hesitate\s+to\s+{_ME}"
+    rf"|(?:please\s+)?feel\s+free\s+to\s+(?:{_ME}|(?:modify|adapt|adjust|edit|use|customi[sz]e)\s+(?:this|it|the\s+(?:passage|text))\b)"
     r"|would\s+you\s+like\s+(?:me|more\s+(?:information|details?|examples?)|any\s+(?:more|further|other|changes|additional)|further|another)\b"
     r"|do\s+you\s+(?:want|need)\s+me\b|shall\s+i\b"
     r"|if\s+you(?:['’]d|['’]ve|\s+have|\s+need|\s+want|\s+would|\s+require)\b[^\n.!?]{0,120}\b(?:let\s+me|feel\s+free|just\s+ask|ask\s+me|i\s+can|i['’]d\s+be|i['’]m)\b"
@@ -125,27 +133,28 @@ _CLOSING = re.compile(
     r"|note\s*:[^\n]{0,60}\b(?:this|above)\s+(?:passage|answer|response|text|paragraph)\b"
     r"|word\s+count\s*:|end\s+of\s+(?:passage|answer)\b"
     r"|j['’]espère\s+que\s[^\n]{0,80}\b(?:aide\w*|utiles?|répon\w*|convien\w*|satisf\w*|éclair\w*)"
-    r"|n['’]h[ée]site[zs]?\s+(?:surtout\s+)?pas\s+à\s+(?:me\b|m['’]|demander|poser|revenir\s+vers\s+moi|nous)"
+    r"|n['’]h[ée]site[zs]?\s+(?:surtout\s+)?pas\s+à\s+(?:me\b|m['’]|demander|poser|revenir\s+vers\s+moi|nous)|n['’]h[ée]site[zs]?\s+pas\s+si\s|puis-je\s+(?:vous|t['’])|avez-vous\s+d['’]autres\s+questions"
     r"|(?:faites|fais|dites|dis)(?:-le)?[- ]moi\b|(?:souhaitez|voulez|veux|souhaites)-(?:vous|tu)\s+que\s+je\b|y\s+a-t-il\s+autre\s+chose"
     r"|si\s+(?:vous|tu)\b[^\n.!?]{0,120}(?:\bn['’]hésite\w*\s+pas|\bfaites|\bdites|\bje\s+(?:peux|suis|serai)|\bdemandez)\b"
     r"|ich\s+hoffe\b[^\n]{0,80}\b(?:hilf\w*|helfen|beantwort\w*|nützlich|weiter)"
     r"|lass(?:en\s+sie|t)?\s+(?:es\s+)?mich\s+(?:\w+\s+)?wissen|zögern?\s+(?:sie\s+)?(?:bitte\s+)?nicht,?\s+(?:mich|zu\s+fragen|nachzufragen|sich\s+bei\s+mir)"
     r"|(?:wenn|falls|sollten|solltest)\s+(?:sie|du)\b[^\n.!?]{0,120}(?:\blass\w*|\bsag\w*|\bfrag\w*\s+(?:sie\s+)?(?:mich|gern|einfach)|\bstehe\s+ich|\bhelfe\s+ich|\bkann\s+ich)\b"
     r"|möchte(?:n\s+sie|st\s+du),?\s+dass\s+ich|soll\s+ich\b|gerne?\s+(?:kann|helfe|stehe|erkläre)\s+ich|bei\s+(?:weiteren\s+)?fragen\b[^\n]{0,40}(?:verfügung|meld|wissen|gern)"
-    r"|kann\s+ich\s+(?:ihnen|dir)\s+(?:sonst|noch)"
+    r"|haben\s+sie\s+(?:noch\s+)?(?:weitere\s+)?fragen|hast\s+du\s+(?:noch\s+)?(?:weitere\s+)?fragen|kann\s+ich\s+(?:ihnen|dir)\s+(?:sonst|noch)"
     r"|espero\s+que\s[^\n]{0,80}\b(?:ayud\w*|útil\w*|sirv\w*|satisf\w*|respond\w*|resuelv\w*|ajud\w*)"
     r"|(?:por\s+favor,?\s*)?(?:házmelo|hágamelo|avísame|avíseme|dímelo|dígame|déjame|déjeme|hazme)\s*(?:saber)?\b"
     r"|no\s+dude\w*\s+en\s+(?:pregunt\w*|consultarme|contactarme|pedir\w*|decírmelo|decirme|hac\w+|escribirme|solicitar\w*|avisarme)"
-    r"|¿?(?:te|le)\s+gustaría\s+que|¿?quieres?\s+que\b|¿?deseas?\s+que\b|¿?hay\s+algo\s+más"
+    r"|¿?(?:te|le)\s+gustaría\s+que|¿?quieres?\s+que\b|¿?deseas?\s+que\b|¿?hay\s+algo\s+más|¿?necesitas?\s+(?:algo|más|ayuda\s+con)|¿?tienes?\s+(?:alguna\s+otra|más)\s+pregunta"
     r"|si\s+(?:tienes?|necesitas?|quieres?|deseas?|hay)\b[^\n.!?]{0,120}(?:\bdímelo|\bdime|\bavísame|\bpuedo|\bno\s+dud|\bházmelo|\bhágamelo|\best(?:oy|aré)|\bpregunt|\bcon\s+gusto)"
     r"|spero\s+che\s[^\n]{0,80}\b(?:util\w*|aiut\w*)|fammi\s+sapere|mi\s+faccia\s+sapere|me\s+avise"
     r"|希望(?:这|這|以上|上述|本|我的|能|对[您你])[^\n。！]{0,40}(?:帮助|幫助|有用|满足|满意|解答|回答)"
     r"|(?:如果|若|要是)[您你]?(?:还|还有|仍|需要|有|想|对|還)[^\n。！]{0,80}(?:告诉我|告訴我|联系我|问我|提问|随时|隨時|告知|我可以|我很乐意|欢迎)"
-    r"|(?:请|請|欢迎|敬请)(?:您|你)?(?:随时|隨時)[^\n。！]{0,30}(?:问|联系|告|提)|(?:是否|要不要|[您你])?(?:需要|想要|要)我[^\n。]{0,40}(?:吗|？|\?)"
+    r"|(?:请|請|欢迎|敬请)(?:您|你)?(?:随时|隨時)[^\n。！]{0,30}(?:问|联系|告|提)|(?:请|請)(?:告诉我|告訴我|让我知道|讓我知道|告知我)|(?:是否|要不要|[您你])?(?:需要|想要|要)我[^\n。]{0,40}(?:吗|？|\?)"
     r"|如有(?:任何|其他|疑问|问题|需要)[^\n。！]{0,40}(?:请|随时|欢迎|告诉|联系)"
     r")",
     re.I,
 )
+_UNABLE = re.compile(r"\b(?:can\s*not|can['’]?t|unable|not\s+able)\b", re.I)  # a refusal, however kind
 _RIDER = re.compile(
     r"[(\[*_~-]{0,3}(?:[a-z]|thank|thanks|happy|good\s+luck|have\s+a|enjoy|best|for\s+example|merci|bonne|danke|viel\s+erfolg|gracias|saludos|谢谢|祝)|[^\n]{0,60}[!！]$"
 )
@@ -222,17 +231,17 @@ def without_closing(text: str) -> str:
     text = text.rstrip()
     first = _closing_from(text)
     starts = [first] * (first == 0) + [m.end() for m in _SENTENCE.finditer(text, first) if m.end() < len(text)]
-    cut, riders = len(text), 0
+    whole, cut, riders, swallowed = text, len(text), 0, 0
     for start in reversed(starts):
         sentence = text[start:cut].split("\n", 1)[0].rstrip()
-        if _CLOSING.match(sentence) and not _OTHERS.search(sentence):
-            cut, riders = start, 0
+        if _CLOSING.match(sentence) and not _OTHERS.search(sentence) and not _UNABLE.search(sentence):
+            cut, swallowed, riders = start, swallowed + riders, 0
             text = text[:cut]
         elif riders < 4 and len(sentence) <= 160 and (_RIDER.match(sentence) or _SPEAKS.search(sentence)):
             riders += 1
         else:
             break
-    return text.rstrip()
+    return text.rstrip() if cut or not swallowed else whole  # a text may begin with thanks and then refuse
 
 
 def _closing_from(text: str) -> int:

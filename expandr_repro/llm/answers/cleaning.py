@@ -9,6 +9,7 @@ long on any (alternatives that exclude one another; `++` and `*+` where nothing 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from bisect import bisect_right
@@ -53,7 +54,7 @@ _BOLD = re.compile(
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t]+", re.M)
 _BULLET = re.compile(r"^[ \t]*[-*•‣◦–][ \t]+", re.M)
 _NUMBER = re.compile(r"^[ \t]*(\d{1,2})[.)][ \t]+", re.M)
-_RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*$", re.M)
+_RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,}|\*[ \t]\*[ \t]\*|-[ \t]-[ \t]-)[ \t]*$", re.M)
 _MARKED_QUOTE = re.compile(r"(?:[ \t]*>[^\n]*(?:\n|$)|[ \t]*\n)+")
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」", "『": "』"}
 _TAG = re.compile(
@@ -64,6 +65,7 @@ _TAG = re.compile(
 _END_TAG = re.compile(
     r"</(passage|answer|response|output|document|paragraph|solution|final_answer|final|conclusion|keywords)>\s*$", re.I
 )
+_PYTHON = re.compile(r"\{\s*'\w{1,40}'\s*:\s*(['\"])((?:(?!\1\s*,\s*').)*)\1\s*\}", re.S)
 _ECHOED = ("query", "question", "claim", "topic", "prompt", "language", "id", "qid", "type")
 _THINKING_ALOUD = re.compile(
     r"\s*(?:(?:okay|ok|alright|all\s+right|hmm+|well|right|so|first|now)\b[,.:]?\s+)*(?:let\s+me\s+(?:think|see|start|break|figure|recall|consider|tackle|try)"
@@ -145,7 +147,8 @@ def _without_json(text: str) -> str:
         except (ValueError, RecursionError):
             continue
         return text if found is None else found
-    return text
+    quoted = _PYTHON.fullmatch(text)
+    return quoted[2].replace("\\'", "'").replace("\\n", "\n") if quoted else text
 
 
 def _text_of(value: Any) -> str | None:
@@ -154,6 +157,10 @@ def _text_of(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     wanted = {k: v for k, v in value.items() if k.lower() not in _ECHOED} or value
+    title = next((v for k, v in wanted.items() if k.lower() in ("title", "heading") and isinstance(v, str)), None)
+    if title and len(wanted) == 2:
+        (text,) = (v for v in wanted.values() if v is not title)
+        return f"{title}\n\n{text}" if isinstance(text, str) else None
     if len(wanted) != 1:
         return None
     (only,) = wanted.values()
@@ -185,7 +192,7 @@ def _without_markup(text: str) -> str:
         text = _outside_code(mark, kept, text)
     # one number at a line's start may be a year's end or a measure, and so may two that do not count up from one
     counted = [int(n) for n in _NUMBER.findall(text)]
-    is_list = len(counted) > 1 and counted[0] <= 1 and all(a < b for a, b in zip(counted, counted[1:], strict=False))
+    is_list = len(counted) > 1 and counted[0] <= 1 and all(a < b for a, b in itertools.pairwise(counted))
     return _outside_code(_NUMBER, "", text) if is_list else text
 
 
@@ -203,6 +210,8 @@ def _outside_code(mark: re.Pattern[str], kept: str, text: str) -> str:
 
 def _without_quotes(text: str) -> str:
     """Take off quotes round the whole text, unless they are the first and last of several quotations."""
+    if len(text) > 6 and text[:3] in ('"""', "'''") and text.endswith(text[:3]) and text.count(text[:3]) == 2:
+        return text[3:-3].strip()
     if len(text) > 2 and _QUOTES.get(text[0]) == text[-1] and not set(text[1:-1]) & {text[0], text[-1]}:
         return text[1:-1].strip()
     return text

@@ -41,6 +41,11 @@ _TOKEN = re.compile(
     r"|<(?P<plain>/?s|eos|bos|pad|unk|end_of_turn|start_of_turn|(?:seed|hy):[be]os|unused\d{1,4}|extra_id_\d|SPECIAL_\d{1,3})>"
     r"|\[\|(?P<square>\w{1,20})\|\]|\[(?P<upper>/?INST|/?SYSTEM_PROMPT|END FINAL RESPONSE|EOS|EOT)\]|(?P<minimax>\[e~\[|\]~b\]|\]~!b\[))"
 )
+_MAYBE = re.compile(
+    r"[<\[◁]|\]~|assistantfinal|(?<![\s\S])\s*(?:assistant)?(?:analysis|commentary|final)|\bmy\s(?:thought|reasoning|response)"
+)
+"""What a text has that has any mark at all."""
+
 _FULL_WIDTH = re.compile(r"<｜([^｜<>\n]{1,40})｜>")
 _ENDS = re.compile(
     r"/s|eos|(?:seed|hy):eos|(?:im_|hy_)?(?:end|eo[tmsd])(?!_?header|_of_role)\w*|return|call|separator|content_model_end_sampling"
@@ -62,9 +67,8 @@ def mentions_marks(text: str) -> bool:
 
 def opened_reasoning(prompt: str) -> str:
     """Return the marker of reasoning that a prompt ends with, by which a chat template makes a model think; "" where there is none."""
-    last = None
-    for last in _REASONING.finditer(prompt, max(0, len(prompt) - 200)):
-        pass
+    tail = list(_REASONING.finditer(prompt, max(0, len(prompt) - 200)))
+    last = tail[-1] if tail else None
     return last[0] if last and last["open"] and not prompt[last.end() :].strip() else ""
 
 
@@ -77,6 +81,8 @@ def answer_of(text: str) -> tuple[str, bool]:
     Returns:
         The answer, and whether reasoning began that never ended (the answer is then what stood before it, mostly nothing).
     """
+    if not _MAYBE.search(text):
+        return text, False
     text = _FULL_WIDTH.sub(lambda found: f"<|{found[1].replace('▁', '_')}|>", text)
     text, unfinished = _final_channel(text)
     if unfinished:

@@ -150,6 +150,8 @@ def _refuses(sentences: list[str]) -> bool:
             _OFFER.match(sentence) and len(sentence) > 200
         ):
             content += len(sentence.split())
+        if content >= 45:
+            return False
     return content < (45 if hard else 8) if hard or soft else False
 
 

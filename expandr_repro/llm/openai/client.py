@@ -205,7 +205,7 @@ def run_anywhere(work: Coroutine[Any, Any, None]) -> None:
     def run() -> None:
         try:
             asyncio.run(noted())
-        except BaseException as error:  # raised again below, in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
             ended.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

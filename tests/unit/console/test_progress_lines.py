@@ -52,10 +52,14 @@ def test_lines_without_a_total_and_of_one_thing_are_good_english(capsys, fast):
 
 
 def test_work_that_breaks_off_says_how_far_it_came(capsys, fast):
-    with pytest.raises(RuntimeError), progress(4, "encode", "docs") as bar:
-        bar.update()
-        time.sleep(0.03)
-        raise RuntimeError
+    def broken():
+        with progress(4, "encode", "docs") as bar:
+            bar.update()
+            time.sleep(0.03)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
 
     assert lines(capsys) == ["progress: encode: 1 of 4 docs (25%), 0:00 in all"]
 

@@ -87,8 +87,8 @@ def test_a_damaged_gzip_file_is_refused_as_before(write, tmp_path):
 
 
 def test_a_line_too_long_is_refused_as_before(write, monkeypatch):
-    for module in ("run_blocks", "files"):
-        monkeypatch.setattr(f"expandr_repro.core.{module}.MAX_LINE", 100)
+    for module in ("data.run_blocks", "io.files"):
+        monkeypatch.setattr(f"expandr_repro.{module}.MAX_LINE", 100)
     monkeypatch.setattr(run_blocks, "BLOCK", 64)
     path = write("x", PLAIN + "q Q0 " + "d" * 300 + " 1 2 t\n")
     with pytest.raises(FormatError, match="a line longer than"):

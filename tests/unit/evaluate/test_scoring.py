@@ -186,7 +186,7 @@ def test_only_the_metrics_of_ranx_are_loaded_and_the_whole_of_it_can_be_imported
     program = """
 import sys
 from expandr_repro.evaluate.scoring import Scorer, evaluate, evaluate_file
-from expandr_repro.core import run_blocks
+from expandr_repro.data import run_blocks
 from expandr_repro.evaluate.metrics import parse_measures
 found = evaluate({"1": {"a": 2.0, "b": 1.0}}, {"1": {"b": 1}}, parse_measures("nDCG@10"))
 assert not {"ir_datasets", "seaborn", "ranx.data_structures", "ranx"} & set(sys.modules), "more than the metrics"

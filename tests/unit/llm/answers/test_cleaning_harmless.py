@@ -56,7 +56,15 @@ TAKEN_OFF = [
     ("{}\n\n**Question:** What is vitamin K?\n**Passage:** Vitamin K is", P),
     ("{}\n\nClaim: vitamin K cures colds\nPassage: It does not.", P),
     ("{}\n\nQuestion: what is vitamin", P),
+    ("{{'passage': '{}'}}", P),
+    ('"""\n{}\n"""', P),
+    ("The passage:\n\n{}", P),
+    ("Generated Passage:\n{}", P),
+    ('\n\nPassage:\n\n"{}"', P),
+    ("**Passage:**\n\n> {}", P),
     # preambles
+    ("Based on the question, here is a relevant passage:\n\n{}", P),
+    ("Absolutely! Here's a well-researched passage:\n\n---\n\n{}\n\n---\n\nLet me know if you'd like any changes!", P),
     ("Sure! Here is a passage that answers the question:\n\n{}", P),
     ("好的，以下是一段回答该问题的短文：\n\n{}", ZH),
     ("以下是回答该问题的段落：\n{}", ZH),
@@ -81,6 +89,19 @@ TAKEN_OFF = [
     ("Certo! Ecco un brano che risponde alla domanda:\n\n{}", P),
     ("Claro! Aqui está um parágrafo que responde à pergunta:\n\n{}", P),
     # closings
+    ("{}\n\nI hope you find this helpful.", P),
+    ("{}\n\nI'm happy to help with anything else!", P),
+    ("{}\n\nThank you for your question!", P),
+    ("{}\n\nFeel free to reach out if you have more questions.", P),
+    ("{}\n\nHope that helps :)", P),
+    ("{}\n\n*Note: This passage is for informational purposes only.*", P),
+    ("{}\n\n(Word count: 120)", P),
+    ("{}\n\n请告诉我是否需要修改。", ZH),
+    ("{}\n\nN'hésitez pas si vous avez d'autres questions !", P),
+    ("{}\n\nPuis-je vous aider pour autre chose ?", P),
+    ("{}\n\nHaben Sie weitere Fragen?", P),
+    ("{}\n\n¡Espero que te ayude!", P),
+    ("{}\n\n¿Necesitas algo más?", P),
     ("{}\n\nI hope this helps! Let me know if you have any other questions.", P),
     ("{} Let me know if you need more.", P),
     ("{}\n\nHope this helps!", P),
@@ -150,6 +171,18 @@ KEPT = [
     '"Rickets" is an old word; doctors now say "vitamin D deficiency"',
     "Sure of himself, he left. Certainly it rained.",
     "Note: the boiling point depends on pressure.",
+    "Let me know what love is, the poet asks.",
+    "Visit the museum on Sunday. Feel free to contact the visitor center for group tours.",
+    "The app has a chat. Please do not hesitate to contact us at info@example.org.",
+    "Keep calm. Do not hesitate to ask for help when you are overwhelmed.",
+    "Symptoms vary. If you have any questions, ask your doctor.",
+    "Certainly! was the cry of the crowd in 1789.",
+    "if __name__ == '__main__':\n    main()",
+    "C = A ** -1 and B = 2**-3, and int **p; int **q; are declarations.",
+    "SELECT * FROM t WHERE a = '*';",
+    "> be me\nGreentext begins with an angle bracket.",
+    "Claim: the earth is flat. Evidence: none.",
+    "10. Downing Street is the office.\n11. Downing Street is next door.",
     "Steps: mix flour, water and salt. Feel free to use fresh herbs.",
 ]
 
@@ -206,7 +239,7 @@ def test_packaged_texts_are_clean_already(root):
     files = sorted((root / "expandr_repro" / "resources" / "expansions").glob("*/*.jsonl.gz"))
     assert files
     for file in files:
-        for line in gzip.open(file, "rt", encoding="utf-8"):
+        for line in gzip.decompress(file.read_bytes()).decode().splitlines():
             for expansion in json.loads(line)["expansions"]:
                 assert clean(expansion["text"]).text == expansion["text"]
                 assert not clean(expansion["text"]).refused
