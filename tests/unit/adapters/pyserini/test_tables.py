@@ -17,7 +17,7 @@ OWN = """
 import json, sys
 from expandr_repro.adapters.pyserini import registry, tables
 tables.import_tables()
-if not tables._is_remote():
+if not tables.is_remote():
     from expandr_repro.adapters.pyserini.jvm import start
     start()
 from pyserini import prebuilt_index_info as theirs
@@ -176,7 +176,7 @@ def test_without_pyserini_no_name_is_known(monkeypatch, anew):
     assert registry.faiss_indexes() == frozenset()
 
 
-@pytest.mark.skipif(not tables._is_remote(), reason="this Pyserini has its tables in its source")
+@pytest.mark.skipif(not tables.is_remote(), reason="this Pyserini has its tables in its source")
 def test_what_is_kept_of_a_table_is_what_pyserini_itself_then_lists(tmp_path):
     root = tables.package()
     source = tables._source(root, "prebuilt_index_info.py")
