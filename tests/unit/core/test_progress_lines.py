@@ -65,9 +65,7 @@ def test_texts_say_how_many_topics_and_tokens(capsys, fast):
         TextBar(bar, 1).text_done("q1", 700)
         time.sleep(0.03)
 
-    assert re.fullmatch(
-        r"progress: expand: 1 of 2 texts \(50%\), 1 topic, 700 tokens, [\d,]+/s, 0:00 in all", lines(capsys)[0]
-    )
+    assert re.fullmatch(r"progress: expand: 1 of 2 texts \(50%\), 1 topic, 700 tokens, [\d,]+/s, 0:00 in all", lines(capsys)[0])
 
 
 def test_quiet_prints_nothing(capsys, fast):
