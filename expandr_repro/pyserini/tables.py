@@ -161,7 +161,8 @@ def _lazy(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id.startswith("_Lazy")
 
 
-def _is_remote() -> bool:
+def is_remote() -> bool:
+    """Tell whether the installed Pyserini has its tables on the network, as 2.4 does."""
     root = package()
     try:
         if (
@@ -290,7 +291,7 @@ def home() -> Path:
     """Return the folder in which Pyserini keeps what it fetched."""
     if chosen := os.environ.get("PYSERINI_CACHE"):
         return Path(chosen)
-    if _is_remote() and Path(".cache").is_dir():  # since 2.4
+    if is_remote() and Path(".cache").is_dir():  # since 2.4
         return Path.cwd() / ".cache" / "pyserini"
     return Path.home() / ".cache" / "pyserini"
 
@@ -354,7 +355,7 @@ def import_tables() -> None:
     Nothing is fetched by the import itself.
     """
     root = package()
-    if root is None or not _is_remote():
+    if root is None or not is_remote():
         return
     whole, importing = urllib.request.urlopen, [True]
     source = _source(root, "prebuilt_index_info.py")

@@ -17,8 +17,13 @@ OWN = """
 import json, sys
 from expandr_repro.pyserini import registry, tables
 tables.import_tables()
+<<<<<<< HEAD:tests/unit/pyserini/test_tables.py
 if not tables._is_remote():
     from expandr_repro.pyserini.jvm import start
+=======
+if not tables.is_remote():
+    from expandr_repro.adapters.pyserini.jvm import start
+>>>>>>> py:tests/unit/adapters/pyserini/test_tables.py
     start()
 from pyserini import prebuilt_index_info as theirs
 print(json.dumps({
@@ -176,7 +181,7 @@ def test_without_pyserini_no_name_is_known(monkeypatch, anew):
     assert registry.faiss_indexes() == frozenset()
 
 
-@pytest.mark.skipif(not tables._is_remote(), reason="this Pyserini has its tables in its source")
+@pytest.mark.skipif(not tables.is_remote(), reason="this Pyserini has its tables in its source")
 def test_what_is_kept_of_a_table_is_what_pyserini_itself_then_lists(tmp_path):
     root = tables.package()
     source = tables._source(root, "prebuilt_index_info.py")
