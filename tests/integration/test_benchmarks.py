@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from expandr_repro.adapters.pyserini import tables
+from expandr_repro.pyserini import tables
 
 from benchmarks.__main__ import main
 from benchmarks.registry import BENCHMARKS

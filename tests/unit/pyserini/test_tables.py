@@ -17,13 +17,8 @@ OWN = """
 import json, sys
 from expandr_repro.pyserini import registry, tables
 tables.import_tables()
-<<<<<<< HEAD:tests/unit/pyserini/test_tables.py
-if not tables._is_remote():
-    from expandr_repro.pyserini.jvm import start
-=======
 if not tables.is_remote():
-    from expandr_repro.adapters.pyserini.jvm import start
->>>>>>> py:tests/unit/adapters/pyserini/test_tables.py
+    from expandr_repro.pyserini.jvm import start
     start()
 from pyserini import prebuilt_index_info as theirs
 print(json.dumps({
