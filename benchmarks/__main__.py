@@ -17,10 +17,10 @@ from benchmarks.options import Options
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import as_json
 from expandr_repro import cli
-from expandr_repro.core.arguments import Parser
-from expandr_repro.core.errors import CheckFailedError, ExpandrError, UnknownNameError
-from expandr_repro.core.files import write_json
-from expandr_repro.core.tables import FORMATS
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.tables import FORMATS
+from expandr_repro.errors import CheckFailedError, ExpandrError, UnknownNameError
+from expandr_repro.io.files import write_json
 
 EXAMPLES = """
 python -m benchmarks --list
@@ -73,7 +73,7 @@ def _run(args: argparse.Namespace, own: list[str], said: str) -> int:
     if args.list:
         print("\n".join(f"{name:<16} {entry.summary}" for name, entry in BENCHMARKS.items()))
         return 0
-    from expandr_repro.models.index import cores
+    from expandr_repro.indexes.faiss_index import cores
 
     names = _chosen(args)
     if own and not all(BENCHMARKS[n].program for n in names):

@@ -11,16 +11,16 @@ from benchmarks.machine import copy_rate
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Sheet
-from expandr_repro.core.files import atomic_text
-from expandr_repro.core.paths import data_dir
-from expandr_repro.core.topics import write_topics
+from expandr_repro.data.topics import write_topics
+from expandr_repro.io.files import atomic_text
+from expandr_repro.io.paths import data_dir
 
 STOCK = "pyserini.search.lucene"
 
 
 def run(options: Options) -> list[Sheet]:
     """Measure one search of all topics on two indexes of the same documents."""
-    from expandr_repro.pipeline.collections import find_topics
+    from expandr_repro.data.collections import find_topics
 
     folder, work = data_dir(), options.work
     collection = "pocket" if options.smallest or not (folder and (folder / "scifact").is_dir()) else "scifact"
@@ -57,7 +57,7 @@ def _indexes(collection: str, options: Options) -> tuple[Path, Path]:
     """Build the index as Pyserini's documentation does (positions, vectors, texts), and this project's, which stores none of them."""
     import json
 
-    from expandr_repro.pipeline.collections import find_corpus
+    from expandr_repro.data.collections import find_corpus
 
     full, lean, documents = options.work / "full", options.work / "lean", options.work / "documents"
     documents.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ def _indexes(collection: str, options: Options) -> tuple[Path, Path]:
             file.write(json.dumps({"id": document.docid, "contents": document.lucene_text}) + "\n")
     words = ["--collection", "JsonCollection", "--input", documents, "--index", full, "--generator", "DefaultLuceneDocumentGenerator", "--threads",
              options.threads, "--storePositions", "--storeDocvectors", "--storeRaw"]  # fmt: skip
-    python(["-m", "expandr_repro.adapters.pyserini", "index.lucene", *words])
+    python(["-m", "expandr_repro.pyserini", "index.lucene", *words])
     python(["-m", "expandr_repro.encode", "--corpus", collection, "--retriever", "bm25", "--threads", options.threads, "--output", lean, "--overwrite", "--quiet"])  # fmt: skip
     return full, lean
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import wrong
-from expandr_repro.core.trec import read_run
+from expandr_repro.data.trec import read_run
 
 
 def same_vectors(reference: str, exact: float, coarse: Mapping[str, float]) -> Callable[[Mapping[str, Any]], dict[str, str]]:  # fmt: skip

@@ -51,7 +51,7 @@ def _same(index: Path, vectors: Path) -> Callable[[Mapping[str, Any]], dict[str,
     def check(results: Mapping[str, Any]) -> dict[str, str]:
         import numpy as np
 
-        from expandr_repro.models.index import FaissIndex
+        from expandr_repro.indexes.faiss_index import FaissIndex
 
         if len(results) < 2:
             return {}

@@ -14,7 +14,7 @@ from benchmarks.machine import copy_rate
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Row, Sheet
-from expandr_repro.core.trec import read_run, write_qrels, write_run
+from expandr_repro.data.trec import read_run, write_qrels, write_run
 
 MEASURES = ("nDCG@10", "R@100", "MAP")
 PEER = "ranx"

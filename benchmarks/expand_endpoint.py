@@ -21,9 +21,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from expandr_repro import expand
-from expandr_repro.core.tables import Table
-from expandr_repro.core.topics import Topic, read_topics, write_topics
+from expandr_repro.console.tables import Table
+from expandr_repro.data.topics import Topic, read_topics, write_topics
+from expandr_repro.expand import __main__ as expand
 
 SERVER = Path(__file__).parents[1] / "tests" / "integration" / "openai_server.py"
 

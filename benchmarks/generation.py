@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.sampling import Sampling, seed_of
-from expandr_repro.core.tables import Table
-from expandr_repro.models.generators.base import GeneratorOptions, Reply, Request
-from expandr_repro.models.generators.transformers_local import TransformersGenerator
+from expandr_repro.console.tables import Table
+from expandr_repro.llm.base import GeneratorOptions, Reply, Request
+from expandr_repro.llm.local.transformers import TransformersGenerator
+from expandr_repro.llm.sampling import Sampling, seed_of
 
 WORDS = (
     "rain",

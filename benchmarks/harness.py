@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.processes import Ended, python, stock_environment
 from benchmarks.results import Row
-from expandr_repro.core.errors import CheckFailedError, SetupError
+from expandr_repro.errors import CheckFailedError, SetupError
 
 Check = Callable[[Mapping[str, Any]], Mapping[str, str]]
 """Takes what each side gave; returns what to say of each; raises `CheckFailedError` where one is wrong."""

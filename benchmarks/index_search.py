@@ -14,7 +14,7 @@ def main() -> int:
     import faiss
     import numpy as np
 
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     folder, queries, found, threads, hits, *settings = sys.argv[1:]
     index = FaissIndex.load(folder)

@@ -18,7 +18,7 @@ from benchmarks.options import Options
 from benchmarks.processes import Ended, python
 from benchmarks.results import Row, Sheet
 from benchmarks.texts import sentences
-from expandr_repro.core.errors import CheckFailedError
+from expandr_repro.errors import CheckFailedError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from many_topics import write_many  # type: ignore[import-not-found]

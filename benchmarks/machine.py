@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro import __version__
-from expandr_repro.models.index import cores
+from expandr_repro.indexes.faiss_index import cores
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "pyserini", "sentence-transformers", "ranx")
 
@@ -62,7 +62,7 @@ def matmul_rate(device: str, precision: str, size: int) -> float:
     """Return the best measured operations a second of a square matrix product (2 size^3 operations), by whichever library is faster."""
     import torch
 
-    from expandr_repro.models import onednn
+    from expandr_repro.encoders.compute import onednn
 
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))

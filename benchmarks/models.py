@@ -23,8 +23,8 @@ def random_model(shape: str, folder: Path) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from expandr_repro.core.errors import NotAvailableError
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
+    from expandr_repro.errors import NotAvailableError
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -69,7 +69,7 @@ class Model:
 
     def load(self, device: str, precision: str = "fp32", compiled: bool = False) -> Any:
         """Load it with this project."""
-        from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+        from expandr_repro.encoders.loading import EncoderOptions, load_encoder
 
         said = {"pooling": "mean", "normalize": True, "max_length": self.max_length} if self.plain else {}
         return load_encoder(self.name, EncoderOptions(device=device, precision=precision, compile=compiled, **said))  # type: ignore[arg-type]
@@ -91,8 +91,8 @@ class Model:
 def model_for(options: Options) -> Model:
     """Return MiniLM; on a GPU BERT-base's shape; at the smallest size a tiny one."""
     if not options.gpu and not options.smallest:
-        from expandr_repro.models.checkpoint import locate
-        from expandr_repro.pipeline.encoders import DEFAULT
+        from expandr_repro.encoders.checkpoints.checkpoint import locate
+        from expandr_repro.encoders.loading import DEFAULT
 
         return Model("MiniLM (6 layers, 384 dimensions)", DEFAULT, locate(MINILM), 256, False)  # fmt: skip
     shape = "tiny" if options.smallest else "bert-base"

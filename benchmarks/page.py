@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.results import Row, Sheet, from_json, number
-from expandr_repro.core.tables import Table
+from expandr_repro.console.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "performance"

@@ -2,7 +2,7 @@
 
 The official script (NEUIR/ExpandR, `src/construct_dpo_data.py`) encodes, for each topic by itself, the gold passage, the
 answer and the candidates in a call each, in half precision on a GPU. That is done here as it is done there, on a part of
-the topics, and `expandr_repro.pipeline.rewarding` rewards all of them, with the same model, texts and precision.
+the topics, and `expandr_repro.prefer.similarity` rewards all of them, with the same model, texts and precision.
 
 Needs torch, transformers and numpy; no Java, Pyserini or Faiss. The texts are sentences of the packaged collection
 `pocket`, shuffled; the model is a BERT of random weights (speed does not depend on them) or any encoder's folder.
@@ -27,13 +27,13 @@ import torch
 
 from benchmarks.models import SHAPES, random_model
 from benchmarks.texts import sentences, texts_of
-from expandr_repro.core.rewards import parse_rewards
-from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.core.tables import FORMATS, Table
-from expandr_repro.core.topics import Topic
-from expandr_repro.models.checkpoint import is_sentence_transformers, spec_of_folder
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.pipeline.rewarding import Case, Rewarded, reward
+from expandr_repro.console.tables import FORMATS, Table
+from expandr_repro.data.specs import EncoderSpec
+from expandr_repro.data.topics import Topic
+from expandr_repro.encoders.checkpoints.checkpoint import is_sentence_transformers, spec_of_folder
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.prefer.rewards import parse_rewards
+from expandr_repro.prefer.similarity import Case, Rewarded, reward
 
 
 def cases_of(topics: int, candidates: int, words: int, gold_words: int, seed: int = 42) -> list[Case]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expandr_repro.core.errors import SetupError
+from expandr_repro.errors import SetupError
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCHER = Path(__file__).with_name("child.py")
@@ -58,8 +58,8 @@ def stock_environment() -> dict[str, str]:
     Raises:
         SetupError: there is no Java new enough.
     """
-    from expandr_repro.adapters.pyserini.java import find_java
-    from expandr_repro.adapters.pyserini.jvm import environment, jar
+    from expandr_repro.pyserini.java import find_java
+    from expandr_repro.pyserini.jvm import environment, jar
 
     jar()
     return environment(find_java())

@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from expandr_repro import report
-from expandr_repro.core.tables import Table
+from expandr_repro.console.tables import Table
+from expandr_repro.report import __main__ as report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import open_browser  # type: ignore[import-not-found]

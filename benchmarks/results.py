@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from expandr_repro.core.tables import Table
+from expandr_repro.console.tables import Table
 
 
 @dataclass

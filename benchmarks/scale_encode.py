@@ -109,7 +109,7 @@ def _same(indexes: Mapping[int, Path], names: Mapping[int, str]) -> Callable[[Ma
     def check(results: Mapping[str, Any]) -> dict[str, str]:
         import numpy as np
 
-        from expandr_repro.models.index import FaissIndex
+        from expandr_repro.indexes.faiss_index import FaissIndex
 
         first = None
         said = {}

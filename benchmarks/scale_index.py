@@ -66,8 +66,8 @@ def make_flat(folder: Path, queries: Path, count: int, dimension: int, asked: in
     """Write the vectors as a flat index in Pyserini's layout, whose docids are the row numbers, and queries of the same kind."""
     import numpy as np
 
-    from expandr_repro.core.manifest import NAME, write_manifest
-    from expandr_repro.models.index import new_index, save_index
+    from expandr_repro.indexes.faiss_index import new_index, save_index
+    from expandr_repro.io.manifest import NAME, write_manifest
 
     draw = np.random.default_rng(42)
     centres = draw.standard_normal((max(16, count // 50), INNER)).astype(np.float32)

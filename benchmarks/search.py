@@ -13,15 +13,15 @@ from benchmarks.models import Model, model_for
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Sheet
-from expandr_repro.core.paths import data_dir
-from expandr_repro.core.topics import read_topics, write_topics
+from expandr_repro.data.topics import read_topics, write_topics
+from expandr_repro.io.paths import data_dir
 
 STOCK = "pyserini.search.faiss"
 
 
 def run(options: Options) -> list[Sheet]:
     """Measure query-only search and search with expansions, with an empty cache and a full one, beside stock Pyserini."""
-    from expandr_repro.pipeline.collections import find_topics
+    from expandr_repro.data.collections import find_topics
 
     collection, expansions = _collection(options)
     model = model_for(options)
@@ -58,7 +58,7 @@ def _collection(options: Options) -> tuple[str, Path | str]:
     folder = data_dir()
     kept = folder / "expansions" / "scifact.test.query2doc-zs.gpt-4.1.jsonl" if folder else None
     if options.smallest or kept is None or not kept.is_file():
-        from expandr_repro.core.specs import resource
+        from expandr_repro.io.paths import resource
 
         return "pocket", resource("pocket") / "queries.jsonl"
     return "scifact", kept
@@ -81,7 +81,7 @@ def _ours(name: str, model: Model, words: Sequence[object], work: Path) -> Side:
 
 
 def _operations(model: Model, texts: list[str], index: Path) -> float:
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     encoder = model.load("cpu")
     lengths = [len(ids) for ids in encoder.tokenize(texts, "query")]

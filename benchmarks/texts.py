@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from expandr_repro.core.paths import data_dir
-from expandr_repro.core.specs import resource
+from expandr_repro.io.paths import data_dir, resource
 
 
 def sentences() -> list[str]:
@@ -68,7 +67,7 @@ def passages(count: int | None = None) -> tuple[str, list[str]]:
     folder = data_dir()
     if not (folder and (folder / "scifact").is_dir()):
         return "made-up passages", made_up(count or 5183, 210)
-    from expandr_repro.core.corpus import corpus_at
+    from expandr_repro.data.corpus import corpus_at
 
     texts = [d.dense_text for d in corpus_at(folder / "scifact").read()]
     if count and count < len(texts):

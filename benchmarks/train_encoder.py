@@ -21,13 +21,13 @@ import torch
 
 from benchmarks.models import SHAPES, random_model
 from benchmarks.texts import sentences, texts_of
-from expandr_repro.core.contrast import Batch
-from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.core.tables import FORMATS, Table
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
-from expandr_repro.models.processes import Processes
+from expandr_repro.console.tables import FORMATS, Table
+from expandr_repro.data.specs import EncoderSpec
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.train_encoder.batches import Batch
+from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.trainer import ContrastiveTrainer, StepOptions
+from expandr_repro.training.processes import Processes
 
 
 def batch_of(size: int, words: int, seed: int = 42) -> tuple[Batch, dict[str, str]]:

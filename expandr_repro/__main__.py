@@ -26,7 +26,7 @@ def main() -> int:
     """Call a command, or list them."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in COMMANDS:
-        command = importlib.import_module(f"expandr_repro.{name}")
+        command = importlib.import_module(f"expandr_repro.{name}.__main__")
         return int(command.main(sys.argv[2:]))
     if name in ("-h", "--help"):
         print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
@@ -37,7 +37,7 @@ def main() -> int:
     if name == "--version":
         print(f"expandr_repro {__version__}")
         return 0
-    from expandr_repro.core.errors import UnknownNameError
+    from expandr_repro.errors import UnknownNameError
 
     print(f"error: {UnknownNameError('command', name, COMMANDS)}", file=sys.stderr)
     return 2

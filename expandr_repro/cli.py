@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from expandr_repro import __version__
-from expandr_repro.core.applies import Applies, given_options, refuse_idle
-from expandr_repro.core.arguments import Parser
-from expandr_repro.core.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
-from expandr_repro.core.files import is_surrogate_free
-from expandr_repro.core.terminal import one_line, printable
+from expandr_repro.console.applies import Applies, given_options, refuse_idle
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
+from expandr_repro.io.files import is_surrogate_free
 
 
 def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -102,7 +102,7 @@ class _Plain(logging.Formatter):
 
 
 def _set_up(quiet: bool, verbose: bool) -> None:
-    from expandr_repro.core.progress import set_quiet
+    from expandr_repro.console.progress import set_quiet
 
     set_quiet(quiet)
     logger = logging.getLogger("expandr_repro")
@@ -161,7 +161,7 @@ ENCODER_RULES = (
 
 def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
-    from expandr_repro.core.specs import POOLINGS
+    from expandr_repro.data.specs import POOLINGS
 
     group = made.add_argument_group("encoder")
     group.add_argument("--encoder", default=default, metavar="E",

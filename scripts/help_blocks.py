@@ -41,7 +41,7 @@ READING = {"expand": ("show", "stats")}
 
 def parser_of(command: str, word: str = "") -> argparse.ArgumentParser:
     """Return a command's parser, or the one that it uses after a word such as `show`."""
-    module = importlib.import_module(f"expandr_repro.{command}")
+    module = importlib.import_module(f"expandr_repro.{command}.__main__")
     made: argparse.ArgumentParser = module.build_reading_parser(word) if word else module.build_parser()
     return made
 

@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from expandr_repro.adapters.pyserini import tables
-from expandr_repro.core.files import atomic_text
+from expandr_repro.io.files import atomic_text
+from expandr_repro.pyserini import tables
 
 KEPT = ("description", "filename", "urls", "md5", "size", "documents", "texts", "total_terms", "unique_terms")
 OTHERS = {"compressed_size": "size", "size compressed (bytes)": "size", "corpus_index": "texts"}

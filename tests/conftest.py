@@ -64,7 +64,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def pocket_index(cache: Path) -> Path:
     """An index of pocket with the default encoder, made once by the command; copy it before changing it."""
-    from expandr_repro import encode
+    from expandr_repro.encode import __main__ as encode
 
     folder = cache / "pocket.minilm"
     assert encode.main(["--corpus", "pocket", "--output", str(folder), "--overwrite", "--quiet"]) == 0
@@ -77,7 +77,7 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 
     def call(name: str, *arguments: object) -> Result:
         capfd.readouterr()
-        module = importlib.import_module(f"expandr_repro.{name}")
+        module = importlib.import_module(f"expandr_repro.{name}.__main__")
         try:
             code = module.main([str(a) for a in arguments])
         except SystemExit as stop:  # argparse

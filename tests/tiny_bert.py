@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from expandr_repro.core.specs import resource
+from expandr_repro.io.paths import resource
 
 
 def pocket_words() -> list[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from expandr_repro.core.contrast import Batch
-from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
-from expandr_repro.models.processes import Processes, join_processes, leave_processes
+from expandr_repro.data.specs import EncoderSpec
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.train_encoder.batches import Batch
+from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.trainer import ContrastiveTrainer, StepOptions
+from expandr_repro.training.processes import Processes, join_processes, leave_processes
 
 WORDS = [
     "the",

@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from expandr_repro.core.errors import FormatError
-from expandr_repro.core.files import atomic_text, parse_object, read_lines, sha256_text
+from expandr_repro.errors import FormatError
+from expandr_repro.io.files import atomic_text, parse_object, read_lines, sha256_text
 
 KEYS = ("query", "positive", "negative")
 

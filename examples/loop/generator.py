@@ -107,17 +107,17 @@ class Round:
 
 def keep_first(source: Path, target: Path) -> None:
     """Write augmented topics with the first expansion of each."""
-    from expandr_repro.core.topics import Topic, read_topics, write_topics
+    from expandr_repro.data.topics import Topic, read_topics, write_topics
 
     write_topics(target, [Topic(t.qid, t.title, t.expansions[:1], t.provenance) for t in read_topics(source)])
 
 
 def rewards(fresh: dict[str, Path], collection: str) -> dict[str, dict[str, float]]:
     """Pool each topic's passages of before and after, reward them together, and return each side's means."""
-    from expandr_repro.core.topics import read_topics
-    from expandr_repro.pipeline.encoders import load_encoder
-    from expandr_repro.pipeline.gold import find_gold
-    from expandr_repro.pipeline.rewarding import Case, reward
+    from expandr_repro.data.topics import read_topics
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.prefer.gold import find_gold
+    from expandr_repro.prefer.similarity import Case, reward
 
     sides = {name: {t.qid: t for t in read_topics(path)} for name, path in fresh.items()}
     first = next(iter(sides.values()))
@@ -158,7 +158,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     source = args.data / "expansions" / "scifact.train.q2d.claude.jsonl"
     if args.small:
-        from expandr_repro.core.specs import resource
+        from expandr_repro.io.paths import resource
 
         source = Path(resource("pocket") / "queries.jsonl")
     shutil.copyfile(source, args.work / "answers.jsonl")

@@ -27,8 +27,8 @@ END = "<|end|>"
 
 def documents(names: list[str], expansions: Path | None) -> Iterator[tuple[str, str]]:
     """Yield (title, text) of every document, and (query, passage) of training expansions."""
-    from expandr_repro.core.topics import read_topics
-    from expandr_repro.pipeline.collections import find_corpus
+    from expandr_repro.data.collections import find_corpus
+    from expandr_repro.data.topics import read_topics
 
     for name in names:
         for document in find_corpus(name).read():
@@ -56,7 +56,7 @@ def make_tokenizer(texts: Iterator[str], size: int, folder: Path) -> Any:
 
 def stream(pairs: list[tuple[str, str]], tokenizer: Any, draw: random.Random) -> np.ndarray[Any, Any]:
     """Return one long row of token ids: each pair as a document or as a prompt and its answer, in an order drawn anew."""
-    from expandr_repro.core.prompts import find_prompt, prepare
+    from expandr_repro.llm.prompts import find_prompt, prepare
 
     prompt = prepare(*find_prompt("q2d"))
     texts = []

@@ -53,7 +53,7 @@ def call(argv: Sequence[str]) -> dict[str, Any]:
     begin = time.perf_counter()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = importlib.import_module(f"expandr_repro.{argv[0]}").main(list(argv[1:]))
+            code = importlib.import_module(f"expandr_repro.{argv[0]}.__main__").main(list(argv[1:]))
         except SystemExit as stop:
             code = int(stop.code or 0)
     return {"argv": list(argv), "code": code, "out": out.getvalue(), "err": err.getvalue()[-2000:], "seconds": round(time.perf_counter() - begin, 1)}  # fmt: skip
@@ -94,7 +94,7 @@ def development(folder: Path) -> dict[str, float]:
 
 def first_words(source: Path, target: Path, words: int) -> None:
     """Write augmented topics with only the first words of each expansion."""
-    from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
+    from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
 
     write_topics(
         target,
@@ -135,7 +135,7 @@ class Experiment:
         }  # fmt: skip
 
     def _pocket(self) -> Path:
-        from expandr_repro.core.specs import resource
+        from expandr_repro.io.paths import resource
 
         return Path(resource("pocket") / "queries.jsonl")
 

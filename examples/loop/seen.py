@@ -12,12 +12,12 @@ import json
 import statistics
 from pathlib import Path
 
-from expandr_repro.adapters.ranx import evaluate_file
-from expandr_repro.core.measures import parse_measure
-from expandr_repro.core.overlap import Searched, seen_topics
-from expandr_repro.core.trained_on import TrainedOn
-from expandr_repro.pipeline.collections import find_qrels, find_topics
-from expandr_repro.pipeline.seen import Split
+from expandr_repro.data.collections import find_qrels, find_topics
+from expandr_repro.data.overlap.seen_topics import Searched, seen_topics
+from expandr_repro.data.overlap.trained_on import TrainedOn
+from expandr_repro.evaluate.metrics import parse_measure
+from expandr_repro.evaluate.scoring import evaluate_file
+from expandr_repro.evaluate.seen import Split
 
 RUNS = Path(__file__).resolve().parents[2] / "runs" / "loop"
 KEPT = RUNS / "retriever.seen.jsonl"

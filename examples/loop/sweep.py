@@ -59,9 +59,9 @@ class Search:
         import numpy as np
         import torch
 
-        from expandr_repro.adapters.ranx import evaluate
-        from expandr_repro.core.fusion import fuse_vectors
-        from expandr_repro.core.measures import parse_measures
+        from expandr_repro.evaluate.metrics import parse_measures
+        from expandr_repro.evaluate.scoring import evaluate
+        from expandr_repro.search.fusion import fuse_vectors
 
         key = hash(tuple(self.docids))
         if key not in cache:
@@ -82,9 +82,9 @@ class Search:
 
 def searches(args: argparse.Namespace, encoder: Any, data: Any) -> list[Search]:
     """Return the development searches: SciFact's held-out topics three times, and those of other collections."""
-    from expandr_repro.core.corpus import Corpus
-    from expandr_repro.pipeline.collections import find_corpus, find_topics, qrels_of
-    from expandr_repro.pipeline.expansions import with_expansions
+    from expandr_repro.data.collections import find_corpus, find_topics, qrels_of
+    from expandr_repro.data.corpus import Corpus
+    from expandr_repro.data.expansions import with_expansions
 
     def texts(corpus: Corpus) -> dict[str, str]:
         limit = args.documents or sys.maxsize
@@ -110,7 +110,7 @@ def measured(encoder: Any, found: Sequence[Search], base: Mapping[str, Any], ble
     """Yield the figures of the encoder's weights, with the untrained ones mixed in."""
     import torch
 
-    from expandr_repro.models import packed
+    from expandr_repro.encoders.compute import packed
 
     fast = copy.copy(encoder)
     for blend in blends:
@@ -130,10 +130,10 @@ def one(encoder: Any, data: Any, kind: Mapping[str, Any], recipe: Mapping[str, A
     """Train the encoder in place."""
     import math
 
-    from expandr_repro.core.contrast import epoch_batches
-    from expandr_repro.core.encoder_config import EncoderTraining
-    from expandr_repro.models.encoder_training import ContrastiveTrainer, StepOptions
-    from expandr_repro.models.processes import Processes
+    from expandr_repro.train_encoder.batches import epoch_batches
+    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.train_encoder.trainer import ContrastiveTrainer, StepOptions
+    from expandr_repro.training.processes import Processes
 
     config = EncoderTraining(
         **{"batch_size": 64, "temperature": 0.05, **recipe}, views=kind["views"], seed=seed, gradient_cache=False, chunk_tokens=131_072,
@@ -174,10 +174,10 @@ def main() -> int:
     made.add_argument("--steps", type=int, default=0, help="of each training, to try it out")
     args = made.parse_args()
 
-    from expandr_repro.core.encoder_config import EncoderTraining
-    from expandr_repro.pipeline.dev_topics import TrainRequest
-    from expandr_repro.pipeline.encoder_examples import gather
-    from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+    from expandr_repro.train_encoder.dev_topics import TrainRequest
+    from expandr_repro.train_encoder.examples import gather
+    from expandr_repro.train_encoder.settings import EncoderTraining
 
     begin = time.perf_counter()
     encoder: Any = load_encoder(args.encoder, EncoderOptions(device=args.device))

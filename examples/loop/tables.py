@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from expandr_repro.core.tables import Table
+from expandr_repro.console.tables import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS, PAGE = ROOT / "runs" / "loop", ROOT / "docs" / "results" / "loop.md"

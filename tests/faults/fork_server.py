@@ -48,7 +48,7 @@ def child(request: dict[str, Any]) -> None:
         for name, value in request["settings"].items():
             module, _, attribute = name.rpartition(".")
             setattr(importlib.import_module(module), attribute, value)
-        module = importlib.import_module(f"expandr_repro.{request['command']}")
+        module = importlib.import_module(f"expandr_repro.{request['command']}.__main__")
         if request["megabytes"]:
             limit = (int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")) + (
                 request["megabytes"] << 20

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core.files import atomic_text, write_json
+from expandr_repro.io.files import atomic_text, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = ROOT / "runs" / "reliability" / "faults.json"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from expandr_repro.core.preferences import PreferencePair, write_pairs
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.io.paths import resource
+from expandr_repro.prefer.pairs import PreferencePair, write_pairs
 from tests.faults.harness import ROOT, ForkServer, Snapshot, Stage
 
-SMALL_CHUNKS = {"expandr_repro.pipeline.building.CHUNK": 16}
+SMALL_CHUNKS = {"expandr_repro.indexes.build.CHUNK": 16}
 QUICK = ("--set", "epochs=2", "--set", "batch_size=16", "--set", "learning_rate=2e-3", "--set", "blend=1.0", "--set", "dev=6", "--set",
          "hard_negatives=0", "--set", "save_every=1", "--set", "chunk_tokens=512")  # fmt: skip
 UNPACK = (

@@ -14,10 +14,10 @@ import yaml
 from tiny_bert import save_tiny_bert
 from tiny_llama import save_tiny_llama
 
-from expandr_repro.adapters import irds
-from expandr_repro.adapters.unpickling import read_table
-from expandr_repro.core.errors import FormatError
-from expandr_repro.core.paths import private_folder
+from expandr_repro.data import irds
+from expandr_repro.errors import FormatError
+from expandr_repro.io.paths import private_folder
+from expandr_repro.io.unpickling import read_table
 from tests.faults.payloads import Payload, array_pickled, bring_code, change, pickled, torch_pickled, works
 
 AREA = "Attacked"
@@ -108,8 +108,8 @@ def test_pickles_beside_an_index_are_not_looked_at(command, pocket_index, tmp_pa
 def test_the_parts_of_an_interrupted_encoding_are_read_as_numbers_alone(command, small, bert, marker, record_property):
     arguments = ["encode", "--corpus", small / "corpus.jsonl", "--encoder", bert, *POOLED, "--output"]
     assert command(*arguments, small / "whole").code == 0
-    from expandr_repro.core.manifest import read_manifest
-    from expandr_repro.pipeline.building import facts_key
+    from expandr_repro.indexes.build import facts_key
+    from expandr_repro.io.manifest import read_manifest
 
     key = facts_key(read_manifest(small / "whole" / "manifest.json"))
     for form in FORMS:
@@ -122,7 +122,7 @@ def test_the_parts_of_an_interrupted_encoding_are_read_as_numbers_alone(command,
 
 
 def test_a_cache_of_vectors_with_pickles_in_it_is_a_cache_without_vectors(tmp_path, marker, record_property):
-    from expandr_repro.core.vectors import VectorStore, _seal
+    from expandr_repro.encoders.vector_cache import VectorStore, _seal
 
     store = VectorStore(tmp_path / "vectors.sqlite", 10)
     store.note("key", {"a": 1})
@@ -138,7 +138,7 @@ def test_a_cache_of_vectors_with_pickles_in_it_is_a_cache_without_vectors(tmp_pa
 
 
 def test_kept_log_probabilities_are_read_as_numbers_alone(tmp_path, marker, record_property):
-    from expandr_repro.models.generators.training.reference import _read
+    from expandr_repro.train_generator.trl.reference import _read
 
     for form in FORMS:
         (tmp_path / "kept.npy").write_bytes(form(marker))
@@ -426,8 +426,8 @@ def test_a_prompt_cannot_reach_into_python(command, tmp_path, record_property):
 
 
 def test_a_template_in_someone_elses_store_cannot_either(command, tmp_path, record_property):
-    from expandr_repro.core.files import sha256_text
-    from expandr_repro.core.store import Store
+    from expandr_repro.expand.store import Store
+    from expandr_repro.io.files import sha256_text
 
     for number, template in enumerate(TEMPLATES):
         digest = sha256_text(template)
@@ -473,7 +473,7 @@ def test_encoded_queries_are_read_as_a_table_and_nothing_else(tmp_path, marker, 
     import numpy as np
     import pandas as pd
 
-    from expandr_repro.adapters.pyserini.queries import export_queries
+    from expandr_repro.pyserini.queries import export_queries
 
     export_queries(tmp_path / "good", ["1", "2"], ["kiwi", "mole"], np.eye(2, dtype=np.float32))
     read = read_table(tmp_path / "good" / "embedding.pkl")
@@ -504,7 +504,7 @@ def test_stock_pyserini_behind_our_door_runs_no_pickle(process, pocket_index, tm
     (tmp_path / "queries" / "embedding.pkl").write_bytes(pickled(marker))
     (tmp_path / "topics.tsv").write_text("1\tkiwi\n")
     result = process(
-        "expandr_repro.adapters.pyserini", "search.faiss", "--topics", tmp_path / "topics.tsv", "--index", pocket_index,
+        "expandr_repro.pyserini", "search.faiss", "--topics", tmp_path / "topics.tsv", "--index", pocket_index,
         "--encoded-queries", tmp_path / "queries", "--output", tmp_path / "run",
     )  # fmt: skip
     assert result.code != 0
@@ -556,7 +556,7 @@ def test_a_pickle_in_an_encoders_checkpoint_is_refused_and_runs_nothing(
 ):
     arguments = ["train_encoder", "--train", "pocket/test", "--encoder", bert, *POOLED, "--device", "cpu", "--output", tmp_path / "out", "--set", "epochs=1",
                  "--set", "batch_size=36", "--set", "save_every=1"]  # fmt: skip
-    from expandr_repro.pipeline import training_encoder
+    from expandr_repro.train_encoder import run as training_encoder
 
     monkeypatch.setattr(training_encoder, "save_encoder", interrupted)
     assert command(*arguments).code == 130
@@ -574,8 +574,8 @@ def interrupted(*_, **__):
 @pytest.fixture(scope="module")
 def begun(llama, tmp_path_factory):
     """A generator's training that was interrupted after its last checkpoint, and the command that goes on with it."""
-    from expandr_repro import train_generator
-    from expandr_repro.pipeline import training_generator
+    from expandr_repro.train_generator import __main__ as train_generator
+    from expandr_repro.train_generator import run as training_generator
 
     folder = tmp_path_factory.mktemp("begun")
     pair = {

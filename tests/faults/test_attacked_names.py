@@ -19,10 +19,10 @@ import pytest
 import yaml
 from tiny_bert import save_tiny_bert
 
-from expandr_repro.core.errors import FormatError
-from expandr_repro.core.regression_reading import load
-from expandr_repro.core.regressions import Condition
-from expandr_repro.pipeline.regression.stages import Places
+from expandr_repro.errors import FormatError
+from expandr_repro.regress.conditions.reading import load
+from expandr_repro.regress.conditions.shapes import Condition
+from expandr_repro.regress.stages import Places
 
 AREA = "Attacked"
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,8 +190,8 @@ def test_an_index_reads_its_lists_from_its_own_folder_alone(tree, record_propert
     import faiss
     import numpy as np
 
-    from expandr_repro.core.errors import FormatError
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.errors import FormatError
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     Path("secret").mkdir()
     Path("index").mkdir()
@@ -282,12 +282,18 @@ def served():
 
 @pytest.mark.jvm
 def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record_property):
-    from expandr_repro.adapters.pyserini.jvm import start
-    from expandr_repro.adapters.pyserini.resources import _fetching
-    from expandr_repro.core.errors import NotAvailableError
+    from expandr_repro.errors import NotAvailableError
+    from expandr_repro.pyserini.jvm import start
+    from expandr_repro.pyserini.resources import _fetching
 
     start()
-    from pyserini.util import download_and_unpack_index
+    from pyserini import util
+
+    def download(url, folder, md5):
+        if hasattr(util, "download_and_unpack_archive"):  # 2.4
+            util.download_and_unpack_archive(url, output_dir=str(folder), md5=md5, verbose=False)
+        else:
+            util.download_and_unpack_index(url, index_directory=str(folder), md5=md5, prebuilt=False, verbose=False)
 
     Path("outside").write_text("mine")
     for name, content in ARCHIVES.items():
@@ -295,7 +301,7 @@ def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record
         target = tree / "fetched" / name.replace(" ", "-")
         target.mkdir(parents=True)
         with contextlib.suppress(NotAvailableError), _fetching("prebuilt index", name):
-            download_and_unpack_index(url, index_directory=str(target), md5=md5, prebuilt=False, verbose=False)
+            download(url, target, md5)
             assert name == "absolute"  # taken for a name below the folder; all others are refused
         check_unpacked(target)
         shutil.rmtree(target, ignore_errors=True)
@@ -305,7 +311,7 @@ def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record
     url, md5 = served(good), hashlib.md5(good).hexdigest()
     (tree / "good").mkdir()
     with _fetching("prebuilt index", "good"):
-        download_and_unpack_index(url, index_directory=str(tree / "good"), md5=md5, prebuilt=False, verbose=False)
+        download(url, tree / "good", md5)
     (docid,) = (tree / "good").rglob("docid")
     assert docid.stat().st_mode & 0o7022 == 0  # neither set-uid nor writable by others, whatever the archive says
     record_property("tried", len(ARCHIVES))
@@ -314,7 +320,7 @@ def test_an_index_that_pyserini_fetches_stays_in_its_folder(tree, served, record
 def test_an_archive_that_ir_datasets_unpacks_stays_in_its_folder(tree, record_property):
     from ir_datasets.util import fileio
 
-    from expandr_repro.adapters import irds
+    from expandr_repro.data import irds
 
     class Source:
         def __init__(self, content):

@@ -14,10 +14,11 @@ from browser import lacking, open_browser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expandr_repro import cli, report
-from expandr_repro.core.tables import FORMATS, Table
-from expandr_repro.core.terminal import one_line, printable
-from expandr_repro.pipeline.reporting.writing import embedded
+from expandr_repro import cli
+from expandr_repro.console.tables import FORMATS, Table
+from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.report import __main__ as report
+from expandr_repro.report.writing import embedded
 
 AREA = "Attacked"
 ROOT = Path(__file__).resolve().parents[2]

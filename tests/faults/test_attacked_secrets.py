@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expandr_repro.core.redact import redacted, secrets_of, shown_url, without_secrets
-from expandr_repro.pipeline.regression.stages import run_stage
+from expandr_repro.console.redact import redacted, secrets_of, shown_url, without_secrets
+from expandr_repro.regress.stages import run_stage
 from tests.integration.openai_server import openai_server
 
 AREA = "Attacked"
@@ -221,7 +221,7 @@ def test_no_part_of_an_addresss_secrets_is_shown_whatever_they_are_made_of(user,
 
 def test_an_answer_without_end_is_not_read_to_its_end(command, topics, tmp_path, monkeypatch, record_property):
     """Whether it comes as it is or packed: a few kilobytes of gzip may become gigabytes."""
-    from expandr_repro.models.generators import endpoints
+    from expandr_repro.llm.openai import endpoints
 
     monkeypatch.setattr(endpoints, "LONGEST_ANSWER", 1 << 20)
     huge = {"choices": [{"message": {"content": "x" * (2 << 20)}}]}

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.trec import read_qrels, read_run, write_qrels, write_run
+from expandr_repro.data.trec import read_qrels, read_run, write_qrels, write_run
+from expandr_repro.errors import ExpandrError
 from tests.faults.fuzz import CORPUS, FINDINGS, folder, oracle
 from tests.faults.fuzz.targets import TARGETS, file_of, same
 from tests.faults.rubbish import RUBBISH, SMALL, record
@@ -320,7 +320,7 @@ def test_an_index_with_rubbish_in_one_of_its_files_is_loaded_or_refused(tmp_path
     import faiss
     import numpy as np
 
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     index = faiss.IndexFlatIP(4)
     index.add(np.eye(4, dtype=np.float32)[:1])

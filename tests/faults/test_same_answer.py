@@ -9,10 +9,10 @@ import json
 import numpy as np
 import pytest
 
-from expandr_repro.core.fusion import FUSIONS
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import read_topics, write_topics
-from expandr_repro.core.trec import read_run
+from expandr_repro.data.topics import read_topics, write_topics
+from expandr_repro.data.trec import read_run
+from expandr_repro.io.paths import resource
+from expandr_repro.search.fusion import FUSIONS
 from tests.faults.harness import snapshot
 
 AREA = "Same answer"
@@ -107,7 +107,7 @@ def test_order_and_division_of_topics_and_batches_of_tokens_change_no_dense_rank
         assert_close(searches.divided(sizes, *common)[1], run)
     for tokens in sizes_of_batches:
         assert_close(searches.run(*common, "--batch-tokens", tokens)[1], run)
-    assert_close(searches.run(*common, **{"expandr_repro.pipeline.searching.BLOCK": 7})[1], run)
+    assert_close(searches.run(*common, **{"expandr_repro.search.run.BLOCK": 7})[1], run)
     record_property("tried", len(divisions) + len(sizes_of_batches) + 1)
 
 
@@ -183,7 +183,7 @@ def test_an_index_is_the_same_however_many_shards_and_chunks_it_was_encoded_in(
             "encode",
             [*arguments, "--output", target],
             tmp_path,
-            settings={"expandr_repro.pipeline.building.CHUNK": chunk},
+            settings={"expandr_repro.indexes.build.CHUNK": chunk},
         )
         assert ended.code == 0, ended.err
 

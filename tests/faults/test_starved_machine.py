@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 
-from expandr_repro.core.specs import resource as packaged
+from expandr_repro.io.paths import resource as packaged
 from tests.faults.harness import ROOT, snapshot
 
 AREA = "Starved"
@@ -89,7 +89,7 @@ def test_a_limit_on_the_size_of_files_is_one_line_and_leaves_nothing(all_stages,
 def test_a_gpu_without_room_for_a_batch_gets_half_of_it_and_says_so(command, monkeypatch, tmp_path):
     import torch
 
-    from expandr_repro.models.encoder import Encoder
+    from expandr_repro.encoders.encoder import Encoder
 
     embed, most = Encoder._vectors, 3
 
@@ -113,7 +113,7 @@ def test_a_gpu_without_room_for_a_batch_gets_half_of_it_and_says_so(command, mon
 def test_a_gpu_without_room_for_one_text_is_one_line(command, monkeypatch, tmp_path):
     import torch
 
-    from expandr_repro.models.encoder import Encoder
+    from expandr_repro.encoders.encoder import Encoder
 
     def none(self, ids):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")

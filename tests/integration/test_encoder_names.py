@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
-from expandr_repro.core.errors import NotAvailableError
-from expandr_repro.core.fusion import concat_text, unit
-from expandr_repro.core.specs import EncoderSpec, encoders
-from expandr_repro.core.topics import Expansion, Topic
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.pipeline.dense import DenseSearch
-from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+from expandr_repro.data.specs import EncoderSpec, encoders
+from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.errors import NotAvailableError
+from expandr_repro.search.dense import DenseSearch
+from expandr_repro.search.fusion import concat_text, unit
 from tests.tiny_bert import save_tiny_bert
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,7 +35,7 @@ def hub(bert, monkeypatch):
         asked.append(model)
         return bert
 
-    monkeypatch.setattr("expandr_repro.models.checkpoint._from_hub", fetch)
+    monkeypatch.setattr("expandr_repro.encoders.checkpoints.checkpoint._from_hub", fetch)
     return asked
 
 

@@ -8,7 +8,7 @@ import math
 import pytest
 from tiny_bert import save_tiny_bert
 
-from expandr_repro.core.metrics_log import read_metrics
+from expandr_repro.training.metrics_log import read_metrics
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

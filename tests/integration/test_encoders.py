@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from expandr_repro.core.errors import ExpandrError, NotAvailableError
-from expandr_repro.core.specs import EncoderSpec, datasets, encoders
-from expandr_repro.models.checkpoint import locate, spec_of_folder
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+from expandr_repro.data.specs import EncoderSpec, datasets, encoders
+from expandr_repro.encoders.checkpoints.checkpoint import locate, spec_of_folder
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.errors import ExpandrError, NotAvailableError
 
 TEXTS = [
     "kiwi",
@@ -210,7 +210,7 @@ def test_a_hub_model_that_cannot_be_fetched_says_so(monkeypatch):
 def test_every_name_of_every_collection_resolves_in_the_installed_toolkits():
     import ir_datasets
 
-    from expandr_repro.adapters.pyserini import registry
+    from expandr_repro.pyserini import registry
 
     ours = set(encoders()) | {"bm25"}
     for name, spec in datasets().items():

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Two runs of pocket: query alone and mean."""
-    from expandr_repro import search
+    from expandr_repro.search import __main__ as search
 
     folder = tmp_path_factory.mktemp("runs")
     for fusion in ("none", "mean"):
@@ -71,7 +71,7 @@ def test_students_and_fishers_tests_agree_that_the_difference_is_real(command, r
 
 
 def test_holm_multiplies_by_the_number_of_comparisons(command, runs, tmp_path):
-    from expandr_repro import search
+    from expandr_repro.search import __main__ as search
 
     search.main(["--topics", "pocket", "--fusion", "rrf", "--output", str(tmp_path / "rrf.trec"), "--quiet"])
     result = command(

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from openai_server import openai_server
 
-from expandr_repro.core.topics import Topic, read_topics, write_topics
+from expandr_repro.data.topics import Topic, read_topics, write_topics
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-a-secret-that-must-not-be-seen"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from openai_server import openai_server
 
-from expandr_repro.core.store import Store
-from expandr_repro.core.topics import Topic, read_topics, write_topics
+from expandr_repro.data.topics import Topic, read_topics, write_topics
+from expandr_repro.expand.store import Store
 
 P = "Rain falls from clouds and feeds the rivers."
 NO = "I'm sorry, but I can't help with that."
@@ -273,8 +273,8 @@ def test_a_passage_cut_at_the_limit_says_so_in_the_file(expand, topics, command,
 
 
 def test_expand_works_inside_a_running_event_loop_as_in_a_notebook(topics, tmp_path):
-    from expandr_repro.models.generators.base import GeneratorOptions
-    from expandr_repro.pipeline.generating import ExpandRequest, expand
+    from expandr_repro.expand.run import ExpandRequest, expand
+    from expandr_repro.llm.base import GeneratorOptions
 
     async def notebook(url, output):
         options = GeneratorOptions(model="mock", base_url=(url,))
@@ -294,9 +294,9 @@ def test_expand_works_inside_a_running_event_loop_as_in_a_notebook(topics, tmp_p
 
 
 def test_an_error_inside_a_running_event_loop_is_raised_where_it_was_called():
-    from expandr_repro.core.errors import NotAvailableError
-    from expandr_repro.core.sampling import Sampling
-    from expandr_repro.models.generators.base import GeneratorOptions, Request, load_generator
+    from expandr_repro.errors import NotAvailableError
+    from expandr_repro.llm.base import GeneratorOptions, Request, load_generator
+    from expandr_repro.llm.sampling import Sampling
 
     async def notebook():
         generator = load_generator("openai", GeneratorOptions(model="mock", base_url=("http://127.0.0.1:9/v1",)))

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tiny_llama import save_tiny_llama
 
-from expandr_repro.core.sampling import Sampling, seed_of
-from expandr_repro.core.topics import Topic, read_topics, write_topics
-from expandr_repro.models.generators.base import GeneratorOptions, Request, load_generator
+from expandr_repro.data.topics import Topic, read_topics, write_topics
+from expandr_repro.llm.base import GeneratorOptions, Request, load_generator
+from expandr_repro.llm.sampling import Sampling, seed_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ["rain", "what is snow in the mountains", "a", "a passage about what rain is " * 3, "hail", "sun and rain"]

@@ -6,15 +6,15 @@ import csv
 
 import pytest
 
-from expandr_repro.core.regression_reading import conditions
-from expandr_repro.core.specs import resource
+from expandr_repro.io.paths import resource
+from expandr_repro.regress.conditions.reading import conditions
 
 pytestmark = pytest.mark.data
 
 
 def test_the_packaged_expansions_are_those_of_the_data_folder(data):
-    from expandr_repro.core.joining import read_expansions
-    from expandr_repro.core.topics import read_topics
+    from expandr_repro.data.joining import read_expansions
+    from expandr_repro.data.topics import read_topics
 
     for packaged in sorted(resource("expansions", "claude.q2d").glob("*.gz")):
         source = read_topics(data / "expansions" / packaged.name.replace(".jsonl.gz", ".q2d.claude.jsonl"))

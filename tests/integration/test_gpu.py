@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from expandr_repro.core.specs import EncoderSpec, resource
-from expandr_repro.core.topics import read_topics
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.models.streaming import encode_stream
+from expandr_repro.data.specs import EncoderSpec
+from expandr_repro.data.topics import read_topics
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.streaming import encode_stream
+from expandr_repro.io.paths import resource
 from tests.tiny_bert import save_tiny_bert
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from expandr_repro.core.topics import read_topics
-from expandr_repro.core.trec import read_qrels, read_run
+from expandr_repro.data.topics import read_topics
+from expandr_repro.data.trec import read_qrels, read_run
 
 LOOP = Path(__file__).resolve().parents[2] / "examples" / "loop"
 
@@ -71,7 +71,7 @@ def test_the_papers_settings_are_complete_and_every_command_of_the_loop_takes_th
     assert len(lines) == 13  # the negatives are given
     for line in lines:
         _, module, *arguments = line.split()
-        importlib.import_module(module).build_parser().parse_args(arguments)
+        importlib.import_module(f"{module}.__main__").build_parser().parse_args(arguments)
     assert any(
         "--candidates-per-topic 32 --min-similarity 0.6 --sample 30000 --dev 3000 --seed 42" in line for line in lines
     )

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from expandr_repro.core.errors import missing_library
-from expandr_repro.core.topics import read_topics
+from expandr_repro.data.topics import read_topics
+from expandr_repro.errors import missing_library
 from tests.tiny_bert import save_tiny_bert
 from tests.tiny_llama import save_tiny_llama
 

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
-from expandr_repro.core.trec import read_run
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.trec import read_run
+from expandr_repro.io.paths import resource
 
 POCKET = resource("pocket")
 WORDS = ("glacier", "otter", "teapot", "violin", "comet", "saffron")
@@ -103,7 +103,7 @@ def test_a_topics_own_id_that_is_judged_relevant_is_no_cause_for_warning(command
 @pytest.fixture(scope="module")
 def subset(tmp_path_factory):
     """Runs of eight of pocket's topics, of all, and the eight topics."""
-    from expandr_repro import search
+    from expandr_repro.search import __main__ as search
 
     folder = tmp_path_factory.mktemp("subset")
     write_topics(folder / "some.jsonl", read_topics(POCKET / "queries.jsonl")[:8])
@@ -197,10 +197,10 @@ def test_the_collections_level_of_relevance_is_the_default_of_every_command_and_
 
 
 def test_the_collections_level_decides_what_is_gold_and_positive(deep):
-    from expandr_repro.core.encoder_config import EncoderTraining
-    from expandr_repro.pipeline.dev_topics import TrainRequest
-    from expandr_repro.pipeline.encoder_examples import gather
-    from expandr_repro.pipeline.gold import find_gold
+    from expandr_repro.prefer.gold import find_gold
+    from expandr_repro.train_encoder.dev_topics import TrainRequest
+    from expandr_repro.train_encoder.examples import gather
+    from expandr_repro.train_encoder.settings import EncoderTraining
 
     topics = read_topics(deep / "queries.jsonl")
     for name in ("dl19/test", f"{deep}/test"):

@@ -12,8 +12,8 @@ import time
 import pytest
 from tiny_bert import save_tiny_bert
 
-from expandr_repro.core.specs import resource
-from expandr_repro.models.index import FaissIndex
+from expandr_repro.indexes.faiss_index import FaissIndex
+from expandr_repro.io.paths import resource
 
 POCKET = resource("pocket")
 POOLED = ("--pooling", "mean", "--normalize", "--max-length", "64")
@@ -222,7 +222,7 @@ def test_under_torchrun_a_folder_of_somebody_elses_is_not_replaced(bert, corpus,
 
 
 def test_the_wait_for_a_process_that_is_dead_or_was_never_started_ends(command, bert, corpus, tmp_path, monkeypatch):
-    from expandr_repro.pipeline import encoding_together
+    from expandr_repro.indexes import together as encoding_together
 
     monkeypatch.setattr(encoding_together, "PATIENCE", 1.0)
     monkeypatch.setenv("RANK", "0")

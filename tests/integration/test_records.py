@@ -9,12 +9,12 @@ import pytest
 from tiny_bert import save_tiny_bert
 from tiny_llama import save_tiny_llama
 
-from expandr_repro.core.files import sha256_file
-from expandr_repro.core.preferences import read_pairs
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
-from expandr_repro.core.trained_on import merge_trained_on, read_record, read_trained_on, record_beside
-from expandr_repro.core.trec import read_qrels
+from expandr_repro.data.overlap.trained_on import merge_trained_on, read_record, read_trained_on, record_beside
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.trec import read_qrels
+from expandr_repro.io.files import sha256_file
+from expandr_repro.io.paths import resource
+from expandr_repro.prefer.pairs import read_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -237,10 +237,10 @@ def test_a_skip_alone_is_no_failure(command, folder):
 
 def test_a_group_of_collections_is_reported_as_its_macro_mean(command, folder, monkeypatch):
     """Two members with the figures 0.2 and 0.4."""
-    monkeypatch.setattr("expandr_repro.pipeline.regression.running.members_of", lambda _: ["a", "b"])
-    monkeypatch.setattr("expandr_repro.pipeline.regression.running.count", lambda _: None)
-    monkeypatch.setattr("expandr_repro.pipeline.regression.running.differences", lambda *_: [])
-    monkeypatch.setattr("expandr_repro.pipeline.regression.reuse.key", lambda *_: "key")
+    monkeypatch.setattr("expandr_repro.regress.running.members_of", lambda _: ["a", "b"])
+    monkeypatch.setattr("expandr_repro.regress.running.count", lambda _: None)
+    monkeypatch.setattr("expandr_repro.regress.running.differences", lambda *_: [])
+    monkeypatch.setattr("expandr_repro.regress.reuse.key", lambda *_: "key")
     (folder / "member.py").write_text(
         "import json, sys; print(json.dumps([{'MAP': {'a': 0.2, 'b': 0.4}[sys.argv[1]]}]))"
     )
@@ -272,7 +272,7 @@ def test_nothing_is_recorded_without_being_asked_for(command, folder):
 
 def test_a_recorded_condition_is_ok_from_then_on(command, folder):
     """A new condition is one YAML file: counts, and metrics without values; `--record` does the rest."""
-    from expandr_repro.core.regression_reading import load
+    from expandr_repro.regress.conditions.reading import load
 
     path = add(
         folder,
@@ -320,7 +320,7 @@ def test_a_count_or_hash_typed_by_hand_that_is_wrong_is_an_error_and_not_replace
 
 
 def test_recording_writes_what_it_names_and_leaves_all_else(command, folder):
-    from expandr_repro.core.regression_reading import load
+    from expandr_repro.regress.conditions.reading import load
 
     path = add(folder, "pocket.minilm.new", metrics={"nDCG@10": {"value": None}}, qrels={"sha256": None}, note="mine")
     before = load(path)
@@ -333,7 +333,7 @@ def test_recording_writes_what_it_names_and_leaves_all_else(command, folder):
 
 def test_relevant_documents_that_were_exchanged_are_found_and_the_qrels_are_blamed(command, folder):
     """Two topics exchange a relevant document: as many judgments as before, and other scores."""
-    from expandr_repro.core.specs import resource
+    from expandr_repro.io.paths import resource
 
     shutil.copytree(resource("pocket"), folder / "mine")
     qrels = folder / "mine" / "qrels" / "test.tsv"

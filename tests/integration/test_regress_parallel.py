@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from expandr_repro.adapters.pyserini import resources
-from expandr_repro.adapters.pyserini.jvm import start
-from expandr_repro.pipeline.regression import inputs
+from expandr_repro.pyserini import resources
+from expandr_repro.pyserini.jvm import start
+from expandr_repro.regress import inputs
 
 pytestmark = pytest.mark.jvm
 

@@ -11,9 +11,9 @@ from browser import lacking, open_browser
 from many_topics import write_many
 from tiny_bert import save_tiny_bert
 
-from expandr_repro import report
-from expandr_repro.core.manifest import run_manifest_path
-from expandr_repro.core.trained_on import TrainedOn, write_trained_on
+from expandr_repro.data.overlap.trained_on import TrainedOn, write_trained_on
+from expandr_repro.io.manifest import run_manifest_path
+from expandr_repro.report import __main__ as report
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "runs" / "reference"
@@ -365,8 +365,8 @@ def test_expansions_of_other_topics_are_refused(command, tmp_path):
 @pytest.fixture(scope="module")
 def overlapping(tmp_path_factory):
     """A page of an untrained encoder's run, one of an encoder trained on documents of pocket's first 20 topics, and one ten deep."""
-    from expandr_repro import search
-    from expandr_repro.pipeline.collections import find_qrels, find_topics
+    from expandr_repro.data.collections import find_qrels, find_topics
+    from expandr_repro.search import __main__ as search
 
     folder = tmp_path_factory.mktemp("overlapping")
     qrels = find_qrels("pocket")

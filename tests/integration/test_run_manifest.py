@@ -9,8 +9,8 @@ from itertools import combinations
 
 import pytest
 
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.io.paths import resource
 
 POCKET = resource("pocket")
 
@@ -105,7 +105,7 @@ def test_the_same_inputs_elsewhere_give_the_same_manifest_to_the_byte(command, i
 @pytest.fixture(scope="module")
 def runs(inputs, tmp_path_factory):
     """Runs of all of pocket: the query alone, and the mean with two files of expansions."""
-    from expandr_repro import search as command
+    from expandr_repro.search import __main__ as command
 
     folder = tmp_path_factory.mktemp("runs")
     topics = read_topics(POCKET / "queries.jsonl")

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.fusion import FUSIONS
-from expandr_repro.core.specs import datasets, resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
-from expandr_repro.core.trec import read_run
-from expandr_repro.pipeline.dense import DenseSearch
-from expandr_repro.pipeline.sparse import Bm25Search
+from expandr_repro.data.specs import datasets
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.trec import read_run
+from expandr_repro.errors import ExpandrError
+from expandr_repro.io.paths import resource
+from expandr_repro.search.bm25 import Bm25Search
+from expandr_repro.search.dense import DenseSearch
+from expandr_repro.search.fusion import FUSIONS
 
 POCKET = resource("pocket")
 
@@ -321,7 +322,7 @@ def test_topics_in_blocks_give_the_run_and_the_figures_of_all_at_once(command, t
         return result.out, (tmp_path / name).read_bytes(), (tmp_path / f"{name}.manifest.json").read_bytes()
 
     whole = searched("whole.trec")
-    monkeypatch.setattr("expandr_repro.pipeline.searching.BLOCK", 7)
+    monkeypatch.setattr("expandr_repro.search.run.BLOCK", 7)
     assert searched("blocks.trec") == whole
 
 
@@ -335,11 +336,11 @@ def test_a_search_that_fails_leaves_the_run_that_was_there_and_its_manifest(comm
         ).code
         == 2
     )
-    monkeypatch.setattr("expandr_repro.pipeline.searching.BLOCK", 10)
+    monkeypatch.setattr("expandr_repro.search.run.BLOCK", 10)
 
     def fails(self):
         raise ExpandrError("out of luck")
 
-    monkeypatch.setattr("expandr_repro.pipeline.dense.DenseSearch.forget", fails)
+    monkeypatch.setattr("expandr_repro.search.dense.DenseSearch.forget", fails)
     assert command("search", "--topics", "pocket", "--hits", 5, "--output", path, "--fusion", "none").code == 2
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

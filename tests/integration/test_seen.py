@@ -8,10 +8,10 @@ import json
 import pytest
 from tiny_bert import save_tiny_bert
 
-from expandr_repro.core.manifest import run_manifest_path
-from expandr_repro.core.trained_on import TrainedOn, record_beside, write_record, write_trained_on
-from expandr_repro.pipeline import seen
-from expandr_repro.pipeline.collections import find_qrels, find_topics
+from expandr_repro.data.collections import find_qrels, find_topics
+from expandr_repro.data.overlap.trained_on import TrainedOn, record_beside, write_record, write_trained_on
+from expandr_repro.evaluate import seen
+from expandr_repro.io.manifest import run_manifest_path
 
 ENCODING = ("--pooling", "mean", "--normalize", "--device", "cpu")
 
@@ -47,7 +47,7 @@ def trained(tmp_path_factory, record):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, plain, trained):
     """The run of the trained encoder, and that of the untrained one."""
-    from expandr_repro import search
+    from expandr_repro.search import __main__ as search
 
     folder = tmp_path_factory.mktemp("runs")
     for name, encoder in (("plain", plain), ("trained", trained)):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from expandr_repro.core.errors import FormatError, MismatchError, NotAvailableError
-from expandr_repro.models.checkpoint import spec_of_folder
-from expandr_repro.models.encoder import Encoder
-from expandr_repro.pipeline.encoders import EncoderOptions, load_encoder
+from expandr_repro.encoders.checkpoints.checkpoint import spec_of_folder
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.errors import FormatError, MismatchError, NotAvailableError
 from tests.tiny_bert import save_tiny_bert
 
 st = pytest.importorskip("sentence_transformers")

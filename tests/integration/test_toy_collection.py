@@ -11,10 +11,10 @@ import json
 import pytest
 from tiny_bert import pocket_words, save_tiny_bert
 
-from expandr_repro.core import specs
-from expandr_repro.core.preferences import read_pairs
-from expandr_repro.core.topics import Expansion, Topic, write_topics
-from expandr_repro.core.trained_on import read_record, read_trained_on, record_beside
+from expandr_repro.data import specs
+from expandr_repro.data.overlap.trained_on import read_record, read_trained_on, record_beside
+from expandr_repro.data.topics import Expansion, Topic, write_topics
+from expandr_repro.prefer.pairs import read_pairs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,10 +17,10 @@ import torch
 from tiny_bert import save_tiny_bert
 from two_processes import gradients
 
-from expandr_repro.core.specs import resource
-from expandr_repro.core.topics import Expansion, Topic, read_topics, write_topics
-from expandr_repro.core.trec import read_qrels, write_run
-from expandr_repro.models.processes import Processes
+from expandr_repro.data.topics import Expansion, Topic, read_topics, write_topics
+from expandr_repro.data.trec import read_qrels, write_run
+from expandr_repro.io.paths import resource
+from expandr_repro.training.processes import Processes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -208,13 +208,13 @@ def test_training_stops_after_searches_without_a_gain(command, bert, tmp_path):
 
 @pytest.mark.jvm
 def test_all_loaders_give_the_vectors_of_the_trained_folder(command, bert, tmp_path):
-    from expandr_repro.adapters.pyserini.jvm import start
+    from expandr_repro.pyserini.jvm import start
 
     start()
     from pyserini.encode import AutoDocumentEncoder, AutoQueryEncoder
     from sentence_transformers import SentenceTransformer
 
-    from expandr_repro.pipeline.encoders import load_encoder
+    from expandr_repro.encoders.loading import load_encoder
 
     assert train(command, bert, tmp_path / "out").code == 0
     folder = str(tmp_path / "out")
@@ -238,13 +238,13 @@ def test_a_stock_pyserini_command_searches_with_a_trained_checkpoint(command, pr
     write_topics(tmp_path / "topics.jsonl", [Topic(t.qid, t.title) for t in read_topics(POCKET / "queries.jsonl")])
     common = ["--topics", tmp_path / "topics.jsonl", "--index", tmp_path / "index", "--hits", 20]
     stock = process(
-        "expandr_repro.adapters.pyserini", "search.faiss", *common, "--encoder", tmp_path / "out", "--encoder-class", "sentence", "--device", "cpu",
+        "expandr_repro.pyserini", "search.faiss", *common, "--encoder", tmp_path / "out", "--encoder-class", "sentence", "--device", "cpu",
         "--threads", 1, "--output", tmp_path / "stock.trec",
     )  # fmt: skip
     assert stock.code == 0, stock.err
     ours = command("search", *common, "--encoder", tmp_path / "out", "--output", tmp_path / "ours.trec")
     assert ours.code == 0, ours.err
-    from expandr_repro.core.trec import read_run
+    from expandr_repro.data.trec import read_run
 
     a, b = read_run(tmp_path / "ours.trec"), read_run(tmp_path / "stock.trec")
     for qid, ranked in a.items():
@@ -296,7 +296,7 @@ def test_an_encoder_with_its_vector_in_the_first_decoder_position_is_trained_and
         "--device", "cpu", "--output", tmp_path / "out", *QUICK, "--set", "epochs=1",
     )  # fmt: skip
     assert result.code == 0, result.err
-    from expandr_repro.pipeline.encoders import load_encoder
+    from expandr_repro.encoders.loading import load_encoder
 
     encoder = load_encoder(str(tmp_path / "out"))
     assert encoder.identity["pooling"] == "first-decoder"
@@ -371,9 +371,9 @@ def test_a_file_of_topics_needs_judgements_and_documents(command, bert, tmp_path
 def test_a_checkpoint_of_another_architecture_is_refused(command, bert, tmp_path):
     arguments = ["--set", "save_every=1", "--set", "learning_rate=1e-30"]
     assert train(command, bert, tmp_path / "first", *arguments).code == 0
-    from expandr_repro.core.errors import MismatchError
-    from expandr_repro.models.training_state import load_weights
-    from expandr_repro.pipeline.encoders import load_encoder
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.errors import MismatchError
+    from expandr_repro.train_encoder.checkpoint import load_weights
 
     other = save_tiny_bert(tmp_path / "other", dim=16)
     shutil.copytree(other, tmp_path / "model")
@@ -383,10 +383,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(command, bert, tmp_path
 
 
 def test_other_judgements_of_the_development_topics_make_another_training(tmp_path):
-    from expandr_repro.core.encoder_config import EncoderTraining
-    from expandr_repro.core.training_config import read_config
-    from expandr_repro.pipeline.dev_topics import TrainRequest
-    from expandr_repro.pipeline.encoder_examples import gather
+    from expandr_repro.train_encoder.dev_topics import TrainRequest
+    from expandr_repro.train_encoder.examples import gather
+    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.training.settings import read_config
 
     shutil.copytree(POCKET, tmp_path / "dev")
     config = read_config(EncoderTraining, "encoder")

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from tiny_llama import save_tiny_llama
 
-from expandr_repro.core.metrics_log import read_metrics
-from expandr_repro.core.preferences import PreferencePair, write_pairs
-from expandr_repro.core.topics import Expansion, Topic, write_topics
+from expandr_repro.data.topics import Expansion, Topic, write_topics
+from expandr_repro.prefer.pairs import PreferencePair, write_pairs
+from expandr_repro.training.metrics_log import read_metrics
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -58,7 +58,7 @@ def train(command, files, tmp_path):
 @pytest.fixture(scope="module")
 def trained(files, tmp_path_factory):
     """An adapter, trained and validated once for all tests that only look at it."""
-    from expandr_repro import train_generator
+    from expandr_repro.train_generator import __main__ as train_generator
 
     output = tmp_path_factory.mktemp("trained") / "adapter"
     words = [
@@ -127,14 +127,14 @@ def test_the_same_command_again_does_nothing_and_other_settings_need_overwrite(t
 
 def parts(files, settings, model="tiny-llama"):
     """Return the trainer that the command would make of the pairs, and the tokenizer."""
-    from expandr_repro.core.generator_settings import DpoSettings
-    from expandr_repro.core.training_config import read_config
-    from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer
-    from expandr_repro.models.generators.training.arguments import Place
-    from expandr_repro.models.generators.training.examples import fit
-    from expandr_repro.models.generators.training.reference import ReferenceStore
-    from expandr_repro.models.generators.training.trainers import make_trainer
-    from expandr_repro.pipeline.generator_examples import from_pairs
+    from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer
+    from expandr_repro.train_generator.examples import from_pairs
+    from expandr_repro.train_generator.settings import DpoSettings
+    from expandr_repro.train_generator.trl.arguments import Place
+    from expandr_repro.train_generator.trl.examples import fit
+    from expandr_repro.train_generator.trl.reference import ReferenceStore
+    from expandr_repro.train_generator.trl.trainers import make_trainer
+    from expandr_repro.training.settings import read_config
 
     chosen = read_config(DpoSettings, "dpo", ["max_length=160", *settings])
     net, tokenizer = load_causal_lm(files / model, "auto"), load_tokenizer(files / model)
@@ -146,8 +146,8 @@ def parts(files, settings, model="tiny-llama"):
 
 @pytest.mark.parametrize("model", ["tiny-llama", "plain-llama"])
 def test_the_trainer_sees_the_very_ids_that_expand_generates_from_with_one_start(files, model):
-    from expandr_repro.models.generators.chat import prompt_ids
-    from expandr_repro.models.generators.loading import load_tokenizer
+    from expandr_repro.llm.local.chat import prompt_ids
+    from expandr_repro.llm.local.loading import load_tokenizer
 
     trainer, texts = parts(files, [], model)
     tokenizer = load_tokenizer(files / model)
@@ -182,7 +182,7 @@ def test_dropout_is_in_effect(files):
 def test_reference_values_are_kept_and_give_what_computing_them_at_every_step_gives(train, monkeypatch, tmp_path):
     from safetensors.numpy import load_file
 
-    from expandr_repro.models.generators.training import reference
+    from expandr_repro.train_generator.trl import reference
 
     assert train("--set", "seed=5", output="kept").code == 0
     assert train("--set", "seed=5", "--set", "precompute_reference=false", output="each").code == 0
@@ -238,7 +238,7 @@ def all_weights(files, *changes):
 
 
 def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_path, monkeypatch):
-    from expandr_repro.core.metrics_log import MetricsLog
+    from expandr_repro.training.metrics_log import MetricsLog
 
     words = all_weights(files, "save_steps=2")
     write = MetricsLog.write
@@ -263,7 +263,7 @@ def test_an_interrupted_training_of_all_weights_goes_on_too(command, files, tmp_
 
 def test_the_best_validation_is_kept_and_patience_stops_early(train, files, tmp_path):
     """Validated on pairs the other way round, every step makes it worse: the untrained model stays the best."""
-    from expandr_repro.core.preferences import read_pairs
+    from expandr_repro.prefer.pairs import read_pairs
 
     turned = [PreferencePair(p.qid, p.prompt, p.rejected, p.chosen, 2.0, 0.5) for p in read_pairs(files / "dev.jsonl")]
     write_pairs(tmp_path / "turned.jsonl", turned)
@@ -340,7 +340,7 @@ def expand(command, files, tmp_path, model, *more):
 def test_expand_writes_with_the_adapter_and_the_merged_model_writes_the_same(trained, train, command, files, tmp_path):
     import torch
 
-    from expandr_repro.models.generators.loading import load_causal_lm, with_adapter
+    from expandr_repro.llm.local.loading import load_causal_lm, with_adapter
 
     assert train("--merge", "--dev-pairs", files / "dev.jsonl", output="merged").code == 0
     plain = expand(command, files, tmp_path, files / "tiny-llama")
@@ -374,7 +374,7 @@ def test_what_is_too_long_is_counted_and_dropped_or_cut(train, files, tmp_path):
     long = PreferencePair("long", "word " * 120, "a", "b", 2.0, 1.0)
     cut = PreferencePair("cut", "short?", "rain " * 200, "snow " * 200, 2.0, 1.0)
     alike = PreferencePair("alike", "short?", "rain " * 200 + "x", "rain " * 200 + "y", 2.0, 1.0)
-    from expandr_repro.core.preferences import read_pairs
+    from expandr_repro.prefer.pairs import read_pairs
 
     write_pairs(tmp_path / "mixed.jsonl", [*read_pairs(files / "pairs.jsonl"), long, cut, alike])
     result = train("--set", "epochs=1", "--format", "json", pairs=tmp_path / "mixed.jsonl")
@@ -565,7 +565,7 @@ def test_several_gpus_in_one_process_are_refused_with_the_cure(train, monkeypatc
 def test_too_little_memory_says_what_to_lower(train, monkeypatch):
     import torch
 
-    from expandr_repro.models.generators.training import session
+    from expandr_repro.train_generator.trl import session
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
@@ -580,7 +580,7 @@ def test_too_little_memory_says_what_to_lower(train, monkeypatch):
 def test_a_second_process_is_kept_out_of_a_training(train, monkeypatch, tmp_path):
     from filelock import FileLock
 
-    from expandr_repro.pipeline import training_generator
+    from expandr_repro.train_generator import run as training_generator
 
     monkeypatch.setattr(training_generator, "working_folder", lambda *_: tmp_path / "work")
     with FileLock(tmp_path / "work.lock"):

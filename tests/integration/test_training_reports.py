@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_llama import LLAMA_3_TEMPLATE, save_tiny_llama
 
-from expandr_repro.core.metrics_log import read_metrics
-from expandr_repro.core.preferences import PreferencePair, read_pairs, write_pairs
-from expandr_repro.core.topics import Expansion, Topic, write_topics
+from expandr_repro.data.topics import Expansion, Topic, write_topics
+from expandr_repro.prefer.pairs import PreferencePair, read_pairs, write_pairs
+from expandr_repro.training.metrics_log import read_metrics
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -78,7 +78,7 @@ def test_a_run_shorter_than_a_logging_interval_reports_two_measurements_and_not_
 
 
 def test_measuring_changes_nothing_of_what_is_learnt(train, monkeypatch, tmp_path):
-    from expandr_repro.models.generators.training import session
+    from expandr_repro.train_generator.trl import session
 
     more = ["--set", "learning_rate=1e-2", "--set", "epochs=1", "--set", "lora_dropout=0.3"]
     assert train(*more, output="measured").code == 0
@@ -163,14 +163,14 @@ def test_max_steps_replaces_epochs_for_the_schedule_too(train, tmp_path):
 def test_the_reference_has_no_dropout_where_it_is_computed_at_every_step(files, tmp_path, monkeypatch, case):
     from trl import DPOTrainer
 
-    from expandr_repro.core.generator_settings import DpoSettings
-    from expandr_repro.core.training_config import read_config
-    from expandr_repro.models.generators.loading import end_ids, load_causal_lm, load_tokenizer
-    from expandr_repro.models.generators.training.arguments import Place
-    from expandr_repro.models.generators.training.examples import fit
-    from expandr_repro.models.generators.training.reference import COLUMNS, ReferenceStore
-    from expandr_repro.models.generators.training.trainers import make_trainer
-    from expandr_repro.pipeline.generator_examples import from_pairs
+    from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer
+    from expandr_repro.train_generator.examples import from_pairs
+    from expandr_repro.train_generator.settings import DpoSettings
+    from expandr_repro.train_generator.trl.arguments import Place
+    from expandr_repro.train_generator.trl.examples import fit
+    from expandr_repro.train_generator.trl.reference import COLUMNS, ReferenceStore
+    from expandr_repro.train_generator.trl.trainers import make_trainer
+    from expandr_repro.training.settings import read_config
 
     seen, taken = {}, {}
     monkeypatch.setattr(DPOTrainer, "_compute_loss", lambda _, model, inputs, *more: taken.update(inputs) or torch.zeros(()))  # fmt: skip
@@ -226,9 +226,9 @@ def candidates(folder, *, extra=None, finish="length", provenance=None):
 
 def test_training_reads_the_prompt_that_generation_read_through_prefer_without_being_told(command, files, tmp_path, monkeypatch):  # fmt: skip
     """From the candidates' sampling to the pairs' provenance to the token ids."""
-    from expandr_repro.models.generators.chat import prompt_ids
-    from expandr_repro.models.generators.loading import load_tokenizer
-    from expandr_repro.models.generators.training import session
+    from expandr_repro.llm.local.chat import prompt_ids
+    from expandr_repro.llm.local.loading import load_tokenizer
+    from expandr_repro.train_generator.trl import session
 
     values = {"enable_thinking": False}
     made = command("prefer", *candidates(tmp_path, extra={"chat_template_kwargs": values}), "--min-similarity", 0.3)
@@ -264,7 +264,7 @@ def test_prompts_rendered_in_two_ways_are_refused_where_they_meet(command, files
 
 
 def test_passages_from_an_endpoint_of_plain_completions_are_learnt_without_the_chat_template(command, files, tmp_path, monkeypatch):  # fmt: skip
-    from expandr_repro.models.generators.training import session
+    from expandr_repro.train_generator.trl import session
 
     read = []
     fit = session.fit
@@ -280,7 +280,7 @@ def test_passages_from_an_endpoint_of_plain_completions_are_learnt_without_the_c
 
 
 def test_passages_cut_at_the_limit_are_learnt_without_an_end_and_counted(command, files, tmp_path, monkeypatch):
-    from expandr_repro.models.generators.training import session
+    from expandr_repro.train_generator.trl import session
 
     read = []
     fit = session.fit

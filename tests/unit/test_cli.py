@@ -9,8 +9,8 @@ import pytest
 
 from expandr_repro import __main__ as program
 from expandr_repro import __version__, cli
-from expandr_repro.core import progress
-from expandr_repro.core.errors import CheckFailedError, ExpandrError, FormatError
+from expandr_repro.console import progress
+from expandr_repro.errors import CheckFailedError, ExpandrError, FormatError
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The rule of the house: commands -> pipeline -> adapters -> models -> core, and nothing heavy before it is needed."""
+"""The rules of the house: shared rooms import downwards only, features import shared rooms, and nothing heavy is imported before it is needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,50 @@ import pytest
 import expandr_repro
 
 ROOT = Path(expandr_repro.__file__).parent
-LAYERS = ("core", "models", "adapters", "pipeline")
-SHARED = ("__init__", "__main__", "cli")
-HEAVY = {"torch", "transformers", "trl", "peft", "faiss", "ranx", "pyserini", "ir_datasets", "jnius"}
-MODULES = sorted(ROOT.rglob("*.py"))
+SHARED = ("errors", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
+"""From the lowest to the highest."""
+
+PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data", "resources": "data", "encoders": "encoders",
+            "feedback": "indexes", "queries": "indexes", "stock": "indexes"}  # fmt: skip
+"""Among which shared room a module of `pyserini` stands; the others stand above the features."""
+
+FEATURES = {"search", "encode", "expand", "compare", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "doctor", "preview"}  # fmt: skip
+"""A folder for each thing that a user does; `training` is what both trainings share."""
+
+ACROSS = {
+    ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("preview", "search"),
+    ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
+    ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
+}  # fmt: skip
+"""Which feature imports which other."""
+
+TOP = {"__init__", "__main__", "cli", "api"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "faiss",
+    "ranx",
+    "pyserini",
+    "ir_datasets",
+    "jnius",
+    "pandas",
+    "matplotlib",
+    "aiohttp",
+    "openai",
+}
+MODULES = sorted(p for p in ROOT.rglob("*.py") if "resources" not in p.parts)
 
 
-def level(parts: tuple[str, ...]) -> int:
-    """Return how high a module stands, given its path inside the package: core is 0, a command is 4."""
-    return LAYERS.index(parts[0]) if parts and parts[0] in LAYERS else len(LAYERS)
+def level(parts: tuple[str, ...]) -> float:
+    """Return how high a module stands, given its path inside the package."""
+    room = parts[0] if parts else "__init__"
+    if room == "pyserini" and len(parts) > 1:
+        return SHARED.index(PYSERINI[parts[1]]) if parts[1] in PYSERINI else len(SHARED)
+    if parts[-1] == "__main__":
+        return len(SHARED)
+    return SHARED.index(room) if room in SHARED else len(SHARED)
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -46,24 +81,36 @@ def path_of(module: Path) -> tuple[str, ...]:
     return module.relative_to(ROOT).with_suffix("").parts
 
 
+def imports_of(module: Path) -> list[tuple[str, ...]]:
+    return list(own(imported(ast.parse(module.read_text(encoding="utf-8")), at_import=False)))
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda p: ".".join(path_of(p)))
-def test_imports_go_downwards(module: Path):
+def test_shared_rooms_import_downwards(module: Path):
     here = path_of(module)
     upwards = [
-        ".".join(there)
-        for there in own(imported(ast.parse(module.read_text(encoding="utf-8")), at_import=False))
-        if there != ("__version__",) and level(there) > level(here)
+        ".".join(there) for there in imports_of(module) if there != ("__version__",) and level(there) > level(here)
     ]
 
     assert upwards == []
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if level(path_of(m)) == len(LAYERS)], ids=lambda p: p.stem)
-def test_commands_never_import_one_another(module: Path):
-    others = {m.stem for m in ROOT.glob("*.py")} - {*SHARED, module.stem}
-    names = own(imported(ast.parse(module.read_text(encoding="utf-8")), at_import=False))
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if path_of(m)[0] in FEATURES], ids=lambda p: ".".join(path_of(p))
+)
+def test_a_feature_imports_another_only_where_it_is_listed(module: Path):
+    here = path_of(module)[0]
+    others = {there[0] for there in imports_of(module) if there and there[0] in FEATURES} - {here}
 
-    assert [".".join(there) for there in names if there and there[0] in others] == []
+    assert {(here, other) for other in others} <= ACROSS
+
+
+def test_every_listed_import_across_features_exists():
+    found = {
+        (path_of(m)[0], there[0]) for m in MODULES if path_of(m)[0] in FEATURES for there in imports_of(m) if there
+    }
+
+    assert found >= ACROSS
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda p: ".".join(path_of(p)))
@@ -71,3 +118,13 @@ def test_nothing_heavy_is_imported_with_a_module(module: Path):
     names = {name.split(".")[0] for name in imported(ast.parse(module.read_text(encoding="utf-8")), at_import=True)}
 
     assert names & HEAVY == set()
+
+
+def test_no_folder_holds_more_than_a_dozen_modules():
+    crowded = {}
+    for folder in {m.parent for m in MODULES}:
+        count = sum(1 for p in folder.glob("*.py") if p.name != "__init__.py")
+        if count > 12:
+            crowded[folder.relative_to(ROOT).as_posix()] = count
+
+    assert crowded == {}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from expandr_repro.adapters.pyserini import registry
-from expandr_repro.core.regression_reading import conditions
-from expandr_repro.core.regression_writing import render
-from expandr_repro.core.regressions import TIERS
-from expandr_repro.core.specs import collection_named, datasets, encoders
-from expandr_repro.pipeline.expansions import packaged_sets
-from expandr_repro.pipeline.regression.inputs import members_of
-from expandr_repro.pipeline.regression.stages import Places, argv_of
+from expandr_repro.data.expansions import packaged_sets
+from expandr_repro.data.specs import collection_named, datasets, encoders
+from expandr_repro.pyserini import registry
+from expandr_repro.regress.conditions.reading import conditions
+from expandr_repro.regress.conditions.shapes import TIERS
+from expandr_repro.regress.conditions.writing import render
+from expandr_repro.regress.inputs import members_of
+from expandr_repro.regress.stages import Places, argv_of
 
 ROOT = Path(__file__).parents[2]
 KNOWN = conditions(ROOT / "regressions")
@@ -52,7 +52,7 @@ def commands(condition):
             assert shlex.split(command)[:2] == ["python", "-m"]
             _, _, module, *arguments = argv_of(command, variables)
             assert module.startswith("expandr_repro.")
-            yield stage, importlib.import_module(module).build_parser().parse_args(arguments)
+            yield stage, importlib.import_module(f"{module}.__main__").build_parser().parse_args(arguments)
 
 
 @each
@@ -151,7 +151,15 @@ def test_the_full_tier_has_every_expansion_file_of_the_data_folder_with_both_ret
         if c.regression.tier == "full" and (pin := c.regression.expansions):
             split = str(collection_named(c.regression.topics.name)).replace("/", ".")
             there[f"{split}.q2d.claude.jsonl" if pin.source == "claude.q2d" else Path(pin.source).name] += 1
-    assert there == dict.fromkeys((p.name for p in Path(DATA, "expansions").glob("*.jsonl")), 2)
+    files = [p.name for p in Path(DATA, "expansions").glob("*.jsonl")]
+    assert there == dict.fromkeys((name for name in files if not name.endswith(".queries.jsonl")), 2)
+
+
+def test_the_full_tier_has_every_file_of_whole_reformulated_queries_with_bm25():
+    if not DATA:
+        pytest.skip("EXPANDR_DATA is not set: the query files are not here")
+    searched = {Path(c.regression.topics.name).name for c in KNOWN if c.regression.topics.name.endswith(".queries.jsonl")}
+    assert searched == {p.name for p in Path(DATA, "expansions").glob("*.queries.jsonl")}
 
 
 def test_no_score_of_a_trained_encoder_is_pinned_whose_test_topics_share_documents_with_its_training_topics():

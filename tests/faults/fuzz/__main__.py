@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from expandr_repro.core.files import write_json
+from expandr_repro.io.files import write_json
 from tests.faults import page
 from tests.faults.fuzz import CORPUS, FINDINGS, folder
 from tests.faults.fuzz.smallest import smallest

@@ -11,27 +11,28 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.core import run_blocks, trec
-from expandr_repro.core.cleaning import clean
-from expandr_repro.core.columns import QRELS, header_of
-from expandr_repro.core.corpus import corpus_at, survey
-from expandr_repro.core.encoder_config import EncoderTraining
-from expandr_repro.core.errors import ExpandrError
-from expandr_repro.core.files import atomic_text, is_surrogate_free, read_lines
-from expandr_repro.core.generator_settings import DpoSettings
-from expandr_repro.core.joining import join_expansions, read_expansions
-from expandr_repro.core.manifest import read_manifest, write_manifest
-from expandr_repro.core.measures import parse_measures
-from expandr_repro.core.metrics_log import MetricsLog, read_metrics
-from expandr_repro.core.preferences import read_pairs, write_pairs
-from expandr_repro.core.prompts import find_prompt, prepare
-from expandr_repro.core.regression_reading import load
-from expandr_repro.core.regression_writing import render
-from expandr_repro.core.specs import DatasetSpec, EncoderSpec, encoder_spec, resource
-from expandr_repro.core.strict import build, read_yaml
-from expandr_repro.core.topics import read_topics, write_topics
-from expandr_repro.core.training_config import read_config
-from expandr_repro.pipeline.passages import read_passages
+from expandr_repro.data import run_blocks, trec
+from expandr_repro.data.corpus import corpus_at, survey
+from expandr_repro.data.joining import join_expansions, read_expansions
+from expandr_repro.data.passages import read_passages
+from expandr_repro.data.specs import DatasetSpec, EncoderSpec, encoder_spec
+from expandr_repro.data.topics import read_topics, write_topics
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.metrics import parse_measures
+from expandr_repro.io.columns import QRELS, header_of
+from expandr_repro.io.files import atomic_text, is_surrogate_free, read_lines
+from expandr_repro.io.manifest import read_manifest, write_manifest
+from expandr_repro.io.paths import resource
+from expandr_repro.io.strict_yaml import build, read_yaml
+from expandr_repro.llm.answers.cleaning import clean
+from expandr_repro.llm.prompts import find_prompt, prepare
+from expandr_repro.prefer.pairs import read_pairs, write_pairs
+from expandr_repro.regress.conditions.reading import load
+from expandr_repro.regress.conditions.writing import render
+from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_generator.settings import DpoSettings
+from expandr_repro.training.metrics_log import MetricsLog, read_metrics
+from expandr_repro.training.settings import read_config
 from tests.faults.fuzz import oracle
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,8 +10,8 @@ import pytest
 from benchmarks import checks, harness, processes
 from benchmarks.harness import NotHereError, Side, measure, nothing, wrong
 from benchmarks.results import Row, Sheet, as_json, from_json, number, ratio
-from expandr_repro.core.errors import CheckFailedError, SetupError
-from expandr_repro.core.trec import write_run
+from expandr_repro.data.trec import write_run
+from expandr_repro.errors import CheckFailedError, SetupError
 
 
 def test_sides_take_turns_and_every_other_round_is_in_the_opposite_order():

@@ -1,1 +1,0 @@
-"""Other toolkits, each behind one door."""

@@ -1,0 +1,100 @@
+"""Runs compared on the same topics: means, differences, significance, wins and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.metrics import Measure
+from expandr_repro.evaluate.scoring import Figures
+from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run against another on one measure.
+
+    Attributes:
+        a: the run compared with.
+        b: the run in question.
+        measure: what is compared.
+        difference: mean of b less mean of a.
+        p: of the paired test; NaN with fewer than two topics.
+        p_holm: the same, corrected for the number of comparisons on this measure.
+        wins: topics on which b is better.
+        ties: topics on which both are equal.
+        losses: topics on which b is worse.
+        per_topic: (topics,) differences.
+    """
+
+    a: str
+    b: str
+    measure: Measure
+    difference: float
+    p: float
+    p_holm: float
+    wins: int
+    ties: int
+    losses: int
+    per_topic: NDArray[np.float64]
+
+
+def compare(
+    figures: Mapping[str, Figures], measures: Sequence[Measure], test: str = "student", all_pairs: bool = False
+) -> list[Comparison]:
+    """Compare runs with the first, or all with all.
+
+    Args:
+        figures: run name -> its figures on the same judgements, the first being the baseline.
+        measures: what to compare.
+        test: `student` or `fisher`.
+        all_pairs: whether every pair is compared, not only those with the first.
+
+    Raises:
+        ExpandrError: fewer than two runs.
+        UnknownNameError: no such test.
+    """
+    names = list(figures)
+    if len(names) < 2:
+        raise ExpandrError("one run has nothing to be compared with; give two or more")
+    pairs = list(combinations(names, 2)) if all_pairs else [(names[0], other) for other in names[1:]]
+    found = []
+    for measure in measures:
+        scores = {name: figures[name].per_topic[measure] for name in names}
+        p_values = [paired_p(scores[a], scores[b], test) for a, b in pairs]
+        for (a, b), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
+            difference = scores[b] - scores[a]
+            found.append(
+                Comparison(
+                    a,
+                    b,
+                    measure,
+                    float(difference.mean()) if len(difference) else float("nan"),
+                    p,
+                    corrected,
+                    *wins_ties_losses(scores[a], scores[b]),
+                    difference,
+                )
+            )
+    return found
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Return short, distinct names of run files.
+
+    Raises:
+        ExpandrError: a file is given twice.
+    """
+    short = [Path(p).name.removesuffix(".gz").removesuffix(".trec").removesuffix(".txt") for p in paths]
+    names = short if len(set(short)) == len(short) else list(paths)
+    if len(set(names)) != len(names):
+        raise ExpandrError("the same run is given twice")
+    return names

@@ -1,0 +1,100 @@
+"""One table, printed as text, Markdown, LaTeX or JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from expandr_repro.console.terminal import one_line, printable
+
+FORMATS = ("text", "json", "markdown", "latex")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of cells; the first column is left aligned, the others right.
+
+    A float is printed with four decimals (`+0.0123` in a column whose name starts with Δ, `1.23e-05` in one that starts with p), None and NaN
+    as a dash (null in JSON, which has no NaN).
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def render(self, form: str) -> str:
+        """Return the table in one of `FORMATS`, without a final line end."""
+        if form == "json":
+            made = json.dumps(
+                [
+                    {name: None if value != value else value for name, value in zip(self.header, row, strict=True)}
+                    for row in self.rows
+                ],
+                indent=2,
+                ensure_ascii=False,
+            )
+            return printable(made)
+        head = [one_line(name) for name in self.header]
+        cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
+        if form == "markdown":
+            header, *escaped = [[markdown(c) for c in row] for row in [head, *cells]]
+            rule = "| --- |" + " ---: |" * (len(self.header) - 1)
+            return "\n".join(
+                ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)]
+            )
+        if form == "latex":
+            lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [head, *cells]]
+            return "\n".join(
+                [
+                    rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+                    r"\toprule",
+                    lines[0],
+                    r"\midrule",
+                    *lines[1:],
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                ]
+            )
+        widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(self.header))]
+        return "\n".join(
+            "  ".join(
+                c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in [head, *cells]
+        )
+
+
+def note(text: str, form: str) -> str:
+    """Return a sentence that stands below a table in one of `FORMATS`; in LaTeX a comment."""
+    return markdown(text) if form == "markdown" else ("% " if form == "latex" else "") + one_line(text)
+
+
+def number(value: float) -> float | None:
+    """Return a number that JSON knows: NaN is none."""
+    return value if value == value else None
+
+
+def _cell(value: object, column: str) -> str:
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        if column.startswith("Δ"):
+            return f"{value:+.4f}"
+        return f"{value:.2e}" if column.startswith("p") and 0 < value < 0.0001 else f"{value:.4f}"
+    return one_line(str(value))
+
+
+_SCHEME = re.compile(r"\]\((?!https?://|[\w./#-]+(?:[)#]|$))")
+"""What begins a link to anything but a web page or a file beside."""
+
+
+def markdown(text: str) -> str:
+    """Return a text as Markdown for a cell or a line; what a stranger called something must become no markup of the page, and no link that runs."""
+    return _SCHEME.sub(r"]\\(", one_line(text).replace("<", "&lt;").replace("|", "\\|"))
+
+
+def _tex(text: str) -> str:
+    special = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+               "\\": r"\textbackslash{}", "Δ": r"$\Delta$"}  # fmt: skip
+    return "".join(special.get(c, c) for c in text)

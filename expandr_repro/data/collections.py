@@ -1,0 +1,369 @@
+"""Topics, judgements and corpora by any name: ours, ir_datasets', Pyserini's, or a path. Offline folders come first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from expandr_repro.data import irds
+from expandr_repro.data.corpus import Corpus, corpus_at
+from expandr_repro.data.specs import CollectionName, collection_named, collection_names, datasets
+from expandr_repro.data.topics import Topic, read_topics
+from expandr_repro.data.trec import Qrels, read_qrels
+from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, SetupError, UnknownNameError, nearest
+from expandr_repro.io.files import read_lines
+from expandr_repro.io.paths import data_dir, resource
+from expandr_repro.pyserini import registry
+from expandr_repro.pyserini import resources as pyserini_resources
+
+T = TypeVar("T")
+
+QUERIES = ("queries.jsonl", "queries.tsv")
+"""Where the topics of a BEIR folder lie."""
+
+
+@dataclass(frozen=True)
+class TopicSet:
+    """Topics, and what is known of where they come from.
+
+    Attributes:
+        label: what to call them in print.
+        topics: in file order.
+        collection: the known collection they are of, if any.
+        folder: the BEIR folder they lie in, if any; its judgements and corpus are theirs.
+        split: the split of that folder; empty where it has no qrels.
+    """
+
+    label: str
+    topics: list[Topic]
+    collection: CollectionName | None = None
+    folder: Path | None = None
+    split: str = ""
+
+    @property
+    def documents(self) -> str | None:
+        """What `find_corpus` finds the documents of these topics by, where they are known."""
+        if self.collection:
+            return self.collection.dataset
+        return str(self.folder) if self.folder else None
+
+
+def local_folder(name: CollectionName) -> Path | None:
+    """Return the offline folder of a collection: the packaged one, or `$EXPANDR_DATA/<name>`, or None."""
+    if name.dataset == "pocket":
+        return resource("pocket")
+    base = data_dir()
+    for spelling in (name.dataset, *name.spec.aliases):
+        if base and (base / spelling).is_dir():
+            return base / spelling
+    return None
+
+
+def collection_meant(*names: str | None) -> CollectionName | None:
+    """Return the known collection that the first of some names or paths belongs to, or None.
+
+    Unlike `collection_named` it reads paths as well: the collection's folder, a split of it, its topics, documents or qrels, wherever
+    that folder lies, since BEIR's archives bear the collection's name. So topics, qrels and indexes may be named in any way, and
+    what the collection decides (removal of own ids, the level of relevance) stays the same.
+
+    Args:
+        names: of topics, qrels, an index or a corpus, the most telling first; None is passed over.
+    """
+    for name in names:
+        if name and (found := _collection_by_name(name) or _collection_by_path(Path(name))):
+            return found
+    return None
+
+
+def _collection_by_name(name: str) -> CollectionName | None:
+    beir_index = name.removeprefix("beir-v1.0.0-").partition(".")[0] if name.startswith("beir-v1.0.0-") else ""
+    try:
+        known = collection_named(name) or (collection_named(beir_index) if beir_index else None)
+    except ExpandrError:  # a split that the collection does not have
+        return None
+    parent = name.rpartition("/")[0]
+    return known or (_collection_by_name(parent) if parent.startswith("irds:beir/") else None)
+
+
+def _collection_by_path(path: Path) -> CollectionName | None:
+    ours = {spelling: name for name, spec in datasets().items() for spelling in (name, *spec.aliases)}
+    split = path.name.removesuffix(".gz").removesuffix(".tsv")
+    places = [(path, ""), (path.parent, "" if path.suffix else split)]
+    if path.parent.name == "qrels":
+        places.append((path.parent.parent, split))
+    for folder, of in places:
+        spelt = [name for p in (folder, folder.resolve()) for name in (f"{p.parent.name}/{p.name}", p.name)]
+        named = next((ours[name] for name in spelt if name in ours), None)
+        if named and (not path.exists() or _is_beir(folder)):
+            known = of in datasets()[named].splits or of in splits_of(folder)
+            return CollectionName(named, of if known else datasets()[named].default_split)
+    return None
+
+
+def _is_beir(folder: Path) -> bool:
+    parts = ("qrels", "queries.jsonl", "queries.jsonl.gz", "corpus.jsonl", "corpus.jsonl.gz")
+    return any((folder / part).exists() for part in parts)
+
+
+def removes_own_ids(*names: str | None) -> bool:
+    """Say whether a document with a topic's own id is taken out of its ranking in the collection that names belong to."""
+    known = collection_meant(*names)
+    return bool(known and known.spec.remove_query)
+
+
+def relevance_level(*names: str | None) -> int:
+    """Return the least grade that counts as relevant in the collection that names belong to; 1 where none is known."""
+    known = collection_meant(*names)
+    return known.spec.relevance_level if known else 1
+
+
+def level_of(topics: TopicSet) -> int:
+    """Return the least grade that counts as relevant for topics; see `relevance_level`."""
+    return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
+
+
+def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:
+    """Return some of the topics, in their order.
+
+    Args:
+        topics: all of them.
+        limit: the first so many, of those chosen by `qids` where it is given.
+        qids: a file with one id a line, or ids with commas between them.
+
+    Raises:
+        ExpandrError: no topic has one of the ids.
+    """
+    chosen = topics.topics
+    if qids is not None:
+        wanted = _listed(qids)
+        known = {t.qid for t in chosen}
+        if unknown := [qid for qid in wanted if qid not in known]:
+            close = nearest(unknown[0], known)
+            raise ExpandrError(
+                f"--qids: {len(unknown)} of {len(wanted)} ids are not among the {len(known)} topics of {topics.label} (first: {unknown[0]!r}"
+                f"{f', did you mean {close!r}?' if close else ''}); name ids of these topics, or a file with one a line"
+            )
+        chosen = [t for t in chosen if t.qid in wanted]
+    return replace(topics, topics=chosen[:limit])
+
+
+def _listed(qids: str) -> dict[str, None]:
+    try:
+        from_file = Path(qids).is_file()
+    except OSError:  # a list longer than any file's name
+        from_file = False
+    lines = [line for _, line in read_lines(qids)] if from_file else qids.split(",")
+    listed = dict.fromkeys(line.strip() for line in lines if line.strip())
+    if not listed:
+        raise ExpandrError(
+            f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between"
+        )
+    return listed
+
+
+def judged_among(qrels: Qrels, searched: Sequence[str]) -> Qrels:
+    """Return the judgments of the topics that were searched; all of them where none of these is judged, so that the error can name some."""
+    wanted = set(searched)
+    return {qid: judged for qid, judged in qrels.items() if qid in wanted} or qrels
+
+
+def find_topics(name: str) -> TopicSet:
+    """Find topics by name or path.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        NotAvailableError: a known name whose data is not here and could not be fetched; lists what was tried.
+        FormatError: the file is not what it should be.
+    """
+    if known := collection_named(name):
+        return _known_topics(known)
+    path = Path(name)
+    if path.is_file():
+        return TopicSet(path.name, read_topics(path))
+    if beir := _beir_folder(path):
+        where, split = beir
+        known = _whose_folder(where, split)
+        label = str(known) if known else f"{where.name}/{split}".rstrip("/")
+        return TopicSet(label, _judged_topics(where, split), known, where, split)
+    if name.startswith("irds:"):
+        return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
+    if name in registry.topics_names():
+        return TopicSet(name, pyserini_resources.read_topics(name))
+    raise _unknown("topics", name)
+
+
+def _whose_folder(folder: Path, split: str) -> CollectionName | None:
+    """Return the known collection whose offline folder a path leads to, however it is written, or None."""
+    named = _collection_by_path(folder)
+    own = local_folder(named) if named else None
+    return CollectionName(named.dataset, split) if named and own and own.samefile(folder) else None
+
+
+def _known_topics(name: CollectionName) -> TopicSet:
+    if members := name.spec.members:
+        raise ExpandrError(
+            f"{name.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
+        )
+    folder = local_folder(name)
+    if folder:
+        return TopicSet(str(name), _judged_topics(folder, name.split), name, folder, name.split)
+    entry = name.split_spec
+    topics = _first_of(
+        name,
+        "topics",
+        [
+            (f"ir_datasets {entry.irds}", entry.irds, irds.read_topics),
+            (f"Pyserini {entry.pyserini_topics}", entry.pyserini_topics, pyserini_resources.read_topics),
+        ],
+    )
+    return TopicSet(str(name), topics, name)
+
+
+def _judged_topics(folder: Path, split: str) -> list[Topic]:
+    """Return the topics of a BEIR folder that the split judges, in file order; all topics where there is no split."""
+    queries = _first_file(folder, QUERIES)
+    if queries is None:
+        raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
+    topics = read_topics(queries)
+    if not split:
+        return topics
+    judged = read_qrels(_qrels_file(folder, split))
+    if not (found := [t for t in topics if t.qid in judged]):
+        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {queries}")
+    return found
+
+
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    candidates = (folder / f"{name}{packed}" for name in names for packed in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _holds(folder: Path) -> str:
+    """Say what a folder holds, and what a collection's folder would."""
+    names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    return f"it holds {listed}; wanted a BEIR folder: corpus.jsonl, queries.jsonl, and qrels/<split>.tsv for scores"
+
+
+def _qrels_file(folder: Path, split: str) -> Path:
+    if found := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
+        return found
+    raise NotAvailableError(_without_split(folder, split))
+
+
+def _without_split(folder: Path, split: str) -> str:
+    splits = splits_of(folder)
+    if not splits:
+        return f"{folder} has no qrels (wanted qrels/<split>.tsv): without them it can be searched and expanded, and not scored"
+    close = nearest(split, splits)
+    return f"{folder}/{split}: {folder.name} has the splits: {', '.join(splits)}{f'; did you mean {close!r}?' if close else ''}"
+
+
+def splits_of(folder: Path) -> list[str]:
+    """Return the splits of a BEIR folder, `test` first."""
+    names = sorted(p.name.removesuffix(".gz").removesuffix(".tsv") for p in (folder / "qrels").glob("*.tsv*"))
+    return sorted(dict.fromkeys(names), key=lambda s: (s != "test", s != "dev", s))
+
+
+def _beir_folder(path: Path) -> tuple[Path, str] | None:
+    """Read a path as a BEIR folder, or as a BEIR folder and one of its splits."""
+    if _is_collection(path):
+        return path, next(iter(splits_of(path)), "")
+    if path.name in splits_of(path.parent):
+        return path.parent, path.name
+    return None
+
+
+def _is_collection(folder: Path) -> bool:
+    return (folder / "qrels").is_dir() or _first_file(folder, QUERIES) is not None
+
+
+def find_qrels(name: str) -> Qrels:
+    """Find judgements by name or path, with the errors of `find_topics`."""
+    if known := collection_named(name):
+        return _known_qrels(known)
+    path = Path(name)
+    if path.is_file():
+        return read_qrels(path)
+    if beir := _beir_folder(path):
+        return read_qrels(_qrels_file(*beir))
+    if name.startswith("irds:"):
+        return irds.read_qrels(name.removeprefix("irds:"))
+    if name in registry.qrels_names():
+        return pyserini_resources.read_qrels(name)
+    raise _unknown("qrels", name)
+
+
+def _known_qrels(name: CollectionName) -> Qrels:
+    if folder := local_folder(name):
+        return read_qrels(_qrels_file(folder, name.split))
+    entry = name.split_spec
+    return _first_of(
+        name,
+        "judgements",
+        [
+            (f"ir_datasets {entry.irds}", entry.irds, irds.read_qrels),
+            (f"Pyserini {entry.pyserini_qrels}", entry.pyserini_qrels, pyserini_resources.read_qrels),
+        ],
+    )
+
+
+def qrels_of(topics: TopicSet) -> Qrels | None:
+    """Return the judgements that belong to topics, or None where none are known."""
+    if topics.folder:
+        return read_qrels(_qrels_file(topics.folder, topics.split)) if topics.split else None
+    return _known_qrels(topics.collection) if topics.collection else None
+
+
+def find_corpus(name: str) -> Corpus:
+    """Find a corpus by name or path, with the errors of `find_topics`."""
+    if known := collection_named(name):
+        if folder := local_folder(known):
+            return replace(corpus_at(folder), source=known.dataset)
+        ident = known.spec.irds
+        if ident:
+            return _first_of(known, "documents", [(f"ir_datasets {ident}", ident, irds.corpus)])
+        return _first_of(known, "documents", [])
+    path = Path(name)
+    if path.exists():
+        return corpus_at(path)
+    if beir := _beir_folder(path):
+        return corpus_at(beir[0])
+    if name.startswith("irds:"):
+        return irds.corpus(name.removeprefix("irds:"))
+    raise _unknown("corpus", name)
+
+
+def _first_of(name: CollectionName, what: str, ways: list[tuple[str, str | None, Callable[[str], T]]]) -> T:
+    base = data_dir()
+    tried = [f"{base / name.dataset} (not there)" if base else "$EXPANDR_DATA (not set)"]
+    for label, ident, read in ways:
+        if ident:
+            try:
+                return read(ident)
+            except (NotAvailableError, UnknownNameError, SetupError) as error:
+                tried.append(f"{label} ({str(error)[:200]})")
+    raise NotAvailableError(
+        f"the {what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
+        f"qrels/{name.split}.tsv into $EXPANDR_DATA/{name.dataset}/, or run once with a network"
+    )
+
+
+def _unknown(kind: str, name: str) -> ExpandrError:
+    path = Path(name)
+    if path.is_dir():
+        return NotAvailableError(f"{name}: no {kind} there; {_holds(path)}")
+    if path.name and _is_collection(path.parent) and path.parent != Path():
+        return NotAvailableError(_without_split(path.parent, path.name))
+    if "/" in name or path.suffix:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, beside)
+        offer = str(path.with_name(close)) if close else nearest(name, collection_names())
+        return NotAvailableError(
+            f"{name}: no such file or folder, and no known {kind}{f'; did you mean {offer!r}?' if offer else ''}"
+        )
+    return UnknownNameError(
+        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+    )

@@ -1,0 +1,118 @@
+"""Expansions of one file joined to the topics of another, by qid; what does not belong together is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Topic, topic_of
+from expandr_repro.errors import FormatError, MismatchError, nearest, shown
+from expandr_repro.io.files import is_surrogate_free, parse_object, read_lines, sha256_text
+
+
+def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
+    """Read a file of expansions to be joined: augmented topics, or the same with a hash in place of the title.
+
+    Packaged sets carry `title_sha256` (the first 16 digits) because the titles are not ours to ship.
+
+    Returns:
+        qid -> (topic, title hash); the topic's title is empty where only its hash is known.
+
+    Raises:
+        FormatError: as `read_topics`; also where not one topic has an expansion that says something.
+    """
+    found: dict[str, tuple[Topic, str | None]] = {}
+    first: tuple[int, dict[str, object]] | None = None
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        record = parse_object(path, number, line)
+        digest = record.get("title_sha256")
+        if digest is not None and not isinstance(digest, str):
+            raise FormatError(path, number, "`title_sha256` must be a string")
+        titled = any(key in record for key in TITLE_KEYS)
+        topic = topic_of(path, number, record if titled else {"title": "", **record})
+        if topic.qid in found:
+            raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
+        if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
+            raise FormatError(
+                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+            )
+        found[topic.qid] = (topic, digest)
+        first = first or (number, record)
+    if first is None:
+        raise FormatError(path, None, "holds no expansions; wanted one topic a line")
+    if not any(topic.texts for topic, _ in found.values()):
+        raise FormatError(path, first[0], _why_none(first[1], len(found)))
+    return found
+
+
+def _why_none(record: Mapping[str, object], topics: int) -> str:
+    """Return why none of a file's topics has an expansion, as the first of them shows it."""
+    start = f"none of the {topics} topics has an expansion"
+    if "expansions" in record:
+        return (
+            f"{start}: `expansions` is empty from here on; did `expand` fail? Generate them, or leave --expansions out"
+        )
+    close = nearest("expansions", [key for key in record if key not in (*ID_KEYS, *TITLE_KEYS)])
+    seen = f"found the key {close!r}" if close else f"found the keys {', '.join(map(shown, list(record)[:8]))}"
+    return f'{start}: {seen}, wanted "expansions": [{{"text": ...}}]'
+
+
+def title_digest(title: str) -> str:
+    """Return the short hash by which a packaged expansion knows its topic (white space normalised)."""
+    return sha256_text(" ".join(title.split()))[:16]
+
+
+def join_expansions(
+    topics: list[Topic], expansions: Mapping[str, tuple[Topic, str | None]], source: str
+) -> list[Topic]:
+    """Give topics the expansions of another file, by qid; a topic without one keeps none.
+
+    The file may hold more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
+    show that it is of the same collection.
+
+    Raises:
+        MismatchError: it has none of the topics, or another title for one of them, or it has others besides and says no titles.
+    """
+    known = {t.qid for t in topics}
+    strangers = [qid for qid in expansions if qid not in known]
+    common = [(found, digest) for qid, (found, digest) in expansions.items() if qid in known]
+    if strangers and not any(digest or found.title for found, digest in common):
+        unsure = " and the others carry no title to tell them by" if common else ""
+        raise MismatchError(
+            f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}){unsure}; "
+            "these expansions were made for other topics"
+        )
+    joined = []
+    for topic in topics:
+        other, digest = expansions.get(topic.qid, (None, None))
+        if other is None:
+            joined.append(replace(topic, expansions=(), provenance=None))
+            continue
+        if not same_title(topic, other, digest):
+            raise MismatchError(
+                f"{source}: topic {topic.qid!r} has another title there than in the topics ({topic.title[:60]!r}); "
+                "these expansions were made for other topics"
+            )
+        joined.append(replace(topic, expansions=other.expansions, provenance=other.provenance))
+    return joined
+
+
+def same_title(topic: Topic, other: Topic, digest: str | None) -> bool:
+    """Say whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
+    of_topic = title_digest(topic.title)
+    return (not digest or digest == of_topic) and (not other.title or title_digest(other.title) == of_topic)
+
+
+def append_expansions(joined: Sequence[Topic], further: Sequence[Topic]) -> list[Topic]:
+    """Unite the expansions of the same topics from two files, a topic's texts in the order of the files."""
+    return [
+        replace(
+            topic,
+            expansions=(*topic.expansions, *more.expansions),
+            provenance=topic.provenance if topic.expansions else more.provenance,
+        )
+        for topic, more in zip(joined, further, strict=True)
+    ]

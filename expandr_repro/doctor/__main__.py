@@ -1,0 +1,79 @@
+"""`doctor`: what works on this machine, what does not, and the cure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from expandr_repro import cli
+from expandr_repro.console.applies import Applies
+from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.errors import CheckFailedError
+
+EXAMPLES = """
+python -m expandr_repro.doctor
+eval "$(python -m expandr_repro.doctor --env)"    # the variables under which stock Pyserini works here
+"""
+
+SIGNS = {"ok": "ok  ", "without": "--  ", "broken": "FAIL"}
+COLOURS = {"ok": "\033[32m", "without": "\033[33m", "broken": "\033[31m"}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "doctor",
+        "Look at this machine and at the versions of what is installed. Exit code 1 if a part is broken.",
+        EXAMPLES,
+    )
+    made.add_argument(
+        "--env",
+        action="store_true",
+        help="print the shell lines under which stock Pyserini finds a Java that works, and nothing else",
+    )
+    made.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
+    return made
+
+
+RULES = (Applies(("--format",), "without --env, which prints lines for a shell", lambda args: not args.env),)
+"""When options apply."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    if args.env:
+        import shlex
+
+        from expandr_repro.pyserini.java import find_java
+        from expandr_repro.pyserini.jvm import environment
+
+        for name, value in environment(find_java()).items():
+            print(f"export {name}={shlex.quote(value)}")
+        return 0
+    from expandr_repro.doctor.health import examine
+
+    findings = examine()
+    if args.format == "json":
+        print(printable(json.dumps([vars(f) for f in findings], indent=2, ensure_ascii=False)))
+    else:
+        colour = sys.stdout.isatty()
+        for finding in findings:
+            sign = f"{COLOURS[finding.state]}{SIGNS[finding.state]}\033[0m" if colour else SIGNS[finding.state]
+            print(f"{sign}  {finding.what:<12} {one_line(finding.found)}")
+            if finding.cure:
+                print(f"{'':<20}{finding.cure}")
+    broken = [f.what for f in findings if f.state == "broken"]
+    if broken:
+        raise CheckFailedError(f"does not work here: {', '.join(broken)}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv, RULES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Encode a corpus to an index."""

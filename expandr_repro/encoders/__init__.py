@@ -1,0 +1,1 @@
+"""Dense encoders: load a checkpoint, encode texts, cache vectors."""

@@ -1,0 +1,217 @@
+"""An encoder by any name: one of ours, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.data.specs import EncoderSpec, encoder_spec, encoders
+from expandr_repro.encoders.cached import cached
+from expandr_repro.encoders.checkpoints.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder
+from expandr_repro.encoders.checkpoints.sentence_modules import refuse_other_kinds
+from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.protocol import TextEncoder, pick_device
+from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.io.strict_yaml import read_yaml
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "all-MiniLM-L6-v2"
+
+PREFIXES = {
+    r"e5-(mistral|.*instruct)": (
+        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
+        "",
+    ),
+    r"\be5-": ("query: ", "passage: "),
+    r"\bbge-(small|base|large)-en": ("Represent this sentence for searching relevant passages: ", ""),
+    r"\bbge-(small|base|large)-zh": ("为这个句子生成表示以用于检索相关文章：", ""),
+    r"\b(mxbai-embed|uae-large|snowflake-arctic-embed-(xs|s|m|l)$)": (
+        "Represent this sentence for searching relevant passages: ",
+        "",
+    ),
+    r"\b(nomic-embed-text|modernbert-embed)": ("search_query: ", "search_document: "),
+    r"\bsnowflake-arctic-embed-.*v2": ("query: ", ""),
+}
+"""Names of model families and the prefixes of queries and documents that their model cards ask for."""
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """What the command line may say of an encoder beyond its name; None leaves the spec's value."""
+
+    device: str = "auto"
+    precision: str = "fp32"
+    batch_tokens: int = 0
+    compile: bool = False
+    pooling: str | None = None
+    normalize: bool | None = None
+    query_prefix: str | None = None
+    document_prefix: str | None = None
+    max_length: int | None = None
+    trust_remote_code: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> EncoderOptions:
+        """Take the options from a command line made by `cli.add_encoder_options`."""
+        return cls(**{f.name: getattr(args, f.name) for f in dataclasses.fields(cls)})
+
+    def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
+        """Return the spec with what was said laid over it."""
+        changes: dict[str, Any] = {
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "query_prefix": self.query_prefix,
+            "document_prefix": self.document_prefix,
+            "query_max_length": self.max_length,
+            "document_max_length": self.max_length,
+            "trust_remote_code": self.trust_remote_code or None,
+        }
+        return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
+
+
+def load_encoder(
+    name: str, options: EncoderOptions | None = None, *, cache: bool = False, training: bool = False
+) -> TextEncoder:
+    """Load an encoder.
+
+    Args:
+        name: as on the command line.
+        options: what the command line says of it.
+        cache: whether vectors of queries and expansions are kept and reused; one of ours is then loaded only when a new text comes.
+        training: whether its weights will change.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        NotAvailableError: its weights are not here and could not be fetched.
+        ExpandrError: a plain checkpoint without a word on how to pool.
+    """
+    options = options or EncoderOptions()
+    if name.startswith("pyserini:"):
+        kind, _, model = name.removeprefix("pyserini:").partition(":")
+        spec = options.applied_to(EncoderSpec(model=model, pyserini_class=kind, source="Pyserini"))
+        return _pyserini(name, spec, options)
+    spec, folder = _resolve(name, options)
+    if spec.pyserini_class:
+        return _pyserini(name, spec, options)
+    settings = options.applied_to(spec)
+    if not name.endswith((".yaml", ".yml")):
+        _warn_of_prefixes(name, folder, settings, options)
+
+    def load() -> Encoder:
+        encoder = Encoder(
+            settings, folder, options.device, options.precision, options.batch_tokens, options.compile, not training
+        )
+        encoder.name = name
+        _check_length(name, options, encoder.longest)
+        return encoder
+
+    if not cache:
+        return load()
+    if options.device not in ("auto", "cpu"):
+        pick_device(options.device)  # what is cached would hide that there is no such device
+    return cached(name, settings, folder, options.device, options.precision, load)
+
+
+def _check_length(name: str, options: EncoderOptions, longest: int | None) -> None:
+    if longest and options.max_length and options.max_length > longest:
+        raise ExpandrError(
+            f"--max-length {options.max_length}: {name} has positions for {longest} tokens; use {longest} or less"
+        )
+
+
+def _warn_of_prefixes(name: str, folder: Path, spec: EncoderSpec, options: EncoderOptions) -> None:
+    """Say what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
+    if spec.query_prefix or spec.document_prefix or (options.query_prefix, options.document_prefix) != (None, None):
+        return
+    called = name.rstrip("/").rpartition("/")[2].lower()
+    for family, (query, document) in PREFIXES.items():
+        if re.search(family, called):
+            log.warning(
+                "%s: models of this name were trained with prefixes, and nothing in %s sets any; add --query-prefix %r%s",
+                name, folder.name, query, f" --document-prefix {document!r}" if document else "",
+            )  # fmt: skip
+            return
+
+
+def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEncoder:
+    from expandr_repro.pyserini.encoders import PyseriniEncoder
+
+    if options.compile:
+        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
+    encoder = PyseriniEncoder(name, spec, options.device)
+    _check_length(name, options, encoder.longest)
+    return encoder
+
+
+def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
+    if name in encoders() or name.endswith((".yaml", ".yml")):
+        # a file may be a stranger's, and only the command line says that a model's own code may run
+        spec = dataclasses.replace(encoder_spec(name), trust_remote_code=False)
+        if spec.pyserini_class:
+            return spec, Path()
+        folder = _trained_here(name) or locate(spec.model, spec.revision, options.trust_remote_code)
+        return spec if name in encoders() else _over_folder(name, spec, folder), folder
+    if known := _known_model(name):
+        spec = dataclasses.replace(encoders()[known], trust_remote_code=False)
+        folder = Path(name) if Path(name).is_dir() else locate(spec.model, spec.revision, options.trust_remote_code)
+        if not (folder / SETTINGS).is_file():
+            log.info("%s: taken with the settings of the encoder %s (prefixes, pooling, lengths)", name, known)
+            return spec, folder
+    trained = _trained_here(name)
+    if trained is None and not Path(name).is_dir() and name.count("/") != 1:
+        raise UnknownNameError(
+            "encoder",
+            name,
+            encoders(),
+            "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+        )
+    folder = trained or locate(name, remote_code=options.trust_remote_code)
+    if (folder / SETTINGS).is_file():
+        # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
+        found = encoder_spec(str(folder / SETTINGS))
+        return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
+    if is_sentence_transformers(folder):
+        return spec_of_folder(folder), folder
+    refuse_other_kinds(folder)
+    if options.pooling is None or options.normalize is None:
+        raise ExpandrError(
+            f"{name}: a plain checkpoint does not say how its vectors are made; add --pooling mean|cls|last|first-decoder and --normalize or --no-normalize"
+        )
+    return EncoderSpec(model=str(folder)), folder
+
+
+def _known_model(name: str) -> str | None:
+    """Return the known encoder whose model has this hub name, in capitals or not."""
+    return next((known for known, spec in encoders().items() if spec.model.lower() == name.lower()), None)
+
+
+def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:
+    """Lay what a file of settings says over what its model's folder says of itself."""
+    if not is_sentence_transformers(folder):
+        return spec
+    own = spec_of_folder(folder)
+    given = {key: getattr(spec, key) for key in read_yaml(name) if key != "model"}
+    return dataclasses.replace(own, **{"model": spec.model, **given, "trust_remote_code": False})
+
+
+def _trained_here(name: str) -> Path | None:
+    """Return `$EXPANDR_MODELS/<name>`, where it is a folder directly below."""
+    base = os.environ.get("EXPANDR_MODELS")
+    if not base or "/" in name or name in (".", ".."):
+        return None
+    folder = Path(base).expanduser() / name
+    return folder if folder.is_dir() else None
+
+
+def say_truncated(encoder: TextEncoder | None) -> None:
+    """Log how many texts of each role were cut at the encoder's maximum length, if any were."""
+    cut = {role: n for role, n in (encoder.truncated if encoder else {}).items() if n}
+    if cut:
+        log.info("cut at the encoder's maximum length: %s", ", ".join(f"{n} {role} texts" for role, n in cut.items()))

@@ -1,0 +1,94 @@
+"""What the rest of the package needs of an encoder, whoever made it, and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from expandr_repro.errors import SetupError, UnknownNameError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Role = Literal["query", "expansion", "document", "joined"]
+"""What a text is: `joined` is a query with its expansions in one text, which has the query's prefix and a document's length."""
+
+ROLES = get_args(Role)
+
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""Our name -> torch's."""
+
+
+class TextEncoder(Protocol):
+    """What the commands need of an encoder, ours or another toolkit's."""
+
+    name: str
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the vectors: goes into manifests and cache keys."""
+
+    @property
+    def separator(self) -> str:
+        """The tokenizer's separator, for Query2Doc's `concat`."""
+
+    @property
+    def truncated(self) -> dict[str, int]:
+        """How many texts of each role were cut at the maximum length so far."""
+
+    def encode(self, texts: Sequence[str], role: Role) -> NDArray[np.float32]:
+        """Encode texts to (len(texts), dimension) float32."""
+
+
+def as_texts(texts: Sequence[str]) -> Sequence[str]:
+    """Return texts, or a list of the one where it stands by itself: its letters are no texts."""
+    return [texts] if isinstance(texts, str) else texts
+
+
+def check_role(role: str) -> None:
+    """Refuse a role that no text has.
+
+    Raises:
+        UnknownNameError: it is one; offers the nearest.
+    """
+    if role not in ROLES:
+        raise UnknownNameError("role", role, ROLES)
+
+
+def devices() -> list[str]:
+    """Return the devices that torch has here."""
+    import torch
+
+    found = [
+        "cpu",
+        *(f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)),
+    ]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        found += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
+    return found
+
+
+def pick_device(device: str) -> str:
+    """Return `device`, with `auto` resolved to cuda where there is one.
+
+    Raises:
+        SetupError: torch has no such device here; names those it has.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    known = devices()
+    if device not in known and f"{device}:0" not in known:
+        problem = (
+            "torch sees no CUDA device here" if device.startswith("cuda") and len(known) == 1 else "no such device here"
+        )
+        raise SetupError(f"--device {device[:40]}: {problem}; use {', '.join(known)} or auto")
+    return device

@@ -1,0 +1,1 @@
+"""Evaluate runs: metrics with trec_eval's meaning, significance."""

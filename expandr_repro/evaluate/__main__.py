@@ -1,0 +1,108 @@
+"""`evaluate`: runs and judgements to figures, with trec_eval's meaning."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro import cli
+from expandr_repro.console.tables import FORMATS, Table, note, number
+from expandr_repro.console.terminal import printable
+from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
+
+if TYPE_CHECKING:
+    from expandr_repro.evaluate.scoring import Figures
+    from expandr_repro.evaluate.seen import Split
+
+EXAMPLES = """
+python -m expandr_repro.evaluate --qrels scifact my.trec
+python -m expandr_repro.evaluate --qrels qrels.txt --metrics nDCG@10,MAP,R@1000 a.trec.gz b.trec.gz
+python -m expandr_repro.evaluate --qrels scifact --per-topic --format json my.trec
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = cli.parser(
+        "evaluate",
+        "Evaluate TREC runs. A judged topic that a run misses scores 0 and is reported (trec_eval -c); ties are broken as trec_eval does.",
+        EXAMPLES,
+    )
+    made.add_argument("runs", nargs="+", metavar="RUN", help="TREC run files, plain or gzipped")
+    made.add_argument(
+        "--qrels", required=True, metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name"
+    )
+    made.add_argument(
+        "--metrics",
+        default=",".join(DEFAULT),
+        metavar="M",
+        help="nDCG@k, R@k, P@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
+    )
+    made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
+    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
+    return made
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    from expandr_repro.data.collections import find_qrels, relevance_level
+    from expandr_repro.evaluate.depths import warn_of_depth
+    from expandr_repro.evaluate.gaps import refuse_other_collection, searched_alone, warn_of_gaps
+    from expandr_repro.evaluate.run_facts import documents_in, facts_beside
+    from expandr_repro.evaluate.scoring import evaluate_file
+    from expandr_repro.evaluate.seen import split_files
+
+    facts = [facts_beside(path) for path in args.runs]
+    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(args.metrics, level)
+    qrels = find_qrels(args.qrels)
+    found: list[tuple[str, Figures]] = []
+    for path, known in zip(args.runs, facts, strict=True):
+        refuse_other_collection(path, known, args.qrels)
+        figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
+        found.append((Path(path).name, figures))
+        warn_of_gaps(path, figures)
+        warn_of_depth(path, measures, figures.depth, documents_in(known))
+    runs = [(name, path, known) for (name, _), path, known in zip(found, args.runs, facts, strict=True)]
+    split = split_files(runs, [f for _, f in found], qrels, level)
+    if args.format == "json":
+        listed = [_as_json(name, split, f, measures, args.per_topic) for name, f in found]
+        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        return 0
+    print(split.table("run", found, measures).render(args.format))
+    for sentence in split.told:
+        print("\n" + note(sentence, args.format))
+    for name, figures in found if args.per_topic else ():
+        rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]
+        print("\n" + Table([name, *map(str, measures)], rows).render(args.format))
+    return 0
+
+
+def _as_json(name: str, split: Split, figures: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "run": name,
+        "topics": len(figures.qids),
+        "missing": len(figures.missing),
+        **{str(m): figures.mean(m) for m in measures},
+    }
+    for part, some in split.parts(figures).items():
+        if part != "all":
+            result[part] = {"topics": len(some.qids), **{str(m): number(some.mean(m)) for m in measures}}
+    if per_topic:
+        result["per_topic"] = {
+            qid: {str(m): float(figures.per_topic[m][i]) for m in measures} for i, qid in enumerate(figures.qids)
+        }
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    return cli.execute(build_parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Runs that are shallower than a metric looks: reported, and where runs of different depths are compared, reported loudly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from expandr_repro.evaluate.metrics import Measure
+from expandr_repro.evaluate.scoring import Figures
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_depth(label: str, measures: Sequence[Measure], depth: int, documents: int | None = None) -> None:
+    """Warn where a run has fewer documents per topic than a metric looks at, so that the metric says less than its name.
+
+    Args:
+        label: what to call the run.
+        measures: what is scored.
+        depth: the most documents that it has for a topic.
+        documents: of the collection, where known: a run that ranks all of them, or all but the topic's own, is as deep as can be.
+    """
+    short = [m for m in measures if m.depth and depth < m.depth]
+    if short and depth and (documents is None or depth < documents - 1):
+        log.warning(
+            "%s: ranks at most %d document%s per topic, and %s %s counted on these alone, below what a deeper run has; search with --hits %d or more",
+            label,
+            depth,
+            "" if depth == 1 else "s",
+            " and ".join(map(str, short)),
+            "is" if len(short) == 1 else "are",
+            max(m.depth or 0 for m in short),
+        )
+
+
+def depth_faults(figures: Mapping[str, Figures], measures: Sequence[Measure]) -> list[str]:
+    """Return a sentence for each metric that runs of different depths make incomparable.
+
+    Args:
+        figures: run name -> its scores.
+        measures: what is compared.
+    """
+    faults = []
+    for measure in measures:
+        depths = {name: min(f.depth, measure.depth or f.depth) for name, f in figures.items() if f.depth}
+        if depths and measure.depth and min(depths.values()) < max(depths.values()):
+            least, most = min(depths, key=lambda n: depths[n]), max(depths, key=lambda n: depths[n])
+            faults.append(
+                f"{measure} is not comparable: {least} ranks at most {figures[least].depth} documents per topic, {most} {figures[most].depth}; "
+                "the difference is one of depth. Search both with the same --hits"
+            )
+    return faults

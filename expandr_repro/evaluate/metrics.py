@@ -1,0 +1,79 @@
+"""Measures by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, and `(rel=2)` for graded cut-offs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from expandr_repro.errors import ExpandrError, UnknownNameError
+
+NAMES = ("nDCG", "MAP", "MRR", "R", "P")
+
+ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "ap": "MAP", "mrr": "MRR", "rr": "MRR", "recip_rank": "MRR",
+           "r": "R", "recall": "R", "p": "P", "precision": "P"}  # fmt: skip
+
+DEFAULT = ("nDCG@10", "R@100")
+
+_FORM = re.compile(
+    r"(?P<name>[A-Za-z_]+?)(?:\(rel=(?P<rel>\d{1,9})\))?(?:[@_.](?P<depth>\d{1,9}))?(?:\(rel=(?P<rel2>\d{1,9})\))?"
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure; prints as it is typed.
+
+    Attributes:
+        name: one of `NAMES`.
+        depth: the cut-off rank, or None for the whole ranking.
+        rel: the least grade that counts as relevant (nDCG uses the grades themselves).
+        level: what `rel` is where it is not given; another one is printed, so that the name means the same when it is typed again.
+    """
+
+    name: str
+    depth: int | None = None
+    rel: int = 1
+    level: int = field(default=1, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        """Return `nDCG@10`, `MAP(rel=2)` and the like."""
+        told = self.rel != 1 or (self.level != 1 and self.name != "nDCG")
+        return self.name + (f"(rel={self.rel})" if told else "") + (f"@{self.depth}" if self.depth else "")
+
+
+def parse_measure(text: str, level: int = 1) -> Measure:
+    """Parse a measure's name; ranx's and trec_eval's spellings (`ndcg_cut_10`, `recall.100`) are understood.
+
+    Args:
+        text: e.g. `R@100` or `MAP(rel=2)`.
+        level: the least grade that counts as relevant where the name does not say; a collection's (`relevance_level`).
+
+    Raises:
+        UnknownNameError: no such measure.
+        ExpandrError: a depth or relevance level that makes no sense.
+    """
+    found = _FORM.fullmatch(text.strip())
+    name = ALIASES.get(found["name"].lower()) if found else None
+    if found is None or name is None:
+        raise UnknownNameError(
+            "metric", text, [f"{n}@10" for n in NAMES] + ["MAP", "MRR"], "A depth follows @, as in R@100."
+        )
+    depth = int(found["depth"]) if found["depth"] else None
+    rel = int(found["rel"] or found["rel2"] or (1 if name == "nDCG" else level))
+    if depth == 0 or rel == 0 or (depth or 0) > 1_000_000:
+        raise ExpandrError(
+            f"metric {text!r}: the depth and the relevance level start at 1, and depths end at 1,000,000"
+        )
+    if name in ("R", "P") and depth is None:
+        raise ExpandrError(f"metric {text!r}: wanted a depth, as in {name}@100")
+    if name == "nDCG" and rel != 1:
+        raise ExpandrError(f"metric {text!r}: nDCG uses the grades themselves; write nDCG@{depth or 10}")
+    return Measure(name, depth, rel, level)
+
+
+def parse_measures(text: str, level: int = 1) -> list[Measure]:
+    """Parse measures separated by commas or white space; `level` as for `parse_measure`."""
+    listed = [parse_measure(part, level) for part in re.split(r"[,\s]+", text.strip()) if part]
+    if not listed:
+        raise ExpandrError("no metric given; write e.g. --metrics nDCG@10,R@100")
+    return list(dict.fromkeys(listed))

@@ -1,0 +1,269 @@
+"""Figures from ranx, with trec_eval's meaning.
+
+ranx keeps input order among ties and refuses runs whose topics are not those of the judgements; trec_eval (`-c`) breaks ties by docid and
+lets a judged topic that the run misses score 0. Both are settled here, so that the figures agree with trec_eval's to the digit.
+
+ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries anew in every process, which takes
+seconds to a minute; the functions on arrays are compiled once, and cached by numba beside ranx.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.data.run_blocks import NotPlainError, plain_parts
+from expandr_repro.data.trec import Qrels, read_run, trec_order
+from expandr_repro.errors import MismatchError
+from expandr_repro.evaluate.metrics import Measure
+from expandr_repro.io.paths import cache_dir, private_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FUNCTIONS = {"nDCG": "ndcg", "MAP": "average_precision", "MRR": "reciprocal_rank", "R": "recall", "P": "precision"}
+"""Our measure -> ranx's function."""
+
+Ranked = Mapping[str, Mapping[str, float]]
+"""qid -> docid -> score."""
+
+TOPICS_AT_ONCE = 1024
+"""Topics evaluated together, so that memory does not grow with their number."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a run scores.
+
+    Attributes:
+        qids: the judged topics, in the judgements' order.
+        per_topic: measure -> (topics,) scores.
+        missing: judged topics that the run lacks; they score 0.
+        unjudged: topics of the run without judgements; they do not count.
+        ranked: judged topics for which the run has documents.
+        met: those of them for which one of these is judged, whatever its grade.
+        known: whether a document of the run is judged, be it for another topic.
+        depth: the most documents that the run has for a judged topic.
+    """
+
+    qids: list[str]
+    per_topic: dict[Measure, NDArray[np.float64]]
+    missing: list[str]
+    unjudged: list[str]
+    ranked: int = 0
+    met: int = 0
+    known: bool = False
+    depth: int = 0
+
+    def mean(self, measure: Measure) -> float:
+        """Return the mean over all judged topics; NaN where there is none."""
+        return float(self.per_topic[measure].mean()) if self.qids else float("nan")
+
+    def without(self, dropped: Collection[str]) -> Figures:
+        """Return the figures without some topics."""
+        kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
+        if len(kept) == len(self.qids):
+            return self
+        return replace(
+            self,
+            qids=[self.qids[row] for row in kept],
+            per_topic={measure: values[kept] for measure, values in self.per_topic.items()},
+            missing=[qid for qid in self.missing if qid not in dropped],
+        )
+
+
+def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
+    """Evaluate a run on judgements.
+
+    Args:
+        run: scores; ties are ranked as trec_eval would.
+        qrels: grades; negative ones gain nothing.
+        measures: what to compute.
+        label: what to call the run in errors.
+
+    Raises:
+        MismatchError: the judgements judge no topic of the run.
+    """
+    scorer = Scorer(qrels, measures)
+    scorer.add(run)
+    return scorer.figures(label)
+
+
+def evaluate_file(
+    path: str | Path, qrels: Qrels, measures: Sequence[Measure], seen: Callable[[Ranked], object] | None = None
+) -> Figures:
+    """Evaluate a run file; where the lines of a topic lie together, with no more than some topics in memory.
+
+    Args:
+        path: the file.
+        qrels: grades.
+        measures: what to compute.
+        seen: called with the topics of the run, some at a time; anew from the first, where the file has to be read again with care.
+
+    Raises:
+        FormatError: the file is no run.
+        MismatchError: the judgements judge no topic of the run.
+    """
+
+    def score(parts: Iterable[Ranked]) -> Figures:
+        scorer = Scorer(qrels, measures)
+        for part in parts:
+            scorer.add(part)
+            if seen:
+                seen(part)
+        return scorer.figures(str(path))
+
+    try:
+        return score(plain_parts(Path(path)))
+    except NotPlainError:
+        return score([read_run(path)])
+
+
+class Scorer:
+    """Figures of a run that comes some topics at a time.
+
+    Args:
+        qrels: grades; negative ones gain nothing.
+        measures: what to compute.
+    """
+
+    def __init__(self, qrels: Qrels, measures: Sequence[Measure]) -> None:
+        import numpy as np
+
+        self._qrels, self._rows = qrels, {qid: row for row, qid in enumerate(qrels)}
+        self._per_topic = {m: np.zeros(len(qrels)) for m in measures}
+        self._scored = np.zeros(len(qrels), dtype=bool)
+        self._unjudged: list[str] = []
+        self._topics = self._met = self._depth = 0
+        self._known = False
+        self._judged: set[str] | None = None
+        self._first: str | None = None
+
+    def add(self, part: Ranked) -> None:
+        """Score topics that have not been there before."""
+        qrels, rows = self._qrels, self._rows
+        self._first = next(iter(part), None) if self._first is None else self._first
+        self._topics += len(part)
+        self._unjudged += [qid for qid in part if qid not in rows]
+        names = {rows[qid]: qid for qid, ranked in part.items() if ranked and qid in rows}
+        judged = sorted(names)
+        self._scored[judged] = True
+        self._depth = max(self._depth, *(len(part[names[row]]) for row in judged)) if judged else self._depth
+        self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
+        self._known = self._known or self._met > 0 or self._any_judged(part)
+        if not judged:
+            return
+        with _ranx_metrics() as metrics, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numba on its own type casts
+            for begin in range(0, len(judged), TOPICS_AT_ONCE):
+                some = judged[begin : begin + TOPICS_AT_ONCE]
+                gains, ranking = _arrays(
+                    [qrels[names[r]] for r in some], trec_order({names[r]: part[names[r]] for r in some}).values()
+                )
+                for measure, values in self._per_topic.items():
+                    function = getattr(metrics, FUNCTIONS[measure.name])
+                    values[some] = function(gains, ranking, measure.depth or 0, measure.rel)
+
+    def figures(self, label: str = "the run") -> Figures:
+        """Return the figures of all topics that were added.
+
+        Raises:
+            MismatchError: the judgements judge none of them.
+        """
+        if len(self._unjudged) == self._topics:
+            raise MismatchError(
+                f"{label}: the judgements judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the judgements e.g. "
+                f"{next(iter(self._qrels), None)!r}); are these the right qrels?"
+            )
+        missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
+        ranked = len(self._rows) - len(missing)
+        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, self._depth)  # fmt: skip
+
+    def _any_judged(self, part: Ranked) -> bool:
+        """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""
+        if self._judged is None:
+            self._judged = {docid for grades in self._qrels.values() for docid in grades}
+        return any(not self._judged.isdisjoint(ranked) for ranked in part.values())
+
+
+def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (topics, n, 2) arrays of (document number, grade) and (document number, score), best first, as ranx's functions take them.
+
+    `rankings` are as `trec_order` makes them: the scores are n to 1. Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
+    """
+    import numpy as np
+
+    ranked = list(rankings)
+    gains = np.zeros((len(judgements), max(1, *(len(j) for j in judgements)), 2))
+    ranking = np.zeros((len(ranked), max(1, *(len(r) for r in ranked)), 2))
+    gains[:, :, 0], ranking[:, :, 0] = -1, -2
+    for row, (judged, found) in enumerate(zip(judgements, ranked, strict=True)):
+        n = len(found)
+        best = sorted(judged.items(), key=lambda item: -item[1])
+        gains[row, : len(best), 0] = [n - found[d] if d in found else n + i for i, (d, _) in enumerate(best)]
+        gains[row, : len(best), 1] = [max(0, grade) for _, grade in best]
+        ranking[row, :n, 0] = np.arange(n)
+        ranking[row, :n, 1] = np.arange(n, 0, -1)
+    return gains, ranking
+
+
+_LOCK = threading.RLock()
+"""ranx's compiled functions are themselves parallel, and not to be entered by two threads."""
+
+_OURS: dict[str, types.ModuleType] = {}
+"""ranx's metrics, imported without the rest of it: the modules that are in `sys.modules` while they compute."""
+
+
+@contextmanager
+def _ranx_metrics() -> Iterator[Any]:
+    """Yield ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
+
+    `import ranx` brings ir_datasets, seaborn and its own data structures, which takes ten times as long as the metrics. So these are
+    imported below an empty package of that name. numba looks modules up by name as it compiles, so they stay in `sys.modules` until the
+    metrics have been computed, and then that is as it was: whoever imports ranx afterwards gets all of it.
+    """
+    from numba import config
+
+    with _LOCK:
+        found = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
+        if found is None or found.origin is None:  # all of it is imported already, or it is not installed
+            yield importlib.import_module("ranx.metrics")
+            return
+        before = {name: module for name, module in sys.modules.items() if _is_ranx(name)}
+        settings = config.THREADING_LAYER, config.CACHE_DIR  # type: ignore[attr-defined]
+        for name in before:
+            del sys.modules[name]
+        try:
+            config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
+            if not settings[1] and not os.access(Path(found.origin).parent, os.W_OK):
+                config.CACHE_DIR = str(private_folder(cache_dir() / "numba"))  # type: ignore[attr-defined]  # it keeps pickles there
+            sys.modules.update(_OURS)
+            if not _OURS:
+                empty = types.ModuleType("ranx")
+                empty.__path__ = list(found.submodule_search_locations or ())
+                sys.modules["ranx"] = empty
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                metrics = importlib.import_module("ranx.metrics")
+            yield metrics
+            _OURS.update({name: module for name, module in sys.modules.items() if _is_ranx(name)})
+        finally:
+            for name in [name for name in sys.modules if _is_ranx(name)]:
+                del sys.modules[name]
+            sys.modules.update(before)
+            config.THREADING_LAYER, config.CACHE_DIR = settings  # type: ignore[attr-defined]
+
+
+def _is_ranx(name: str) -> bool:
+    return name == "ranx" or name.startswith("ranx.")

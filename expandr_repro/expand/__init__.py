@@ -1,0 +1,1 @@
+"""Expand topics with an LLM."""

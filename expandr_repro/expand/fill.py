@@ -1,0 +1,253 @@
+"""Topics to augmented topics: what the store lacks is asked for and kept, then the output is put together from the store.
+
+The output depends on the store alone, never on the order in which texts arrived: a rerun, a run after a crash and two
+runs side by side write the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from expandr_repro.console.progress import TextBar
+from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH
+from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.expand.store import Address, Condition, Store, Stored
+from expandr_repro.expand.tasks import Assembly, Failure, Kind, Place, Remaining, Seen, Tally, Task
+from expandr_repro.io.files import sha256_text
+from expandr_repro.llm.answers.cleaning import CLEANER, Cleaned, clean
+from expandr_repro.llm.answers.finishes import finish_of
+from expandr_repro.llm.base import Generator, Identity, Reply, Request
+from expandr_repro.llm.sampling import seed_of
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often a sample is asked for until it is not empty, each time with another seed."""
+
+CLAIM = 16
+"""So many texts are claimed at a time."""
+
+PATIENCE = 0.5
+"""Seconds between two looks at what another process is asking for."""
+
+
+class Expansions:
+    """The expansions of a task by one generator, in a store.
+
+    Args:
+        task: what is to be generated.
+        identity: the generator's.
+        store: where the generations are kept.
+        trained_on: hash of the record of what the generator was trained on, where there is one.
+    """
+
+    def __init__(self, task: Task, identity: Identity, store: Store, trained_on: str | None = None) -> None:
+        self.task, self.identity, self._claims = task, identity, store.claims
+        self._trained_on = trained_on
+        self.settings = task.plan.settings()
+        facts = {"prompt_sha256": task.prompt.sha256, **identity.key()}
+        self.condition: Condition = store.condition(facts, task.prompt.template)
+        self.tally = Tally()
+        self._reasons: dict[tuple[str, int], str] = {}
+        self._before: dict[
+            tuple[str, int], int
+        ] = {}  # attempts that earlier runs made, where refusals are asked for again
+
+    def run(self, generator: Generator, mine: list[Topic], bar: TextBar) -> None:
+        """Generate what the store lacks, keeping each text as it arrives.
+
+        Args:
+            generator: of the identity.
+            mine: the topics that this process is to see to.
+            bar: shows how far it is.
+
+        Raises:
+            ExpandrError: nothing can be generated, or nothing be kept.
+        """
+        again: list[Place] = []
+
+        def deliver(reply: Reply) -> None:
+            place: Place = reply.request.ident
+            self.tally.add(reply.retries, reply.tokens_in, reply.tokens_out)
+            if reply.failure:
+                self._reasons[place.topic.qid, place.sample] = reply.failure
+                self._claims.release([place.key])
+                bar.text_done(place.topic.qid)
+                return
+            stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out)
+            self.condition.put(place.key, place.address, stored)
+            if further := self._wanted(place.topic, place.sample):
+                again.append(further)
+            else:
+                bar.text_done(place.topic.qid, reply.tokens_out)
+
+        waiting = False
+        places = self._missing(((t, s) for t in mine for s in range(len(self.settings))), bar)
+        while True:
+            elsewhere: list[Place] = []
+            generator.generate(map(self._request, self._claimed(places, elsewhere)), deliver)
+            if elsewhere and not again:
+                if not waiting:
+                    log.info("waiting for %d texts that another process is asking for", len(elsewhere))
+                waiting = True
+                time.sleep(PATIENCE)
+            if not elsewhere and not again:
+                return
+            left = [(p.topic, p.sample) for p in (*again, *elsewhere)]
+            again.clear()
+            places = self._missing(left, bar)
+
+    def _claimed(self, places: Iterator[Place], elsewhere: list[Place]) -> Iterator[Place]:
+        """Yield the places that this process may ask for, and note those that another one is asking for just now."""
+        while some := list(itertools.islice(places, CLAIM)):
+            ours = self._claims.take([p.key for p in some])
+            for place in some:
+                if place.key in ours:
+                    yield place
+                else:
+                    elsewhere.append(place)
+
+    def _missing(self, samples: Iterable[tuple[Topic, int]], bar: TextBar | None = None) -> Iterator[Place]:
+        """Yield, of every sample that this run is to ask for, the first attempt that the store lacks."""
+        for topic, sample in samples:
+            if place := self._wanted(topic, sample):
+                yield place
+            elif bar:
+                bar.text_done(topic.qid)
+
+    def _wanted(self, topic: Topic, sample: int) -> Place | None:
+        """Return the attempt that this run is to make for a sample, or None where none is."""
+        seen = self._seen(topic, sample)
+        before = self._before.setdefault((topic.qid, sample), seen.attempts) if self.task.retry_refused else 0
+        most = {"text": 0, "cut": 0, "refused": 0, "empty": ATTEMPTS, "failed": ATTEMPTS}[seen.kind]
+        if self.task.retry_refused and seen.kind in ("refused", "empty"):
+            most = before + ATTEMPTS
+        return self._place(topic, sample, seen.attempts) if seen.attempts < most else None
+
+    def _seen(self, topic: Topic, sample: int) -> Seen:
+        """Look up what the store has of a sample: the first text, else a refusal, else what came last."""
+        seen = Seen("failed", 0)
+        for attempt in itertools.count():
+            place = self._place(topic, sample, attempt)
+            stored = self.condition.get(place.key)
+            if stored is None:
+                return seen
+            kind = self._kind(place, stored)
+            if kind == "text":
+                return Seen(kind, attempt + 1, place, stored)
+            if seen.kind == "refused":
+                seen = dataclasses.replace(seen, attempts=attempt + 1)
+            else:
+                seen = Seen(kind, attempt + 1, place, stored)
+        raise AssertionError
+
+    def _kind(self, place: Place, stored: Stored) -> Kind:
+        if finish_of(stored.finish) is None:  # kept by an earlier version, which took half a text for a whole one
+            return "failed"
+        found = self._cleaned(place, stored)
+        if found.refused:
+            return "refused"
+        return "cut" if found.cut else "empty" if found.empty else "text"
+
+    def _cleaned(self, place: Place, stored: Stored) -> Cleaned:
+        return clean(stored.text, finish_of(stored.finish) or "", self._request(place).prompt)
+
+    def _place(self, topic: Topic, sample: int, attempt: int) -> Place:
+        filled_in = json.dumps([topic.title, self.task.passages.get(topic.qid, "")])
+        seed = seed_of(self.task.plan.seed, topic.qid, sample, attempt)
+        address = Address(self.settings[sample], seed, sha256_text(filled_in), sample)
+        return Place(topic, sample, attempt, address, self.condition.key(address))
+
+    def _request(self, place: Place) -> Request:
+        prompt = self.task.prompt.render(place.topic.title, self.task.passages.get(place.topic.qid, ""))
+        return Request(place, prompt, place.address.sampling, place.address.seed)
+
+    def remaining(self) -> Remaining:
+        """Count what the store lacks."""
+        requests = characters = 0
+        topics = set()
+        for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
+            requests += 1
+            topics.add(place.topic.qid)
+            characters += len(self._request(place).prompt)
+        mean = self.condition.mean_tokens_out()
+        likely = None if mean is None else mean * requests
+        return Remaining(requests, len(topics), characters, requests * self.task.plan.max_tokens, likely)
+
+    def assemble(self, reports: Iterable[Mapping[str, Any]] = ()) -> Assembly:
+        """Put the output together from the store.
+
+        Args:
+            reports: of the processes, which know why samples are missing; see `report`.
+        """
+        reports = list(reports)
+        reasons = {(qid, sample): reason for r in reports for qid, sample, reason in r["reasons"]}
+        made = Assembly()
+        for r in reports:
+            made.tally.merge(Tally(**r["tally"]))
+        provenance = self.provenance()
+        for topic in self.task.topics:
+            expansions = []
+            for sample in range(len(self.settings)):
+                seen = self._seen(topic, sample)
+                made.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
+                made.refused += seen.kind == "refused"
+                if (
+                    (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
+                    and seen.place
+                    and seen.stored
+                ):
+                    expansions.append(self._expansion(seen.place, seen.stored))
+                else:
+                    failure = self._failure(topic, sample, seen, reasons)
+                    made.empty += failure.kind == "empty"
+                    made.failures.append(failure)
+            made.texts += len(expansions)
+            made.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
+        return made
+
+    def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
+        if seen.kind == "refused" and seen.place and seen.stored:
+            said = self._cleaned(seen.place, seen.stored).text[:80]
+            return Failure(
+                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
+            )
+        if seen.kind == "cut":
+            limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
+            return Failure(topic.qid, sample, limit, seen.kind)
+        if seen.kind == "empty" and seen.attempts >= ATTEMPTS:
+            return Failure(topic.qid, sample, f"empty, {seen.attempts} times", seen.kind)
+        return Failure(topic.qid, sample, reasons.get((topic.qid, sample), "not generated"))
+
+    def _expansion(self, place: Place, stored: Stored) -> Expansion:
+        text = self._cleaned(place, stored)
+        sampling = (
+            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+        )
+        return Expansion(text.text, sampling, finish_of(stored.finish) or "")
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what made the expansions, for each line of the output."""
+        prompt = self.task.prompt
+        return {
+            "prompt": prompt.name,
+            "prompt_version": prompt.version,
+            "prompt_sha256": prompt.sha256,
+            **self.identity.record(),
+            "cleaner": CLEANER,
+            "seed": self.task.plan.seed,
+            **({TRAINED_ON_HASH: self._trained_on} if self._trained_on else {}),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Return what this process did, as JSON can hold it."""
+        return {
+            "tally": dataclasses.asdict(self.tally),
+            "reasons": [[qid, sample, reason] for (qid, sample), reason in self._reasons.items()],
+        }

@@ -1,0 +1,199 @@
+"""One call of `expand` from names to files: finds the topics, the prompt and the generator, runs, writes, reports."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.console.progress import counted, text_progress
+from expandr_repro.console.tables import Table
+from expandr_repro.data.collections import TopicSet, find_topics, select_topics
+from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, record_hash, write_record
+from expandr_repro.data.passages import draw_examples, gold_passages, training_split
+from expandr_repro.data.topics import write_topics
+from expandr_repro.expand.fill import Expansions
+from expandr_repro.expand.shares import Share
+from expandr_repro.expand.store import Store
+from expandr_repro.expand.tasks import Assembly, Failure, Remaining, Task
+from expandr_repro.io.files import atomic_text
+from expandr_repro.llm.base import Generator, GeneratorOptions, Identity, load_generator
+from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
+from expandr_repro.llm.sampling import SamplingPlan, plan_named
+
+log = logging.getLogger(__name__)
+
+CHARACTERS_A_TOKEN = 4
+"""For the estimate of a dry run: about four characters of English make a token."""
+
+
+@dataclass(frozen=True)
+class ExpandRequest:
+    """What is to be expanded, and how; the names mean what they mean on the command line of `expand`."""
+
+    topics: str
+    prompt: str
+    backend: str
+    options: GeneratorOptions
+    store: Path
+    output: Path | None = None
+    preset: str = "expandr-eval"
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    passages: str | None = None
+    examples_from: str | None = None
+    language: str | None = None
+    dry_run: bool = False
+    keep_refusals: bool = False
+    retry_refused: bool = False
+    form: str = "text"
+    limit: int | None = None
+    qids: str | None = None
+
+
+def expand(request: ExpandRequest) -> int:
+    """Expand.
+
+    Returns:
+        0 where everything was generated that can be (the model may have refused some of it), 1 where not one expansion came of it, 2 where something
+        was not generated.
+
+    Raises:
+        ExpandrError: whatever the user can cause; the message says what to do.
+    """
+    plan = plan_named(request.preset, **request.plan)
+    generator = load_generator(request.backend, request.options)
+    found = find_topics(request.topics)
+    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
+    topics = select_topics(found, request.limit, request.qids)
+    passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
+    task = Task(topics.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
+    with Store(request.store) as store:
+        record = _trained_on(generator, request.options)
+        work = Expansions(task, generator.identity, store, record_hash(record) if record else None)
+        if request.dry_run:
+            print(_remaining_table(work.remaining(), len(topics.topics) * len(work.settings)).render(request.form))
+            return 0
+        share = Share.of_environment()
+        mine = share.of(topics.topics)
+        with text_progress(len(mine), len(work.settings)) as bar:
+            work.run(generator, mine, bar)
+        reports = share.gather(work.report())
+        if not share.first:
+            return 0
+        made = work.assemble(reports)
+    return _finish(request, made, _summary(topics, prompt, generator.identity, made), record)
+
+
+def _trained_on(generator: Generator, options: GeneratorOptions) -> list[TrainedOn]:
+    """Return what the model and its adapter were trained on, as far as their folders on this machine say."""
+    weights = getattr(generator, "weights", None)
+    folders = (weights.folder, weights.adapter) if weights else (Path(options.model), None)
+    return [part for folder in folders if folder and folder.is_dir() for part in carried_on(folder)]
+
+
+def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Prompt:
+    name, spec = find_prompt(request.prompt, topics.collection.dataset if topics.collection else None)
+    examples: list[tuple[str, str]] = []
+    if spec.examples:
+        source = request.examples_from or training_split(topics)
+        examples = draw_examples(source, spec.examples, plan.seed, [t.title for t in topics.topics])
+    return prepare(name, spec, examples, request.language)
+
+
+def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list[TrainedOn]) -> int:
+    if request.output:
+        failed = failures_path(request.output)
+        again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
+        beside = record_beside(request.output)
+        remember = (lambda: write_record(beside, record)) if record else None
+        write_topics(request.output, made.topics, about={beside: remember, failed: again})
+    print(summary.render(request.form))
+    if request.output:
+        log.info(
+            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
+        )
+    if not made.failures:
+        return 0
+    for line in _explained(made.failures):
+        log.warning("%s", line)
+    log.warning("all of them are listed in %s", failures_path(request.output))
+    return 2 if any(f.kind == "failed" for f in made.failures) else int(not made.texts)
+
+
+def _explained(failures: Sequence[Failure]) -> Iterator[str]:
+    """Yield, of what is missing, how much it is, why, and what brings it."""
+    kinds = Counter(f.kind for f in failures)
+    first = {f.kind: f for f in reversed(failures)}
+    for reason, count in Counter(f.reason for f in failures if f.kind == "failed").most_common(3):
+        yield f"{_missing(count)}: {reason}"
+    if kinds["failed"]:
+        yield f"the same command asks again for {'it' if kinds['failed'] == 1 else 'these'}"
+    if kinds["refused"]:
+        seen = first["refused"]
+        yield (
+            f"{_missing(kinds['refused'])}: the model refused (topic {seen.qid}, {seen.reason}). The same command does not ask again; "
+            "--retry-refused does, with other seeds, and --keep-refusals writes refusals, marked"
+        )
+    if kinds["empty"]:
+        yield (
+            f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
+        )
+    if kinds["cut"]:
+        yield (
+            f"{_missing(kinds['cut'])}: {first['cut'].reason}, as happens to models that reason first. Asking again would end the same way: give a higher --max-tokens"
+        )
+
+
+def _missing(count: int) -> str:
+    return f"{counted(count, 'expansion')} {'is' if count == 1 else 'are'} missing"
+
+
+def failures_path(output: Path | None) -> Path:
+    """Return where the samples that are missing are listed."""
+    return Path(f"{output}.failures.jsonl")
+
+
+def _write_failures(path: Path, failures: list[Failure]) -> None:
+    with atomic_text(path) as file:
+        for failure in failures:
+            record = {"qid": failure.qid, "sample": failure.sample, "reason": failure.reason}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, made: Assembly) -> Table:
+    tally = made.tally
+    return Table(
+        ["", "expand"],
+        [
+            ["topics", f"{topics.label}: {len(made.topics)}"],
+            ["prompt", f"{prompt.name}, version {prompt.version}"],
+            ["model", f"{identity.model} ({identity.backend})"],
+            ["requests", tally.requests],
+            ["retries", tally.retries],
+            ["tokens in", tally.tokens_in],
+            ["tokens out", tally.tokens_out],
+            ["expansions", made.texts],
+            ["truncated", made.truncated],
+            ["refused", made.refused],
+            ["empty", made.empty],
+            ["missing", len(made.failures)],
+        ],
+    )
+
+
+def _remaining_table(left: Remaining, texts: int) -> Table:
+    return Table(
+        ["", "remaining"],
+        [
+            ["topics", left.topics],
+            ["requests", left.requests],
+            ["of texts", texts],
+            ["tokens in, about", left.prompt_characters // CHARACTERS_A_TOKEN],
+            ["tokens out, about", None if left.likely_tokens_out is None else round(left.likely_tokens_out)],
+            ["tokens out, at most", left.most_tokens_out],
+        ],
+    )

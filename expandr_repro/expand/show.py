@@ -1,0 +1,93 @@
+"""Expansions for reading in a terminal: the query, the prompt that was sent, and each text with its settings."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from expandr_repro.console.terminal import one_line
+from expandr_repro.data.topics import Topic, read_topics
+from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError
+from expandr_repro.expand.store import Store
+from expandr_repro.io.files import sha256_text
+from expandr_repro.llm.prompts import Prompt, prompts
+from expandr_repro.llm.templates import check_template
+
+
+def shown(file: str, qids: Sequence[str], store: Path) -> Iterator[str]:
+    """Yield each topic as text.
+
+    Args:
+        file: augmented topics.
+        qids: which topics; all where empty.
+        store: where to look for prompts that are none of ours.
+
+    Raises:
+        UnknownNameError: no topic has that id.
+        FormatError: the file is not what it should be.
+    """
+    topics = {t.qid: t for t in read_topics(file)}
+    for qid in qids:
+        if qid not in topics:
+            raise (
+                UnknownNameError("topic", qid, topics)
+                if len(topics) <= 20
+                else ExpandrError(f"{file}: no topic {qid!r}")
+            )
+    templates: dict[str, str | None] = {}
+    for topic in [topics[q] for q in qids] or topics.values():
+        digest = str((topic.provenance or {}).get("prompt_sha256", ""))
+        if digest not in templates:
+            templates[digest] = _template(digest, store)
+        yield "\n".join(_lines(topic, templates[digest]))
+
+
+def _template(digest: str, store: Path) -> str | None:
+    for spec in prompts().values():
+        if sha256_text(spec.template) == digest:
+            return spec.template
+    if not digest or not store.is_file():
+        return None
+    with Store(store) as opened:
+        return _trusted(opened.template(digest))
+
+
+def _lines(topic: Topic, template: str | None) -> Iterator[str]:
+    facts = topic.provenance or {}
+    yield one_line(f"topic {topic.qid}")
+    yield from _wrapped(topic.title, "  ")
+    if facts:
+        made_by = ", ".join(f"{k} {facts[k]}" for k in ("model", "revision", "adapter", "backend") if facts.get(k))
+        yield one_line(f"prompt {facts.get('prompt', '?')} ({made_by})")
+    if template:
+        yield from _wrapped(Prompt("", 0, template).render(topic.title, "(the gold passage)"), "  > ")
+    for number, expansion in enumerate(topic.expansions, start=1):
+        facts_of_it = {**expansion.sampling, **({"finish": "length"} if expansion.finish == "length" else {})}
+        settings = ", ".join(f"{k} {v}" for k, v in facts_of_it.items())
+        yield one_line(f"expansion {number}" + (f" ({settings})" if settings else ""))
+        yield from _wrapped(expansion.text, "  ")
+    if not topic.expansions:
+        yield "no expansion"
+    yield ""
+
+
+def _wrapped(text: str, indent: str) -> Iterator[str]:
+    width = min(120, shutil.get_terminal_size().columns)
+    for line in _printable(text).splitlines():
+        yield from textwrap.wrap(line, width, initial_indent=indent, subsequent_indent=indent) or [indent.rstrip()]
+
+
+def _printable(text: str) -> str:
+    """Return a text without control characters: what an LLM wrote must not steer the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def _trusted(template: str | None) -> str | None:
+    """Return a template of a store, which may be anyone's, where it asks for no more than a prompt may."""
+    try:
+        check_template(template or "", ("query", "passage"), "", "")
+    except FormatError:
+        return None
+    return template

@@ -1,0 +1,134 @@
+"""What is to be expanded, and what came of it: the shapes that `expanding` works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from expandr_repro.data.topics import Topic
+from expandr_repro.errors import ExpandrError
+from expandr_repro.expand.store import Address, Stored
+from expandr_repro.llm.prompts import Prompt
+from expandr_repro.llm.sampling import SamplingPlan
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be generated.
+
+    Attributes:
+        topics: in output order.
+        prompt: filled in but for the topic.
+        plan: the samples of each topic.
+        passages: gold passages by qid, for a prompt that needs them.
+        keep_refusals: write refusals, marked, instead of leaving them out.
+        retry_refused: ask again, with other seeds, for what was refused or came out empty.
+    """
+
+    topics: list[Topic]
+    prompt: Prompt
+    plan: SamplingPlan
+    passages: Mapping[str, str] = field(default_factory=dict)
+    keep_refusals: bool = False
+    retry_refused: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a topic without a query.
+
+        Raises:
+            ExpandrError: there is one.
+        """
+        for topic in self.topics:
+            if not topic.title.strip():
+                raise ExpandrError(f"topic {topic.qid!r} has an empty query; give it a text or take it out")
+
+
+@dataclass
+class Tally:
+    """What a run did; sums over processes.
+
+    Attributes:
+        requests: texts that were asked for.
+        retries: further requests for the same text.
+        tokens_in: tokens of the prompts, as far as the backend says.
+        tokens_out: tokens generated.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def add(self, retries: int, tokens_in: int, tokens_out: int) -> None:
+        """Count one text that was asked for."""
+        self.requests += 1
+        self.retries += retries
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+
+    def merge(self, other: Tally) -> None:
+        """Add what another process did."""
+        self.requests += other.requests
+        self.retries += other.retries
+        self.tokens_in += other.tokens_in
+        self.tokens_out += other.tokens_out
+
+
+Kind = Literal["text", "refused", "empty", "cut", "failed"]
+"""What came of a sample: a text, a refusal, nothing, a text cut off before the answer began, or no generation at all."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sample that is not in the output, and why."""
+
+    qid: str
+    sample: int
+    reason: str
+    kind: Kind = "failed"
+
+
+@dataclass
+class Assembly:
+    """The output: topics with expansions, the samples that are missing, and what there is to count."""
+
+    topics: list[Topic] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    texts: int = 0
+    truncated: int = 0
+    refused: int = 0
+    empty: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a text belongs: topic, sample, attempt, and its address and key in the store."""
+
+    topic: Topic
+    sample: int
+    attempt: int
+    address: Address
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the store has of a sample: the text that counts (or the refusal, or what came last) and how many attempts were made."""
+
+    kind: Kind
+    attempts: int
+    place: Place | None = None
+    stored: Stored | None = None
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What `--dry-run` says: requests, characters of prompts, and the longest and the likely output in tokens."""
+
+    requests: int
+    topics: int
+    prompt_characters: int
+    most_tokens_out: int
+    likely_tokens_out: float | None

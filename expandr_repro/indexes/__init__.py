@@ -1,0 +1,1 @@
+"""Faiss and Lucene indexes: build, find, merge, check."""

@@ -1,0 +1,1 @@
+"""Read, write and show: files, manifests, tables, plots, progress."""

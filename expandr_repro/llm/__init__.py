@@ -1,0 +1,1 @@
+"""Large language models: prompts, sampling, and the backends that generate texts."""

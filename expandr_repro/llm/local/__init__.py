@@ -1,0 +1,1 @@
+"""Models on this machine: load weights, sample, decode many texts at once."""

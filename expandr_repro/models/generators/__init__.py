@@ -1,1 +1,0 @@
-"""Generators: LLMs behind one small interface, chosen by name."""

@@ -1,1 +1,0 @@
-"""What several commands do alike: find a collection, an encoder, an index, and search it."""

@@ -1,1 +1,0 @@
-"""Regressions: run the commands of a condition, and compare what comes out with what is pinned, both ways."""

@@ -1,1 +1,0 @@
-"""Reports: runs on the same judgements gathered into one page of HTML that needs nothing but a browser."""

@@ -1,0 +1,1 @@
+"""Make preference pairs from candidate expansions."""

@@ -1,0 +1,168 @@
+"""Candidates to preference pairs: what `prefer` does, and the training loop with it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on
+from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.errors import ExpandrError
+from expandr_repro.io.files import sha256_file
+from expandr_repro.prefer.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
+from expandr_repro.prefer.pairs import FINISHES, PreferencePair
+from expandr_repro.prefer.rewards import choose
+from expandr_repro.prefer.similarity import Rewarded, SearchedRewards, reward
+
+
+@dataclass
+class Preferences:
+    """What came of a plan.
+
+    Attributes:
+        dropped: reason -> topics that give no pair.
+        pairs: one for each topic that was kept, in the order of the candidates' file.
+        values: what was measured -> a value for each candidate or topic; of all topics that were rewarded, kept or not.
+        facts: for the manifest.
+    """
+
+    dropped: dict[str, int]
+    pairs: list[PreferencePair] = field(default_factory=list)
+    values: dict[str, array[float]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def measure(self, name: str, values: Iterable[float]) -> None:
+        """Add to what was measured."""
+        self.values.setdefault(name, array("d")).extend(values)
+
+
+def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
+    """Reward the candidates of all topics and choose a pair from each.
+
+    Args:
+        plan: what and how.
+        encoder: the reward model.
+
+    Raises:
+        ExpandrError: no pair is left, or what is searched cannot be.
+    """
+    made = Preferences(dict(plan.dropped))
+    for rewarded in reward(plan.cases, encoder, plan.weights, _searched(plan, encoder)):
+        _take(rewarded, plan, made)
+    if not made.pairs:
+        raise ExpandrError(f"{plan.request.candidates}: {no_pair(plan.topics, made.dropped)}")
+    made.facts = _facts(plan, encoder, made)
+    return made
+
+
+def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
+    if not plan.searched or plan.gold.corpus is None:
+        return None
+    from expandr_repro.indexes.compatibility import any_of, refuse_foreign, refuse_other_version
+    from expandr_repro.indexes.find import dense_index
+    from expandr_repro.prefer.search_rewards import CorpusRewards
+
+    request, gold = plan.request, plan.gold
+    index = dense_index(request.index or plan.gold.corpus, encoder)
+    refuse_other_version(index.folder, index.manifest, gold.corpus)
+    refuse_foreign(index.folder, {case.docid for case in plan.cases}, any_of(index.docids))
+    return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
+
+
+def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
+    """Measure a topic, and take its pair or count why there is none."""
+    sums = rewarded.similarities
+    for name in plan.weights:
+        made.measure(name, rewarded.parts[name])
+    made.measure("total reward", rewarded.totals)
+    made.measure("similarity to gold", rewarded.to_gold)
+    if rewarded.to_answer is not None:
+        made.measure("similarity to answer", rewarded.to_answer)
+    made.measure("best sum of similarities", [sums.max()])
+    choice = choose(rewarded.totals, sums, rewarded.case.candidates)
+    if sums.max() < plan.request.min_similarity:
+        made.dropped[UNLIKE] += 1
+    elif choice is None:
+        made.dropped[SAME] += 1
+    elif choice.margin < plan.request.min_margin:
+        made.dropped[CLOSE] += 1
+    else:
+        pair = _pair(rewarded, choice.chosen, choice.rejected, plan)
+        made.pairs.append(pair)
+        made.measure("chosen reward", [pair.chosen_reward])
+        made.measure("rejected reward", [pair.rejected_reward])
+        made.measure("margin", [pair.margin])
+
+
+def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
+    topic, texts, totals = rewarded.case.topic, rewarded.case.candidates, rewarded.totals
+    finishes = [e.finish for e in topic.expansions if e.text.strip()]
+    provenance = {
+        "prompt": plan.prompt.name,
+        "prompt_sha256": plan.prompt.sha256,
+        "chosen_candidate": chosen,
+        "rejected_candidate": rejected,
+        "generator": (topic.provenance or {}).get("model"),
+        **{key: finishes[i] for key, i in zip(FINISHES, (chosen, rejected), strict=True) if finishes[i]},
+        **plan.rendering,
+    }
+    prompt = plan.prompt.render(topic.title)
+    return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip
+
+
+def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any]:
+    def file(name: str | None) -> dict[str, str] | None:
+        return {"name": Path(name).name, "sha256": sha256_file(name)} if name else None
+
+    request, gold, prompt = plan.request, plan.gold, plan.prompt
+    facts: dict[str, Any] = {
+        "candidates": file(request.candidates),
+        "relevance_level": gold.level,
+        "own_id_removed": gold.remove_own,
+        "candidates_per_topic": plan.candidates_per_topic,
+        "gold": gold.label,
+        "split": gold.split,
+        "gold_file": file(request.gold_file),
+        "answers": file(request.answers),
+        "encoder": encoder.identity,
+        "rewards": dict(plan.weights),
+        "min_similarity": request.min_similarity,
+        "min_margin": request.min_margin,
+        "prompt": {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256},
+        "topics": plan.topics,
+        "pairs": len(made.pairs),
+        "dropped": dict(made.dropped),
+    }
+    if request.hold_out:
+        facts |= {"hold_out": plan.left_out.names, **plan.left_out.facts}
+    if plan.searched:
+        facts |= {"index": Path(request.index or gold.corpus or "").name, "hits": request.hits}
+    return facts
+
+
+def in_common(plan: Plan) -> dict[str, set[str]]:
+    """Return what two topics may share: qid -> relevant documents, title and gold passage."""
+    shared = plan.training.in_common()
+    for case in plan.cases:
+        shared[case.topic.qid].add(f"\0\0{case.gold}")
+    return shared
+
+
+def trained_on(plan: Plan, pairs: Sequence[PreferencePair]) -> tuple[list[TrainedOn], bool]:
+    """Return the record of pairs: their topics, the documents that the rewards look at, and what the LLMs were trained on.
+
+    Returns:
+        The entries, and whether some of them are of the LLM that wrote the candidates or the answers.
+    """
+    qids = {p.qid for p in pairs}
+    seen = {plan.gold.docids[qid] for qid in qids if qid in plan.gold.docids}
+    if "delta-ndcg" in plan.weights:  # which looks at all of them
+        seen |= {d for qid in qids for d in (plan.training.relevant or {}).get(qid, ())}
+    training, request = plan.training.only(qids), plan.request
+    own = TrainedOn(training.collection, training.corpus, training.titles, frozenset(seen), tuple(plan.left_out.names))
+    files = [Path(name) for name in (request.candidates, request.answers) if name]
+    carried = [part for file in files for part in carried_on(file)]
+    return [own, *carried], bool(carried)

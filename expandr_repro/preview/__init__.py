@@ -1,0 +1,1 @@
+"""What a command would read, fetch and do (--dry-run)."""

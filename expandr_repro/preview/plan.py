@@ -1,0 +1,278 @@
+"""`--dry-run`: what a command would read, fetch, build, run and write, found without a network and without doing any of it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from expandr_repro.console.tables import Table
+from expandr_repro.console.terminal import printable
+from expandr_repro.data.collections import local_folder, splits_of
+from expandr_repro.data.specs import (
+    CollectionName,
+    collection_named,
+    collection_names,
+    datasets,
+    encoder_spec,
+    encoders,
+)
+from expandr_repro.encoders.checkpoints.checkpoint import locate
+from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
+from expandr_repro.indexes.faiss_index import is_faiss_folder
+from expandr_repro.indexes.lucene import is_lucene_folder
+from expandr_repro.io.paths import cache_dir, data_dir
+from expandr_repro.preview.downloads import Download, hub_download, irds_download, pyserini_evaluation, pyserini_index
+from expandr_repro.search.fusion import fusion_named
+
+log = logging.getLogger(__name__)
+
+HEADER = ("step", "what", "name", "place", "size", "checksum", "by")
+
+FILES = {"topics": "queries.jsonl", "qrels": "qrels", "documents": "corpus.jsonl"}
+IRDS = {"topics": "queries", "qrels": "qrels", "documents": "docs"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a dry run; `size` in bytes, None where nothing states it."""
+
+    step: str
+    what: str
+    name: str
+    place: str
+    size: int | None = None
+    checksum: str = ""
+    by: str = ""
+
+
+def search(args: argparse.Namespace) -> int:
+    """Print what `search` would do."""
+    if args.fusion:
+        fusion_named(args.fusion, args.retriever)
+    steps = []
+    if args.query is not None:
+        if not (where := args.index or args.topics):
+            raise ExpandrError(
+                "--query: which documents? give --index: an index folder, a collection's name or a corpus"
+            )
+        steps += _index(where, args.retriever)
+    else:
+        known = collection_named(args.topics)
+        for name in known.spec.members if known and known.spec.members else [args.topics]:
+            steps += _searched(args, name)
+    for source in args.expansions or ():
+        steps.append(_expansions(source))
+    if args.retriever == "dense":
+        steps.append(_encoder(args.encoder))
+        _warn_of_other_encoder(args.index, args.encoder)
+    fusion = (
+        args.fusion or f"{'mean' if args.retriever == 'dense' else 'repeat'} where topics have expansions, else none"
+    )
+    steps.append(
+        _run("search", f"{args.retriever}, fusion {fusion}, {args.hits or 1000} hits, searcher {args.searcher}")
+    )
+    return _show(steps, args.output, args.format)
+
+
+def _searched(args: argparse.Namespace, name: str) -> Iterator[Step]:
+    yield from _resource("topics", name)
+    tells = collection_named(name) or Path(name).is_dir()
+    if args.qrels or tells:
+        yield from _resource("qrels", args.qrels or name)
+    if args.index is None and not tells:
+        raise ExpandrError(
+            f"{name}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
+        )
+    yield from _index(args.index or name, args.retriever)
+
+
+def encode(args: argparse.Namespace) -> int:
+    """Print what `encode` would do."""
+    if args.merge:
+        steps = [_read("index", shard, Path(shard)) for shard in args.merge]
+        steps.append(_run("merge", f"{len(args.merge)} shards, {args.factory}"))
+        return _show(steps, args.output, "text")
+    steps = [*_resource("documents", args.corpus)]
+    if args.retriever == "dense":
+        steps += [
+            _encoder(args.encoder),
+            _run("encode", f"Faiss {args.factory}, {args.precision}, device {args.device}"),
+        ]
+    else:
+        steps.append(_run("index", "Lucene, with document vectors" if args.feedback else "Lucene"))
+    return _show(steps, args.output, "text")
+
+
+def expand(args: argparse.Namespace) -> bool:
+    """Print what `expand` would do; tell whether its topics are on this machine, so that requests can be counted."""
+    steps = [*_resource("topics", args.topics)]
+    if args.backend == "openai":
+        steps.append(
+            _run(
+                "ask",
+                f"model {args.model} at {', '.join(args.base_url or ['$OPENAI_BASE_URL, else the default of the client'])}",
+            )
+        )
+    else:
+        steps += [_model(args.model, args.revision), _run("generate", f"{args.backend}, device {args.device}")]
+    here = steps[0].step == "read"
+    if args.format == "text" or not here:  # else the one table is that of the requests
+        _show(steps, args.output, args.format)
+    return here
+
+
+def _show(steps: list[Step], output: str | None, form: str) -> int:
+    if output:
+        steps.append(Step("write", "output", Path(output).name, output))
+    steps = list(dict.fromkeys(steps))
+    if form != "text":
+        print(Table(HEADER, [tuple(vars(s).values()) for s in steps]).render(form))
+        return 0
+    for s in steps:
+        facts = [s.name, "" if s.size is None else _size(s.size), s.checksum, f"(by {s.by})" if s.by else ""]
+        print(printable(f"{s.step:<6} {s.what:<11} {'  '.join(filter(None, facts))}"))
+        if s.place and s.place != s.name:
+            print(printable(f"{'':<19}{s.place}"))
+    fetched = list({s.place: s.size for s in steps if s.step == "fetch"}.values())  # one archive may hold several
+    unknown = sum(size is None for size in fetched)
+    total = f"{_size(sum(size or 0 for size in fetched))}{f' and {unknown} of unknown size' if unknown else ''}"
+    print(f"\nto fetch: {f'{len(fetched)}, {total}' if fetched else 'nothing'}. This was a dry run: nothing was done.")
+    return 0
+
+
+def _size(number: int) -> str:
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= power:
+            return f"{number / power:.1f} {unit}"
+    return f"{number} B"
+
+
+def _run(what: str, how: str) -> Step:
+    return Step("run", what, how, "")
+
+
+def _read(what: str, name: str, path: Path) -> Step:
+    if not path.exists():
+        raise NotAvailableError(f"{path}: no such file or folder")
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return Step("read", what, name, str(path), sum(p.stat().st_size for p in files))
+
+
+def _fetch(what: str, name: str, download: Download) -> Step:
+    if download.is_here:
+        return Step("read", what, name, str(download.target), checksum=download.checksum, by=download.by)
+    return Step("fetch", what, name, download.source, download.size, download.checksum, download.by)
+
+
+def _resource(what: str, name: str) -> Iterator[Step]:
+    """Resolve topics, qrels or documents as the commands do: ours, paths, ir_datasets, Pyserini."""
+    if known := collection_named(name):
+        yield _known(what, name, known)
+        return
+    path = Path(name)
+    if path.is_file():
+        yield _read(what, name, path)
+    elif (path / "qrels").is_dir() or (path.parent / "qrels").is_dir():
+        folder = path if (path / "qrels").is_dir() else path.parent
+        split = (splits_of(folder) or ["test"])[0] if folder == path else path.name
+        yield _read(what, name, _in_folder(folder, what, split))
+    elif path.is_dir() and what == "documents":
+        yield _read(what, name, path)
+    elif name.startswith("irds:"):
+        yield _fetch(what, name, irds_download(name.removeprefix("irds:"), IRDS[what]))
+    elif what != "documents" and (download := pyserini_evaluation(what, name)):
+        yield _fetch(what, name, download)
+    elif "/" in name or path.suffix:
+        raise NotAvailableError(
+            f"{name}: no such file or folder, and no known {what} (known collections: {', '.join(collection_names())})"
+        )
+    else:
+        raise UnknownNameError(
+            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+        )
+
+
+def _known(what: str, name: str, known: CollectionName) -> Step:
+    if folder := local_folder(known):
+        return _read(what, name, _in_folder(folder, what, known.split))
+    split = known.split_spec
+    ident = known.spec.irds if what == "documents" else split.irds
+    theirs = {"topics": split.pyserini_topics, "qrels": split.pyserini_qrels}.get(what)
+    ways: list[Callable[[], Download | None]] = []
+    if ident:
+        ways.append(lambda: irds_download(ident, IRDS[what]))
+    if theirs:
+        ways.append(lambda: pyserini_evaluation(what, theirs))
+    found = [download for way in ways if (download := way())]
+    if not found:
+        base = data_dir()
+        raise NotAvailableError(
+            f"the {what} of {name!r} are not on this machine, and neither ir_datasets nor Pyserini has them; put them into "
+            f"{base / known.dataset if base else f'$EXPANDR_DATA/{known.dataset}'}"
+        )
+    return _fetch(what, name, next((d for d in found if d.is_here), found[0]))
+
+
+def _in_folder(folder: Path, what: str, split: str) -> Path:
+    path = folder / "qrels" / f"{split}.tsv" if what == "qrels" else folder / FILES[what]
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.is_file() else path
+
+
+def _index(name: str, retriever: str) -> list[Step]:
+    """Resolve an index as `dense_index` and `lucene_index` do."""
+    path = Path(name)
+    kinds = {"dense": ("faiss", is_faiss_folder, "bm25"), "bm25": ("lucene", is_lucene_folder, "dense")}
+    kind, is_folder, other = kinds[retriever]
+    if is_folder(path):
+        return [_read("index", name, path)]
+    if kinds[other][1](path):
+        raise ExpandrError(f"{name}: is an index for --retriever {other}")
+    if name not in datasets():
+        if download := pyserini_index(kind, name):
+            return [_fetch("index", name, download)]
+        if pyserini_index(kinds[other][0], name):
+            raise ExpandrError(f"{name}: is one of Pyserini's indexes for --retriever {other}")
+    place = f"{cache_dir() / 'indexes'}, unless it is there already"
+    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
+
+
+def _warn_of_other_encoder(index: str | None, encoder: str) -> None:
+    made_with = {ours for spec in datasets().values() for ours, theirs in spec.indexes.items() if theirs == index}
+    if made_with and encoder not in made_with:
+        log.warning("--index %s was made with the encoder %s: add --encoder %s", index, *sorted(made_with)[:1] * 2)
+
+
+def _expansions(name: str) -> Step:
+    from expandr_repro.data.expansions import packaged_sets
+
+    if Path(name).is_file():
+        return _read("expansions", name, Path(name))
+    if name in packaged_sets():
+        return Step("read", "expansions", name, "ships with this toolkit")
+    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
+
+
+def _encoder(name: str) -> Step:
+    if name.startswith("pyserini:"):
+        return _model(name.removeprefix("pyserini:").partition(":")[2], None, "encoder", name)
+    if name in encoders() or name.endswith((".yaml", ".yml")):
+        spec = encoder_spec(name)
+        return _model(spec.model, spec.revision, "encoder", name)
+    if not Path(name).is_dir() and name.count("/") != 1:
+        raise UnknownNameError(
+            "encoder",
+            name,
+            encoders(),
+            "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+        )
+    return _model(name, None, "encoder", name)
+
+
+def _model(model: str, revision: str | None, what: str = "model", name: str = "") -> Step:
+    if model.startswith("package:") or Path(model).is_dir() or model.count("/") != 1:
+        return _read(what, name or model, locate(model))
+    return _fetch(what, name or model, hub_download(model, revision))

@@ -1,0 +1,1 @@
+"""Run regressions and compare scores with their pins."""

@@ -1,0 +1,1 @@
+"""Regression files: the shapes, reading, writing."""

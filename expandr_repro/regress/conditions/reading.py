@@ -1,0 +1,163 @@
+"""Regression files found and read; whatever is wrong with one is an error that names the place."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from fnmatch import fnmatchcase
+from pathlib import Path
+from string import Template
+
+from expandr_repro.data.specs import collection_named
+from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, UnknownNameError, nearest
+from expandr_repro.evaluate.metrics import parse_measure
+from expandr_repro.io.strict_yaml import build, read_yaml
+from expandr_repro.regress.conditions.shapes import VARIABLES, Condition, Regression
+
+WIDEST = 0.01
+"""The widest tolerance: with a wider one a pin would check nothing."""
+
+_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+){2,3}")
+_HASH = re.compile(r"[0-9a-f]{16,64}")
+
+
+def load(path: Path) -> Regression:
+    """Read one file.
+
+    Raises:
+        FormatError: an unknown or missing key, a wrong type, an impossible value, an unknown metric or variable.
+        NotAvailableError: the file cannot be read.
+    """
+    if not _NAME.fullmatch(path.stem):
+        raise FormatError(
+            path,
+            None,
+            "wanted a name such as scifact.minilm.none.yaml: collection, retriever, expansion, perhaps fusion",
+        )
+    read = build(Regression, read_yaml(path), path, "condition")
+    _check_metrics(path, read)
+    _check_pins(path, read)
+    used = {stage: _variables(path, stage, command) for stage, command in read.stages.listed()}
+    wanted = (("search", "run"), ("evaluate", "run"), ("index", "index"), ("expand", "expansions"))
+    for stage, variable in wanted:  # what one stage writes, another reads; a name typed wrong would read something else
+        if stage in used and variable not in used[stage]:
+            raise FormatError(path, None, f"condition.stages.{stage}: does not use ${variable}")
+    for stage, variable in (("index", "index"), ("expand", "expansions")):
+        if stage not in used and variable in used["search"]:
+            raise FormatError(path, None, f"condition.stages.search: uses ${variable}, but no stage {stage} makes it")
+    return read
+
+
+def _check_metrics(path: Path, read: Regression) -> None:
+    if not read.metrics and read.tier != "manual":
+        raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} wants at least one metric")
+    level = _relevance_level(read.qrels.name)
+    for name in [*read.metrics, *(p.metric for p in read.published)]:
+        try:
+            spelled = str(parse_measure(name, level))
+        except ExpandrError as error:
+            raise FormatError(path, None, f"condition.metrics: {error}") from error
+        if spelled != name:
+            raise FormatError(path, None, f"condition.metrics: found {name!r}, wanted it spelled {spelled!r}")
+    for claim in read.published:
+        if not math.isfinite(claim.value):
+            raise FormatError(path, None, f"condition.published: found the value {claim.value}, wanted a finite number")
+    for name, pin in read.metrics.items():
+        if pin.value is not None and not (0 <= pin.value <= 1 and round(pin.value, 4) == pin.value):
+            raise FormatError(
+                path, None, f"condition.metrics.{name}: found the value {pin.value}, wanted 0 to 1 with four decimals"
+            )
+        if not 0 <= pin.tolerance <= WIDEST:
+            raise FormatError(
+                path, None, f"condition.metrics.{name}: found the tolerance {pin.tolerance:g}, wanted 0 to {WIDEST:g}"
+            )
+
+
+def _relevance_level(qrels: str) -> int:
+    """Return the least relevant grade of a known collection, under which a metric is spelled; whether the name is one is checked elsewhere."""
+    try:
+        known = collection_named(qrels)
+    except ExpandrError:
+        return 1
+    return known.spec.relevance_level if known else 1
+
+
+def _check_pins(path: Path, read: Regression) -> None:
+    counts = {
+        "collection.documents": read.collection.documents,
+        "topics.count": read.topics.count,
+        "qrels.judgements": read.qrels.judgements,
+        "expansions.count": read.expansions.count if read.expansions else None,
+    }
+    for where, count in counts.items():
+        if count is not None and count < 1:
+            raise FormatError(path, None, f"condition.{where}: found {count}, wanted 1 or more")
+    pins = {key: getattr(read, key) for key in ("collection", "topics", "qrels", "expansions")}
+    for where, pin in pins.items():
+        digest = pin.sha256 if pin else None
+        if digest is not None and not _HASH.fullmatch(digest):
+            raise FormatError(path, None, f"condition.{where}.sha256: found {digest!r}, wanted 16 to 64 hex digits")
+
+
+def _variables(path: Path, stage: str, command: str) -> set[str]:
+    """Return the variables of a command, after a look at whether it is one and knows them."""
+    try:
+        parts = shlex.split(command)
+    except ValueError as error:
+        raise FormatError(path, None, f"condition.stages.{stage}: not a command line ({error})") from error
+    if not parts:
+        raise FormatError(path, None, f"condition.stages.{stage}: empty; leave the key out or write a command")
+    used: set[str] = set()
+    for part in parts:
+        template = Template(part)
+        if not template.is_valid():
+            raise FormatError(path, None, f"condition.stages.{stage}: {part!r} has a $ that begins no name")
+        used.update(template.get_identifiers())
+    for name in sorted(used - set(VARIABLES)):
+        close = nearest(name, VARIABLES)
+        cure = f"did you mean ${close}?" if close else "known: " + ", ".join(f"${v}" for v in VARIABLES)
+        raise FormatError(path, None, f"condition.stages.{stage}: unknown variable ${name}; {cure}")
+    return used
+
+
+def conditions(folder: Path) -> list[Condition]:
+    """Read all files of a folder, by name; one that cannot be read is there too, with its fault.
+
+    Raises:
+        NotAvailableError: no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise NotAvailableError(
+            f"{folder}: no such folder; run in a checkout of the repository, or say --regressions FOLDER"
+        )
+    found = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
+    if not found:
+        raise NotAvailableError(f"{folder}: holds no .yaml files")
+    return found
+
+
+def condition_at(path: Path) -> Condition:
+    """Read one file, keeping its fault where it has one."""
+    try:
+        return Condition(path.stem, path, load(path))
+    except ExpandrError as error:
+        return Condition(path.stem, path, None, str(error))
+
+
+def named(folder: Path, name: str) -> list[Condition]:
+    """Return the conditions that a name, a pattern (`scifact.*`) or a path of a file means; reads no others than it must.
+
+    Raises:
+        UnknownNameError: none has that name.
+        NotAvailableError: no such folder.
+    """
+    if name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        return [condition_at(Path(name))]
+    if Path(name).name == name and (folder / f"{name}.yaml").is_file():
+        return [condition_at(folder / f"{name}.yaml")]
+    known = conditions(folder)
+    found = [c for c in known if fnmatchcase(c.name, name)]
+    if not found:
+        raise UnknownNameError("regression", name, [c.name for c in known])
+    return found

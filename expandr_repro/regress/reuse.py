@@ -1,0 +1,80 @@
+"""A run that is there already serves again only when all that made it is the same, and the file is whole.
+
+What made it: the commands, what went in (counted and hashed), the index, this package's code, and the libraries.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from expandr_repro.errors import ExpandrError
+from expandr_repro.io.files import sha256_file, write_json
+from expandr_repro.io.manifest import NAME, key_of, read_manifest
+from expandr_repro.io.paths import resource
+from expandr_repro.regress.inputs import Counted
+from expandr_repro.regress.stages import Places
+
+LIBRARIES = ("torch", "transformers", "faiss-cpu", "pyserini", "ranx", "numpy")
+"""What can move a figure."""
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Return the installed libraries that can move a figure, with their versions."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def code_hash() -> str:
+    """Hash this package's own code and resources: another program's run is another run."""
+    root = resource().parent
+    files = sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml") and p.is_file())
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(root).as_posix()}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def key(commands: Iterable[str], counted: Counted, places: Places) -> str:
+    """Return the key of all that makes a run what it is; call it when the stages before the search are done."""
+    made = {"index": places.index / NAME, "expansions": places.expansions}
+    return key_of(
+        {
+            "commands": list(commands),
+            "inputs": asdict(counted),
+            "made": {what: sha256_file(path) for what, path in made.items() if path.is_file()},
+            "code": code_hash(),
+            "versions": versions() | {"python": platform.python_version(), "machine": platform.machine()},
+        }
+    )
+
+
+def _path(run: Path) -> Path:
+    return run.with_name(run.name + ".made-by.json")
+
+
+def remember(run: Path, made: str) -> None:
+    """Note what a finished run was made by."""
+    write_json(_path(run), {"key": made, "sha256": sha256_file(run)})
+
+
+def serves(run: Path, made: str) -> bool:
+    """Say whether a run is the right and a complete one."""
+    try:
+        noted = read_manifest(_path(run))
+        return run.is_file() and noted is not None and noted == {"key": made, "sha256": sha256_file(run)}
+    except (ExpandrError, OSError, json.JSONDecodeError):
+        return False

@@ -1,0 +1,1 @@
+"""Make an HTML page of runs."""

@@ -1,0 +1,202 @@
+"""Studies turned into what the page's script reads: small facts at once, everything long in pieces that it opens when needed.
+
+Kept so that 10,000 topics open at once in a browser: a document is stored once however many topics show it, scores are whole
+numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few hundred that are parsed when a topic is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from expandr_repro.compare.comparison import Comparison, compare
+from expandr_repro.console.tables import number
+from expandr_repro.evaluate.depths import depth_faults
+from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
+from expandr_repro.evaluate.metrics import Measure
+from expandr_repro.evaluate.run_facts import WITHOUT_HITS
+from expandr_repro.evaluate.scoring import Figures
+from expandr_repro.evaluate.seen import Split, split_files
+from expandr_repro.report.documents import Numbers, record
+from expandr_repro.report.expanded import ExpansionSet, expansion_sets
+from expandr_repro.report.meanings import meaning
+from expandr_repro.report.rankings import Ranked, Shown, rank, shown
+from expandr_repro.report.sources import Sources, sources_of
+from expandr_repro.report.studies import Study
+
+log = logging.getLogger(__name__)
+
+SCALE = 1_000_000
+"""A score of 1 as the page holds it."""
+
+TOPICS, DOCUMENTS = 200, 500
+"""Topics and documents in a piece."""
+
+
+@dataclass
+class Sheet:
+    """What a page is written from.
+
+    Attributes:
+        data: read when the page opens.
+        pieces: name -> a list, read when needed: `t0.3` expansions of collection 0, `s1.3` rankings of study 1, `d0.3` documents.
+    """
+
+    data: dict[str, Any]
+    pieces: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, name: str, items: Sequence[Any], size: int) -> None:
+        """Cut a list into pieces."""
+        for place, begin in enumerate(range(0, len(items), size)):
+            self.pieces[f"{name}.{place}"] = list(items[begin : begin + size])
+
+
+def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, words: int) -> Sheet:
+    """Read everything that a page shows.
+
+    Args:
+        studies: what is compared; those on the same topics share them.
+        measures: what to compute; the first is plotted.
+        depth: documents shown of each ranking.
+        words: words kept of a document.
+
+    Raises:
+        ExpandrError: something is not there, not what it should be, or does not belong together.
+    """
+    sheet = Sheet(
+        {
+            "depth": depth,
+            "words": words,
+            "scale": SCALE,
+            "size": {"topics": TOPICS, "documents": DOCUMENTS},
+            "measures": [{"name": str(m), "meaning": meaning(m)} for m in measures],
+            "collections": [],
+            "studies": [],
+        }
+    )
+    collections: dict[tuple[str, str | None, str | None], list[Study]] = {}
+    for study in studies:
+        collections.setdefault((study.qrels, study.topics, study.corpus), []).append(study)
+    for members in collections.values():
+        _add_collection(sheet, members, measures)
+    return sheet
+
+
+def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[Measure]) -> None:
+    place = len(sheet.data["collections"])
+    sources = sources_of(studies[0])
+    docids: dict[str, str] = {}
+    ranked = [[rank(entry, sources.qrels, measures, docids) for entry in study.entries] for study in studies]
+    ranked = _on_the_same_topics(studies, ranked, sources)
+    qids = ranked[0][0].figures.qids
+    pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
+    told = [(entry.name, entry.path, entry.facts) for entry, _ in pairs]
+    split = split_files(told, [run.figures for _, run in pairs], sources.qrels, sources.relevant_from)
+    depth = sheet.data["depth"]
+    chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
+    numbers = Numbers()
+    for by_topic in zip(*chosen, strict=True):  # topic by topic, so that what is shown together lies together
+        for topic in by_topic:
+            for docid in topic.docids:
+                numbers.of(docid)
+    relevant = (d for qid in qids for d, grade in sources.qrels[qid].items() if grade >= sources.relevant_from)
+    documents = sources.documents([*numbers.docids, *relevant])  # words are marked by all relevant ones, shown or not
+    sets = expansion_sets(studies, sources, qids, documents)
+    titles = {t.qid: t.title for t in sources.topics.topics} if sources.topics else {}
+    sheet.data["collections"].append(
+        {
+            "label": sources.label,
+            "relevant_from": sources.relevant_from,
+            "texts": documents is not None,
+            "qids": qids,
+            "titles": [titles.get(qid, "") for qid in qids],
+            "seen": [int(qid in split.seen) for qid in qids] if split.seen else None,
+            "overlap": split.told,
+            "sets": [s.facts for s in sets.values()],
+        }
+    )
+    sheet.add(f"t{place}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
+    sheet.add(f"d{place}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
+    for study, runs, topics in zip(studies, ranked, chosen, strict=True):
+        name = f"s{len(sheet.data['studies'])}"
+        sheet.data["studies"].append(_study(study, place, runs, measures, sets, split))
+        sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+
+
+def _on_the_same_topics(
+    studies: Sequence[Study], ranked: Sequence[Sequence[Ranked]], sources: Sources
+) -> list[list[Ranked]]:
+    """Return the runs of all studies with the topics that they can be compared on; refuse what their manifests contradict."""
+    pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
+    for entry, run in pairs:
+        refuse_other_collection(str(entry.path), entry.facts, studies[0].qrels)
+        if entry.facts:
+            searched = {*run.order, *run.figures.unjudged, *(entry.facts.get(WITHOUT_HITS) or ())}
+            sources.refuse_other_topics(entry, searched)
+    scored = comparable([run.figures for _, run in pairs], [entry.facts for entry, _ in pairs])
+    for (entry, _), found in zip(pairs, scored, strict=True):
+        warn_of_gaps(str(entry.path), found)
+    figures = iter(scored)
+    return [[replace(run, figures=next(figures)) for run in runs] for runs in ranked]
+
+
+def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
+    return [[numbers.of(d) for d in topic.docids], topic.grades, topic.ranks]
+
+
+def _study(
+    study: Study,
+    collection: int,
+    runs: Sequence[Ranked],
+    measures: Sequence[Measure],
+    sets: dict[str, ExpansionSet],
+    split: Split,
+) -> dict[str, Any]:
+    figures = {entry.name: run.figures for entry, run in zip(study.entries, runs, strict=True)}
+    parts = {part: _scores(some, measures) for part, some in split.of_each(figures).items()}
+    faults = depth_faults(figures, measures)
+    for fault in faults:
+        log.warning("%s", fault)
+    places = list(sets)
+    return {
+        "retriever": study.retriever,
+        "collection": collection,
+        "faults": faults,
+        "runs": [
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "set": places.index(entry.expansions) if entry.expansions in sets else None,
+                "missing": len(run.figures.missing),
+                "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
+                **parts["all"][entry.name],
+                "parts": {part: found[entry.name] for part, found in parts.items() if part != "all"},
+            }
+            for entry, run in zip(study.entries, runs, strict=True)
+        ],
+    }
+
+
+def _scores(figures: dict[str, Figures], measures: Sequence[Measure]) -> dict[str, dict[str, Any]]:
+    """Return for each run its means, and what its comparison with the baseline found; None for the baseline."""
+    comparisons: dict[str, list[dict[str, Any]]] = {}
+    for found in compare(figures, measures):
+        comparisons.setdefault(found.b, []).append(_comparison(found))
+    return {
+        name: {"means": [number(f.mean(m)) for m in measures], "against": comparisons.get(name)}
+        for name, f in figures.items()
+    }
+
+
+def _comparison(found: Comparison) -> dict[str, Any]:
+    """Return a comparison without its topics; JSON has no NaN, so a p-value that is none is null."""
+    return {
+        "difference": number(found.difference),
+        "p": number(found.p),
+        "p_holm": number(found.p_holm),
+        "wins": found.wins,
+        "ties": found.ties,
+        "losses": found.losses,
+    }

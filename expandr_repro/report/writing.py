@@ -1,0 +1,69 @@
+"""A page put together from its parts and data: one file, whole or not at all, and no byte of data that could become markup.
+
+Data lies in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
+an element there. The page's own style and script are allowed by their hashes, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from typing import Any
+
+from expandr_repro import __version__
+from expandr_repro.io.files import read_text
+from expandr_repro.io.paths import resource
+from expandr_repro.report.gathering import Sheet
+
+SCRIPTS = ("base.js", "table.js", "chart.js", "bars.js", "scatter.js", "list.js", "topic.js", "main.js")
+"""The parts of the page's script, in the order in which they are joined."""
+
+_ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that may stand in a script element whatever the strings in it hold.
+
+    Raises:
+        ValueError: a number that JSON does not know.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
+
+
+def page(sheet: Sheet, title: str) -> str:
+    """Return the whole page; equal sheets give equal pages."""
+    style = _part("style.css")
+    script = '"use strict";\n(() => {\n' + "".join(_part("script", name) for name in SCRIPTS) + "})();\n"
+    data = {"title": title, **sheet.data}
+    parts = [_element("data", data), *(_element(name, items) for name, items in sheet.pieces.items())]
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    values = {
+        "title": html.escape(title),
+        "policy": policy,
+        "style": style,
+        "script": script,
+        "data": "\n".join(parts),
+        "version": html.escape(__version__),
+    }
+    # in one pass: what data holds is never looked at as a template
+    return _PLACE.sub(lambda found: values[found[1]], _part("page.html"))
+
+
+def _part(*name: str) -> str:
+    return read_text(resource("report", *name)).rstrip("\n") + "\n"
+
+
+def _element(name: str, value: Any) -> str:
+    return f'<script type="application/json" id="{name}">{embedded(value)}</script>'
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -1,0 +1,1 @@
+"""Search topics, with or without expansions, to a TREC run."""

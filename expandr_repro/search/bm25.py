@@ -1,0 +1,70 @@
+"""BM25 search with expansions: fuse the texts or the runs, search, and take a topic's own id out before the cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from expandr_repro.data.topics import Topic
+from expandr_repro.data.trec import Run, without_own_id
+from expandr_repro.indexes import lucene
+from expandr_repro.indexes.faiss_index import cores
+from expandr_repro.indexes.lucene import Bm25
+from expandr_repro.search.fusion import fusion_named, reciprocal_rank_fusion, repeat_text
+
+
+@dataclass
+class Bm25Search:
+    """One Lucene index and the settings of its searches; see `DenseSearch` for what the fields have in common."""
+
+    index: Path
+    settings: Bm25 = field(default_factory=Bm25)
+    hits: int = 1000
+    repeat: int = 5
+    rrf_k: int = 60
+    remove_own: bool = False
+    threads: int = 0
+    stock: bool = False
+    searched: int = 0
+
+    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
+        """Search topics with a fusion; the arguments are those of `DenseSearch.run`.
+
+        Raises:
+            UnknownNameError: no such fusion.
+            ExpandrError: the fusion is not for BM25.
+        """
+        chosen = fusion_named(fusion, "bm25")
+        qids = [t.qid for t in topics]
+        if chosen.kind == "run":
+            runs = [self.run(topics, "none") if alone is None else alone]
+            for number in range(max((len(t.texts) for t in topics), default=0)):
+                having = [t for t in topics if len(t.texts) > number]
+                runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having]))
+            return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
+        if chosen.kind == "feedback":
+            return self._search(qids, [t.title for t in topics], fusion)
+        return self._search(qids, [self.text_of(t, fusion) for t in topics])
+
+    def forget(self) -> None:
+        """Nothing is kept; see `DenseSearch.forget`."""
+
+    def text_of(self, topic: Topic, fusion: str) -> str:
+        """Return what is searched for a topic under a fusion of texts."""
+        if fusion == "repeat":
+            return repeat_text(topic.title, topic.texts, self.repeat)
+        if fusion == "expansion":
+            return " ".join(topic.texts) or topic.title
+        return topic.title
+
+    def _search(self, qids: Sequence[str], texts: Sequence[str], feedback: str | None = None) -> Run:
+        settings = Bm25(self.settings.k1, self.settings.b, feedback)
+        depth = self.hits + 1 if self.remove_own else self.hits
+        if self.stock:
+            from expandr_repro.pyserini.stock import lucene_search
+
+            run = lucene_search(self.index, qids, texts, depth, settings, self.threads)
+        else:
+            run = lucene.search(self.index, qids, texts, depth, settings, self.threads or cores())
+        return without_own_id(run, self.hits) if self.remove_own else run

@@ -1,0 +1,147 @@
+"""Dense search: encode each text once, fuse, search, and take a topic's own id out before the cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from expandr_repro.console.progress import progress
+from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.data.trec import Run, without_own_id
+from expandr_repro.encoders.finite import check_finite
+from expandr_repro.encoders.protocol import Role, TextEncoder
+from expandr_repro.errors import ExpandrError, NotFiniteError
+from expandr_repro.indexes.faiss_index import FaissIndex
+from expandr_repro.search.fusion import concat_text, fuse_vectors, fusion_named, reciprocal_rank_fusion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass
+class DenseSearch:
+    """One encoder on one index; texts are encoded once however many fusions are searched.
+
+    Attributes:
+        encoder: ours or Pyserini's.
+        index: what is searched.
+        hits: documents a topic.
+        alpha: the query's weight in `mean`; None for equal weights.
+        rrf_k: the constant of reciprocal rank fusion.
+        feedback_depth: documents that `rocchio` and `average` take as relevant.
+        remove_own: whether a topic's own id is taken out of its ranking.
+        threads: of Faiss; 0 for all processors.
+        batch_size: topics searched together.
+        stock: whether Pyserini's own `FaissSearcher` searches, in place of ours.
+        searched: a hash of all vectors searched so far with their topics, in whatever order; what a run depends on to the last bit.
+    """
+
+    encoder: TextEncoder
+    index: FaissIndex
+    hits: int = 1000
+    alpha: float | None = None
+    rrf_k: int = 60
+    feedback_depth: int = 3
+    remove_own: bool = False
+    threads: int = 0
+    batch_size: int = 1024
+    stock: bool = False
+    searched: int = 0
+    _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
+
+    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
+        """Search topics with a fusion.
+
+        Args:
+            topics: what is searched.
+            fusion: how.
+            alone: the run of the queries alone, where it is there already; a fusion of runs takes it over.
+
+        Raises:
+            UnknownNameError: no such fusion.
+            ExpandrError: the fusion is not for dense retrieval, or the encoder lacks what it needs.
+        """
+        chosen = fusion_named(fusion, "dense")
+        if chosen.kind == "run":
+            runs = [self.run(topics, "none") if alone is None else alone]
+            for number in range(max((len(t.texts) for t in topics), default=0)):
+                having = [t for t in topics if len(t.texts) > number]
+                qids = [t.qid for t in having]
+                runs.append(self._search(qids, self._encode([t.texts[number] for t in having], "expansion", qids)))
+            return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
+        vectors = self.vectors(topics, "none" if chosen.kind == "feedback" else fusion)
+        if chosen.kind == "feedback":
+            from expandr_repro.pyserini.feedback import feed_back
+
+            vectors = feed_back(self.index, vectors, fusion, self.feedback_depth)
+        return self._search([t.qid for t in topics], vectors)
+
+    def vectors(self, topics: Sequence[Topic], fusion: str) -> NDArray[np.float32]:
+        """Return the (topics, dimension) vectors that a fusion of texts or vectors searches with."""
+        if fusion == "concat":
+            if not self.encoder.separator:
+                raise ExpandrError(
+                    f"fusion 'concat': the tokenizer of {self.encoder.name} has no separator token; use --fusion mean"
+                )
+            joined = [
+                Topic(
+                    t.qid,
+                    t.title,
+                    (Expansion(concat_text(t.title, t.texts, self.encoder.separator)),) if t.texts else (),
+                )
+                for t in topics
+            ]
+            return self._fused(joined, "expansion", "joined")
+        return self._fused(topics, fusion, "expansion")
+
+    def _fused(self, topics: Sequence[Topic], fusion: str, role: Role) -> NDArray[np.float32]:
+        queries = self._encode([t.title for t in topics], "query", [t.qid for t in topics])
+        if fusion == "none":
+            return queries
+        texts = [text for t in topics for text in t.texts]
+        owners = [row for row, t in enumerate(topics) for _ in t.texts]
+        expansions = self._encode(texts, role, [topics[row].qid for row in owners])
+        return fuse_vectors(fusion, queries, expansions, owners, self.alpha)
+
+    def forget(self) -> None:
+        """Let go of the vectors of the texts that were searched."""
+        self._vectors.clear()
+
+    def _encode(self, texts: Sequence[str], role: Role, qids: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts, each of the topic of the same place; equal ones once."""
+        import numpy as np
+
+        missing = list(dict.fromkeys(t for t in texts if (role, t) not in self._vectors))
+        with progress(len(missing), f"encode {role}", "texts") as bar:
+            for begin in range(0, len(missing), 4096):
+                part = missing[begin : begin + 4096]
+                try:
+                    vectors = self.encoder.encode(part, role)
+                    check_finite(vectors, str, str(self.encoder.identity.get("precision", "fp32")))
+                except NotFiniteError as error:
+                    qid = qids[texts.index(part[error.row])]
+                    raise NotFiniteError(f"topic {qid!r}, its {role}", error.row, error.advice) from error
+                self._vectors.update(zip(((role, text) for text in part), vectors, strict=True))
+                bar.update(len(part))
+        if not texts:
+            return np.zeros((0, self.encoder.dimension), dtype=np.float32)
+        return np.stack([self._vectors[role, t] for t in texts])
+
+    def _search(self, qids: Sequence[str], vectors: NDArray[np.float32]) -> Run:
+        depth = self.hits + 1 if self.remove_own else self.hits
+        for qid, vector in zip(qids, vectors, strict=True):
+            digest = hashlib.sha256(qid.encode("utf-8", "surrogatepass") + b"\0" + vector.tobytes()).digest()
+            self.searched = (self.searched + int.from_bytes(digest)) % 2**256
+        if self.stock:
+            from expandr_repro.pyserini.stock import faiss_search
+
+            run = faiss_search(self.index.folder, qids, vectors, depth, self.threads)
+        else:
+            run = {}
+            for begin in range(0, len(qids), self.batch_size):
+                found = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
+                run.update(zip(qids[begin : begin + self.batch_size], found, strict=True))
+        return without_own_id(run, self.hits) if self.remove_own else run

@@ -1,0 +1,106 @@
+"""One query typed by hand: its best documents with their titles, without and with expansions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from expandr_repro.data.collections import TopicSet, collection_meant, find_corpus
+from expandr_repro.data.corpus import Document
+from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
+from expandr_repro.io.files import is_surrogate_free
+from expandr_repro.search.fusion import check_alpha
+from expandr_repro.search.run import Resolved, SearchRequest, choose_fusion, final_ranking, open_searcher, source_of
+
+HITS = 10
+"""Documents shown where no other number is asked for."""
+
+WIDTH = 80
+"""Characters of a document's text that stand in place of a title where it has none."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The ranking of one query.
+
+    Attributes:
+        fusion: how the query was searched.
+        index: what was searched, for people.
+        hits: docid, score and title of each document, best first; the title is empty where the documents are not here.
+    """
+
+    fusion: str
+    index: str
+    hits: list[tuple[str, float, str]]
+
+
+def ask(
+    request: SearchRequest,
+    encoder: TextEncoder | None,
+    query: str,
+    expansions: Sequence[str] = (),
+    check: Callable[[Resolved], object] | None = None,
+) -> list[Answer]:
+    """Search one query: alone, and where there are expansions with these as well.
+
+    Args:
+        request: what is searched and how; `topics` may name the collection in place of `index`.
+        encoder: for dense retrieval.
+        query: as typed.
+        expansions: texts that expand it.
+        check: as for `search`.
+
+    Raises:
+        ExpandrError: whatever the user can cause; the message says what to do.
+    """
+    for option, text in (("--query", query), *(("--expansion-text", text) for text in expansions)):
+        if not text.strip() or not is_surrogate_free(text):
+            raise ExpandrError(f"{option}: is empty or holds what is no character; write some words")
+    check_alpha(request.alpha)
+    where = request.index or request.topics
+    if not where:
+        raise ExpandrError("--query: which documents? give --index: an index folder, a collection's name or a corpus")
+    topic = Topic("query", query, tuple(map(Expansion, expansions)))
+    if not request.index and (known := collection_meant(where)) and not Path(where).exists():
+        where = known.dataset  # topics of a collection mean its documents
+    request = replace(request, index=where, topics="", qrels=None, remove_query=False)
+    fusion = choose_fusion(request, [topic])
+    if check:
+        check(Resolved(fusion, False))
+    searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
+    searcher.hits = min(request.hits or HITS, size)
+    rankings = {name: final_ranking(searcher.run([topic], name))[topic.qid] for name in dict.fromkeys(("none", fusion))}
+    titles = _titles([where, source_of(request, searcher)], {docid for ranked in rankings.values() for docid in ranked})
+    return [
+        Answer(name, label, [(docid, score, titles.get(docid, "")) for docid, score in ranked.items()])
+        for name, ranked in rankings.items()
+    ]
+
+
+def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
+    """Return the titles of documents, or the beginning of their texts, from the first corpus that can be had."""
+    for name in names:
+        if not name:
+            continue
+        known = collection_meant(name)
+        try:
+            corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
+            found: dict[str, str] = {}
+            for document in corpus.read():
+                if document.docid in wanted:
+                    found[document.docid] = _title(document)
+                    if len(found) == len(wanted):
+                        break
+        except (NotAvailableError, UnknownNameError):
+            continue
+        if found:
+            return found
+    return {}
+
+
+def _title(document: Document) -> str:
+    text = " ".join((document.title or document.text).split())
+    return text if len(text) <= WIDTH else f"{text[:WIDTH]}..."

@@ -1,0 +1,494 @@
+"""One search from names to runs and figures: what `search` does for a collection, and `train_encoder` and the regressions with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.data.collections import (
+    TopicSet,
+    collection_meant,
+    find_qrels,
+    find_topics,
+    judged_among,
+    qrels_of,
+    relevance_level,
+    select_topics,
+)
+from expandr_repro.data.expansions import Joined, expansions_path, join_sources
+from expandr_repro.data.overlap.seen_topics import Searched
+from expandr_repro.data.specs import CollectionName
+from expandr_repro.data.topics import Topic
+from expandr_repro.data.trec import Qrels, Run, strictly_decreasing
+from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.depths import warn_of_depth
+from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
+from expandr_repro.evaluate.run_facts import (
+    WITHOUT_HITS,
+    expansions_sha256,
+    files_sha256,
+    ordered_sha256,
+    qrels_sha256,
+    topics_sha256,
+    versions,
+    without_paths,
+)
+from expandr_repro.evaluate.scoring import Figures, Scorer
+from expandr_repro.evaluate.seen import Overlap, find_overlap
+from expandr_repro.evaluate.significance import paired_p
+from expandr_repro.indexes.compatibility import (
+    any_of,
+    judged_documents,
+    refuse_foreign,
+    refuse_other_count,
+    refuse_other_version,
+)
+from expandr_repro.indexes.find import dense_index, lucene_index
+from expandr_repro.indexes.lucene import RM3, ROCCHIO, Bm25, document_count, holds_any, lucene_facts
+from expandr_repro.indexes.parts import DOCIDS
+from expandr_repro.io.files import sha256_file
+from expandr_repro.io.manifest import NAME, read_manifest
+from expandr_repro.pyserini.feedback import VECTOR_ROCCHIO
+from expandr_repro.search.bm25 import Bm25Search
+from expandr_repro.search.dense import DenseSearch
+from expandr_repro.search.fusion import FUSIONS, check_alpha, fusion_named
+
+log = logging.getLogger(__name__)
+
+DEFAULT_HITS = 1000
+
+BLOCK = 4096
+"""Topics whose vectors and rankings are held at a time."""
+
+OWN = "those of the topics"
+"""In place of a name: the expansions that the topics' own file carries."""
+
+SEEN = 10
+"""Ranks in which a topic's own id is noticed."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What is to be searched, and how; the names mean what they mean on the command line of `search`."""
+
+    topics: str
+    expansions: str | Sequence[str] | None = None
+    index: str | None = None
+    retriever: str = "dense"
+    fusion: str | None = None
+    alpha: float | None = None
+    repeat: int = 5
+    rrf_k: int = 60
+    feedback_depth: int = 3
+    hits: int | None = None
+    qrels: str | None = None
+    metrics: str | None = None
+    remove_query: bool | None = None
+    baseline: bool = True
+    threads: int = 0
+    batch_size: int = 1024
+    stock: bool = False
+    factory: str = "Flat"
+    search_params: str | None = None
+    k1: float = 0.9
+    b: float = 0.4
+    limit: int | None = None
+    qids: str | None = None
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the expansions."""
+        return [self.expansions] if isinstance(self.expansions, str) else list(self.expansions or ())
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a request turns out to mean once its topics are read.
+
+    Attributes:
+        fusion: the one asked for, or the default.
+        judged: whether judgments are known.
+    """
+
+    fusion: str
+    judged: bool
+
+
+@dataclass
+class Outcome:
+    """What a search gave.
+
+    Attributes:
+        topics: what was searched.
+        fusion: with which fusion.
+        index: what was searched in, for people.
+        run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
+        measures: what was measured; empty where no judgements are known.
+        figures: of the run, or None.
+        baseline: figures of the query alone, or None.
+        p_values: per measure, of the difference between the two.
+        without_expansion: topics searched by their query alone.
+        facts: for the run's manifest.
+        searcher: what searched, for whoever wants its vectors.
+        lines: of the run.
+        overlap: which topics the models saw in training; None where none of them says what it was trained on.
+    """
+
+    topics: TopicSet
+    fusion: str
+    index: str
+    run: Run
+    measures: list[Measure] = field(default_factory=list)
+    figures: Figures | None = None
+    baseline: Figures | None = None
+    p_values: dict[Measure, float] = field(default_factory=dict)
+    without_expansion: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+    searcher: DenseSearch | Bm25Search | None = None
+    lines: int = 0
+    overlap: Overlap | None = None
+
+
+def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
+    """Find the topics of a request, with its expansions; also where these are from, unless they are the topics' own."""
+    found = select_topics(find_topics(request.topics), request.limit, request.qids)
+    if not request.sources:
+        return found, None
+    joined = join_sources(found, request.sources)
+    return replace(found, topics=joined.topics), joined
+
+
+def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
+    """Return the fusion asked for, or the retriever's own where topics have expansions, else `none`.
+
+    Raises:
+        UnknownNameError: no such fusion.
+        ExpandrError: the fusion needs expansions and there are none, or is for the other retriever.
+    """
+    expanded = any(t.texts for t in topics)
+    if request.fusion is None:
+        return {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
+    chosen = fusion_named(request.fusion, request.retriever)
+    if not expanded and chosen.name != "none" and chosen.kind != "feedback":
+        raise ExpandrError(
+            f"fusion {chosen.name!r}: none of the {len(topics)} topics has an expansion; give --expansions, or use --fusion none"
+        )
+    return chosen.name
+
+
+def search(
+    request: SearchRequest,
+    encoder: TextEncoder | None,
+    write: Callable[[Run], object] | None = None,
+    check: Callable[[Resolved], object] | None = None,
+) -> Outcome:
+    """Search, `BLOCK` topics at a time.
+
+    Args:
+        request: what and how.
+        encoder: for dense retrieval.
+        write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
+        check: called with what the request turns out to mean, before anything is searched; may refuse it.
+
+    Raises:
+        ExpandrError: whatever the user can cause; the message says what to do.
+    """
+    check_alpha(request.alpha)
+    level = relevance_level(request.qrels, request.topics)
+    measures = parse_measures(request.metrics, level) if request.metrics else []
+    topics, joined = topics_for(request)
+    fusion = choose_fusion(request, topics.topics)
+    qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
+    if check:
+        check(Resolved(fusion, bool(qrels)))
+    searcher, size, label = open_searcher(request, topics, fusion, encoder)
+    _check_pairing(searcher, size, topics, qrels)
+    searcher.hits = _hits(request.hits, size, searcher.remove_own)
+    outcome = Outcome(topics, fusion, label, {}, searcher=searcher)
+    if FUSIONS[fusion].kind != "feedback" and fusion != "none":
+        outcome.without_expansion = sum(not t.texts for t in topics.topics)
+    if qrels:
+        qrels = _judged_here(request, qrels, topics)
+        known = topics.collection or collection_meant(request.qrels, request.topics)
+        outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
+        warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
+    beside = bool(qrels) and request.baseline and fusion != "none"
+    scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
+    without_hits: list[str] = []
+    own_ids = 0
+    block = len(topics.topics) if request.stock else BLOCK  # Pyserini's searchers read the index at every call
+    for begin in range(0, len(topics.topics), block):
+        some = topics.topics[begin : begin + block]
+        # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
+        alone = searcher.run(some, "none") if beside and FUSIONS[fusion].kind == "run" else None
+        run = final_ranking(searcher.run(some, fusion, alone))
+        outcome.lines += sum(map(len, run.values()))
+        without_hits += [t.qid for t in some if not run.get(t.qid)]
+        own_ids += sum(_ranks_itself(qid, ranked, (qrels or {}).get(qid, {}), level) for qid, ranked in run.items())
+        if qrels:
+            scorer.add(run)
+        if beside:
+            searched = searcher.searched  # the baseline is no part of the run
+            baseline.add(final_ranking(alone or searcher.run(some, "none")))
+            searcher.searched = searched
+        write(run) if write else outcome.run.update(run)
+        if len(topics.topics) > block:
+            searcher.forget()
+    if own_ids and request.remove_query is None and _collection(request, topics, searcher) is None:
+        log.warning(
+            "%d of %d topics rank a document with their own id among the first %d, which is not judged relevant; if these documents are the "
+            "queries themselves, --remove-query takes them out, as for BEIR's collections (--no-remove-query: they stay, without this warning)",
+            own_ids,
+            len(topics.topics),
+            SEEN,
+        )
+    if qrels:
+        outcome.figures = figures = scorer.figures()
+        if beside:
+            outcome.baseline = before = baseline.figures()
+            for m in outcome.measures:
+                outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
+    outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
+    return outcome
+
+
+def _overlap(
+    request: SearchRequest,
+    outcome: Outcome,
+    searcher: DenseSearch | Bm25Search,
+    encoder: TextEncoder | None,
+    qrels: Qrels | None,
+    level: int,
+) -> Overlap | None:
+    """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
+    topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
+    named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
+    names = {known.dataset for known in (topics.collection, *named) if known}
+    names |= {topics.folder.resolve().name} if topics.folder else set()
+    made_of = _manifest_of(searcher).get("corpus")
+    corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
+    files: list[Path] = []
+    if fusion.name != "none" and fusion.kind != "feedback":
+        folder = topics.folder or Path(request.topics)
+        own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
+        files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
+    searched = Searched(frozenset(names), corpus)
+    return find_overlap(encoder, files, topics.topics, qrels, searched, level)
+
+
+def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
+    """Return the judgments of the topics that are searched; the others would enter means and tests as zeros."""
+    here = judged_among(qrels, [t.qid for t in topics.topics])
+    if left := len(qrels) - len(here):
+        chosen = request.limit is not None or request.qids is not None
+        log.log(
+            logging.INFO if chosen else logging.WARNING,
+            "%d of %d judged topics are not among the topics that are searched and do not count",
+            left,
+            len(qrels),
+        )
+    return here
+
+
+def _ranks_itself(qid: str, ranked: Mapping[str, float], judged: Mapping[str, int], level: int) -> bool:
+    return qid in ranked and judged.get(qid, 0) < level and qid in list(ranked)[:SEEN]
+
+
+def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> CollectionName | None:
+    """Return the known collection that is searched, by any of the names that say it."""
+    return topics.collection or collection_meant(
+        request.topics, request.qrels, request.index, source_of(request, searcher)
+    )
+
+
+def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
+    found = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
+    return found or {}
+
+
+def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
+    """Return what the manifest of an index folder that was named calls its corpus; one in the cache may have been built under any name."""
+    folder = searcher.index if isinstance(searcher, Bm25Search) else searcher.index.folder
+    if not request.index or Path(request.index) != folder:
+        return None
+    made_of = _manifest_of(searcher).get("corpus")
+    source = made_of.get("source") if isinstance(made_of, Mapping) else None
+    return source if isinstance(source, str) else None
+
+
+def open_searcher(
+    request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None
+) -> tuple[DenseSearch | Bm25Search, int, str]:
+    """Return what searches, how many documents it searches, and what to call it.
+
+    Raises:
+        ExpandrError: no documents are named, or there is no index of them.
+    """
+    where = request.index or topics.documents
+    if where is None:
+        raise ExpandrError(
+            f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
+        )
+    if request.retriever == "bm25":
+        folder = lucene_index(where, feedback=FUSIONS[fusion].kind == "feedback")
+        sparse = Bm25Search(
+            folder,
+            Bm25(request.k1, request.b),
+            repeat=request.repeat,
+            rrf_k=request.rrf_k,
+            threads=request.threads,
+            stock=request.stock,
+        )
+        sparse.remove_own = _removes(request, topics, sparse)
+        return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
+    if encoder is None:
+        raise ExpandrError("dense retrieval needs an encoder")
+    index = dense_index(where, encoder, request.factory)
+    if request.search_params:
+        index.set_parameters(request.search_params)
+    dense = DenseSearch(
+        encoder, index, alpha=request.alpha, rrf_k=request.rrf_k, feedback_depth=request.feedback_depth,
+        threads=request.threads, batch_size=request.batch_size, stock=request.stock,
+    )  # fmt: skip
+    dense.remove_own = _removes(request, topics, dense)
+    return dense, int(index.index.ntotal), f"{encoder.name} ({encoder.dimension} dimensions)"
+
+
+def _removes(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> bool:
+    """Say whether own ids are taken out: as asked, or as the collection has it however it is named."""
+    if request.remove_query is not None:
+        return request.remove_query
+    known = _collection(request, topics, searcher)
+    return bool(known and known.spec.remove_query)
+
+
+def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicSet, qrels: Qrels | None) -> None:
+    """Refuse an index of other documents than those that the topics are judged on, before anything is searched."""
+    if isinstance(searcher, Bm25Search):
+        folder = searcher.index
+        manifest = read_manifest(folder / NAME)
+        found: Callable[[Collection[str]], bool] = partial(holds_any, folder)
+        refuse_other_count(folder, manifest, size)
+    else:
+        folder, manifest, found = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
+    refuse_other_version(folder, manifest, topics.documents)
+    if qrels:
+        refuse_foreign(folder, judged_documents(qrels, topics.topics), found, "name another --index, or other --qrels")
+
+
+def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
+    if asked is not None and asked > documents:
+        raise ExpandrError(f"--hits {asked}: the index has only {documents} documents; ask for at most that many")
+    return min(asked or DEFAULT_HITS, documents)
+
+
+def final_ranking(run: Run) -> Run:
+    """Return a run as its file has it: scores strictly decreasing, ties by docid."""
+    return {qid: strictly_decreasing(ranked) for qid, ranked in run.items()}
+
+
+def _facts(
+    request: SearchRequest,
+    outcome: Outcome,
+    searcher: DenseSearch | Bm25Search,
+    joined: Joined | None,
+    qrels: Qrels | None,
+) -> dict[str, Any]:
+    """Return what pins the run; see `run_facts`."""
+    topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
+    known = _collection(request, topics, searcher)
+    facts: dict[str, Any] = {
+        "collection": str(known) if known else None,
+        "topics": topics.label,
+        "topics_count": len(topics.topics),
+        "topics_sha256": topics_sha256(topics.topics),
+        "topics_in_order_sha256": ordered_sha256(topics.topics),
+        "expansions": None,
+        "topics_without_expansion": outcome.without_expansion,
+        "retriever": request.retriever,
+        "fusion": fusion.name,
+        **_fusion_facts(request, fusion.name),
+        "hits": searcher.hits,
+        "own_id_removed": searcher.remove_own,
+        "searcher": "pyserini" if request.stock else "expandr_repro",
+    }
+    if fusion.name != "none" and fusion.kind != "feedback":
+        digest = expansions_sha256(topics.topics)
+        facts["expansions"] = joined.sources if joined else [{"name": OWN, "sha256": digest}]
+        facts["expansions_sha256"] = digest
+        if joined and joined.from_several:
+            facts["topics_with_texts_from_several_files"] = joined.from_several
+    if request.search_params:
+        facts["search_params"] = request.search_params
+    facts |= _index_facts(request, searcher, fusion.kind == "feedback")
+    if outcome.figures and qrels:
+        name = request.qrels if request.qrels and collection_meant(request.qrels) is None else None
+        facts["qrels"] = {
+            "name": Path(name).name if name else str(collection_meant(request.qrels) or topics.label),
+            "topics": len(qrels),
+            "sha256": qrels_sha256(qrels),
+        }
+        facts["metrics"] = [str(m) for m in outcome.measures]
+        facts["figures"] = {str(m): round(outcome.figures.mean(m), 4) for m in outcome.measures}
+    found: dict[str, Any] = without_paths(facts)
+    return found
+
+
+def _fusion_facts(request: SearchRequest, fusion: str) -> dict[str, Any]:
+    """Return the settings that a fusion uses."""
+    if fusion == "mean":
+        return {"alpha": request.alpha}
+    if fusion == "repeat":
+        return {"repeat": request.repeat}
+    if fusion == "rrf":
+        return {"rrf_k": request.rrf_k}
+    if FUSIONS[fusion].kind != "feedback":
+        return {}
+    if request.retriever == "bm25":
+        return {"feedback": RM3 if fusion == "rm3" else ROCCHIO}
+    weights = VECTOR_ROCCHIO if fusion == "rocchio" else {}
+    return {"feedback": {"depth": request.feedback_depth, **weights}}
+
+
+def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, feedback: bool) -> dict[str, Any]:
+    manifest = _manifest_of(searcher)
+    made_of = manifest.get("corpus")
+    # an index in the cache may have been built under another name
+    corpus = {k: v for k, v in made_of.items() if k != "source"} if isinstance(made_of, Mapping) else None
+    java = ("pyserini",) if request.stock or feedback else ()
+    if isinstance(searcher, Bm25Search):
+        content = lucene_facts(searcher.index)
+        # Lucene writes other bytes each time, so an index of ours is known by its corpus, and by what Lucene counts in it
+        if not (corpus and corpus.get("sha256")):
+            content["sha256"] = files_sha256(searcher.index)
+        return {
+            "k1": request.k1,
+            "b": request.b,
+            "corpus": corpus,
+            "index": content,
+            "versions": versions("pyserini"),
+        }
+    index, encoder = searcher.index, searcher.encoder
+    if "pyserini_class" in encoder.identity:
+        java = ("pyserini",)
+    return {
+        "encoder": encoder.identity,
+        # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
+        "query_vectors_sha256": f"{searcher.searched:064x}",
+        "corpus": corpus,
+        "index": {
+            "factory": manifest.get("factory") or type(index.index).__name__,
+            "documents": len(index.docids),
+            "docids_sha256": manifest.get(DOCIDS) or sha256_file(index.folder / "docid"),
+            "sha256": files_sha256(index.folder, ["docid"]),
+        },
+        **({} if request.stock else {"batch_size": request.batch_size}),
+        "versions": versions("faiss-cpu", "faiss-gpu", "torch", "transformers", "tokenizers", "numpy", *java),
+    }

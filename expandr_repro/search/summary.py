@@ -1,0 +1,120 @@
+"""What `search` tells of its searches: the query alone beside the fusion, the difference and its p-value."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from expandr_repro.console.tables import Table, number
+from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.encoders.loading import say_truncated
+from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.gaps import warn_of_gaps
+from expandr_repro.evaluate.metrics import Measure
+from expandr_repro.evaluate.scoring import Figures
+from expandr_repro.evaluate.seen import Split, split_topics
+from expandr_repro.evaluate.significance import paired_p
+from expandr_repro.search.run import Outcome
+
+log = logging.getLogger(__name__)
+
+
+def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder | None) -> None:
+    """Print what was searched and found: a table for each collection, and the macro mean of several.
+
+    Args:
+        outcomes: one a collection.
+        form: a format of tables, or `json`.
+        encoder: for how many texts it cut.
+    """
+    if form == "json":
+        print(printable(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False)))
+        return
+    for outcome in outcomes:
+        expanded = sum(bool(t.texts) for t in outcome.topics.topics)
+        print(f"topics  {one_line(outcome.topics.label)}: {len(outcome.topics.topics)}, {expanded} with expansions")
+        print(
+            f"search  {one_line(outcome.index)}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
+        )
+        for sentence in _split(outcome).told:
+            print(f"seen    {one_line(sentence)}")
+        if outcome.without_expansion:
+            log.warning(
+                "%d of %d topics have no expansion and were searched by their query alone",
+                outcome.without_expansion,
+                len(outcome.topics.topics),
+            )
+        if outcome.figures:
+            warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
+            print("\n" + _table(outcome).render(form) + "\n")
+        else:
+            log.info("no judgements are known for these topics; give --qrels for figures")
+    if len(outcomes) > 1 and all(o.figures for o in outcomes):
+        print(_macro(outcomes).render(form))
+    say_truncated(encoder)
+
+
+def _split(outcome: Outcome) -> Split:
+    """Tell the topics that are scored, or were searched, apart by whether a model saw them in training."""
+    qids = outcome.figures.qids if outcome.figures else [t.qid for t in outcome.topics.topics]
+    return split_topics([("", outcome.overlap)], qids)
+
+
+def _table(outcome: Outcome) -> Table:
+    figures, before = outcome.figures, outcome.baseline
+    if figures is None:
+        raise ExpandrError("no judgements")
+    split = _split(outcome)
+    parts = split.parts(figures)
+    told = len(parts) > 1
+    if before is None:
+        rows = [[name, len(f.qids), *(f.mean(m) for m in outcome.measures)] for name, f in parts.items()]
+        if told:
+            return Table(["topics", "count", *map(str, outcome.measures)], rows)
+        return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *rows[0][2:]]])
+    rows = []
+    for m in outcome.measures:
+        for (name, f), b in zip(parts.items(), split.parts(before).values(), strict=True):
+            where = [name, len(f.qids)] if told else []
+            rows.append([str(m), *where, b.mean(m), f.mean(m), f.mean(m) - b.mean(m), _p(outcome, m, b, f)])
+    return Table(["", *(["topics", "count"] if told else []), "query only", outcome.fusion, "Δ", "p"], rows)
+
+
+def _p(outcome: Outcome, measure: Measure, before: Figures, after: Figures) -> float:
+    if after is outcome.figures:
+        return outcome.p_values[measure]
+    return paired_p(before.per_topic[measure], after.per_topic[measure])
+
+
+def _row_name(fusion: str) -> str:
+    return "query only" if fusion == "none" else fusion
+
+
+def _macro(outcomes: Sequence[Outcome]) -> Table:
+    measures = outcomes[0].measures
+    rows: list[list[Any]] = [
+        [o.topics.label, *(o.figures.mean(m) if o.figures else None for m in measures)] for o in outcomes
+    ]
+    rows.append(
+        ["macro mean", *(sum(o.figures.mean(m) for o in outcomes if o.figures) / len(outcomes) for m in measures)]
+    )
+    return Table(["", *map(str, measures)], rows)
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    result: dict[str, Any] = dict(outcome.facts)
+    split = _split(outcome)
+    before = split.parts(outcome.baseline) if outcome.baseline else {}
+    parts = split.parts(outcome.figures) if outcome.figures else {}
+    for part, figures in parts.items():
+        found: dict[str, Any] = {"topics": len(figures.qids)} if part != "all" else {}
+        for name, scores in (("figures", figures), ("query_only", before.get(part))):
+            if scores:
+                found[name] = {str(m): number(scores.mean(m)) for m in outcome.measures}
+        if part in before:
+            found["p_values"] = {str(m): number(_p(outcome, m, before[part], figures)) for m in outcome.measures}
+        result |= found if part == "all" else {part: found}
+    return result

@@ -1,0 +1,1 @@
+"""Train a dense retriever on expanded queries."""

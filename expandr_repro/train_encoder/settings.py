@@ -1,0 +1,103 @@
+"""The settings of `train_encoder`, as `resources/training/encoder.yaml` and a user's YAML give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from expandr_repro.errors import ExpandrError, UnknownNameError
+
+VIEWS = ("fused", "query", "expansion")
+"""What a query may be in the loss: fused with its expansions, alone, or its expansions alone."""
+
+FUSIONS = ("mean", "hyde", "expansion", "none")
+"""Those of `core.fusion` that have a gradient: of vectors, and the query alone."""
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """How an encoder is trained.
+
+    Attributes:
+        epochs: passes over the training topics.
+        max_steps: steps in all, in place of epochs; 0 or None for epochs.
+        batch_size: queries contrasted with one another, over all processes together.
+        accumulation: batches whose gradients are averaged in a step.
+        learning_rate: the highest; reached after the warm-up, then going down to zero linearly.
+        warmup: share of all steps.
+        weight_decay: of AdamW; not for biases and norms.
+        max_grad_norm: gradients are scaled down to this length.
+        temperature: by which inner products are divided.
+        views: view of the query (fused, query, expansion) -> weight of its loss.
+        hard_negatives: documents a query and step, drawn from the negatives' run.
+        negative_depth: ranks of that run they are drawn from.
+        mask_relevant: whether other relevant documents of a query count neither for nor against it.
+        chunk_tokens: tokens, padding included, embedded together with gradients; what bounds the memory.
+        blend: share of the trained weights in those that are searched with and kept; the rest are the untrained ones (WiSE-FT).
+        gradient_cache: embed chunks twice in place of keeping all their activations.
+        dev: training topics held out for early stopping; 0 for none.
+        dev_seed: of that draw; apart from `seed`, so that trainings of several seeds share the topics held out.
+        dev_hits: documents a topic that the search on them finds.
+        select_on: names of the development searches whose mean nDCG@10 decides; empty for those with the fusion trained.
+        evaluate_every: epochs, or parts of one, between two of these searches.
+        patience: searches without a gain after which training stops; 0 to go on to the end.
+        save_every: steps between checkpoints, besides those after each search and epoch; 0 for none.
+        log_every: steps between lines of metrics.jsonl.
+        seed: of every draw but `dev_seed`'s, and of dropout.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    temperature: float
+    accumulation: int = 1
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    views: dict[str, float] = field(default_factory=lambda: {"fused": 1.0})
+    hard_negatives: int = 1
+    negative_depth: int = 100
+    mask_relevant: bool = True
+    chunk_tokens: int = 16384
+    blend: float = 1.0
+    gradient_cache: bool = True
+    dev: int = 0
+    dev_seed: int = 42
+    dev_hits: int = 100
+    select_on: list[str] = field(default_factory=list)
+    evaluate_every: float = 1.0
+    patience: int = 0
+    save_every: int = 0
+    log_every: int = 1
+    seed: int = 42
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ExpandrError: one of them.
+            UnknownNameError: no such view.
+        """
+        least = {
+            "epochs": 1, "batch_size": 1, "accumulation": 1, "negative_depth": 1, "chunk_tokens": 1, "dev_hits": 10, "log_every": 1,
+            "hard_negatives": 0, "dev": 0, "patience": 0, "save_every": 0, "weight_decay": 0,
+        }  # fmt: skip
+        for name, value in least.items():
+            if not value <= getattr(self, name) < float("inf"):
+                raise ExpandrError(f"{name} {getattr(self, name)}: wanted {value} or more")
+        if self.max_steps is not None and self.max_steps < 0:
+            raise ExpandrError(f"max_steps {self.max_steps}: wanted 0 or more")
+        for name in ("learning_rate", "temperature", "max_grad_norm", "evaluate_every"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ExpandrError(f"{name} {getattr(self, name)}: wanted a number above 0")
+        if not 0 <= self.warmup < 1:
+            raise ExpandrError(f"warmup {self.warmup}: wanted a share of all steps, from 0 to below 1")
+        if not 0 < self.blend <= 1:
+            raise ExpandrError(f"blend {self.blend}: wanted the trained weights' share, above 0 and at most 1")
+        for view, weight in self.views.items():
+            if view not in VIEWS:
+                raise UnknownNameError("view", view, VIEWS)
+            if not 0 < weight < float("inf"):
+                raise ExpandrError(f"views: the weight of {view!r} is {weight}; wanted a number above 0")
+        if not self.views:
+            raise ExpandrError(f"views: wanted at least one of {', '.join(VIEWS)}")

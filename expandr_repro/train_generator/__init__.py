@@ -1,0 +1,1 @@
+"""Train an LLM on preference pairs or passages."""

@@ -1,0 +1,246 @@
+"""A generator's training from end to end: what `train_generator` does, and the loop with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
+from expandr_repro.errors import ExpandrError, MismatchError, shown
+from expandr_repro.io.files import atomic_folder
+from expandr_repro.io.manifest import NAME, write_manifest
+from expandr_repro.io.outputs import TRAINED_GENERATOR, files_of
+from expandr_repro.io.paths import cache_dir
+from expandr_repro.llm.base import GeneratorOptions
+from expandr_repro.llm.local.weights import Weights, find_weights
+from expandr_repro.llm.rendering import API, KWARGS, OTHERS
+from expandr_repro.train_generator.examples import TrainingData
+from expandr_repro.train_generator.settings import DpoSettings, SftSettings
+from expandr_repro.train_generator.trl.arguments import Place
+from expandr_repro.train_generator.trl.best import GOALS, Goal
+from expandr_repro.train_generator.trl.checks import (
+    is_first_process,
+    pick_one_device,
+    pick_precision,
+    processes,
+    require_libraries,
+)
+from expandr_repro.train_generator.trl.finishing import write_adapter, write_merged, write_model, write_tokenizer
+from expandr_repro.train_generator.trl.reference import ReferenceStore
+from expandr_repro.train_generator.trl.session import METRICS, Trained, train
+from expandr_repro.train_generator.trl.watching import MEASURED
+from expandr_repro.training.curves import plot_if_possible
+from expandr_repro.training.folder import finished, reserved, working_folder
+
+log = logging.getLogger(__name__)
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
+
+PANELS = {
+    "dpo": (
+        ("loss", ("loss", "eval_loss")),
+        ("margin of the rewards", ("rewards/margins", "eval_rewards/margins")),
+        ("accuracy: the chosen passage has the higher reward", ("rewards/accuracies", "eval_rewards/accuracies")),
+    ),
+    "sft": (
+        ("loss", ("loss", "eval_loss")),
+        ("accuracy: the next token is the likeliest", ("mean_token_accuracy", "eval_mean_token_accuracy")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train, and how.
+
+    Attributes:
+        data: texts to train on.
+        settings: `DpoSettings` for pairs, `SftSettings` for topics.
+        model: a folder or a hub name.
+        output: the folder to write.
+        adapter: a LoRA adapter to train further; its own rank and layers hold.
+        merge: write the model with the adapter merged, and the adapter in `adapter/` within.
+        overwrite: whether another training's output may be replaced.
+        device: cpu, cuda or auto.
+        revision: the model's hub revision.
+        trust_remote_code: let the model's own code run.
+    """
+
+    data: TrainingData
+    settings: DpoSettings | SftSettings
+    model: str
+    output: Path
+    adapter: str | None = None
+    merge: bool = False
+    overwrite: bool = False
+    device: str = "auto"
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def kind(self) -> str:
+        """`dpo` or `sft`."""
+        return "dpo" if isinstance(self.settings, DpoSettings) else "sft"
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained, and not all weights."""
+        return bool(self.settings.lora_r or self.adapter)
+
+
+def train_generator(request: TrainRequest) -> dict[str, Any]:
+    """Train a generator, or go on with a training that was interrupted, and write it.
+
+    Returns:
+        The manifest of what is written.
+
+    Raises:
+        ExpandrError: the request makes no sense, the output is taken, or the training fails; its kinds say how.
+    """
+    _check(request)
+    request = replace(request, settings=_as_generated(request.settings, request.data.rendering))
+    require_libraries()
+    device = pick_one_device(request.device)
+    options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
+    weights = find_weights("transformers", options, device)
+    precision = pick_precision(request.settings.precision, device)
+    record = _record(request, weights)
+    facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    reads = [weights.folder, request.adapter]
+    if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
+        log.info("%s is just this training already; nothing to do", request.output)
+        return there
+    work = working_folder(request.output, facts)
+    with reserved(work) if is_first_process() else nullcontext():
+        place = Place(work, device, precision)
+        trained = train(
+            request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, place,
+            _store(weights, device, precision), request.trust_remote_code,
+        )  # fmt: skip
+        manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
+        if is_first_process():
+            _write(request, weights, trained, work / METRICS, manifest, record)
+            shutil.rmtree(work, ignore_errors=True)
+    return manifest
+
+
+def _check(request: TrainRequest) -> None:
+    if request.merge and not request.has_adapter:
+        raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
+    if request.settings.patience and "dev" not in request.data.texts:
+        raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
+
+
+def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, Any]) -> DpoSettings | SftSettings:
+    """Take over how the passages' prompts were rendered: training must read what generation read.
+
+    Raises:
+        MismatchError: the settings say something else.
+    """
+    plain, values = recorded.get(API) == "completions", recorded.get(KWARGS)
+    if settings.chat_template is not None and settings.chat_template == plain:
+        how = "without the chat template (--api completions)" if plain else "with the chat template"
+        if plain or values:
+            raise MismatchError(
+                f"chat_template: the passages were generated {how}; leave the setting out, or give others"
+            )
+    if values and settings.chat_template_kwargs not in (None, values):
+        raise MismatchError(
+            f"chat_template_kwargs: the passages were generated with {shown(values)}, the settings say {shown(settings.chat_template_kwargs)}; "
+            "leave the setting out, or give passages that were generated so"
+        )
+    if values and settings.chat_template_kwargs is None:
+        log.info("chat_template_kwargs: %s, as the passages were generated", json.dumps(values))
+    for key in OTHERS:
+        if key in recorded:
+            log.warning("the passages were generated with %r in --extra, which training does not know: it reads other prompts", key)  # fmt: skip
+    made = replace(
+        settings,
+        chat_template=False if plain else settings.chat_template,
+        chat_template_kwargs=values if values else settings.chat_template_kwargs,
+    )
+    if made.chat_template is False and made.chat_template_kwargs:
+        raise MismatchError("chat_template_kwargs: without the chat template they have no effect; leave them out")
+    return made
+
+
+def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:
+    identity = weights.identity
+    return {
+        "training": request.kind,
+        "base": {"model": identity.model, "revision": identity.revision},
+        "adapter": {"name": identity.adapter, "sha256": identity.adapter_sha256} if identity.adapter else None,
+        "settings": asdict(request.settings) | {"precision": precision},
+        **request.data.facts,
+        "names": request.data.names,
+        "merge": request.merge,
+        "device": device,
+        "processes": processes(),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {dist.name: dist.version for name in LIBRARIES for dist in metadata.distributions(name=name)}
+
+
+def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
+    import torch
+
+    facts = {
+        "base": weights.identity.revision,
+        "adapter": weights.identity.adapter_sha256,
+        "precision": precision,
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "versions": _versions(),
+    }
+    return ReferenceStore(cache_dir() / "reference", facts)
+
+
+def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
+    """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
+    step, measures = trained.chosen_step, {}
+    labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
+    for label, goal in labels.items():
+        found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
+        if {0, step} <= set(found):
+            measures[label] = [found[0], found[step]]
+    return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
+
+
+def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:
+    """Return what the result will have been trained on: the data, and what model and adapter were trained on before."""
+    folders = [folder for folder in (weights.folder, weights.adapter) if folder]
+    return [*request.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
+
+
+def _write(
+    request: TrainRequest,
+    weights: Weights,
+    trained: Trained,
+    metrics: Path,
+    manifest: dict[str, Any],
+    record: list[TrainedOn],
+) -> None:
+    with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
+        base = weights.identity.model
+        if not request.has_adapter:
+            write_model(trained.checkpoint, weights.folder, folder)
+        elif request.merge:
+            write_adapter(trained.checkpoint, folder / "adapter", base)
+            write_trained_on(folder / "adapter", record)
+            write_merged(folder / "adapter", weights.folder, folder, request.trust_remote_code)
+        else:
+            write_adapter(trained.checkpoint, folder, base)
+        write_tokenizer(weights.folder, folder, request.trust_remote_code)
+        shutil.copyfile(metrics, folder / METRICS)
+        plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
+        write_trained_on(folder, record)
+        write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

@@ -1,0 +1,44 @@
+"""The settings of train_encoder: the packaged files are whole, and what makes no sense is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from expandr_repro.errors import ExpandrError
+from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.training.settings import read_config
+
+
+def test_the_papers_settings_are_those_of_the_paper():
+    config = read_config(EncoderTraining, "expandr-encoder")
+    assert (config.learning_rate, config.epochs, config.temperature) == (1e-5, 3, 0.02)
+    assert (config.batch_size, config.accumulation, config.hard_negatives) == (2 * 64, 8, 1)
+    assert config.views == {"fused": 1.0}
+
+
+def test_a_setting_can_be_replaced_on_the_command_line_and_a_view_may_have_any_weight():
+    config = read_config(EncoderTraining, "encoder", ["learning_rate=3e-5", "views={fused: 1, query: 0.5}"])
+    assert config.learning_rate == 3e-5
+    assert config.views == {"fused": 1.0, "query": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("epochs=0", "epochs 0: wanted 1 or more"),
+        ("temperature=0.0", "temperature 0.0: wanted a number above 0"),
+        ("warmup=1.0", "wanted a share of all steps"),
+        ("views={fussed: 1}", "did you mean 'fused'"),
+        ("views={fused: 0.0}", "the weight of 'fused' is 0.0"),
+        ("weight_decay=.nan", "weight_decay nan: wanted 0 or more"),
+        ("weight_decay=.inf", "weight_decay inf: wanted 0 or more"),
+        ("blend=0.0", "blend 0.0: wanted the trained weights' share"),
+        ("blend=1.5", "above 0 and at most 1"),
+        ("views={}", "wanted at least one of fused, query, expansion"),
+        ("epoch=3", "did you mean 'epochs'"),
+        ("epochs=many", "wanted int"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(setting, said):
+    with pytest.raises(ExpandrError, match=said):
+        read_config(EncoderTraining, "encoder", [setting])
