@@ -66,9 +66,7 @@ def test_a_second_search_writes_the_same_bytes(command, tmp_path):
         assert file.readline().startswith("animals-1 Q0 ")
 
 
-@pytest.mark.parametrize(
-    "fusion", [f.name for f in FUSIONS.values() if "dense" in f.retrievers and f.kind != "feedback"]
-)
+@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if f.way("dense") and f.of != "feedback"])
 def test_every_dense_fusion_searches(command, fusion):
     result = found(command("search", "--topics", "pocket", "--fusion", fusion, "--no-baseline", "--format", "json"))
     assert result["fusion"] == fusion
@@ -76,7 +74,7 @@ def test_every_dense_fusion_searches(command, fusion):
 
 
 @pytest.mark.jvm
-@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if "bm25" in f.retrievers])
+@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if f.way("bm25")])
 def test_every_bm25_fusion_searches(command, fusion):
     result = found(
         command(
