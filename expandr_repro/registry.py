@@ -281,9 +281,9 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._ours[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of ours."""
+        """Iterate over the names of ours: by module, then as they are defined there."""
         self._import_ours()
-        return iter(self._ours)
+        return iter(sorted(self._ours, key=self._modules.__getitem__))
 
     def __len__(self) -> int:
         """Count ours."""
