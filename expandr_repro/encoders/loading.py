@@ -32,7 +32,8 @@ Factory = Callable[["EncoderOptions"], TextEncoder]
 def _adopt(thing: Any) -> EncoderSpec | Factory:
     if not isinstance(thing, EncoderSpec) and not callable(thing):
         raise ExpandrError(f"its entry point is {type(thing).__name__}; wanted an EncoderSpec, or a function of EncoderOptions that returns an encoder")  # fmt: skip
-    return thing
+    adopted: EncoderSpec | Factory = thing
+    return adopted
 
 
 PLUGINS: Registry[EncoderSpec | Factory] = Registry("encoder", "expandr_repro.encoders", adopt=_adopt)

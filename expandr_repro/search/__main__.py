@@ -184,11 +184,8 @@ def _chosen(args: Any) -> Fusion | None:
 
 def _parameters(fusion: Fusion) -> str:
     """Return a fusion's parameters with their defaults for the help, in brackets."""
-    ways = (fusion, *fusion.others)
-    told = [
-        "; ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in w.parameters.values()) for w in ways
-    ]
-    return f" [{' or '.join(filter(None, told))}]" if any(told) else ""
+    told = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
+    return f" [{'; for bm25 '.join(filter(None, told))}]" if any(told) else ""
 
 
 def _expands(args: Any) -> bool:

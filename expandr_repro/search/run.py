@@ -441,7 +441,8 @@ def _facts(
 
 def _fusion_facts(fusion: Fusion) -> dict[str, Any]:
     """Return the parameters of a fusion, and of a plug-in's where its code is from."""
-    values, facts = dict(fusion.values), {}
+    values: dict[str, Any] = dict(fusion.values)
+    facts: dict[str, Any] = {}
     if fusion.of == "feedback":
         facts["feedback"] = values
     elif values:

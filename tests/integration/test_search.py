@@ -234,7 +234,7 @@ def test_a_repeated_search_loads_no_model_and_writes_the_bytes_of_a_search_witho
     assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", plain).code == 0
     assert command("search", "--topics", "pocket", "--output", first).code == 0
     code = (
-        "import sys; from expandr_repro import search; code = search.main(sys.argv[1:]); "
+        "import sys; from expandr_repro.search.__main__ import main; code = main(sys.argv[1:]); "
         "assert not {'torch', 'transformers'} & set(sys.modules); sys.exit(code)"
     )
     arguments = ["--topics", "pocket", "--output", str(again)]

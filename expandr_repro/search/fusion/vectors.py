@@ -60,8 +60,8 @@ class Expansions:
             return torch.bincount(rows, minlength=self.queries).to(self.vectors.dtype).unsqueeze(1)
         import numpy as np
 
-        rows = np.asarray(self.owners, dtype=np.int64)
-        return np.bincount(rows, minlength=self.queries).astype(np.float32)[:, None]
+        numbers = np.asarray(self.owners, dtype=np.int64)
+        return np.bincount(numbers, minlength=self.queries).astype(np.float32)[:, None]
 
     def sum(self) -> Vectors:
         """Return the sum of each query's vectors, (n, dim); zeros where it has none."""
