@@ -11,7 +11,7 @@ import pytest
 import expandr_repro
 
 ROOT = Path(expandr_repro.__file__).parent
-SHARED = ("errors", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
+SHARED = ("errors", "registry", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
 """From the lowest to the highest."""
 
 PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data", "resources": "data", "encoders": "encoders",
@@ -22,7 +22,7 @@ FEATURES = {"search", "encode", "expand", "compare", "prefer", "training", "trai
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
-    ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("preview", "search"),
+    ("search", "preview"), ("encode", "preview"), ("expand", "preview"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip
