@@ -172,6 +172,12 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
     """
     expanded = any(t.texts for t in topics)
     if request.fusion is None:
+        if not expanded and any(t.provenance for t in topics):
+            log.warning(
+                "%s: none of the %d topics has an expansion, though `expand` wrote them; the queries are searched alone (--fusion none: without this warning)",
+                request.topics,
+                len(topics),
+            )
         return {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
     chosen = fusion_named(request.fusion, request.retriever)
     if not expanded and chosen.name != "none" and chosen.kind != "feedback":
