@@ -134,6 +134,8 @@ def load_encoder(
         return load()
     if options.device not in ("auto", "cpu"):
         pick_device(options.device)  # what is cached would hide that there is no such device
+    if options.compile and (options.precision == "fp32" or not pick_device(options.device).startswith("cuda")):
+        load()  # refuses it, which what is cached would hide
     return cached(name, settings, folder, options.device, options.precision, load)
 
 

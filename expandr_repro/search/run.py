@@ -172,6 +172,12 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
         ExpandrError: the fusion needs expansions and there are none, or is for the other retriever; or a parameter's value is wrong.
     """
     expanded = any(t.texts for t in topics)
+    if request.fusion is None and not expanded and any(t.provenance for t in topics):
+        log.warning(
+            "%s: none of the %d topics has an expansion, though `expand` wrote them; the queries are searched alone (--fusion none: without this warning)",
+            request.topics,
+            len(topics),
+        )
     usual = {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
     chosen = fusion_named(request.fusion or usual, request.retriever)
     chosen = set_by_alias(chosen, request.fusion, {option: getattr(request, option) for option in ALIASES})
