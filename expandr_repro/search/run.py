@@ -48,6 +48,7 @@ from expandr_repro.indexes.compatibility import (
     refuse_other_count,
     refuse_other_version,
 )
+from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
 from expandr_repro.indexes.lucene import RM3, ROCCHIO, Bm25, document_count, holds_any, lucene_facts
 from expandr_repro.indexes.parts import DOCIDS
@@ -181,11 +182,29 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
     return chosen.name
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a search is given already read or open, in place of the names in its request; None is found by name.
+
+    Attributes:
+        topics: with their expansions.
+        joined: where these are from, unless they are the topics' own.
+        qrels: relevance judgments.
+        index: for dense retrieval.
+    """
+
+    topics: TopicSet | None = None
+    joined: Joined | None = None
+    qrels: Qrels | None = None
+    index: FaissIndex | None = None
+
+
 def search(
     request: SearchRequest,
     encoder: TextEncoder | None,
     write: Callable[[Run], object] | None = None,
     check: Callable[[Resolved], object] | None = None,
+    given: Given = Given(),  # noqa: B008 - frozen
 ) -> Outcome:
     """Search, `BLOCK` topics at a time.
 
@@ -194,6 +213,7 @@ def search(
         encoder: for dense retrieval.
         write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
         check: called with what the request turns out to mean, before anything is searched; may refuse it.
+        given: what is in memory already.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -201,12 +221,12 @@ def search(
     check_alpha(request.alpha)
     level = relevance_level(request.qrels, request.topics)
     measures = parse_measures(request.metrics, level) if request.metrics else []
-    topics, joined = topics_for(request)
+    topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
     fusion = choose_fusion(request, topics.topics)
-    qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
+    qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     if check:
         check(Resolved(fusion, bool(qrels)))
-    searcher, size, label = open_searcher(request, topics, fusion, encoder)
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
     outcome = Outcome(topics, fusion, label, {}, searcher=searcher)
@@ -276,7 +296,7 @@ def _overlap(
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
     files: list[Path] = []
     if fusion.name != "none" and fusion.kind != "feedback":
-        folder = topics.folder or Path(request.topics)
+        folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
         own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
         files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
     searched = Searched(frozenset(names), corpus)
@@ -324,7 +344,11 @@ def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str
 
 
 def open_searcher(
-    request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None
+    request: SearchRequest,
+    topics: TopicSet,
+    fusion: str,
+    encoder: TextEncoder | None,
+    opened: FaissIndex | None = None,
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
     """Return what searches, how many documents it searches, and what to call it.
 
@@ -350,7 +374,7 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = dense_index(where, encoder, request.factory)
+    index = opened or dense_index(where, encoder, request.factory)
     if request.search_params:
         index.set_parameters(request.search_params)
     dense = DenseSearch(
