@@ -121,7 +121,9 @@ def generate(
     with prepared(request, topics._set) as ready:
         made = ready.generate()
     if made is None:
-        raise ExpandrError("generate puts the topics together in the first of several processes alone; use the command expand here")
+        raise ExpandrError(
+            "generate puts the topics together in the first of several processes alone; use the command expand here"
+        )
     lines = list(explained(made.failures)) if made.failures else []
     if not made.texts:
         raise ExpandrError("; ".join(lines) or "not one expansion was generated")

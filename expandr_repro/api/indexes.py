@@ -83,7 +83,9 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, *, factory:
     if isinstance(encoder, str):
         encoder = load_encoder(encoder, cache=True)
     elif not hasattr(encoder, "encode"):
-        raise ExpandrError(f"encoder {shown(encoder)}: wanted what load_encoder returns, an encoder's name, or {BM25!r}")
+        raise ExpandrError(
+            f"encoder {shown(encoder)}: wanted what load_encoder returns, an encoder's name, or {BM25!r}"
+        )
     opened = dense_index(name, encoder, factory)
     return Index(name, "dense", opened.folder, int(opened.index.ntotal), encoder, opened)
 
@@ -124,10 +126,16 @@ def _read(data: Any) -> Iterator[Document]:
         docid = as_id(record[key], place, "the docid")
         title, text = record.get("title") or "", record.get("text", record.get("contents"))
         if not isinstance(title, str) or not isinstance(text, str):
-            raise FormatError(place, None, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)")
+            raise FormatError(
+                place, None, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)"
+            )
         if not (is_surrogate_free(title) and is_surrogate_free(text)):
-            raise FormatError(place, None, f"document {docid!r} holds half a surrogate pair, which is no character; mend the text")
+            raise FormatError(
+                place, None, f"document {docid!r} holds half a surrogate pair, which is no character; mend the text"
+            )
         if docid in seen:
-            raise FormatError(place, None, f"the docid {docid!r} was there before, in {seen[docid]}; ids must be unique")
+            raise FormatError(
+                place, None, f"the docid {docid!r} was there before, in {seen[docid]}; ids must be unique"
+            )
         seen[docid] = place
         yield Document(docid, title.strip(), text.strip())

@@ -97,7 +97,11 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
     if is_frame(data):
         columns = [
             _column(data, what, names)
-            for names in (QUERY_COLUMNS, DOCUMENT_COLUMNS if "id" not in data.columns else DOCUMENT_COLUMNS - IDS, values)
+            for names in (
+                QUERY_COLUMNS,
+                DOCUMENT_COLUMNS if "id" not in data.columns else DOCUMENT_COLUMNS - IDS,
+                values,
+            )
         ]
         for number, (qid, docid, value) in enumerate(zip(*(data[c].tolist() for c in columns), strict=True)):
             place = f"{what}[{number}]"

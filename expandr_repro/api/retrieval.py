@@ -186,12 +186,19 @@ def retrieve(
 
     def check(resolved: Resolved) -> None:
         words = build_parser().parse_args([])
-        vars(words).update(given, retriever=index.retriever, fusion=resolved.fusion, judged=resolved.judged, index=index.name)
+        vars(words).update(
+            given, retriever=index.retriever, fusion=resolved.fusion, judged=resolved.judged, index=index.name
+        )
         options = {f"--{name.replace('_', '-')}": name for name in given}
         refuse_idle(options, RULES, words)
 
     request = SearchRequest(
-        topics=topics._name, expansions=topics._sources, index=index.name, retriever=index.retriever, baseline=False, **given
+        topics=topics._name,
+        expansions=topics._sources,
+        index=index.name,
+        retriever=index.retriever,
+        baseline=False,
+        **given,
     )
     # parameters of a search stay with an index that is open, so such a search opens it anew
     opened = None if search_params else index._faiss

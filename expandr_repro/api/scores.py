@@ -99,14 +99,28 @@ def significance(
     qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
     measures = _measures(metrics, qrels)
     listed = [_figures(name, run, qrels, measures) for name, run in loaded.items()]
-    figures = dict(zip(loaded, comparable(listed, [run.manifest for run in loaded.values()]), strict=True)) if listed else {}
+    figures = (
+        dict(zip(loaded, comparable(listed, [run.manifest for run in loaded.values()]), strict=True)) if listed else {}
+    )
     for fault in depth_faults(figures, measures):
         log.warning("%s", fault)
     rows = [
         [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
         for c in compare(figures, measures, test, all_pairs)
     ]  # fmt: skip
-    header = ["metric", "baseline", "run", "baseline mean", "mean", "difference", "p", "p (Holm)", "wins", "ties", "losses"]
+    header = [
+        "metric",
+        "baseline",
+        "run",
+        "baseline mean",
+        "mean",
+        "difference",
+        "p",
+        "p (Holm)",
+        "wins",
+        "ties",
+        "losses",
+    ]
     return pd.DataFrame(rows, columns=header)
 
 

@@ -49,9 +49,7 @@ class Qrels(dict[str, dict[str, int]]):
         {'1': {'d1': 2, 'd2': 0}}
     """
 
-    def __init__(
-        self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = ""
-    ) -> None:
+    def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
         super().__init__(nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int))
         self.level, self.metrics, self.name = level, tuple(metrics), name
 
@@ -126,7 +124,12 @@ class Topics(Sequence[Topic]):
         """Return the same with other topics; `own` where the expansions are no longer those of the files."""
         joined = None if own or self._joined is None else replace(self._joined, topics=topics)
         made = Topics._of(
-            replace(self._set, topics=topics), self._name, () if own else self._sources, joined, self._qrels, self._corpus
+            replace(self._set, topics=topics),
+            self._name,
+            () if own else self._sources,
+            joined,
+            self._qrels,
+            self._corpus,
         )
         made._trained_on = self._trained_on
         return made
@@ -172,7 +175,9 @@ class Topics(Sequence[Topic]):
             metrics = known.spec.measures if known else DEFAULT
             whole = Qrels(found, relevance_level(*names), metrics, names[0]) if found else None
         if whole is None:
-            raise ExpandrError(f"no relevance judgments are known for {self.label}; give Topics(..., qrels=...), or use load_qrels")
+            raise ExpandrError(
+                f"no relevance judgments are known for {self.label}; give Topics(..., qrels=...), or use load_qrels"
+            )
         return Qrels(judged_among(whole, [t.qid for t in self]), whole.level, whole.metrics, whole.name)
 
     @property
@@ -184,7 +189,9 @@ class Topics(Sequence[Topic]):
         """
         found = self._set.documents if self._corpus is None else self._corpus
         if found is None:
-            raise ExpandrError(f"the documents of {self.label} are not known; give Topics(..., corpus=...), or name them in open_index")
+            raise ExpandrError(
+                f"the documents of {self.label} are not known; give Topics(..., corpus=...), or name them in open_index"
+            )
         return found
 
     @api
@@ -206,17 +213,26 @@ class Topics(Sequence[Topic]):
             names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
             joined = join_sources(self._set, [str(name) for name in names])
             return Topics._of(
-                replace(self._set, topics=joined.topics), self._name, tuple(map(str, names)), joined, self._qrels, self._corpus
+                replace(self._set, topics=joined.topics),
+                self._name,
+                tuple(map(str, names)),
+                joined,
+                self._qrels,
+                self._corpus,
             )
         if isinstance(expansions, Topics):
             texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
         elif isinstance(expansions, Mapping):
             texts = {as_id(q, f"expansions[{q!r}]", "the qid"): (_texts(q, e), None) for q, e in expansions.items()}
         else:
-            raise ExpandrError("expansions: wanted a packaged set, a file, topics, or a dict qid -> text or list of texts")
+            raise ExpandrError(
+                "expansions: wanted a packaged set, a file, topics, or a dict qid -> text or list of texts"
+            )
         strangers = texts.keys() - {t.qid for t in self}
         if strangers:
-            raise MismatchError(f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})")
+            raise MismatchError(
+                f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
+            )
         none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
         made = [replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self]
         return self._with(made, own=True)
@@ -283,10 +299,16 @@ def _read(data: Any) -> Iterator[Topic]:
             topic = topic_of(place, 0, record)
         except FormatError as error:
             raise FormatError(place, None, error.problem) from error
-        if not topic.title.strip() or not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
-            raise FormatError(place, None, f"topic {topic.qid!r} has an empty title, or half a surrogate pair in a text")
+        if not topic.title.strip() or not all(
+            map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))
+        ):
+            raise FormatError(
+                place, None, f"topic {topic.qid!r} has an empty title, or half a surrogate pair in a text"
+            )
         if topic.qid in seen:
-            raise FormatError(place, None, f"the id {topic.qid!r} was there before, in {seen[topic.qid]}; ids must be unique")
+            raise FormatError(
+                place, None, f"the id {topic.qid!r} was there before, in {seen[topic.qid]}; ids must be unique"
+            )
         seen[topic.qid] = place
         yield topic
     if not seen:

@@ -121,7 +121,10 @@ def prepared(request: ExpandRequest, topics: TopicSet | None = None) -> Iterator
     with Store(request.store) as store:
         record = _trained_on(generator, request.options)
         yield Prepared(
-            some, generator, Expansions(task, generator.identity, store, record_hash(record) if record else None), record
+            some,
+            generator,
+            Expansions(task, generator.identity, store, record_hash(record) if record else None),
+            record,
         )
 
 

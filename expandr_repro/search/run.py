@@ -204,7 +204,7 @@ def search(
     encoder: TextEncoder | None,
     write: Callable[[Run], object] | None = None,
     check: Callable[[Resolved], object] | None = None,
-    given: Given = Given(),  # noqa: B008 - frozen
+    given: Given = Given(),
 ) -> Outcome:
     """Search, `BLOCK` topics at a time.
 
