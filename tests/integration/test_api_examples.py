@@ -8,9 +8,9 @@ import inspect
 import types
 
 import pytest
+from openai_server import openai_server
 
 import expandr_repro as ex
-from tests.integration.openai_server import openai_server
 
 MODULES = sorted({home for home in ex._HOMES.values() if home.startswith("api.")} | {"api.calls", "api.tables"})
 
