@@ -67,7 +67,7 @@ def count(regression: Regression) -> Counted:
 
 
 def _topics(name: str, regression: Regression) -> Sequence[Topic]:
-    found: TopicSet = find_topics(name)
+    found: TopicSet = find_topics(substituted(name, {}))
     source = regression.expansions.source if regression.expansions and not regression.stages.expand else None
     return with_expansions(found, substituted(source, {})) if source else found.topics
 

@@ -65,3 +65,25 @@ def test_a_real_collection_searched_by_name_gives_the_query_alone_beside_the_fus
     assert found["fusion"] == "mean"
     assert found["figures"]["nDCG@10"] == pytest.approx(0.7506, abs=0.0005)
     assert found["query_only"]["nDCG@10"] == pytest.approx(0.6451, abs=0.0005)
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize(
+    ("method", "ndcg", "recall"),
+    [
+        ("mugi.Qwen2.5-7B-Instruct", 0.7063, 0.9627),
+        ("lamer.gpt-4.1-nano", 0.7220, 0.9393),
+        ("genqr-ensemble.Qwen2.5-7B-Instruct", 0.7035, 0.9476),
+    ],
+)
+def test_whole_reformulated_queries_give_the_scores_that_querygym_publishes_for_them(
+    command, data, method, ndcg, recall
+):
+    import json
+
+    topics = data / "expansions" / f"scifact.test.{method}.queries.jsonl"
+    result = command("search", "--topics", topics, "--qrels", "scifact", "--index", "scifact", "--retriever", "bm25", "--fusion", "none", "--format", "json")  # fmt: skip
+    assert result.code == 0, result.err
+    (found,) = json.loads(result.out)
+    assert round(found["figures"]["nDCG@10"], 4) == ndcg
+    assert round(found["figures"]["R@100"], 4) == recall

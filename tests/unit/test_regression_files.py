@@ -155,13 +155,6 @@ def test_the_full_tier_has_every_expansion_file_of_the_data_folder_with_both_ret
     assert there == dict.fromkeys((name for name in files if not name.endswith(".queries.jsonl")), 2)
 
 
-def test_the_full_tier_has_every_file_of_whole_reformulated_queries_with_bm25():
-    if not DATA:
-        pytest.skip("EXPANDR_DATA is not set: the query files are not here")
-    searched = {Path(c.regression.topics.name).name for c in KNOWN if c.regression.topics.name.endswith(".queries.jsonl")}
-    assert searched == {p.name for p in Path(DATA, "expansions").glob("*.queries.jsonl")}
-
-
 def test_no_score_of_a_trained_encoder_is_pinned_whose_test_topics_share_documents_with_its_training_topics():
     """Those of the loop's encoders were memory of gold documents (docs/results/loop.md)."""
     assert [c.name for c in KNOWN if "models" in c.regression.needs] == []

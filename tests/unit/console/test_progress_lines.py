@@ -12,6 +12,12 @@ from expandr_repro.console import progress as module
 from expandr_repro.console.progress import TextBar, counted, progress, set_quiet
 
 
+@pytest.fixture(autouse=True)
+def _loud():
+    """Undo what a quiet command of an earlier test set."""
+    set_quiet(False)
+
+
 @pytest.fixture
 def fast(monkeypatch):
     """Let a second pass in a hundredth of one."""
