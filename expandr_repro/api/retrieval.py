@@ -101,11 +101,17 @@ class Run(dict[str, dict[str, float]]):
         rows = [(q, d, rank, s) for q, ranked in self.items() for rank, (d, s) in enumerate(ranked.items(), start=1)]
         return pd.DataFrame(rows, columns=["qid", "docid", "rank", "score"])
 
-    def _repr_html_(self) -> str:
+    def _caption(self) -> str:
         made_by = ", ".join(str(self.manifest[k]) for k in ("topics", "retriever", "fusion") if k in self.manifest)
+        return f"Run{f' ({made_by})' if made_by else ''}: {counted(len(self), 'topic')}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """IPython would print every score."""
+        printer.text(f"<{self._caption()}>")
+
+    def _repr_html_(self) -> str:
         rows = [[q, *next(iter(ranked.items()), ("-", "-")), len(ranked)] for q, ranked in list(self.items())[:SHOWN]]
-        caption = f"Run{f' ({made_by})' if made_by else ''}: {counted(len(self), 'topic')}"
-        return table(caption, ["qid", "first document", "score", "documents"], rows)
+        return table(self._caption(), ["qid", "first document", "score", "documents"], rows)
 
 
 @api

@@ -32,7 +32,7 @@ from expandr_repro.io.files import is_surrogate_free
 if TYPE_CHECKING:
     import pandas as pd
 
-MEMORY = "topics in memory"
+MEMORY = "in memory"
 
 
 class Qrels(dict[str, dict[str, int]]):

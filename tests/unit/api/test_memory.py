@@ -63,7 +63,7 @@ def test_topics_are_sized_indexed_cut_and_shown(tmp_path):
     assert (len(topics), topics["2"].title, topics[-1].qid) == (2, "c", "2")
     assert isinstance(topics[:1], ex.Topics)
     assert topics.qrels == {"1": {"d": 1}}
-    assert repr(topics) == "<Topics topics in memory: 2 topics, 1 with expansions>"
+    assert repr(topics) == "<Topics in memory: 2 topics, 1 with expansions>"
     assert "a &lt;b&gt;" in topics._repr_html_()
     assert topics.to_pandas().to_dict("list") == {"qid": ["1", "2"], "title": ["a <b>", "c"], "expansions": [["x", "y"], []]}  # fmt: skip
     assert list(ex.Topics(topics.to_pandas())) == list(topics)
