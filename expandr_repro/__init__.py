@@ -42,8 +42,8 @@ _HOMES = {
 """Name -> the module that has it."""
 
 __all__ = [
-    "Expansion",
     "ExpandrError",
+    "Expansion",
     "Index",
     "Page",
     "Qrels",

@@ -59,7 +59,9 @@ def page(name: str) -> str:
         path = PACKAGE / f"{module.replace('.', '/')}.py"
         if not path.is_file():
             path = path.with_suffix("") / "__init__.py"
-        parts += module_parts(f"expandr_repro.{module}", ast.parse(path.read_text(encoding="utf-8")), name != "notebook")
+        parts += module_parts(
+            f"expandr_repro.{module}", ast.parse(path.read_text(encoding="utf-8")), name != "notebook"
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -177,7 +179,9 @@ def main() -> int:
     check = arguments.parse_args().check
     others = stale()
     if others:
-        print(f"{'not what the docstrings say' if check else 'written'}: {', '.join(f'docs/api/{n}.md' for n in others)}")
+        print(
+            f"{'not what the docstrings say' if check else 'written'}: {', '.join(f'docs/api/{n}.md' for n in others)}"
+        )
     for name in others if not check else ():
         (DOCS / f"{name}.md").write_text(page(name), encoding="utf-8")
     if others and check:

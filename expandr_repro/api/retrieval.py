@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +13,23 @@ from expandr_repro.api.calls import api
 from expandr_repro.api.indexes import Index, open_index
 from expandr_repro.api.inputs import nested
 from expandr_repro.api.tables import SHOWN, table
-from expandr_repro.api.topics import Topics, as_topics
+from expandr_repro.api.topics import MEMORY, Topics, as_topics
 from expandr_repro.console.applies import refuse_idle
 from expandr_repro.console.progress import counted
 from expandr_repro.console.terminal import printable
+from expandr_repro.data.overlap.trained_on import record_beside, write_record
 from expandr_repro.data.trec import read_run, run_writer
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.run_facts import facts_beside
-from expandr_repro.evaluate.seen import Overlap, lists_path
+from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.search.run import Given, Resolved, SearchRequest, final_ranking, search
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 SCORES = frozenset({"score", "similarity", "value"})
 
@@ -53,16 +59,20 @@ class Run(dict[str, dict[str, float]]):
         self._overlap: Overlap | None = None
         if isinstance(data, str | Path):
             super().__init__(read_run(data))
-            self.manifest = facts_beside(data)
+            self.manifest, self._overlap = facts_beside(data), overlap_beside(data, facts_beside(data))
         else:
             super().__init__(final_ranking(nested(data, "run", SCORES, float)) if not isinstance(data, tuple) else ())
+        self._digest = self._content()
 
     @classmethod
     def _of(cls, run: Mapping[str, dict[str, float]], manifest: dict[str, Any], overlap: Overlap | None) -> Run:
         made = cls()
         made.update(run)
-        made.manifest, made._overlap = manifest, overlap
+        made.manifest, made._overlap, made._digest = manifest, overlap, made._content()
         return made
+
+    def _content(self) -> int:
+        return hash(tuple((qid, tuple(ranked.items())) for qid, ranked in self.items()))
 
     @api
     def save(self, path: str | Path, *, tag: str = TAG) -> None:
@@ -80,6 +90,9 @@ class Run(dict[str, dict[str, float]]):
             raise ExpandrError(f"tag {tag!r}: a run's last column is one word")
         facts = {k: v for k, v in self.manifest.items() if k not in ("kind", "made_by", "tag", RUN_HASH)}
         overlap = self._overlap
+        if facts and self._content() != self._digest:
+            log.warning("%s: the run was changed since it was retrieved or loaded, so its manifest is left out", path)
+            facts, overlap = {}, None
         about: About = {
             lists_path(path): (lambda: overlap.write_beside(path)) if overlap else None,
             run_manifest_path(path): (
@@ -185,7 +198,7 @@ def retrieve(
         "fusion": fusion, "alpha": alpha, "repeat": repeat, "rrf_k": rrf_k, "feedback_depth": feedback_depth, "k1": k1, "b": b, "hits": hits,
         "remove_query": remove_query, "search_params": search_params, "batch_size": batch_size, "threads": threads,
     }  # fmt: skip
-    given = {name: value for name, value in named.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     for name in ("repeat", "rrf_k", "feedback_depth", "hits", "batch_size"):
         if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int) or given[name] < 1):
             raise ExpandrError(f"{name} {given[name]!r}: wanted a whole number from 1")
@@ -198,16 +211,24 @@ def retrieve(
         options = {f"--{name.replace('_', '-')}": name for name in given}
         refuse_idle(options, RULES, words)
 
+    qrels = topics._qrels
     request = SearchRequest(
         topics=topics._name,
         expansions=topics._sources,
         index=index.name,
+        qrels=(qrels.name or None) if qrels else None,
         retriever=index.retriever,
         baseline=False,
         **given,
     )
     # parameters of a search stay with an index that is open, so such a search opens it anew
     opened = None if search_params else index._faiss
-    known = Given(topics._set, topics._joined, topics._qrels, opened)
-    outcome = search(request, index.encoder, check=check, given=known)
+    known = Given(topics._set, topics._joined, qrels, qrels.level if qrels else None, opened)
+    with tempfile.TemporaryDirectory() as folder:
+        if topics._own:
+            file = Path(folder, MEMORY)
+            known = replace(known, files=(file,) if any(t.texts for t in topics) and fusion != "none" else ())
+            if topics._trained_on:
+                write_record(record_beside(file), topics._trained_on)
+        outcome = search(request, index.encoder, check=check, given=known)
     return Run._of(outcome.run, outcome.facts, outcome.overlap)

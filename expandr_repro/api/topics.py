@@ -22,7 +22,7 @@ from expandr_repro.data.collections import (
     select_topics,
 )
 from expandr_repro.data.expansions import Joined, join_sources
-from expandr_repro.data.overlap.trained_on import TrainedOn, record_beside, write_record
+from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
 from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.evaluate.metrics import DEFAULT
@@ -103,7 +103,7 @@ class Topics(Sequence[Topic]):
         self._name, self._sources, self._joined = "", (), None  # type: tuple[str, tuple[str, ...], Joined | None]
         self._qrels = None if qrels is None else load_qrels(qrels)
         self._corpus = corpus
-        self._trained_on: list[TrainedOn] = []
+        self._own, self._trained_on = True, list[TrainedOn]()
 
     @classmethod
     def _of(
@@ -117,7 +117,9 @@ class Topics(Sequence[Topic]):
     ) -> Topics:
         made = cls.__new__(cls)
         made._set, made._name, made._sources, made._joined = found, name, sources, joined
-        made._qrels, made._corpus, made._trained_on = qrels, corpus, []
+        made._qrels, made._corpus, made._own = qrels, corpus, False
+        files = [Path(source) for source in sources or (name,)]
+        made._trained_on = [part for file in files if file.is_file() for part in carried_on(file)]
         return made
 
     def _with(self, topics: list[Topic], own: bool = False) -> Topics:
@@ -131,7 +133,7 @@ class Topics(Sequence[Topic]):
             self._qrels,
             self._corpus,
         )
-        made._trained_on = self._trained_on
+        made._own, made._trained_on = own or self._own, self._trained_on
         return made
 
     def __len__(self) -> int:
@@ -220,8 +222,10 @@ class Topics(Sequence[Topic]):
                 self._qrels,
                 self._corpus,
             )
+        trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
             texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
+            trained_on = expansions._trained_on
         elif isinstance(expansions, Mapping):
             texts = {as_id(q, f"expansions[{q!r}]", "the qid"): (_texts(q, e), None) for q, e in expansions.items()}
         else:
@@ -235,7 +239,9 @@ class Topics(Sequence[Topic]):
             )
         none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
         made = [replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self]
-        return self._with(made, own=True)
+        fresh = self._with(made, own=True)
+        fresh._trained_on = trained_on
+        return fresh
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame with the columns `qid`, `title` and `expansions`, a list of texts.

@@ -190,13 +190,17 @@ class Given:
         topics: with their expansions.
         joined: where these are from, unless they are the topics' own.
         qrels: relevance judgments.
+        level: the least grade of these that counts as relevant.
         index: for dense retrieval.
+        files: what the expansions are from, for the records of training beside them.
     """
 
     topics: TopicSet | None = None
     joined: Joined | None = None
     qrels: Qrels | None = None
+    level: int | None = None
     index: FaissIndex | None = None
+    files: Sequence[Path] | None = None
 
 
 def search(
@@ -219,7 +223,7 @@ def search(
         ExpandrError: whatever the user can cause; the message says what to do.
     """
     check_alpha(request.alpha)
-    level = relevance_level(request.qrels, request.topics)
+    level = given.level or relevance_level(request.qrels, request.topics)
     measures = parse_measures(request.metrics, level) if request.metrics else []
     topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
     fusion = choose_fusion(request, topics.topics)
@@ -237,7 +241,7 @@ def search(
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
-    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
     beside = bool(qrels) and request.baseline and fusion != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -286,6 +290,7 @@ def _overlap(
     encoder: TextEncoder | None,
     qrels: Qrels | None,
     level: int,
+    given: Sequence[Path] | None,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
     topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
@@ -294,8 +299,8 @@ def _overlap(
     names |= {topics.folder.resolve().name} if topics.folder else set()
     made_of = _manifest_of(searcher).get("corpus")
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-    files: list[Path] = []
-    if fusion.name != "none" and fusion.kind != "feedback":
+    files = list(given or ())
+    if given is None and fusion.name != "none" and fusion.kind != "feedback":
         folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
         own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
         files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]

@@ -57,7 +57,9 @@ def test_the_ten_lines_of_the_documentation_give_075_for_scifact(data):
         (["--fusion", "none", "--remove-query"], {"fusion": "none", "remove_query": True}),
     ],
 )
-def test_a_run_is_saved_with_the_bytes_and_the_manifest_of_the_command(command, topics, index, tmp_path, options, keywords):
+def test_a_run_is_saved_with_the_bytes_and_the_manifest_of_the_command(
+    command, topics, index, tmp_path, options, keywords
+):
     ours, theirs = tmp_path / "api.trec", tmp_path / "command.trec"
     assert command("search", "--topics", "pocket", *options, "--output", theirs).code == 0
     ex.retrieve(topics, index, **keywords).save(ours)
@@ -94,7 +96,9 @@ def test_expansions_by_name_are_in_the_manifest_as_the_command_has_them(command,
         {"d1": "Cats purr with the larynx.", 2: {"title": "Dogs", "text": "Dogs bark."}},
         [{"docid": "d1", "text": "Cats purr with the larynx."}, {"_id": 2, "title": "Dogs", "contents": "Dogs bark."}],
         [("d1", "Cats purr with the larynx."), (2, "Dogs", "Dogs bark.")],
-        pd.DataFrame({"docno": ["d1", "2"], "title": [None, "Dogs"], "text": ["Cats purr with the larynx.", "Dogs bark."]}),
+        pd.DataFrame(
+            {"docno": ["d1", "2"], "title": [None, "Dogs"], "text": ["Cats purr with the larynx.", "Dogs bark."]}
+        ),
     ],
     ids=["dict", "dicts", "tuples", "frame"],
 )
@@ -156,7 +160,9 @@ def test_a_keyword_that_does_not_apply_is_refused(topics, index, keywords, probl
 
 def test_generation_works_inside_a_running_event_loop_prints_nothing_and_asks_once(cache, tmp_path, capfd):
     async def cell(url: str) -> ex.Topics:
-        return ex.generate({"1": "cats", "2": "dogs"}, model="mock", base_url=url, samples=2, store=tmp_path / "s.sqlite")
+        return ex.generate(
+            {"1": "cats", "2": "dogs"}, model="mock", base_url=url, samples=2, store=tmp_path / "s.sqlite"
+        )
 
     with openai_server() as server:
         first, second = asyncio.run(cell(server.url)), asyncio.run(cell(server.url))
@@ -168,16 +174,59 @@ def test_generation_works_inside_a_running_event_loop_prints_nothing_and_asks_on
 
 def test_generated_topics_are_those_that_the_command_writes(command, topics, tmp_path):
     with openai_server() as server:
-        words = ["--topics", "pocket", "--limit", "4", "--model", "mock", "--base-url", server.url, "--store", tmp_path / "a.sqlite"]
+        words = [
+            "--topics",
+            "pocket",
+            "--limit",
+            "4",
+            "--model",
+            "mock",
+            "--base-url",
+            server.url,
+            "--store",
+            tmp_path / "a.sqlite",
+        ]
         assert command("expand", *words, "--output", tmp_path / "command.jsonl").code == 0
-        ex.generate(topics[:4], model="mock", base_url=server.url, store=tmp_path / "b.sqlite").save(tmp_path / "api.jsonl")
+        ex.generate(topics[:4], model="mock", base_url=server.url, store=tmp_path / "b.sqlite").save(
+            tmp_path / "api.jsonl"
+        )
     assert (tmp_path / "api.jsonl").read_bytes() == (tmp_path / "command.jsonl").read_bytes()
 
 
 def test_where_nothing_is_generated_it_is_an_error_that_says_why(tmp_path):
-    with openai_server(reply=lambda _: "I'm sorry, but I can't help with that.") as server:
-        with pytest.raises(ex.ExpandrError, match="the model refused"):
-            ex.generate({"1": "cats"}, model="mock", base_url=server.url, store=tmp_path / "s.sqlite")
+    with (
+        openai_server(reply=lambda _: "I'm sorry, but I can't help with that.") as server,
+        pytest.raises(ex.ExpandrError, match="the model refused"),
+    ):
+        ex.generate({"1": "cats"}, model="mock", base_url=server.url, store=tmp_path / "s.sqlite")
+
+
+def test_a_run_that_was_changed_is_saved_without_the_manifest_of_what_it_was(topics, index, tmp_path, caplog):
+    run = ex.retrieve(topics[:2], index, hits=5)
+    run["animals-1"].pop(next(iter(run["animals-1"])))
+    run.save(tmp_path / "changed.trec")
+    assert [p.name for p in tmp_path.iterdir()] == ["changed.trec"]
+    assert "was changed since it was retrieved" in caplog.text
+
+
+def test_what_a_trained_llm_saw_is_carried_on_from_topics_in_memory(topics, index, tmp_path, caplog):
+    from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, record_hash
+
+    record = [TrainedOn("pocket", None, {topics[0].qid: topics[0].title}, frozenset(), ())]
+    known = {"provenance": {TRAINED_ON_HASH: record_hash(record)}}
+    mine = ex.Topics([{"qid": t.qid, "title": t.title, "expansions": list(t.texts)} | known for t in topics])
+    ex.retrieve(mine, index, fusion="none")
+    assert "written by a trained LLM" not in caplog.text
+    ex.retrieve(mine, index)
+    assert "in memory: was written by a trained LLM, and the record of its training" in caplog.text
+    caplog.clear()
+    mine._trained_on = record
+    run = ex.retrieve(mine, index)
+    assert "was written by a trained LLM" not in caplog.text
+    run.save(tmp_path / "run.trec")
+    mine.save(tmp_path / "topics.jsonl")
+    assert ex.load_topics(tmp_path / "topics.jsonl")._trained_on == record
+    assert any("seen" in key or "overlap" in key for key in ex.load_run(tmp_path / "run.trec").manifest)
 
 
 def test_a_bar_in_a_notebook_is_that_of_tqdm_auto(monkeypatch):

@@ -45,6 +45,8 @@ def test_the_notebook_gives_in_a_kernel_what_is_in_git(cache, monkeypatch):
 def test_the_notebook_shows_results_and_nothing_of_the_machine_that_ran_it():
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert "0.7922" in text
-    assert not re.search(r"/(home|root|opt|tmp|Users|work|var)/|127\.0\.0\.1:\d|\d{4}-\d\d-\d\d|execution\"|iframe", text)
+    assert not re.search(
+        r"/(home|root|opt|tmp|Users|work|var)/|127\.0\.0\.1:\d|\d{4}-\d\d-\d\d|execution\"|iframe", text
+    )
     assert all(cell["execution_count"] for cell in stored())
     assert max(len(json.dumps(cell["outputs"])) for cell in stored()) < 10_000

@@ -47,7 +47,7 @@ def test_the_names_that_are_imported_lazily_are_those_that_type_checkers_see():
 
 
 def test_a_misspelt_name_of_the_package_is_answered_with_the_nearest():
-    with pytest.raises(AttributeError, match="'retreive'; did you mean 'retrieve'?"):
+    with pytest.raises(AttributeError, match="'retreive'; did you mean 'retrieve'"):
         ex.retreive  # noqa: B018
 
 
