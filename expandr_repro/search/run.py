@@ -48,6 +48,7 @@ from expandr_repro.indexes.compatibility import (
     refuse_other_count,
     refuse_other_version,
 )
+from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
 from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene_facts
 from expandr_repro.indexes.parts import DOCIDS
@@ -188,11 +189,33 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
     return chosen
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a search is given already read or open, in place of the names in its request; None is found by name.
+
+    Attributes:
+        topics: with their expansions.
+        joined: where these are from, unless they are the topics' own.
+        qrels: relevance judgments.
+        level: the least grade of these that counts as relevant.
+        index: for dense retrieval.
+        files: what the expansions are from, for the records of training beside them.
+    """
+
+    topics: TopicSet | None = None
+    joined: Joined | None = None
+    qrels: Qrels | None = None
+    level: int | None = None
+    index: FaissIndex | None = None
+    files: Sequence[Path] | None = None
+
+
 def search(
     request: SearchRequest,
     encoder: TextEncoder | None,
     write: Callable[[Run], object] | None = None,
     check: Callable[[Resolved], object] | None = None,
+    given: Given = Given(),
 ) -> Outcome:
     """Search, `BLOCK` topics at a time.
 
@@ -201,19 +224,20 @@ def search(
         encoder: for dense retrieval.
         write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
         check: called with what the request turns out to mean, before anything is searched; may refuse it.
+        given: what is in memory already.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
     check_alpha(request.alpha)
-    level = relevance_level(request.qrels, request.topics)
+    level = given.level or relevance_level(request.qrels, request.topics)
     measures = parse_measures(request.metrics, level) if request.metrics else []
-    topics, joined = topics_for(request)
+    topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
     fusion = choose_fusion(request, topics.topics)
-    qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
+    qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     if check:
         check(Resolved(fusion.name, bool(qrels)))
-    searcher, size, label = open_searcher(request, topics, fusion, encoder)
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
     outcome = Outcome(topics, fusion.name, label, {}, searcher=searcher, chosen=fusion)
@@ -224,7 +248,7 @@ def search(
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
-    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
     beside = bool(qrels) and request.baseline and fusion.name != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -273,6 +297,7 @@ def _overlap(
     encoder: TextEncoder | None,
     qrels: Qrels | None,
     level: int,
+    given: Sequence[Path] | None,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
@@ -281,9 +306,9 @@ def _overlap(
     names |= {topics.folder.resolve().name} if topics.folder else set()
     made_of = _manifest_of(searcher).get("corpus")
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-    files: list[Path] = []
-    if fusion.expands:
-        folder = topics.folder or Path(request.topics)
+    files = list(given or ())
+    if given is None and fusion.expands:
+        folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
         own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
         files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
     searched = Searched(frozenset(names), corpus)
@@ -331,7 +356,11 @@ def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str
 
 
 def open_searcher(
-    request: SearchRequest, topics: TopicSet, fusion: Fusion, encoder: TextEncoder | None
+    request: SearchRequest,
+    topics: TopicSet,
+    fusion: Fusion,
+    encoder: TextEncoder | None,
+    opened: FaissIndex | None = None,
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
     """Return what searches, how many documents it searches, and what to call it.
 
@@ -355,7 +384,7 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = dense_index(where, encoder, request.factory)
+    index = opened or dense_index(where, encoder, request.factory)
     if request.search_params:
         index.set_parameters(request.search_params)
     dense = DenseSearch(

@@ -28,7 +28,9 @@ ACROSS = {
 }  # fmt: skip
 """Which feature imports which other."""
 
-TOP = {"__init__", "__main__", "cli", "api"}
+API = {"api", "__init__"}
+"""What stands above the features, and imports any of them."""
+
 HEAVY = {
     "torch",
     "transformers",
@@ -50,6 +52,8 @@ MODULES = sorted(p for p in ROOT.rglob("*.py") if "resources" not in p.parts)
 def level(parts: tuple[str, ...]) -> float:
     """Return how high a module stands, given its path inside the package."""
     room = parts[0] if parts else "__init__"
+    if room in API:
+        return len(SHARED) + 1
     if room == "pyserini" and len(parts) > 1:
         return SHARED.index(PYSERINI[parts[1]]) if parts[1] in PYSERINI else len(SHARED)
     if parts[-1] == "__main__":
