@@ -7,7 +7,8 @@ from typing import Literal
 from expandr_repro.api.calls import api
 from expandr_repro.encoders.loading import DEFAULT, EncoderOptions
 from expandr_repro.encoders.loading import load_encoder as load
-from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.encoders.protocol import PRECISIONS, TextEncoder
+from expandr_repro.errors import UnknownNameError
 
 
 @api
@@ -55,6 +56,8 @@ def load_encoder(
         >>> encoder.encode(["why do cats purr"], "query").shape
         (1, 384)
     """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", str(precision), PRECISIONS)
     options = EncoderOptions(
         device=device, precision=precision, batch_tokens=batch_tokens, compile=compile, pooling=pooling, normalize=normalize,
         query_prefix=query_prefix, document_prefix=document_prefix, max_length=max_length, trust_remote_code=trust_remote_code,

@@ -9,7 +9,7 @@ from typing import Any
 
 from expandr_repro.api.calls import api
 from expandr_repro.api.topics import Topics, as_topics
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.expand.run import ExpandRequest, explained, prepared
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.llm.base import GeneratorOptions
@@ -103,6 +103,10 @@ def generate(
     heat = temperature if temperature is None or isinstance(temperature, Sequence) else (temperature,)
     if timeout <= 0 or retries < 0 or concurrency < 1:
         raise ExpandrError("timeout is above 0, retries is 0 or more, concurrency is 1 or more")
+    if extra is not None and not isinstance(extra, Mapping):
+        raise ExpandrError(f"extra {extra!r}: wanted a dict of settings")
+    if api not in ("chat", "completions"):
+        raise UnknownNameError("api", str(api), ("chat", "completions"))
     if samples is not None and samples < 1:
         raise ExpandrError(f"samples {samples}: wanted 1 or more")
     request = ExpandRequest(

@@ -203,6 +203,10 @@ def retrieve(
         if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int) or given[name] < 1):
             raise ExpandrError(f"{name} {given[name]!r}: wanted a whole number from 1")
 
+    for name in ("alpha", "k1", "b"):
+        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int | float)):
+            raise ExpandrError(f"{name} {given[name]!r}: wanted a number")
+
     def check(resolved: Resolved) -> None:
         words = build_parser().parse_args([])
         vars(words).update(

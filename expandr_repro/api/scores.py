@@ -126,6 +126,8 @@ def significance(
 
 def _measures(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:
     wanted = qrels.metrics if metrics is None else metrics
+    if not isinstance(wanted, str | Sequence):
+        raise ExpandrError(f"metrics {wanted!r}: wanted names, e.g. ['nDCG@10', 'R@100']")
     return parse_measures(wanted if isinstance(wanted, str) else ",".join(map(str, wanted)), qrels.level)
 
 

@@ -32,7 +32,7 @@ from expandr_repro.io.files import is_surrogate_free
 if TYPE_CHECKING:
     import pandas as pd
 
-MEMORY = "in memory"
+MEMORY = "topics in memory"
 
 
 class Qrels(dict[str, dict[str, int]]):
@@ -267,7 +267,9 @@ class Topics(Sequence[Topic]):
 
     def __repr__(self) -> str:
         expanded = sum(bool(t.texts) for t in self)
-        return f"<Topics {self.label}: {counted(len(self), 'topic')}, {expanded} with expansions>"
+        return (
+            f"<Topics {self.label.removeprefix('topics ')}: {counted(len(self), 'topic')}, {expanded} with expansions>"
+        )
 
     def _repr_html_(self) -> str:
         rows = [[t.qid, t.title, len(t.texts), t.texts[0] if t.texts else ""] for t in self[:SHOWN]]
@@ -279,7 +281,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:
-    texts = [value] if isinstance(value, str | Expansion) else list(value)
+    texts = [value] if isinstance(value, str | Expansion) or not hasattr(value, "__iter__") else list(value)
     made = tuple(t if isinstance(t, Expansion) else Expansion(t) for t in texts)
     if not all(isinstance(e.text, str) and is_surrogate_free(e.text) for e in made):
         raise FormatError(f"expansions[{qid!r}]", None, "wanted a text or a list of texts")
@@ -299,7 +301,7 @@ def _read(data: Any) -> Iterator[Topic]:
         if texts is None:
             record.pop("expansions", None)
         else:
-            whole = [texts] if isinstance(texts, str | Expansion) else list(texts)
+            whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
             record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
         try:
             topic = topic_of(place, 0, record)

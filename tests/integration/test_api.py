@@ -148,6 +148,7 @@ def test_topics_in_memory_with_expansions_qrels_and_corpus_go_the_whole_way(topi
         ({"fusion": "mean", "rrf_k": 5}, "^rrf_k: applies only"),
         ({"k1": 0.9}, "^k1: applies only with retriever bm25"),
         ({"alpha": 2}, "alpha 2"),
+        ({"alpha": "x"}, "alpha 'x': wanted a number"),
         ({"hits": 0}, "hits 0: wanted a whole number from 1"),
         ({"fusion": "mena"}, "did you mean 'mean'"),
         ({"fusion": "repeat"}, "use retriever bm25"),

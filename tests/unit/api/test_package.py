@@ -66,6 +66,8 @@ def test_what_the_package_lacks_is_no_attribute():
         (lambda: ex.load_encoder(devise="cpu"), "device"),
         (lambda: ex.Topics({"1": "a"}, qrel={}), "qrels"),
         (lambda: ex.load_topics("pockt"), "pocket"),
+        (lambda: ex.load_encoder(precision="fp31"), "fp32"),
+        (lambda: ex.generate({"1": "a"}, model="m", api="chta"), "chat"),
         (lambda: ex.load_encoder("all-MiniLM-L6-v3"), "all-MiniLM-L6-v2"),
         (lambda: ex.open_index("pockett"), "pocket"),
         (lambda: ex.score({"1": {"d": 1.0}}, {"1": {"d": 1}}, ["nDGC@10"]), "nDCG@10"),
