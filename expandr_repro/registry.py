@@ -145,7 +145,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     for part in rest.split(",") if colon else ():
         key, equals, value = (word.strip() for word in part.partition("="))
         if not key or not equals or not value:
-            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is no parameter; write {kind} NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
+            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is no parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
         if key in values:
             raise ExpandrError(f"{kind} {shown(text)}: {key} is there twice; give each parameter once")
         values[key] = value

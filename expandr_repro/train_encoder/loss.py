@@ -2,7 +2,7 @@
 
 ExpandR, section 3: `-log exp(s(q, d+) / t) / sum over d of exp(s(q, d) / t)`, q the mean of query and expansion. The official
 trainer (`src/retriever/`) takes raw inner products of raw means and ignores its temperature, while its evaluation averages unit
-vectors; here training fuses exactly as `search` does (`search/fusion.py`).
+vectors; here training fuses exactly as `search` does (`search/fusion/vectors.py`).
 """
 
 from __future__ import annotations
