@@ -34,7 +34,11 @@ def _option(setting: str, value: object) -> str:
     if setting == "normalize":
         return "--normalize" if value else "--no-normalize"
     options = {"document_max_length": "--max-length", "document_prefix": "--document-prefix", "pooling": "--pooling"}
-    return f"{options[setting]} {value if value else repr(value)}" if setting in options else "the settings that it was made with"
+    return (
+        f"{options[setting]} {value if value else repr(value)}"
+        if setting in options
+        else "the settings that it was made with"
+    )
 
 
 def is_faiss_folder(path: Path) -> bool:

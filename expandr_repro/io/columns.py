@@ -9,7 +9,24 @@ from pathlib import Path
 
 from expandr_repro.errors import FormatError
 
-QUERY_IDS = frozenset({"qid", "query_id", "queryid", "topic_id", "topicid", "question_id", "topic_number", "topic", "topicnum", "qnum", "qno", "num", "number", "claim_id"})
+QUERY_IDS = frozenset(
+    {
+        "qid",
+        "query_id",
+        "queryid",
+        "topic_id",
+        "topicid",
+        "question_id",
+        "topic_number",
+        "topic",
+        "topicnum",
+        "qnum",
+        "qno",
+        "num",
+        "number",
+        "claim_id",
+    }
+)
 DOCUMENT_IDS = frozenset(
     {"docid", "doc_id", "docno", "document_id", "documentid", "pid", "passage_id", "passageid", "corpus_id", "corpusid"}
 )
@@ -18,7 +35,22 @@ GRADES = frozenset({"score", "rel", "relevance", "grade", "label", "judgment", "
 ITERATIONS = frozenset({"iter", "iteration", "q0", "0", "unused", "subtopic"})
 TITLES = frozenset({"title", "headline"})
 TEXTS = frozenset(
-    {"text", "contents", "content", "passage", "body", "document", "abstract", "doc", "passage_text", "document_text", "doc_text", "paragraph", "sentence", "chunk"}
+    {
+        "text",
+        "contents",
+        "content",
+        "passage",
+        "body",
+        "document",
+        "abstract",
+        "doc",
+        "passage_text",
+        "document_text",
+        "doc_text",
+        "paragraph",
+        "sentence",
+        "chunk",
+    }
 )
 QUERIES = frozenset({"query", "title", "text", "question", "query_text", "claim", "keywords", "utterance"})
 

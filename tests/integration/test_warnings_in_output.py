@@ -16,12 +16,18 @@ def files(tmp_path):
     (tmp_path / "qrels.txt").write_text("".join(f"{q} 0 d1 1\n{q} 0 d7 1\n" for q in topics))
     (tmp_path / "whole.trec").write_text("".join("".join(lines) for lines in run.values()))
     (tmp_path / "short.trec").write_text("".join("".join(run[q][:5]) for q in topics[:9]))
-    return ["--qrels", tmp_path / "qrels.txt", "--metrics", "MAP,R@20"], tmp_path / "whole.trec", tmp_path / "short.trec"
+    return (
+        ["--qrels", tmp_path / "qrels.txt", "--metrics", "MAP,R@20"],
+        tmp_path / "whole.trec",
+        tmp_path / "short.trec",
+    )
 
 
 DEPTH = "R@20 is counted on these alone"
 GAP = "3 judged topics are not in the run and score 0"
-UNEQUAL = [f"{metric} is not comparable: short ranks at most 5 documents per topic, whole 40" for metric in ("MAP", "R@20")]
+UNEQUAL = [
+    f"{metric} is not comparable: short ranks at most 5 documents per topic, whole 40" for metric in ("MAP", "R@20")
+]
 
 
 def test_json_holds_the_warnings(command, files):
@@ -60,7 +66,9 @@ def test_one_missing_topic_is_told_of_in_the_singular(command, files):
 
 def test_topics_that_expand_left_without_expansions_are_warned_of_where_they_are_searched(command, tmp_path):
     topics = tmp_path / "failed.jsonl"
-    topics.write_text('{"qid": "1", "title": "cats", "expansions": [], "provenance": {"prompt": "q2d", "model": "m"}}\n')
+    topics.write_text(
+        '{"qid": "1", "title": "cats", "expansions": [], "provenance": {"prompt": "q2d", "model": "m"}}\n'
+    )
     searched = ("search", "--topics", topics, "--index", "pocket", "--retriever", "bm25", "--hits", 3)
     result = command(*searched)
     assert (result.code, "none of the 1 topics has an expansion, though `expand` wrote them" in result.err) == (0, True)
@@ -76,7 +84,15 @@ def test_a_damaged_manifest_is_told_of_by_name(command, files, damage):
 
 
 def test_compile_is_refused_where_it_does_nothing_even_if_all_vectors_are_cached(command, tmp_path):
-    flags = ("--encoder", save_tiny_bert(tmp_path / "bert", dim=16), "--pooling", "mean", "--normalize", "--device", "cpu")
+    flags = (
+        "--encoder",
+        save_tiny_bert(tmp_path / "bert", dim=16),
+        "--pooling",
+        "mean",
+        "--normalize",
+        "--device",
+        "cpu",
+    )
     searched = ("search", "--topics", "pocket", *flags, "--fusion", "none", "--limit", 2)
     assert command(*searched).code == 0
     result = command(*searched, "--compile")
@@ -86,8 +102,13 @@ def test_compile_is_refused_where_it_does_nothing_even_if_all_vectors_are_cached
 def test_an_index_of_other_settings_of_the_same_encoder_names_the_option(command, tmp_path):
     flags = ("--encoder", save_tiny_bert(tmp_path / "bert", dim=16), "--pooling", "mean", "--device", "cpu")
     index = tmp_path / "index"
-    assert command("encode", "--corpus", "pocket", "--output", index, *flags, "--normalize", "--max-length", 8).code == 0
+    assert (
+        command("encode", "--corpus", "pocket", "--output", index, *flags, "--normalize", "--max-length", 8).code == 0
+    )
     searched = ("search", "--topics", "pocket", "--index", index, *flags, "--fusion", "none")
     told = command(*searched, "--normalize").error
-    assert "made with other settings of this encoder (document_max_length is 8 there, 128 here); search with --max-length 8, or" in told
+    assert (
+        "made with other settings of this encoder (document_max_length is 8 there, 128 here); search with --max-length 8, or"
+        in told
+    )
     assert "search with --normalize, or encode" in command(*searched, "--no-normalize", "--max-length", 8).error

@@ -158,7 +158,7 @@ def test_other_words_for_id_and_query_make_a_header_of_topics(write, header):
 
 @pytest.mark.parametrize("header", ["doc\ttext", "identifier\tstuff", "d_id\td_text"])
 def test_a_header_without_an_id_or_a_text_is_refused(write, header):
-    with pytest.raises(FormatError, match="line 1: the header .* names no column of the (id|text)"):
+    with pytest.raises(FormatError, match=r"line 1: the header .* names no column of the (id|text)"):
         list(corpus_at(write("c.tsv", f"{header}\nd1\ta text\n")).read())
 
 
