@@ -6,11 +6,11 @@ import json
 import sys
 
 import pytest
-from expandr_repro.pyserini import tables
 
 from benchmarks.__main__ import main
 from benchmarks.registry import BENCHMARKS
 from benchmarks.results import from_json
+from expandr_repro.pyserini import tables
 
 JAVA = [
     pytest.mark.jvm,
