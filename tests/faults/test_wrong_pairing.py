@@ -112,7 +112,7 @@ def test_an_index_of_weights_that_have_changed_since_is_refused(search, models, 
     refused(search(index=index, encoder="changing"), "fingerprint is ")
 
 
-@pytest.mark.parametrize(("more", "says"), [(("--pooling", "cls"), "pooling is 'mean' there, 'cls' in this one"), (("--no-normalize",), "normalize is True there, False"), (("--document-prefix", "passage: "), "document_prefix is '' there")])  # fmt: skip
+@pytest.mark.parametrize(("more", "says"), [(("--pooling", "cls"), "pooling is 'mean' there, 'cls' here"), (("--no-normalize",), "normalize is True there, False"), (("--document-prefix", "passage: "), "document_prefix is '' there")])  # fmt: skip
 def test_an_index_of_other_settings_of_the_encoder_is_refused(search, more, says):
     refused(search(*more), says)
 

@@ -97,7 +97,7 @@ def test_an_index_of_another_encoder_is_refused_by_its_manifest(command, changed
 def test_an_index_of_other_pooling_is_refused_by_its_manifest(command, changed_index):
     result = command("search", "--topics", "pocket", "--index", changed_index(pooling="cls"))
     assert result.code == 2
-    assert "pooling is 'cls' there, 'mean' in this one" in result.error
+    assert "pooling is 'cls' there, 'mean' here" in result.error
 
 
 def test_an_index_of_another_dimension_is_refused(command, tmp_path):
