@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.tables import FORMATS, Table, note, number
 from expandr_repro.console.terminal import printable
+from expandr_repro.console.warned import warned
 from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
 from expandr_repro.evaluate.significance import TESTS
 from expandr_repro.io.outputs import PLOT, check_output
@@ -57,6 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    with warned() as told:
+        return _run(args, told)
+
+
+def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.compare.comparison import compare, short_names
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import depth_faults
@@ -93,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         print(
             printable(
-                json.dumps(_as_json(figures, compared, args) | {"warnings": faults}, indent=2, ensure_ascii=False)
+                json.dumps(_as_json(figures, compared, args) | {"warnings": warnings}, indent=2, ensure_ascii=False)
             )
         )
         return 0
@@ -108,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
                 [f"{c.b} - {c.a}", str(c.measure), *where, c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
             )
     print("\n" + Table(header, rows).render(args.format))
-    for sentence in (*split.told, *(f"WARNING: {fault}" for fault in faults)):
+    for sentence in (*split.told, *(f"WARNING: {fault}" for fault in (faults if args.format == "text" else warnings))):
         print("\n" + note(sentence, args.format))
     qids = next(iter(figures.values())).qids
     for c in comparisons if args.per_topic else ():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.tables import FORMATS, Table, note, number
 from expandr_repro.console.terminal import printable
+from expandr_repro.console.warned import warned
 from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    with warned() as told:
+        return _run(args, told)
+
+
+def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import warn_of_depth
     from expandr_repro.evaluate.gaps import refuse_other_collection, searched_alone, warn_of_gaps
@@ -61,20 +67,27 @@ def run(args: argparse.Namespace) -> int:
     measures = parse_measures(args.metrics, level)
     qrels = find_qrels(args.qrels)
     found: list[tuple[str, Figures]] = []
+    of_run: list[list[str]] = []
     for path, known in zip(args.runs, facts, strict=True):
+        before = len(warnings)
         refuse_other_collection(path, known, args.qrels)
         figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
         warn_of_depth(path, measures, figures.depth, documents_in(known))
+        of_run.append(warnings[before:])
     runs = [(name, path, known) for (name, _), path, known in zip(found, args.runs, facts, strict=True)]
     split = split_files(runs, [f for _, f in found], qrels, level)
     if args.format == "json":
-        listed = [_as_json(name, split, f, measures, args.per_topic) for name, f in found]
+        listed = [
+            {**_as_json(name, split, f, measures, args.per_topic), "warnings": told}
+            for (name, f), told in zip(found, of_run, strict=True)
+        ]
         print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
         return 0
     print(split.table("run", found, measures).render(args.format))
-    for sentence in split.told:
+    beside = () if args.format == "text" else warnings  # in a terminal they stand above already
+    for sentence in (*split.told, *(f"WARNING: {told}" for told in beside)):
         print("\n" + note(sentence, args.format))
     for name, figures in found if args.per_topic else ():
         rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]

@@ -27,7 +27,7 @@ def warn_of_depth(label: str, measures: Sequence[Measure], depth: int, documents
             label,
             depth,
             "" if depth == 1 else "s",
-            " and ".join(map(str, short)),
+            ", ".join(map(str, short[:-1])) + (" and " if short[1:] else "") + str(short[-1]),
             "is" if len(short) == 1 else "are",
             max(m.depth or 0 for m in short),
         )
@@ -43,8 +43,11 @@ def depth_faults(figures: Mapping[str, Figures], measures: Sequence[Measure]) ->
     faults = []
     for measure in measures:
         depths = {name: min(f.depth, measure.depth or f.depth) for name, f in figures.items() if f.depth}
-        if depths and measure.depth and min(depths.values()) < max(depths.values()):
+        if depths and min(depths.values()) < max(depths.values()):
             least, most = min(depths, key=lambda n: depths[n]), max(depths, key=lambda n: depths[n])
+            # a metric without a depth looks at all there is, which is little where a run was cut, and right where no more was found
+            if not measure.depth and figures[least].full * 2 <= figures[least].ranked:
+                continue
             faults.append(
                 f"{measure} is not comparable: {least} ranks at most {figures[least].depth} documents per topic, {most} {figures[most].depth}; "
                 "the difference is one of depth. Search both with the same --hits"

@@ -39,9 +39,10 @@ def warn_of_gaps(label: str, figures: Figures, searched: bool = False) -> None:
         log.warning("%s: none of the documents it ranks is judged for its topic%s", label, doubt)
     if figures.missing:
         log.warning(
-            "%s: %d judged topics are not in the run and score 0 (first: %s)",
+            "%s: %s not in the run and score%s 0 (first: %s)",
             label,
-            len(figures.missing),
+            "1 judged topic is" if len(figures.missing) == 1 else f"{len(figures.missing)} judged topics are",
+            "s" if len(figures.missing) == 1 else "",
             figures.missing[0],
         )
     if figures.unjudged:

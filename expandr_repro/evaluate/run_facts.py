@@ -17,7 +17,7 @@ from typing import Any
 
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
-from expandr_repro.errors import ExpandrError, MismatchError
+from expandr_repro.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.io.files import sha256_file, sha256_text, write_json
 from expandr_repro.io.manifest import NAME, RUN_HASH, key_of, read_manifest, run_manifest_path
 from expandr_repro.io.paths import cache_dir
@@ -102,6 +102,13 @@ def facts_beside(run: str | Path) -> dict[str, Any]:
     """
     path = Path(run)
     facts = read_manifest(run_manifest_path(path)) or {}
+    for key in (WITHOUT_HITS, "expansions"):
+        listed = facts.get(key) or []
+        of = str if key == WITHOUT_HITS else dict
+        if not (isinstance(listed, list) and all(isinstance(entry, of) for entry in listed)) and not isinstance(
+            listed, str
+        ):
+            raise FormatError(run_manifest_path(path), None, f"what it says under {key!r} is damaged; search again")
     wanted = facts.get(RUN_HASH)
     if wanted and path.is_file() and wanted != (found := sha256_file(path)):
         raise MismatchError(

@@ -16,6 +16,7 @@ import sys
 import threading
 import types
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -55,6 +56,7 @@ class Figures:
         met: those of them for which one of these is judged, whatever its grade.
         known: whether a document of the run is judged, be it for another topic.
         depth: the most documents that the run has for a judged topic.
+        full: judged topics for which it has so many; many of them mean that the run was cut there.
     """
 
     qids: list[str]
@@ -65,6 +67,7 @@ class Figures:
     met: int = 0
     known: bool = False
     depth: int = 0
+    full: int = 0
 
     def mean(self, measure: Measure) -> float:
         """Return the mean over all judged topics; NaN where there is none."""
@@ -145,7 +148,8 @@ class Scorer:
         self._per_topic = {m: np.zeros(len(qrels)) for m in measures}
         self._scored = np.zeros(len(qrels), dtype=bool)
         self._unjudged: list[str] = []
-        self._topics = self._met = self._depth = 0
+        self._topics = self._met = 0
+        self._lengths: Counter[int] = Counter()
         self._known = False
         self._judged: set[str] | None = None
         self._first: str | None = None
@@ -159,7 +163,7 @@ class Scorer:
         names = {rows[qid]: qid for qid, ranked in part.items() if ranked and qid in rows}
         judged = sorted(names)
         self._scored[judged] = True
-        self._depth = max(self._depth, *(len(part[names[row]]) for row in judged)) if judged else self._depth
+        self._lengths.update(len(part[names[row]]) for row in judged)
         self._met += sum(not qrels[names[row]].keys().isdisjoint(part[names[row]]) for row in judged)
         self._known = self._known or self._met > 0 or self._any_judged(part)
         if not judged:
@@ -188,7 +192,10 @@ class Scorer:
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
         ranked = len(self._rows) - len(missing)
-        return Figures(list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, self._depth)  # fmt: skip
+        depth = max(self._lengths, default=0)
+        return Figures(
+            list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, depth, self._lengths[depth],
+        )  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:
         """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""

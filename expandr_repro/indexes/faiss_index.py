@@ -29,6 +29,18 @@ LONGEST_FACTORY = 200
 """Characters of a factory string: Faiss parses it by recursion, and one of some thousands ends the process."""
 
 
+def _option(setting: str, value: object) -> str:
+    """Return what to type for an encoder's setting."""
+    if setting == "normalize":
+        return "--normalize" if value else "--no-normalize"
+    options = {"document_max_length": "--max-length", "document_prefix": "--document-prefix", "pooling": "--pooling"}
+    return (
+        f"{options[setting]} {value if value else repr(value)}"
+        if setting in options
+        else "the settings that it was made with"
+    )
+
+
 def is_faiss_folder(path: Path) -> bool:
     """Say whether a folder holds a Faiss index in Pyserini's layout."""
     return (path / "index").is_file() and (path / "docid").is_file()
@@ -187,9 +199,12 @@ class FaissIndex:
         differing = [k for k in deciding if theirs.get(k) != identity.get(k)]
         if differing:
             key = differing[0]
+            same_model = key not in ("fingerprint", "model")
+            made = "with other settings of this encoder" if same_model else "by another encoder"
+            fix = _option(key, theirs.get(key)) if same_model else repr(theirs.get("name", "the encoder that made it"))
             raise MismatchError(
-                f"{self.folder}: made by another encoder ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} in this one); "
-                f"search with {theirs.get('name', 'the encoder that made it')!r}, or encode the corpus again"
+                f"{self.folder}: made {made} ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} here); search with {fix}, or encode "
+                "the corpus again"
             )
 
     def search(self, vectors: NDArray[np.float32], hits: int, threads: int = 0) -> list[dict[str, float]]:

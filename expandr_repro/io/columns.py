@@ -9,16 +9,50 @@ from pathlib import Path
 
 from expandr_repro.errors import FormatError
 
-QUERY_IDS = frozenset({"qid", "query_id", "queryid", "topic_id", "topicid", "question_id", "topic_number", "topic"})
+QUERY_IDS = frozenset(
+    {
+        "qid",
+        "query_id",
+        "queryid",
+        "topic_id",
+        "topicid",
+        "question_id",
+        "topic_number",
+        "topic",
+        "topicnum",
+        "qnum",
+        "qno",
+        "num",
+        "number",
+        "claim_id",
+    }
+)
 DOCUMENT_IDS = frozenset(
     {"docid", "doc_id", "docno", "document_id", "documentid", "pid", "passage_id", "passageid", "corpus_id", "corpusid"}
 )
-IDS = frozenset({"id", "_id"})
+IDS = frozenset({"id", "_id", "identifier", "uid", "uuid"})
 GRADES = frozenset({"score", "rel", "relevance", "grade", "label", "judgment", "judgement", "rating"})
 ITERATIONS = frozenset({"iter", "iteration", "q0", "0", "unused", "subtopic"})
 TITLES = frozenset({"title", "headline"})
-TEXTS = frozenset({"text", "contents", "content", "passage", "body", "document", "abstract", "doc"})
-QUERIES = frozenset({"query", "title", "text", "question", "query_text"})
+TEXTS = frozenset(
+    {
+        "text",
+        "contents",
+        "content",
+        "passage",
+        "body",
+        "document",
+        "abstract",
+        "doc",
+        "passage_text",
+        "document_text",
+        "doc_text",
+        "paragraph",
+        "sentence",
+        "chunk",
+    }
+)
+QUERIES = frozenset({"query", "title", "text", "question", "query_text", "claim", "keywords", "utterance"})
 
 Fields = Mapping[str, frozenset[str]]
 """What a column holds -> how headers call it."""
@@ -28,6 +62,7 @@ TOPICS: Fields = {"id": IDS | QUERY_IDS, "title": QUERIES}
 QRELS: Fields = {"query": QUERY_IDS | {"query"}, "document": DOCUMENT_IDS | {"document", "doc"}, "grade": GRADES}
 
 _NAME = re.compile(r"[^\W\d]\w{0,39}")
+_ID_LIKE = re.compile(r"[^\W\d_]+(_[^\W\d_]+)?_(id|no|num|nr|number)")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -75,8 +110,12 @@ def header_of(
     ids = next(iter(fields.values()))
     if len(names) < 2 or not all(_NAME.fullmatch(name) or name in ITERATIONS for name in names):
         return None
+    if "id" in fields and not any(name in ids for name in names):  # others' words for it: "turn_id", "para_no"
+        ids = ids | {name for name in names if _ID_LIKE.fullmatch(name)}
+        fields = {**fields, "id": ids}
     others = set().union(*fields.values()) - ids
-    if names[0] not in ids and not (any(name in ids for name in names) and any(name in others for name in names)):
+    some = any(name in ids for name in names) and any(name in others for name in names)
+    if names[0] not in ids and not some and not all(name in others for name in names):
         return None
     places: dict[str, int] = {}
     for what, spellings in fields.items():

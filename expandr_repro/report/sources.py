@@ -83,8 +83,9 @@ class Sources:
             found.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
         for key, what, digest in found:
             if entry.facts.get(key) not in (None, digest):
+                label = entry.expansions if what == "expansions" and entry.expansions != OWN else self.topics.label
                 raise MismatchError(
-                    f"{entry.path}: its manifest says that it was searched with other {what} than those of {self.topics.label}"
+                    f"{entry.path}: its manifest says that it was searched with other {what} than those of {label}"
                     f" (SHA-256 {str(entry.facts[key])[:16]} there, {digest[:16]} here); name the ones it was searched with"
                 )
 

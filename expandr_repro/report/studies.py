@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,12 @@ def _entry(name: str, path: Path, given: str | None, first: bool, by_hand: bool)
     sources = [_located(source, path) for source in used]
     if lacking := [str(source.get("name")) for source, found in zip(used, sources, strict=True) if found is None]:
         log.warning(
-            "%s: its expansions, %s, are neither beside the run nor in the working folder, nor in a folder of these; the page goes without them (--expansions names them)",
+            "%s: its expansions, %s, %s; the page goes without them (--expansions names them)",
             path,
             lacking[0],
+            "have changed since it was searched"
+            if any(_places(lacking[0], path))
+            else "are neither beside the run nor in the working folder, nor in a folder of these",
         )
         return Entry(name, path, title, facts=facts)
     found = tuple(str(source) for source in sources)
@@ -152,12 +155,16 @@ def _located(source: Mapping[str, Any], run: Path) -> str | None:
     name, digest = str(source.get("name")), source.get("sha256")
     if name in packaged_sets():
         return name
+    return next((str(path) for path in _places(name, run) if digest in (None, sha256_file(path))), None)
+
+
+def _places(name: str, run: Path) -> Iterator[Path]:
+    """Yield the files of a name beside a run, in the working folder, and in folders of these."""
     plain = Path(name).name
     for base in (run.parent, run.parent.parent, Path()):
         for path in (base / plain, *sorted(base.glob(f"*/{glob.escape(plain)}"))):
-            if path.is_file() and digest in (None, sha256_file(path)):
-                return str(path)
-    return None
+            if path.is_file():
+                yield path
 
 
 def _position(baseline: str | None, names: Sequence[str], runs: Sequence[str]) -> int:

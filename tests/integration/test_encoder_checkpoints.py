@@ -339,11 +339,11 @@ def test_an_unknown_role_offers_the_nearest(bert, cache, texts):
 @pytest.mark.parametrize(
     ("made", "searched", "key"),
     [
-        (["--max-length", "8"], [], "document_max_length is 8 there, 128 in this one"),
-        ([], ["--max-length", "8"], "document_max_length is 128 there, 8 in this one"),
-        (["--document-prefix", "a "], [], "document_prefix is 'a ' there, '' in this one"),
-        (["--no-normalize"], ["--normalize"], "normalize is False there, True in this one"),
-        (["--pooling", "cls"], ["--pooling", "max"], "pooling is 'cls' there, 'max' in this one"),
+        (["--max-length", "8"], [], "document_max_length is 8 there, 128 here"),
+        ([], ["--max-length", "8"], "document_max_length is 128 there, 8 here"),
+        (["--document-prefix", "a "], [], "document_prefix is 'a ' there, '' here"),
+        (["--no-normalize"], ["--normalize"], "normalize is False there, True here"),
+        (["--pooling", "cls"], ["--pooling", "max"], "pooling is 'cls' there, 'max' here"),
     ],
 )
 def test_an_index_of_other_settings_is_refused_and_the_setting_named(bert, command, tmp_path, made, searched, key):

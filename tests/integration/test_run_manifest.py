@@ -172,6 +172,21 @@ def test_expansions_that_are_nowhere_are_told_of_and_the_page_goes_without(comma
     assert [r["set"] for r in data["studies"][0]["runs"]] == [None, None]
 
 
+def test_expansions_that_were_changed_since_are_told_of_and_refused_by_name(command, runs, tmp_path, monkeypatch):
+    for name in ("none", "y"):
+        for ending in (".trec", ".trec.manifest.json"):
+            shutil.copy(runs / f"{name}{ending}", tmp_path)
+    changed = tmp_path / "y.jsonl"
+    text = (runs / "data" / "y.jsonl").read_text()
+    changed.write_text(text.replace('"text": "', '"text": "changed ', 1))
+    result, data = page(command, tmp_path, tmp_path, ["none", "y"])
+    assert "its expansions, y.jsonl, have changed since it was searched; the page goes without them" in result.err
+    assert [r["set"] for r in data["studies"][0]["runs"]] == [None, None]
+    monkeypatch.chdir(tmp_path)
+    result, _ = page(command, tmp_path, tmp_path, ["none", "y"], "--expansions", "y.jsonl")
+    assert "searched with other expansions than those of y.jsonl (SHA-256" in result.error
+
+
 def test_a_run_that_was_changed_since_is_refused_by_every_command(command, runs, tmp_path):
     for name in ("none", "x"):
         for ending in (".trec", ".trec.manifest.json"):

@@ -33,3 +33,23 @@ def test_runs_of_different_depths_are_not_comparable_by_what_looks_below_the_sha
     assert fault.startswith("R@100 is not comparable: a ranks at most 10 documents per topic, b 200")
     assert depth_faults({"a": figures(100), "b": figures(200)}, MEASURES) == []
     assert depth_faults({"a": figures(20), "b": figures(20)}, MEASURES) == []
+
+
+def cut(depth, natural=False):
+    run = {q: {f"d{n}": float(-n) for n in range(depth if not natural or q == "1" else 2)} for q in ("1", "2", "3")}
+    return evaluate(run, {q: {"d1": 1} for q in run}, MEASURES)
+
+
+def test_a_metric_without_a_depth_is_not_comparable_where_a_run_was_cut_and_is_where_no_more_was_found():
+    measures = parse_measures("MAP,MRR")
+    faults = depth_faults({"a": cut(200), "b": cut(5)}, measures)
+    assert [fault.split(" is not comparable: ")[0] for fault in faults] == ["MAP", "MRR"]
+    assert "b ranks at most 5 documents per topic, a 200" in faults[0]
+    assert depth_faults({"a": cut(200), "b": cut(150, natural=True)}, measures) == []
+    assert depth_faults({"a": cut(9), "b": cut(9)}, measures) == []
+
+
+def test_three_metrics_that_look_deeper_than_a_run_are_listed(caplog):
+    with caplog.at_level(logging.WARNING):
+        warn_of_depth("a.trec", parse_measures("nDCG@10,R@100,P@20"), 5)
+    assert "nDCG@10, R@100 and P@20 are counted on these alone" in caplog.text

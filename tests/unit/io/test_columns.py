@@ -139,3 +139,29 @@ def test_what_a_csv_writer_writes_is_read_back(tmp_path_factory, texts, quoting)
     path = tmp_path_factory.mktemp("csv") / "c.tsv"
     path.write_text(out.getvalue(), encoding="utf-8")
     assert [(d.text, d.title) for d in corpus_at(path).read()] == texts
+
+
+@pytest.mark.parametrize("header", ["document_id\tdocument_text", "chunk_id\tchunk", "para_no\ttext", "uuid\ttext", "id\tsentence", "title\tpassage_text\tpassage_id"])  # fmt: skip
+def test_other_words_for_id_and_text_make_a_header_of_a_corpus(write, header):
+    cells = {"title": "A title", "passage_id": "d1"}
+    order = header.split("\t")
+    line = "\t".join(cells.get(name, "d1" if place == 0 else "a text") for place, name in enumerate(order))
+    (document,) = corpus_at(write("c.tsv", f"{header}\n{line}\n")).read()
+    assert (document.docid, document.text) == ("d1", "a text")
+
+
+@pytest.mark.parametrize("header", ["claim_id\tclaim", "turn_id\tutterance", "qnum\ttitle", "qid\tkeywords", "identifier\tquery"])  # fmt: skip
+def test_other_words_for_id_and_query_make_a_header_of_topics(write, header):
+    (topic,) = read_topics(write("t.tsv", f"{header}\nq1\ta question of mine\n"))
+    assert (topic.qid, topic.title) == ("q1", "a question of mine")
+
+
+@pytest.mark.parametrize("header", ["doc\ttext", "identifier\tstuff", "d_id\td_text"])
+def test_a_header_without_an_id_or_a_text_is_refused(write, header):
+    with pytest.raises(FormatError, match=r"line 1: the header .* names no column of the (id|text)"):
+        list(corpus_at(write("c.tsv", f"{header}\nd1\ta text\n")).read())
+
+
+@pytest.mark.parametrize("line", ["d1\ttext", "key\tvalue", "q_9\tquery", "the_id9\tbody"])
+def test_a_record_of_single_words_is_no_header(write, line):
+    assert len(list(corpus_at(write("c.tsv", f"{line}\nd2\ta text\n")).read())) == 2
