@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,7 @@ from expandr_repro.io.manifest import NAME, key_of, write_manifest
 from expandr_repro.io.outputs import FAISS_INDEX
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.pyserini import registry, resources
+from expandr_repro.pyserini.jvm import jar
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +137,12 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
     return True
 
 
+def _lucene_kind() -> str:
+    """Tell cached indexes of Anserini's majors apart: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
+    found = re.match(r"anserini-(\d+)\.", jar().name)
+    return f"lucene.anserini{found[1]}" if found and found[1] != "1" else "lucene"
+
+
 def lucene_index(name: str, feedback: bool = False) -> Path:
     """Return the Lucene index that a name or path means, with the errors of `dense_index`."""
     path = Path(name)
@@ -148,7 +156,7 @@ def lucene_index(name: str, feedback: bool = False) -> Path:
         raise ExpandrError(f"{name}: is one of Pyserini's Faiss indexes; search it with --retriever dense")
     corpus = _corpus_for(name)
     facts = corpus_facts(corpus)
-    folder = cache_dir() / "indexes" / f"lucene-{facts_key(lucene_facts(facts, corpus.source, feedback))}"
+    folder = cache_dir() / "indexes" / f"{_lucene_kind()}-{facts_key(lucene_facts(facts, corpus.source, feedback))}"
     if not is_lucene_folder(folder):
         log.info(
             "no BM25 index of %s yet: indexing %s documents once, into %s",

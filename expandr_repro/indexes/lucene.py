@@ -95,9 +95,31 @@ def allow_long_queries() -> None:
     java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
 
 
+def _open(folder: Path) -> Any:
+    """Open an index.
+
+    Raises:
+        FormatError: Lucene cannot read it.
+    """
+    searcher = java_class("io.anserini.search.SimpleSearcher")
+    import jnius
+
+    try:
+        return searcher(str(folder))
+    except jnius.JavaException as error:
+        if "is in the future" in str(error) or "IndexFormatTooNew" in str(error):
+            problem = (
+                "the index was written by a newer Lucene than the one in the Pyserini installed here (2.x, on Python 3.12 or newer, has Lucene 10); "
+                "build it again here, or search it with the Python that built it"
+            )
+        else:
+            problem = f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again"
+        raise FormatError(folder, None, problem) from error
+
+
 def _searcher(folder: Path, settings: Bm25) -> Any:
     allow_long_queries()
-    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    searcher = _open(folder)
     searcher.set_bm25(float(settings.k1), float(settings.b))
     if settings.feedback and not searcher.reader.termVectors().get(0):
         raise SetupError(
@@ -118,14 +140,7 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
     Raises:
         FormatError: the folder's index cannot be opened.
     """
-    import jnius
-
-    try:
-        searcher = _searcher(folder, settings)
-    except jnius.JavaException as error:
-        raise FormatError(
-            folder, None, f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again"
-        ) from error
+    searcher = _searcher(folder, settings)
     run: Run = {}
     with progress(len(qids), "search", "topics") as bar:
         for start in range(0, len(qids), 256):
@@ -167,7 +182,7 @@ def best_scores(listed: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 def holds_any(folder: Path, docids: Iterable[str]) -> bool:
     """Say whether an index holds any of some documents."""
-    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    searcher = _open(folder)
     try:
         return any(searcher.doc(docid) is not None for docid in docids)
     finally:
@@ -176,7 +191,7 @@ def holds_any(folder: Path, docids: Iterable[str]) -> bool:
 
 def document_count(folder: Path) -> int:
     """Return how many documents an index holds."""
-    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    searcher = _open(folder)
     count = int(searcher.get_total_num_docs())
     searcher.close()
     return count
@@ -184,7 +199,7 @@ def document_count(folder: Path) -> int:
 
 def lucene_facts(folder: Path) -> dict[str, Any]:
     """Return what tells an index's content from another's, as far as Lucene counts it."""
-    searcher = java_class("io.anserini.search.SimpleSearcher")(str(folder))
+    searcher = _open(folder)
     try:
         reader = searcher.reader
         return {

@@ -83,3 +83,33 @@ def test_every_part_of_pyserini_that_is_used_can_be_imported_without_a_network()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_an_index_of_a_newer_lucene_is_one_line_that_says_so(monkeypatch, tmp_path):
+    from expandr_repro.errors import FormatError
+    from expandr_repro.indexes import lucene
+
+    refused = java_exception("java.lang.IllegalArgumentException: indexCreatedVersionMajor is in the future: 10")
+    monkeypatch.setattr(lucene, "java_class", lambda _: refused)
+    for use in (lucene.document_count, lambda folder: lucene.holds_any(folder, ["d1"]), lucene.lucene_facts):
+        with pytest.raises(FormatError, match=r"newer Lucene .* build it again here"):
+            use(tmp_path)
+
+
+def java_exception(message):
+    import jnius
+
+    def refuse(_):
+        raise jnius.JavaException(message)
+
+    return refuse
+
+
+def test_cached_indexes_of_each_lucene_lie_apart(monkeypatch):
+    from pathlib import Path
+
+    from expandr_repro.indexes import find
+
+    for name, kind in (("anserini-1.7.1-fatjar.jar", "lucene"), ("anserini-2.3.0-fatjar.jar", "lucene.anserini2")):
+        monkeypatch.setattr(find, "jar", lambda name=name: Path(name))
+        assert find._lucene_kind() == kind
