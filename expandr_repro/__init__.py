@@ -1,3 +1,87 @@
-"""ExpandR on the tools of the field: LLM-expanded queries with Pyserini, Faiss, TREC runs and ranx."""
+"""ExpandR on the tools of the field: LLM-expanded queries with Pyserini, Faiss, TREC runs and ranx.
+
+The Python API (docs/api) is imported name by name as it is used, so that `import expandr_repro` is cheap.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from expandr_repro.api.encoders import load_encoder
+    from expandr_repro.api.generation import generate
+    from expandr_repro.api.indexes import Index, open_index
+    from expandr_repro.api.reports import Page, report_page
+    from expandr_repro.api.retrieval import Run, load_run, retrieve
+    from expandr_repro.api.scores import score, significance
+    from expandr_repro.api.topics import Qrels, Topics, load_qrels, load_topics
+    from expandr_repro.data.topics import Expansion, Topic
+    from expandr_repro.errors import ExpandrError, UnknownNameError
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Topics": "api.topics",
+    "load_topics": "api.topics",
+    "Qrels": "api.topics",
+    "load_qrels": "api.topics",
+    "Topic": "data.topics",
+    "Expansion": "data.topics",
+    "load_encoder": "api.encoders",
+    "Index": "api.indexes",
+    "open_index": "api.indexes",
+    "Run": "api.retrieval",
+    "load_run": "api.retrieval",
+    "retrieve": "api.retrieval",
+    "score": "api.scores",
+    "significance": "api.scores",
+    "generate": "api.generation",
+    "Page": "api.reports",
+    "report_page": "api.reports",
+    "ExpandrError": "errors",
+    "UnknownNameError": "errors",
+}
+"""Name -> the module that has it."""
+
+__all__ = [
+    "ExpandrError",
+    "Expansion",
+    "Index",
+    "Page",
+    "Qrels",
+    "Run",
+    "Topic",
+    "Topics",
+    "UnknownNameError",
+    "__version__",
+    "generate",
+    "load_encoder",
+    "load_qrels",
+    "load_run",
+    "load_topics",
+    "open_index",
+    "report_page",
+    "retrieve",
+    "score",
+    "significance",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the API as it is first used."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        offer = ""
+        if not name.startswith("_"):
+            from expandr_repro.errors import nearest
+
+            close = nearest(name, _HOMES)
+            offer = f"; did you mean {close!r}?" if close else ""
+        raise AttributeError(f"module 'expandr_repro' has no attribute {name!r}{offer}")
+    value = getattr(import_module(f"expandr_repro.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the API, imported yet or not."""
+    return sorted({*globals(), *__all__})

@@ -185,9 +185,7 @@ def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
         action="store_true",
         help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
     )
-    group.add_argument(
-        "--pooling", choices=POOLINGS, metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}"
-    )
+    group.add_argument("--pooling", metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}")
     group.add_argument(
         "--normalize",
         action=argparse.BooleanOptionalAction,

@@ -1,4 +1,4 @@
-"""Progress for whatever takes longer than two seconds: a bar on a terminal, a line a minute in logs and notebooks."""
+"""Progress for whatever takes longer than two seconds: a bar on a terminal or in a notebook, a line a minute in logs."""
 
 from __future__ import annotations
 
@@ -38,11 +38,22 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def in_notebook() -> bool:
+    """Say whether a notebook's kernel runs this code."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 @contextlib.contextmanager
 def progress(total: int | None, what: str, unit: str) -> Iterator[Bar]:
-    """Show a bar on standard error after two seconds; where that is no terminal, a line a minute and one at the end."""
-    if _quiet or sys.stderr.isatty():
-        from tqdm import tqdm
+    """Show a bar after two seconds on a terminal or in a notebook; where standard error is neither, a line a minute and one at the end."""
+    notebook = in_notebook()
+    if _quiet or notebook or sys.stderr.isatty():
+        if notebook:
+            from tqdm.auto import tqdm
+        else:
+            from tqdm import tqdm
 
         with tqdm(
             total=total, desc=one_line(what), unit=f" {unit}", delay=DELAY, disable=_quiet, dynamic_ncols=True
@@ -57,7 +68,7 @@ def progress(total: int | None, what: str, unit: str) -> Iterator[Bar]:
 
 
 class _Lines:
-    """Progress for logs and notebooks: plain lines from a thread of its own, since the work may say nothing for minutes."""
+    """Progress for logs: plain lines from a thread of its own, since the work may say nothing for minutes."""
 
     disable = False
 

@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.io.paths import resource
 from expandr_repro.io.strict_yaml import build, read_yaml
+from expandr_repro.registry import Registry
 
 T = TypeVar("T")
 
-POOLINGS = ("cls", "mean", "last", "max", "weighted-mean", "mean-sqrt-len", "first-decoder")
+
+@dataclass(frozen=True)
+class Pooling:
+    """How token states become one vector: a function with `@pooling`, of `encoders/pooling.py` or a plug-in.
+
+    Attributes:
+        function: (texts, tokens, dim) states and the (texts, tokens) mask -> (texts, dim).
+        joins: whether `+` may put its vectors next to those of others.
+    """
+
+    function: Callable[..., Any]
+    joins: bool = True
+
+
+POOLINGS: Registry[Pooling] = Registry("pooling", "expandr_repro.poolings", "expandr_repro.encoders.pooling")
 """How token states become one vector; `+` between several puts their vectors one after the other."""
 
 
@@ -72,12 +88,17 @@ class EncoderSpec:
             ExpandrError: a length below 1.
         """
         for pooling in self.pooling.split("+"):
-            if pooling not in POOLINGS or (pooling == "first-decoder" and pooling != self.pooling):
-                raise UnknownNameError("pooling", pooling, POOLINGS)
+            if not POOLINGS.find(pooling).joins and pooling != self.pooling:
+                raise ExpandrError(f"pooling {self.pooling!r}: {pooling} cannot stand next to others; use it alone")
         for name in ("query_max_length", "document_max_length", "truncate_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ExpandrError(f"{name} {value}: wanted 1 or more")
+
+    @property
+    def pooling_origin(self) -> dict[str, dict[str, str]]:
+        """Where the code of poolings is from that plug-ins add: pooling -> package and hash; empty where all are ours."""
+        return {name: origin for name in self.pooling.split("+") if (origin := POOLINGS.origin(name))}
 
     def within(self, longest: int | None) -> EncoderSpec:
         """Return the spec with lengths that a model has positions for; None where it has any number."""

@@ -42,6 +42,7 @@ def encoder_key(spec: EncoderSpec, folder: Path, device: str, precision: str) ->
             "precision": precision,
             "libraries": {name: _version(name) for name in LIBRARIES},
             "code": _code(),
+            **({"plugins": spec.pooling_origin} if spec.pooling_origin else {}),
         }
     )
 

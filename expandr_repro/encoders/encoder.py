@@ -153,6 +153,7 @@ class Encoder:
             "include_prompt": None if spec.include_prompt else False,
             "lower_case": spec.lower_case or None,
             "subfolder": spec.subfolder or None,
+            "pooling_origin": spec.pooling_origin or None,
         }
         return {
             "name": self.name,

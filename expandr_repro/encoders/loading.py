@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,24 @@ from expandr_repro.encoders.encoder import Encoder
 from expandr_repro.encoders.protocol import TextEncoder, pick_device
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.io.strict_yaml import read_yaml
+from expandr_repro.registry import Registry
 
 log = logging.getLogger(__name__)
 
 DEFAULT = "all-MiniLM-L6-v2"
+
+Factory = Callable[["EncoderOptions"], TextEncoder]
+
+
+def _adopt(thing: Any) -> EncoderSpec | Factory:
+    if not isinstance(thing, EncoderSpec) and not callable(thing):
+        raise ExpandrError(f"its entry point is {type(thing).__name__}; wanted an EncoderSpec, or a function of EncoderOptions that returns an encoder")  # fmt: skip
+    adopted: EncoderSpec | Factory = thing
+    return adopted
+
+
+PLUGINS: Registry[EncoderSpec | Factory] = Registry("encoder", "expandr_repro.encoders", adopt=_adopt)
+"""Encoders that plug-ins add: a spec, or a function of the options that returns an encoder; ours are in `resources/encoders.yaml`."""
 
 PREFIXES = {
     r"e5-(mistral|.*instruct)": (
@@ -97,6 +112,9 @@ def load_encoder(
         kind, _, model = name.removeprefix("pyserini:").partition(":")
         spec = options.applied_to(EncoderSpec(model=model, pyserini_class=kind, source="Pyserini"))
         return _pyserini(name, spec, options)
+    plugin = plugin_named(name)
+    if plugin is not None and not isinstance(plugin, EncoderSpec):
+        return plugin(options)
     spec, folder = _resolve(name, options)
     if spec.pyserini_class:
         return _pyserini(name, spec, options)
@@ -166,14 +184,12 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
         if not (folder / SETTINGS).is_file():
             log.info("%s: taken with the settings of the encoder %s (prefixes, pooling, lengths)", name, known)
             return spec, folder
+    if isinstance(plugin := plugin_named(name), EncoderSpec):
+        spec = dataclasses.replace(plugin, trust_remote_code=False)
+        return spec, locate(spec.model, spec.revision, options.trust_remote_code)
     trained = _trained_here(name)
     if trained is None and not Path(name).is_dir() and name.count("/") != 1:
-        raise UnknownNameError(
-            "encoder",
-            name,
-            encoders(),
-            "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
-        )
+        raise unknown_encoder(name)
     folder = trained or locate(name, remote_code=options.trust_remote_code)
     if (folder / SETTINGS).is_file():
         # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
@@ -187,6 +203,28 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
             f"{name}: a plain checkpoint does not say how its vectors are made; add --pooling mean|cls|last|first-decoder and --normalize or --no-normalize"
         )
     return EncoderSpec(model=str(folder)), folder
+
+
+def plugin_named(name: str) -> EncoderSpec | Factory | None:
+    """Return the encoder that a plug-in adds under a name; None where none does, or a folder or an encoder of ours has the name.
+
+    Raises:
+        ExpandrError: a plug-in adds it, and does not load.
+    """
+    taken = name in encoders() or "/" in name or name.endswith((".yaml", ".yml"))
+    if taken or _trained_here(name) or Path(name).is_dir() or name not in PLUGINS.names():
+        return None
+    return PLUGINS.find(name)
+
+
+def unknown_encoder(name: str) -> UnknownNameError:
+    """Return the error of a name that no encoder has."""
+    return UnknownNameError(
+        "encoder",
+        name,
+        [*encoders(), *PLUGINS.names()],
+        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+    )
 
 
 def _known_model(name: str) -> str | None:

@@ -1,14 +1,37 @@
-"""From token states to one vector a text. Right padding is assumed throughout."""
+"""From token states to one vector a text: one function with `@pooling` for each way. Right padding is assumed throughout."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from expandr_repro.data.specs import POOLINGS
-from expandr_repro.errors import UnknownNameError
+from expandr_repro.data.specs import POOLINGS, Pooling
 
 if TYPE_CHECKING:
     import torch
+
+F = TypeVar("F", bound="Callable[..., torch.Tensor]")
+
+
+def pooling(name: str, *, joins: bool = True) -> Callable[[F], F]:
+    """Register a function as a pooling.
+
+    It is given the token states (texts, tokens, dim) and the mask (texts, tokens), 1 for a token that is pooled, and returns
+    (texts, dim).
+
+    Args:
+        name: as typed after `--pooling` and in an encoder's spec.
+        joins: whether `+` may put its vectors next to those of others.
+
+    Raises:
+        ExpandrError: the name is taken.
+    """
+
+    def register(function: F) -> F:
+        POOLINGS.add(name, Pooling(function, joins), function.__module__)
+        return function
+
+    return register
 
 
 def pool(states: torch.Tensor, mask: torch.Tensor, pooling: str, skipped: torch.Tensor | None = None) -> torch.Tensor:
@@ -28,30 +51,64 @@ def pool(states: torch.Tensor, mask: torch.Tensor, pooling: str, skipped: torch.
     """
     import torch
 
-    if pooling == "first-decoder":
-        return states[:, 0]
-    if skipped is not None:
+    poolings = [POOLINGS.find(name) for name in pooling.split("+")]
+    if skipped is not None and poolings[0].joins:
         mask = mask * (torch.arange(mask.shape[1], device=mask.device) >= skipped.unsqueeze(1))
-    vectors = [_pooled(states, mask, name) for name in pooling.split("+")]
+    vectors = [p.function(states, mask) for p in poolings]
     return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
 
 
-def _pooled(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+@pooling("cls")
+def cls(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the first token's state."""
+    return states[_rows(mask), mask.argmax(1)]
+
+
+@pooling("mean")
+def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the mean of the states."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+
+@pooling("last")
+def last(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the last token's state."""
+    # of equal ones argmax takes the first: of the mask backwards, that is the last token
+    return states[_rows(mask), mask.shape[1] - 1 - mask.flip(1).argmax(1)]
+
+
+@pooling("max")
+def largest(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the largest value of each dimension."""
+    values = states.masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(1)
+    return values.masked_fill(~mask.bool().any(1, keepdim=True), 0)
+
+
+@pooling("weighted-mean")
+def weighted_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the mean of the states, each weighted by its position from 1."""
     import torch
 
-    rows = torch.arange(len(mask), device=mask.device)
-    if pooling == "cls":
-        return states[rows, mask.argmax(1)]
-    if pooling == "last":
-        # of equal ones argmax takes the first: of the mask backwards, that is the last token
-        return states[rows, mask.shape[1] - 1 - mask.flip(1).argmax(1)]
-    if pooling == "max":
-        largest = states.masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(1)
-        return largest.masked_fill(~mask.bool().any(1, keepdim=True), 0)
     weights = mask.unsqueeze(-1).to(states.dtype)
-    if pooling == "weighted-mean":
-        weights = weights * torch.arange(1, mask.shape[1] + 1, device=mask.device, dtype=states.dtype).view(1, -1, 1)
-    elif pooling not in ("mean", "mean-sqrt-len"):
-        raise UnknownNameError("pooling", pooling, POOLINGS)
-    total = weights.sum(1).clamp(min=1e-9)
-    return (states * weights).sum(1) / (total.sqrt() if pooling == "mean-sqrt-len" else total)
+    weights = weights * torch.arange(1, mask.shape[1] + 1, device=mask.device, dtype=states.dtype).view(1, -1, 1)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+
+@pooling("mean-sqrt-len")
+def mean_sqrt_len(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the sum of the states, divided by the square root of their number."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9).sqrt()
+
+
+@pooling("first-decoder", joins=False)
+def first_decoder(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Take the decoder's first state, of an encoder-decoder."""
+    return states[:, 0]
+
+
+def _rows(mask: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.arange(len(mask), device=mask.device)

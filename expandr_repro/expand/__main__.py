@@ -18,6 +18,7 @@ from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.outputs import EXPANDED, FAILURES, RECORD, check_output
 from expandr_repro.io.paths import cache_dir
+from expandr_repro.llm.base import BACKENDS
 from expandr_repro.llm.prompts import find_prompt, prompts
 from expandr_repro.llm.sampling import PRESETS
 
@@ -77,7 +78,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--prompt", default="q2d", metavar="P",
                        help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file (default: %(default)s)")  # fmt: skip
     group.add_argument("--backend", default="openai", metavar="B",
-                       help="openai: any OpenAI-compatible endpoint; transformers, vllm: on this machine (default: %(default)s)")  # fmt: skip
+                       help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()) + " (default: %(default)s)")  # fmt: skip
     group.add_argument("--model", required=True, metavar="M", help="the endpoint's model, a hub name or a model folder")
     group.add_argument("--revision", metavar="R", help="the hub revision; for an endpoint a label of your own")
     group.add_argument("--passages", metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's judgements)")  # fmt: skip
@@ -154,9 +155,13 @@ def _elsewhere(args: Any) -> str:
     return f" has no meaning for --backend {args.backend}; leave it out or choose another backend"
 
 
-def _backend(*names: str) -> Callable[[Any], bool]:
-    """Hold for some backends, and for one that there is not, which is refused by its name."""
-    return lambda args: args.backend in names or args.backend not in ("openai", "transformers", "vllm")
+def _takes(option: str) -> Callable[[Any], bool]:
+    """Hold for backends that use an option, and for one that there is not, which is refused by its name."""
+
+    def holds(args: Any) -> bool:
+        return args.backend not in BACKENDS.names() or option in BACKENDS.find(args.backend).options
+
+    return holds
 
 
 def _prompt_has(part: str) -> Callable[[Any], bool]:
@@ -173,15 +178,16 @@ def _prompt_has(part: str) -> Callable[[Any], bool]:
     return holds
 
 
+OPTIONS = ("base_url", "api_key_env", "api", "concurrency", "timeout", "retries", "backoff", "adapter", "precision", "batch_size",
+           "data_parallel", "trust_remote_code", "device", "tensor_parallel")  # fmt: skip
+"""Options that only some backends use."""
+
 RULES = (
-    Applies(("--base-url", "--api-key-env", "--api", "--concurrency", "--timeout", "--retries", "--backoff"), "", _backend("openai"), _elsewhere),
-    Applies(("--adapter", "--precision", "--batch-size", "--data-parallel", "--trust-remote-code"), "", _backend("transformers", "vllm"), _elsewhere),
-    Applies(("--device",), "", _backend("transformers"), _elsewhere),
-    Applies(("--tensor-parallel",), "", _backend("vllm"), _elsewhere),
+    *(Applies((f"--{option.replace('_', '-')}",), "", _takes(option), _elsewhere) for option in OPTIONS),
     Applies(
         ("--revision",),
         "to a model of the hub and, as a label, to an endpoint's; a folder is what it is",
-        lambda args: args.backend == "openai" or not Path(args.model).is_dir(),
+        lambda args: "base_url" in BACKENDS.find(args.backend).options or not Path(args.model).is_dir(),
     ),
     Applies(("--passages",), "to a prompt with {passage}, such as q2a", _prompt_has("passage")),
     Applies(("--examples-from",), "to a prompt with {examples}", _prompt_has("examples")),

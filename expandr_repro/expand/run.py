@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,28 +65,67 @@ def expand(request: ExpandRequest) -> int:
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
+    with prepared(request) as ready:
+        if request.dry_run:
+            left = _remaining_table(ready.work.remaining(), len(ready.topics.topics) * len(ready.work.settings))
+            print(left.render(request.form))
+            return 0
+        made = ready.generate()
+    if made is None:
+        return 0
+    summary = _summary(ready.topics, ready.work.task.prompt, ready.generator.identity, made)
+    return _finish(request, made, summary, ready.record)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A generation that is about to begin.
+
+    Attributes:
+        topics: to be expanded.
+        generator: of the texts.
+        work: on an open store.
+        record: what the generator was trained on.
+    """
+
+    topics: TopicSet
+    generator: Generator
+    work: Expansions
+    record: list[TrainedOn]
+
+    def generate(self) -> Assembly | None:
+        """Generate what the store lacks; None in all processes but the first, which puts the output together."""
+        share = Share.of_environment()
+        mine = share.of(self.topics.topics)
+        with text_progress(len(mine), len(self.work.settings)) as bar:
+            self.work.run(self.generator, mine, bar)
+        reports = share.gather(self.work.report())
+        return self.work.assemble(reports) if share.first else None
+
+
+@contextmanager
+def prepared(request: ExpandRequest, topics: TopicSet | None = None) -> Iterator[Prepared]:
+    """Find what a request names, and open the store.
+
+    Args:
+        request: what and how.
+        topics: in place of those that the request names.
+    """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.options)
-    found = find_topics(request.topics)
+    found = topics or find_topics(request.topics)
     prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
-    topics = select_topics(found, request.limit, request.qids)
-    passages = gold_passages(topics, request.passages) if prompt.needs_passage else {}
-    task = Task(topics.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
+    some = select_topics(found, request.limit, request.qids)
+    passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
+    task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
     with Store(request.store) as store:
         record = _trained_on(generator, request.options)
-        work = Expansions(task, generator.identity, store, record_hash(record) if record else None)
-        if request.dry_run:
-            print(_remaining_table(work.remaining(), len(topics.topics) * len(work.settings)).render(request.form))
-            return 0
-        share = Share.of_environment()
-        mine = share.of(topics.topics)
-        with text_progress(len(mine), len(work.settings)) as bar:
-            work.run(generator, mine, bar)
-        reports = share.gather(work.report())
-        if not share.first:
-            return 0
-        made = work.assemble(reports)
-    return _finish(request, made, _summary(topics, prompt, generator.identity, made), record)
+        yield Prepared(
+            some,
+            generator,
+            Expansions(task, generator.identity, store, record_hash(record) if record else None),
+            record,
+        )
 
 
 def _trained_on(generator: Generator, options: GeneratorOptions) -> list[TrainedOn]:
@@ -118,13 +158,13 @@ def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list
         )
     if not made.failures:
         return 0
-    for line in _explained(made.failures):
+    for line in explained(made.failures):
         log.warning("%s", line)
     log.warning("all of them are listed in %s", failures_path(request.output))
     return 2 if any(f.kind == "failed" for f in made.failures) else int(not made.texts)
 
 
-def _explained(failures: Sequence[Failure]) -> Iterator[str]:
+def explained(failures: Sequence[Failure]) -> Iterator[str]:
     """Yield, of what is missing, how much it is, why, and what brings it."""
     kinds = Counter(f.kind for f in failures)
     first = {f.kind: f for f in reversed(failures)}

@@ -16,18 +16,18 @@ from expandr_repro.data.trec import Run
 from expandr_repro.errors import FormatError, SetupError
 from expandr_repro.pyserini.jvm import java_class
 
-RM3: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 0.5}
-ROCCHIO: dict[str, float] = {"terms": 10, "documents": 10, "query_weight": 1.0, "documents_weight": 0.75}
-"""Anserini's default settings of feedback."""
-
 
 @dataclass(frozen=True)
 class Bm25:
-    """BM25's parameters, and the feedback after it (None, `rm3` or `rocchio`, with Anserini's default settings)."""
+    """BM25's parameters, and the feedback after it: None, `rm3` or `rocchio`, with its settings (by default Anserini's of RM3)."""
 
     k1: float = 0.9
     b: float = 0.4
     feedback: str | None = None
+    terms: int = 10
+    documents: int = 10
+    query_weight: float = 0.5
+    documents_weight: float = 0.75
 
 
 def is_lucene_folder(path: Path) -> bool:
@@ -104,10 +104,10 @@ def _searcher(folder: Path, settings: Bm25) -> Any:
             f"{folder}: this index stores no document vectors, which {settings.feedback} needs; build it with `encode --retriever bm25 --feedback`"
         )
     if settings.feedback == "rm3":
-        searcher.set_rm3(None, RM3["terms"], RM3["documents"], RM3["query_weight"], False, True)
+        searcher.set_rm3(None, settings.terms, settings.documents, settings.query_weight, False, True)
     elif settings.feedback == "rocchio":
-        terms, documents = ROCCHIO["terms"], ROCCHIO["documents"]
-        weights = (ROCCHIO["query_weight"], ROCCHIO["documents_weight"], 0.0)
+        terms, documents = settings.terms, settings.documents
+        weights = (settings.query_weight, settings.documents_weight, 0.0)
         searcher.set_rocchio(None, terms, terms, documents, documents, *weights, False, False)
     return searcher
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -141,6 +142,10 @@ def check_output(
     """
     try:
         target = path.resolve()
+        if any(
+            p.is_symlink() for p in (target, *target.parents)
+        ):  # a link without end; before Python 3.13 `resolve` says so
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if isinstance(kind, FolderKind) and _holds_working_folder(path):
             raise SetupError(f"{path}: is the current folder, or one above it; wanted the name of a folder to write")
         for other in reads:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.llm.sampling import Sampling
+from expandr_repro.registry import Registry, summary_of
+
+G = TypeVar("G", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -129,18 +131,48 @@ class Generator(Protocol):
         """
 
 
-BACKENDS = {
-    "openai": ("expandr_repro.llm.openai.client", "OpenAIGenerator"),
-    "transformers": ("expandr_repro.llm.local.transformers", "TransformersGenerator"),
-    "vllm": ("expandr_repro.llm.local.vllm", "VllmGenerator"),
-}
+@dataclass(frozen=True)
+class Backend:
+    """What makes generators.
 
-_ELSEWHERE = {
-    "openai": ("adapter", "precision", "device", "tensor_parallel", "trust_remote_code"),
-    "transformers": ("base_url", "tensor_parallel"),
-    "vllm": ("base_url", "device"),
-}
-"""Options that a backend has no use for; to set one is a mistake that should not pass in silence."""
+    Attributes:
+        make: from the options to a generator.
+        options: the fields of `GeneratorOptions` that it uses besides model and revision, and `data_parallel` where copies of the model may run.
+    """
+
+    make: Callable[[GeneratorOptions], Generator]
+    options: frozenset[str] = frozenset()
+
+    @property
+    def summary(self) -> str:
+        """What it is: the first sentence of its docstring."""
+        return summary_of(self.make)
+
+
+BACKENDS: Registry[Backend] = Registry(
+    "backend", "expandr_repro.generators", "expandr_repro.llm.openai", "expandr_repro.llm.local"
+)
+
+
+def generator(name: str, *, options: Iterable[str] = ()) -> Callable[[G], G]:
+    """Register a class, or a function, that makes a `Generator` of `GeneratorOptions`.
+
+    Args:
+        name: as typed after `--backend`.
+        options: the fields of `GeneratorOptions` that it uses besides model and revision; the others are refused.
+
+    Raises:
+        ExpandrError: the name is taken, or there is no such option.
+    """
+    known = {f.name for f in fields(GeneratorOptions)} | {"data_parallel"}
+    if unknown := set(options) - known:
+        raise UnknownNameError(f"option of backend {name!r}", min(unknown), known)
+
+    def register(make: G) -> G:
+        BACKENDS.add(name, Backend(make, frozenset(options)), make.__module__)
+        return make
+
+    return register
 
 
 def load_generator(backend: str, options: GeneratorOptions) -> Generator:
@@ -150,13 +182,10 @@ def load_generator(backend: str, options: GeneratorOptions) -> Generator:
         UnknownNameError: no such backend.
         ExpandrError: an option that this backend has no use for.
     """
-    if backend not in BACKENDS:
-        raise UnknownNameError("backend", backend, BACKENDS)
+    found = BACKENDS.find(backend)
     plain = GeneratorOptions(model="")
-    for name in _ELSEWHERE[backend]:
-        if getattr(options, name) != getattr(plain, name):
+    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *found.options)):
+        if getattr(options, name) != getattr(plain, name):  # a mistake that should not pass in silence
             flag = "--" + name.replace("_", "-")
             raise ExpandrError(f"{flag} has no meaning for --backend {backend}; leave it out or choose another backend")
-    module, name = BACKENDS[backend]
-    made: Generator = getattr(importlib.import_module(module), name)(options)
-    return made
+    return found.make(options)

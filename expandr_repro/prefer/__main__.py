@@ -100,18 +100,24 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--threads", type=int, default=0, metavar="N", help="of the search (default: all processors)")
 
 
-def _rewards(*names: str) -> Callable[[Any], bool]:
-    return lambda args: not parse_rewards(args.reward).keys().isdisjoint(names)
+def _searches(args: Any) -> bool:
+    return any(REWARDS.find(name).of_corpus for name in parse_rewards(args.reward))
+
+
+def _looks_deep(args: Any) -> bool:
+    """Say whether a reward looks as deep as --hits."""
+    rewards = map(REWARDS.find, parse_rewards(args.reward))
+    return any(r.of_corpus and r.depth is None for r in rewards)
 
 
 RULES = (
     *cli.ENCODER_RULES,
-    Applies(("--hits",), "with --reward corpus-rank", _rewards("corpus-rank")),
-    Applies(("--threads",), "with --reward corpus-rank or delta-ndcg", _rewards("corpus-rank", "delta-ndcg")),
+    Applies(("--hits",), "with --reward corpus-rank", _looks_deep),
+    Applies(("--threads",), "with --reward corpus-rank or delta-ndcg", _searches),
     Applies(
         ("--index",),
         "with --reward corpus-rank or delta-ndcg",
-        _rewards("corpus-rank", "delta-ndcg"),
+        _searches,
         lambda _: " is for the rewards corpus-rank and delta-ndcg; add one to --reward or leave it out",
     ),
     Applies(("--seed",), "with --sample or --dev, which draw", lambda args: bool(args.sample or args.dev)),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.console.progress import counted
 from expandr_repro.data.overlap.sharing import relevant_documents
 from expandr_repro.data.topics import Topic, read_topics
 from expandr_repro.errors import ExpandrError
@@ -85,7 +84,7 @@ class Plan:
     @property
     def searched(self) -> tuple[str, ...]:
         """The rewards that search a corpus."""
-        return tuple(name for name in self.weights if REWARDS[name].of_corpus)
+        return tuple(name for name in self.weights if REWARDS.find(name).of_corpus)
 
 
 def plan(request: PreferRequest) -> Plan:
@@ -148,13 +147,13 @@ def why_few(plan: Plan, dropped: Mapping[str, int]) -> str:
 
 
 def _check(request: PreferRequest, weights: Mapping[str, float]) -> None:
-    needs_answers = [name for name in weights if REWARDS[name].of_answers]
+    needs_answers = [name for name in weights if REWARDS.find(name).of_answers]
     if needs_answers and not request.answers:
         rest = ",".join(f"{n}={w:g}" for n, w in weights.items() if n not in needs_answers) or "retriever=1"
         raise ExpandrError(
             f"the reward {needs_answers[0]!r} needs --answers F (made by `expand --prompt q2a`); or go without: --reward {rest}"
         )
-    of_corpus = [name for name in weights if REWARDS[name].of_corpus]
+    of_corpus = [name for name in weights if REWARDS.find(name).of_corpus]
     if of_corpus and not request.gold:
         raise ExpandrError(
             f"the reward {of_corpus[0]!r} searches a collection; name it with --gold, e.g. --gold scifact/train"
@@ -191,7 +190,7 @@ def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> in
     count = request.candidates_per_topic or most
     if count < 2:
         raise ExpandrError(
-            f"{request.candidates}: {counted(count, 'candidate')} per topic; a pair needs at least two (make them with `expand --preset expandr-candidates`)"
+            f"{request.candidates}: {count} candidate{'' if count == 1 else 's'} per topic; a pair needs at least two (make them with `expand --preset expandr-candidates`)"
         )
     if count > most:
         raise ExpandrError(f"--candidates-per-topic {count}: no topic of {request.candidates} has more than {most}")

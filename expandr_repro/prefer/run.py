@@ -14,7 +14,7 @@ from expandr_repro.errors import ExpandrError
 from expandr_repro.io.files import sha256_file
 from expandr_repro.prefer.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.prefer.pairs import FINISHES, PreferencePair
-from expandr_repro.prefer.rewards import choose
+from expandr_repro.prefer.rewards import REWARDS, choose
 from expandr_repro.prefer.similarity import Rewarded, SearchedRewards, reward
 
 
@@ -63,7 +63,7 @@ def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
         return None
     from expandr_repro.indexes.compatibility import any_of, refuse_foreign, refuse_other_version
     from expandr_repro.indexes.find import dense_index
-    from expandr_repro.prefer.search_rewards import CorpusRewards
+    from expandr_repro.prefer.rewards.searched import CorpusRewards
 
     request, gold = plan.request, plan.gold
     index = dense_index(request.index or plan.gold.corpus, encoder)
@@ -129,6 +129,7 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
         "answers": file(request.answers),
         "encoder": encoder.identity,
         "rewards": dict(plan.weights),
+        **({"reward_origin": origins} if (origins := {n: o for n in plan.weights if (o := REWARDS.origin(n))}) else {}),
         "min_similarity": request.min_similarity,
         "min_margin": request.min_margin,
         "prompt": {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256},
@@ -159,7 +160,7 @@ def trained_on(plan: Plan, pairs: Sequence[PreferencePair]) -> tuple[list[Traine
     """
     qids = {p.qid for p in pairs}
     seen = {plan.gold.docids[qid] for qid in qids if qid in plan.gold.docids}
-    if "delta-ndcg" in plan.weights:  # which looks at all of them
+    if any(REWARDS.find(name).beyond_query for name in plan.weights):  # which look at all of them
         seen |= {d for qid in qids for d in (plan.training.relevant or {}).get(qid, ())}
     training, request = plan.training.only(qids), plan.request
     own = TrainedOn(training.collection, training.corpus, training.titles, frozenset(seen), tuple(plan.left_out.names))

@@ -1,6 +1,6 @@
 """From candidates, gold passages and answers to rewards: every text encoded once, in large batches across topics.
 
-Works with torch and transformers alone; the rewards that search a corpus come from `searching_rewards`.
+Works with torch and transformers alone; the rewards that search a corpus come from `rewards.searched`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from expandr_repro.console.progress import progress
 from expandr_repro.data.topics import Topic
 from expandr_repro.encoders.protocol import Role, TextEncoder
 from expandr_repro.encoders.streaming import encode_stream
 from expandr_repro.errors import ExpandrError
-from expandr_repro.prefer.rewards import reciprocal_ranks, total_rewards
+from expandr_repro.prefer.rewards import REWARDS, total_rewards
 from expandr_repro.search.fusion import unit
 
 if TYPE_CHECKING:
@@ -43,6 +43,23 @@ class Case:
     gold: str
     docid: str = ""
     answer: str = ""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One topic's candidates as a reward looks at them.
+
+    Attributes:
+        case: the topic, the texts, the gold passage and perhaps an answer.
+        vectors: (candidates, dim) of length 1.
+        to_gold: (candidates,) cosines to the gold passage.
+        to_answer: (candidates,) cosines to the answer; zeros where there is none.
+    """
+
+    case: Case
+    vectors: NDArray[np.float32]
+    to_gold: NDArray[np.float64]
+    to_answer: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -178,12 +195,29 @@ def _finite(matrix: NDArray[np.float32], encoder: TextEncoder) -> NDArray[np.flo
 def _rewarded(
     case: Case, vectors: Vectors, weights: Mapping[str, float], searched: Mapping[str, NDArray[np.float64]]
 ) -> Rewarded:
-    candidates = vectors.units["expansion"][vectors.numbers("expansion", case.candidates)]
+    units = vectors.units["expansion"][vectors.numbers("expansion", case.candidates)]
     measured = [case.gold, case.answer] if case.answer else [case.gold]
-    near = [_cosines(candidates, vectors.units["document"][n]) for n in vectors.numbers("document", measured)]
-    parts = {name: reciprocal_ranks(scores) for name, scores in zip(("retriever", "answer"), near, strict=False)}
-    parts |= searched
-    return Rewarded(case, near[0], near[1] if case.answer else None, parts, total_rewards(parts, weights))
+    near = [_cosines(units, vectors.units["document"][n]) for n in vectors.numbers("document", measured)]
+    to_answer = near[1] if case.answer else None
+    candidates = Candidates(case, units, near[0], near[1] if case.answer else near[0] * 0)
+    parts = dict(searched)
+    for name in weights:
+        entry = REWARDS.find(name)
+        if name not in parts and not entry.of_corpus and (case.answer or not entry.of_answers):
+            parts[name] = _values(name, entry.function(candidates), len(case.candidates))
+    return Rewarded(case, near[0], to_answer, parts, total_rewards(parts, weights))
+
+
+def _values(name: str, values: Any, count: int) -> NDArray[np.float64]:
+    """Return what a reward gave as an array; refuse what is no finite value for each candidate."""
+    import numpy as np
+
+    found: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    if found.shape != (count,) or not np.isfinite(found).all():
+        raise ExpandrError(
+            f"reward {name!r} gave {found.shape} values for {count} candidates, or one that is not finite"
+        )
+    return found
 
 
 def _cosines(candidates: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

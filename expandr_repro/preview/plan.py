@@ -13,6 +13,7 @@ from expandr_repro.console.terminal import printable
 from expandr_repro.data.collections import local_folder, splits_of
 from expandr_repro.data.specs import (
     CollectionName,
+    EncoderSpec,
     collection_named,
     collection_names,
     datasets,
@@ -20,12 +21,13 @@ from expandr_repro.data.specs import (
     encoders,
 )
 from expandr_repro.encoders.checkpoints.checkpoint import locate
+from expandr_repro.encoders.loading import plugin_named, unknown_encoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.indexes.faiss_index import is_faiss_folder
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.io.paths import cache_dir, data_dir
+from expandr_repro.llm.base import BACKENDS
 from expandr_repro.preview.downloads import Download, hub_download, irds_download, pyserini_evaluation, pyserini_index
-from expandr_repro.search.fusion import fusion_named
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,6 @@ class Step:
 
 def search(args: argparse.Namespace) -> int:
     """Print what `search` would do."""
-    if args.fusion:
-        fusion_named(args.fusion, args.retriever)
     steps = []
     if args.query is not None:
         if not (where := args.index or args.topics):
@@ -109,15 +109,18 @@ def encode(args: argparse.Namespace) -> int:
 def expand(args: argparse.Namespace) -> bool:
     """Print what `expand` would do; tell whether its topics are on this machine, so that requests can be counted."""
     steps = [*_resource("topics", args.topics)]
-    if args.backend == "openai":
+    takes = BACKENDS.find(args.backend).options
+    if "base_url" in takes:
         steps.append(
             _run(
                 "ask",
                 f"model {args.model} at {', '.join(args.base_url or ['$OPENAI_BASE_URL, else the default of the client'])}",
             )
         )
-    else:
+    elif "precision" in takes:
         steps += [_model(args.model, args.revision), _run("generate", f"{args.backend}, device {args.device}")]
+    else:
+        steps.append(_run("generate", f"{args.backend}, model {args.model}"))
     here = steps[0].step == "read"
     if args.format == "text" or not here:  # else the one table is that of the requests
         _show(steps, args.output, args.format)
@@ -262,13 +265,12 @@ def _encoder(name: str) -> Step:
     if name in encoders() or name.endswith((".yaml", ".yml")):
         spec = encoder_spec(name)
         return _model(spec.model, spec.revision, "encoder", name)
+    if (plugin := plugin_named(name)) is not None:
+        if isinstance(plugin, EncoderSpec):
+            return _model(plugin.model, plugin.revision, "encoder", name)
+        return _run("encoder", f"{name}, of a plug-in")
     if not Path(name).is_dir() and name.count("/") != 1:
-        raise UnknownNameError(
-            "encoder",
-            name,
-            encoders(),
-            "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
-        )
+        raise unknown_encoder(name)
     return _model(name, None, "encoder", name)
 
 

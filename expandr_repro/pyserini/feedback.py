@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VECTOR_ROCCHIO = {"query_weight": 0.9, "documents_weight": 0.1}
-"""Weights of Pyserini's command line."""
 
-
-def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, depth: int) -> NDArray[np.float32]:
+def feed_back(
+    index: FaissIndex,
+    vectors: NDArray[np.float32],
+    method: str,
+    depth: int,
+    query_weight: float = 0.9,
+    documents_weight: float = 0.1,
+) -> NDArray[np.float32]:
     """Return query vectors moved towards their first `depth` documents.
 
     Args:
         index: what is searched.
         vectors: (n, dimension) query vectors.
-        method: `rocchio` (0.9 query + 0.1 documents) or `average`.
+        method: `rocchio` or `average`.
         depth: how many documents are taken as relevant.
+        query_weight: of `rocchio`.
+        documents_weight: of `rocchio`, shared by the documents.
 
     Returns:
         (n, dimension) float32.
@@ -33,7 +39,7 @@ def feed_back(index: FaissIndex, vectors: NDArray[np.float32], method: str, dept
     rule = (
         DenseVectorAveragePrf()
         if method == "average"
-        else DenseVectorRocchioPrf(*VECTOR_ROCCHIO.values(), 0.1, depth, 0)
+        else DenseVectorRocchioPrf(query_weight, documents_weight, 0.1, depth, 0)
     )
     with faiss_threads():
         scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))

@@ -38,8 +38,9 @@ def lucene_search(
     searcher = LuceneSearcher(str(folder))
     searcher.set_bm25(settings.k1, settings.b)
     if settings.feedback == "rm3":
-        searcher.set_rm3()
+        searcher.set_rm3(settings.terms, settings.documents, settings.query_weight)
     elif settings.feedback == "rocchio":
-        searcher.set_rocchio()
+        terms, documents = settings.terms, settings.documents
+        searcher.set_rocchio(terms, documents, terms, documents, settings.query_weight, settings.documents_weight)
     found = searcher.batch_search(list(texts), list(qids), k=hits, threads=threads or cores())
     return {qid: best_scores((hit.docid, float(hit.score)) for hit in found[qid]) for qid in qids}

@@ -22,10 +22,11 @@ from expandr_repro.errors import ExpandrError
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.io.outputs import ENCODED_QUERIES, RUN, SEEN, check_output, manifest_kind
-from expandr_repro.search.fusion import FUSIONS
+from expandr_repro.search.fusion import fusion_named, listed
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
+    from expandr_repro.search.fusion import Fusion
     from expandr_repro.search.run import Outcome, Resolved, SearchRequest
 
 log = logging.getLogger("expandr_repro.search")
@@ -89,27 +90,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     how = made.add_argument_group("how")
     how.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
-    how.add_argument("--fusion", metavar="F", help="; ".join(f"{f.name}: {f.summary}" for f in FUSIONS.values()).replace("%", "%%")
+    how.add_argument("--fusion", metavar="F", help="NAME or NAME:PARAMETER=VALUE,...; " + "; ".join(f"{f.name}: {f.summary}{_parameters(f)}" for f in listed()).replace("%", "%%")
                      + " (default: mean or repeat where topics have expansions, else none)")  # fmt: skip
     how.add_argument(
-        "--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)"
+        "--alpha", type=float, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)"
     )
     how.add_argument(
         "--repeat",
         type=cli.positive,
-        default=5,
         metavar="N",
-        help="repeat: how often the query stands before the expansions (default: %(default)s)",
+        help="the same as --fusion repeat:n=N (default: 5)",
     )
-    how.add_argument(
-        "--rrf-k", type=cli.positive, default=60, metavar="K", help="rrf: the formula's constant (default: %(default)s)"
-    )
+    how.add_argument("--rrf-k", type=cli.positive, metavar="K", help="the same as --fusion rrf:k=K (default: 60)")
     how.add_argument(
         "--feedback-depth",
         type=cli.positive,
-        default=3,
         metavar="N",
-        help="rocchio, average: documents taken as relevant (default: %(default)s)",
+        help="the same as --fusion rocchio:depth=N or average:depth=N (default: 3)",
     )
     how.add_argument("--k1", type=float, default=0.9, help="of BM25 (default: %(default)s)")
     how.add_argument("--b", type=float, default=0.4, help="of BM25 (default: %(default)s)")
@@ -174,16 +171,29 @@ QUERIED = ("--expansions", "--qrels", "--output", "--tag", "--metrics", "--no-ba
 
 def _fusion_is(*names: str) -> Callable[[Any], bool]:
     """Hold where the fusion is one of some, or not known yet."""
-    return lambda args: args.fusion not in FUSIONS or args.fusion in names
+    return lambda args: (chosen := _chosen(args)) is None or chosen.name in names
+
+
+def _chosen(args: Any) -> Fusion | None:
+    """Return the fusion asked for; None where none is, or it is refused later for what it is."""
+    try:
+        return fusion_named(args.fusion, args.retriever) if args.fusion else None
+    except ExpandrError:
+        return None
+
+
+def _parameters(fusion: Fusion) -> str:
+    """Return a fusion's parameters with their defaults for the help, in brackets."""
+    told = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
+    return f" [{'; for bm25 '.join(filter(None, told))}]" if any(told) else ""
 
 
 def _expands(args: Any) -> bool:
-    return args.fusion not in FUSIONS or (args.fusion != "none" and FUSIONS[args.fusion].kind != "feedback")
+    return (chosen := _chosen(args)) is None or chosen.expands
 
 
 def _exports(args: Any) -> bool:
-    known = args.fusion in FUSIONS
-    return args.retriever == "dense" and not (known and FUSIONS[args.fusion].kind in ("run", "feedback"))
+    return args.retriever == "dense" and ((chosen := _chosen(args)) is None or chosen.one_query)
 
 
 def _builds_index(args: Any) -> bool:
@@ -239,6 +249,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.tag.split() != [args.tag] or printable(args.tag) != args.tag:
         raise ExpandrError(f"--tag {args.tag!r}: a run's last column is one word")
+    if args.fusion:
+        fusion_named(args.fusion, args.retriever)
     if args.dry_run and (args.query is not None or args.topics):
         from expandr_repro.preview import plan as dry_run
 
@@ -360,11 +372,11 @@ def _export(folder: Path, outcome: Outcome) -> None:
     from expandr_repro.pyserini.queries import export_queries
     from expandr_repro.search.dense import DenseSearch
 
-    if not isinstance(outcome.searcher, DenseSearch) or FUSIONS[outcome.fusion].kind in ("run", "feedback"):
+    if not isinstance(outcome.searcher, DenseSearch) or not outcome.chosen.one_query:
         raise ExpandrError("--export-queries: only a dense fusion that searches one vector a topic can be exported")
     topics = outcome.topics.topics
     export_queries(
-        folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.fusion)
+        folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.chosen)
     )
 
 

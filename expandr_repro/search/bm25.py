@@ -11,7 +11,7 @@ from expandr_repro.data.trec import Run, without_own_id
 from expandr_repro.indexes import lucene
 from expandr_repro.indexes.faiss_index import cores
 from expandr_repro.indexes.lucene import Bm25
-from expandr_repro.search.fusion import fusion_named, reciprocal_rank_fusion, repeat_text
+from expandr_repro.search.fusion import Fusion, fusion_named
 
 
 @dataclass
@@ -21,14 +21,12 @@ class Bm25Search:
     index: Path
     settings: Bm25 = field(default_factory=Bm25)
     hits: int = 1000
-    repeat: int = 5
-    rrf_k: int = 60
     remove_own: bool = False
     threads: int = 0
     stock: bool = False
     searched: int = 0
 
-    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
+    def run(self, topics: Sequence[Topic], fusion: str | Fusion, alone: Run | None = None) -> Run:
         """Search topics with a fusion; the arguments are those of `DenseSearch.run`.
 
         Raises:
@@ -37,29 +35,21 @@ class Bm25Search:
         """
         chosen = fusion_named(fusion, "bm25")
         qids = [t.qid for t in topics]
-        if chosen.kind == "run":
+        if chosen.of == "runs":
             runs = [self.run(topics, "none") if alone is None else alone]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
-                runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having]))
-            return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
-        if chosen.kind == "feedback":
-            return self._search(qids, [t.title for t in topics], fusion)
-        return self._search(qids, [self.text_of(t, fusion) for t in topics])
+                runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having], self.settings))
+            found: Run = chosen(runs, self.hits)
+            return found
+        if chosen.of == "feedback":
+            return self._search(qids, [t.title for t in topics], chosen(self.settings))
+        return self._search(qids, [chosen(t.title, t.texts) if t.texts else t.title for t in topics], self.settings)
 
     def forget(self) -> None:
         """Nothing is kept; see `DenseSearch.forget`."""
 
-    def text_of(self, topic: Topic, fusion: str) -> str:
-        """Return what is searched for a topic under a fusion of texts."""
-        if fusion == "repeat":
-            return repeat_text(topic.title, topic.texts, self.repeat)
-        if fusion == "expansion":
-            return " ".join(topic.texts) or topic.title
-        return topic.title
-
-    def _search(self, qids: Sequence[str], texts: Sequence[str], feedback: str | None = None) -> Run:
-        settings = Bm25(self.settings.k1, self.settings.b, feedback)
+    def _search(self, qids: Sequence[str], texts: Sequence[str], settings: Bm25) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits
         if self.stock:
             from expandr_repro.pyserini.stock import lucene_search

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expandr_repro.console.progress import progress
-from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Run, without_own_id
 from expandr_repro.encoders.finite import check_finite
 from expandr_repro.encoders.protocol import Role, TextEncoder
 from expandr_repro.errors import ExpandrError, NotFiniteError
 from expandr_repro.indexes.faiss_index import FaissIndex
-from expandr_repro.search.fusion import concat_text, fuse_vectors, fusion_named, reciprocal_rank_fusion
+from expandr_repro.search.fusion import Fusion, fuse_vectors, fusion_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,6 @@ class DenseSearch:
         encoder: ours or Pyserini's.
         index: what is searched.
         hits: documents a topic.
-        alpha: the query's weight in `mean`; None for equal weights.
-        rrf_k: the constant of reciprocal rank fusion.
-        feedback_depth: documents that `rocchio` and `average` take as relevant.
         remove_own: whether a topic's own id is taken out of its ranking.
         threads: of Faiss; 0 for all processors.
         batch_size: topics searched together.
@@ -42,9 +39,6 @@ class DenseSearch:
     encoder: TextEncoder
     index: FaissIndex
     hits: int = 1000
-    alpha: float | None = None
-    rrf_k: int = 60
-    feedback_depth: int = 3
     remove_own: bool = False
     threads: int = 0
     batch_size: int = 1024
@@ -52,12 +46,12 @@ class DenseSearch:
     searched: int = 0
     _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
-    def run(self, topics: Sequence[Topic], fusion: str, alone: Run | None = None) -> Run:
+    def run(self, topics: Sequence[Topic], fusion: str | Fusion, alone: Run | None = None) -> Run:
         """Search topics with a fusion.
 
         Args:
             topics: what is searched.
-            fusion: how.
+            fusion: how: a name, perhaps with parameters (`mean:alpha=0.3`), or a fusion.
             alone: the run of the queries alone, where it is there already; a fusion of runs takes it over.
 
         Raises:
@@ -65,46 +59,48 @@ class DenseSearch:
             ExpandrError: the fusion is not for dense retrieval, or the encoder lacks what it needs.
         """
         chosen = fusion_named(fusion, "dense")
-        if chosen.kind == "run":
+        if chosen.of == "runs":
             runs = [self.run(topics, "none") if alone is None else alone]
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
                 qids = [t.qid for t in having]
                 runs.append(self._search(qids, self._encode([t.texts[number] for t in having], "expansion", qids)))
-            return reciprocal_rank_fusion(runs, self.hits, self.rrf_k)
-        vectors = self.vectors(topics, "none" if chosen.kind == "feedback" else fusion)
-        if chosen.kind == "feedback":
-            from expandr_repro.pyserini.feedback import feed_back
+            found: Run = chosen(runs, self.hits)
+            return found
+        return self._search([t.qid for t in topics], self.vectors(topics, chosen))
 
-            vectors = feed_back(self.index, vectors, fusion, self.feedback_depth)
-        return self._search([t.qid for t in topics], vectors)
-
-    def vectors(self, topics: Sequence[Topic], fusion: str) -> NDArray[np.float32]:
-        """Return the (topics, dimension) vectors that a fusion of texts or vectors searches with."""
-        if fusion == "concat":
-            if not self.encoder.separator:
-                raise ExpandrError(
-                    f"fusion 'concat': the tokenizer of {self.encoder.name} has no separator token; use --fusion mean"
-                )
-            joined = [
-                Topic(
-                    t.qid,
-                    t.title,
-                    (Expansion(concat_text(t.title, t.texts, self.encoder.separator)),) if t.texts else (),
-                )
-                for t in topics
-            ]
-            return self._fused(joined, "expansion", "joined")
-        return self._fused(topics, fusion, "expansion")
-
-    def _fused(self, topics: Sequence[Topic], fusion: str, role: Role) -> NDArray[np.float32]:
+    def vectors(self, topics: Sequence[Topic], fusion: str | Fusion) -> NDArray[np.float32]:
+        """Return the (topics, dimension) vectors that a fusion searches with, where it is not one of runs."""
+        chosen = fusion_named(fusion, "dense")
         queries = self._encode([t.title for t in topics], "query", [t.qid for t in topics])
-        if fusion == "none":
+        if chosen.of == "feedback":
+            moved: NDArray[np.float32] = chosen(self.index, queries)
+            return moved
+        if not chosen.expands:
             return queries
-        texts = [text for t in topics for text in t.texts]
-        owners = [row for row, t in enumerate(topics) for _ in t.texts]
-        expansions = self._encode(texts, role, [topics[row].qid for row in owners])
-        return fuse_vectors(fusion, queries, expansions, owners, self.alpha)
+        if chosen.of == "texts":  # one text stands for all expansions of its topic
+            supplied = self._supplied(chosen)
+            rows = [row for row, t in enumerate(topics) if t.texts]
+            texts = [chosen(topics[row].title, topics[row].texts, **supplied) for row in rows]
+            fused = fuse_vectors(
+                "expansion", queries, self._encode(texts, "joined", [topics[r].qid for r in rows]), rows
+            )
+        else:
+            rows = [row for row, t in enumerate(topics) for _ in t.texts]
+            texts = [text for t in topics for text in t.texts]
+            fused = fuse_vectors(chosen, queries, self._encode(texts, "expansion", [topics[r].qid for r in rows]), rows)
+        vectors: NDArray[np.float32] = fused
+        return vectors
+
+    def _supplied(self, chosen: Fusion) -> dict[str, str]:
+        """Return what a fusion of texts wants of the encoder."""
+        if "separator" not in chosen.supplied:
+            return {}
+        if not self.encoder.separator:
+            raise ExpandrError(
+                f"fusion {chosen.name!r}: the tokenizer of {self.encoder.name} has no separator token; use --fusion mean"
+            )
+        return {"separator": self.encoder.separator}
 
     def forget(self) -> None:
         """Let go of the vectors of the texts that were searched."""

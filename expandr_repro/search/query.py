@@ -12,7 +12,7 @@ from expandr_repro.data.topics import Expansion, Topic
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.io.files import is_surrogate_free
-from expandr_repro.search.fusion import check_alpha
+from expandr_repro.search.fusion import check_alpha, fusion_named
 from expandr_repro.search.run import Resolved, SearchRequest, choose_fusion, final_ranking, open_searcher, source_of
 
 HITS = 10
@@ -69,10 +69,11 @@ def ask(
     request = replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
     if check:
-        check(Resolved(fusion, False))
+        check(Resolved(fusion.name, False))
     searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
     searcher.hits = min(request.hits or HITS, size)
-    rankings = {name: final_ranking(searcher.run([topic], name))[topic.qid] for name in dict.fromkeys(("none", fusion))}
+    fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}
+    rankings = {name: final_ranking(searcher.run([topic], f))[topic.qid] for name, f in fusions.items()}
     titles = _titles([where, source_of(request, searcher)], {docid for ranked in rankings.values() for docid in ranked})
     return [
         Answer(name, label, [(docid, score, titles.get(docid, "")) for docid, score in ranked.items()])

@@ -48,15 +48,15 @@ from expandr_repro.indexes.compatibility import (
     refuse_other_count,
     refuse_other_version,
 )
+from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
-from expandr_repro.indexes.lucene import RM3, ROCCHIO, Bm25, document_count, holds_any, lucene_facts
+from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene_facts
 from expandr_repro.indexes.parts import DOCIDS
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME, read_manifest
-from expandr_repro.pyserini.feedback import VECTOR_ROCCHIO
 from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
-from expandr_repro.search.fusion import FUSIONS, check_alpha, fusion_named
+from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ class SearchRequest:
     retriever: str = "dense"
     fusion: str | None = None
     alpha: float | None = None
-    repeat: int = 5
-    rrf_k: int = 60
-    feedback_depth: int = 3
+    repeat: int | None = None
+    rrf_k: int | None = None
+    feedback_depth: int | None = None
     hits: int | None = None
     qrels: str | None = None
     metrics: str | None = None
@@ -125,7 +125,7 @@ class Outcome:
 
     Attributes:
         topics: what was searched.
-        fusion: with which fusion.
+        fusion: the name of the fusion.
         index: what was searched in, for people.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
         measures: what was measured; empty where no judgements are known.
@@ -137,6 +137,7 @@ class Outcome:
         searcher: what searched, for whoever wants its vectors.
         lines: of the run.
         overlap: which topics the models saw in training; None where none of them says what it was trained on.
+        chosen: the fusion with its parameters.
     """
 
     topics: TopicSet
@@ -152,6 +153,7 @@ class Outcome:
     searcher: DenseSearch | Bm25Search | None = None
     lines: int = 0
     overlap: Overlap | None = None
+    chosen: Fusion = field(default_factory=lambda: FUSIONS["none"])
 
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
@@ -163,28 +165,49 @@ def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
     return replace(found, topics=joined.topics), joined
 
 
-def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> str:
-    """Return the fusion asked for, or the retriever's own where topics have expansions, else `none`.
+def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
+    """Return the fusion asked for, or the retriever's own where topics have expansions, else `none`, with its parameters.
 
     Raises:
-        UnknownNameError: no such fusion.
-        ExpandrError: the fusion needs expansions and there are none, or is for the other retriever.
+        UnknownNameError: no such fusion, or no such parameter.
+        ExpandrError: the fusion needs expansions and there are none, or is for the other retriever; or a parameter's value is wrong.
     """
     expanded = any(t.texts for t in topics)
-    if request.fusion is None:
-        if not expanded and any(t.provenance for t in topics):
-            log.warning(
-                "%s: none of the %d topics has an expansion, though `expand` wrote them; the queries are searched alone (--fusion none: without this warning)",
-                request.topics,
-                len(topics),
-            )
-        return {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
-    chosen = fusion_named(request.fusion, request.retriever)
-    if not expanded and chosen.name != "none" and chosen.kind != "feedback":
+    if request.fusion is None and not expanded and any(t.provenance for t in topics):
+        log.warning(
+            "%s: none of the %d topics has an expansion, though `expand` wrote them; the queries are searched alone (--fusion none: without this warning)",
+            request.topics,
+            len(topics),
+        )
+    usual = {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
+    chosen = fusion_named(request.fusion or usual, request.retriever)
+    chosen = set_by_alias(chosen, request.fusion, {option: getattr(request, option) for option in ALIASES})
+    if not expanded and chosen.expands:
         raise ExpandrError(
             f"fusion {chosen.name!r}: none of the {len(topics)} topics has an expansion; give --expansions, or use --fusion none"
         )
-    return chosen.name
+    return chosen
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a search is given already read or open, in place of the names in its request; None is found by name.
+
+    Attributes:
+        topics: with their expansions.
+        joined: where these are from, unless they are the topics' own.
+        qrels: relevance judgments.
+        level: the least grade of these that counts as relevant.
+        index: for dense retrieval.
+        files: what the expansions are from, for the records of training beside them.
+    """
+
+    topics: TopicSet | None = None
+    joined: Joined | None = None
+    qrels: Qrels | None = None
+    level: int | None = None
+    index: FaissIndex | None = None
+    files: Sequence[Path] | None = None
 
 
 def search(
@@ -192,6 +215,7 @@ def search(
     encoder: TextEncoder | None,
     write: Callable[[Run], object] | None = None,
     check: Callable[[Resolved], object] | None = None,
+    given: Given = Given(),
 ) -> Outcome:
     """Search, `BLOCK` topics at a time.
 
@@ -200,31 +224,32 @@ def search(
         encoder: for dense retrieval.
         write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
         check: called with what the request turns out to mean, before anything is searched; may refuse it.
+        given: what is in memory already.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
     check_alpha(request.alpha)
-    level = relevance_level(request.qrels, request.topics)
+    level = given.level or relevance_level(request.qrels, request.topics)
     measures = parse_measures(request.metrics, level) if request.metrics else []
-    topics, joined = topics_for(request)
+    topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
     fusion = choose_fusion(request, topics.topics)
-    qrels = find_qrels(request.qrels) if request.qrels else qrels_of(topics)
+    qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     if check:
-        check(Resolved(fusion, bool(qrels)))
-    searcher, size, label = open_searcher(request, topics, fusion, encoder)
+        check(Resolved(fusion.name, bool(qrels)))
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
-    outcome = Outcome(topics, fusion, label, {}, searcher=searcher)
-    if FUSIONS[fusion].kind != "feedback" and fusion != "none":
+    outcome = Outcome(topics, fusion.name, label, {}, searcher=searcher, chosen=fusion)
+    if fusion.expands:
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
         qrels = _judged_here(request, qrels, topics)
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
-    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level)
-    beside = bool(qrels) and request.baseline and fusion != "none"
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
+    beside = bool(qrels) and request.baseline and fusion.name != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
     own_ids = 0
@@ -232,7 +257,7 @@ def search(
     for begin in range(0, len(topics.topics), block):
         some = topics.topics[begin : begin + block]
         # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
-        alone = searcher.run(some, "none") if beside and FUSIONS[fusion].kind == "run" else None
+        alone = searcher.run(some, "none") if beside and fusion.of == "runs" else None
         run = final_ranking(searcher.run(some, fusion, alone))
         outcome.lines += sum(map(len, run.values()))
         without_hits += [t.qid for t in some if not run.get(t.qid)]
@@ -272,17 +297,18 @@ def _overlap(
     encoder: TextEncoder | None,
     qrels: Qrels | None,
     level: int,
+    given: Sequence[Path] | None,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
-    topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
+    topics, fusion = outcome.topics, outcome.chosen
     named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
     names |= {topics.folder.resolve().name} if topics.folder else set()
     made_of = _manifest_of(searcher).get("corpus")
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-    files: list[Path] = []
-    if fusion.name != "none" and fusion.kind != "feedback":
-        folder = topics.folder or Path(request.topics)
+    files = list(given or ())
+    if given is None and fusion.expands:
+        folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
         own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
         files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
     searched = Searched(frozenset(names), corpus)
@@ -330,7 +356,11 @@ def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str
 
 
 def open_searcher(
-    request: SearchRequest, topics: TopicSet, fusion: str, encoder: TextEncoder | None
+    request: SearchRequest,
+    topics: TopicSet,
+    fusion: Fusion,
+    encoder: TextEncoder | None,
+    opened: FaissIndex | None = None,
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
     """Return what searches, how many documents it searches, and what to call it.
 
@@ -343,12 +373,10 @@ def open_searcher(
             f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
         )
     if request.retriever == "bm25":
-        folder = lucene_index(where, feedback=FUSIONS[fusion].kind == "feedback")
+        folder = lucene_index(where, feedback=fusion.of == "feedback")
         sparse = Bm25Search(
             folder,
             Bm25(request.k1, request.b),
-            repeat=request.repeat,
-            rrf_k=request.rrf_k,
             threads=request.threads,
             stock=request.stock,
         )
@@ -356,12 +384,11 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = dense_index(where, encoder, request.factory)
+    index = opened or dense_index(where, encoder, request.factory)
     if request.search_params:
         index.set_parameters(request.search_params)
     dense = DenseSearch(
-        encoder, index, alpha=request.alpha, rrf_k=request.rrf_k, feedback_depth=request.feedback_depth,
-        threads=request.threads, batch_size=request.batch_size, stock=request.stock,
+        encoder, index, threads=request.threads, batch_size=request.batch_size, stock=request.stock,
     )  # fmt: skip
     dense.remove_own = _removes(request, topics, dense)
     return dense, int(index.index.ntotal), f"{encoder.name} ({encoder.dimension} dimensions)"
@@ -408,7 +435,7 @@ def _facts(
     qrels: Qrels | None,
 ) -> dict[str, Any]:
     """Return what pins the run; see `run_facts`."""
-    topics, fusion = outcome.topics, FUSIONS[outcome.fusion]
+    topics, fusion = outcome.topics, outcome.chosen
     known = _collection(request, topics, searcher)
     facts: dict[str, Any] = {
         "collection": str(known) if known else None,
@@ -420,12 +447,12 @@ def _facts(
         "topics_without_expansion": outcome.without_expansion,
         "retriever": request.retriever,
         "fusion": fusion.name,
-        **_fusion_facts(request, fusion.name),
+        **_fusion_facts(fusion),
         "hits": searcher.hits,
         "own_id_removed": searcher.remove_own,
         "searcher": "pyserini" if request.stock else "expandr_repro",
     }
-    if fusion.name != "none" and fusion.kind != "feedback":
+    if fusion.expands:
         digest = expansions_sha256(topics.topics)
         facts["expansions"] = joined.sources if joined else [{"name": OWN, "sha256": digest}]
         facts["expansions_sha256"] = digest
@@ -433,7 +460,7 @@ def _facts(
             facts["topics_with_texts_from_several_files"] = joined.from_several
     if request.search_params:
         facts["search_params"] = request.search_params
-    facts |= _index_facts(request, searcher, fusion.kind == "feedback")
+    facts |= _index_facts(request, searcher, fusion.of == "feedback")
     if outcome.figures and qrels:
         name = request.qrels if request.qrels and collection_meant(request.qrels) is None else None
         facts["qrels"] = {
@@ -447,20 +474,19 @@ def _facts(
     return found
 
 
-def _fusion_facts(request: SearchRequest, fusion: str) -> dict[str, Any]:
-    """Return the settings that a fusion uses."""
-    if fusion == "mean":
-        return {"alpha": request.alpha}
-    if fusion == "repeat":
-        return {"repeat": request.repeat}
-    if fusion == "rrf":
-        return {"rrf_k": request.rrf_k}
-    if FUSIONS[fusion].kind != "feedback":
-        return {}
-    if request.retriever == "bm25":
-        return {"feedback": RM3 if fusion == "rm3" else ROCCHIO}
-    weights = VECTOR_ROCCHIO if fusion == "rocchio" else {}
-    return {"feedback": {"depth": request.feedback_depth, **weights}}
+def _fusion_facts(fusion: Fusion) -> dict[str, Any]:
+    """Return the parameters of a fusion, and of a plug-in's where its code is from."""
+    values: dict[str, Any] = dict(fusion.values)
+    facts: dict[str, Any] = {}
+    if fusion.of == "feedback":
+        facts["feedback"] = values
+    elif values:
+        older = {parameter: key for key, (names, parameter) in ALIASES.items() if fusion.name in names}
+        ours = fusion.name in FUSIONS
+        facts |= {older.get(k, k): v for k, v in values.items()} if ours else {"fusion_parameters": values}
+    if origin := FUSIONS.origin(fusion.name):
+        facts["fusion_origin"] = origin
+    return facts
 
 
 def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, feedback: bool) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
         print(f"topics  {one_line(outcome.topics.label)}: {len(outcome.topics.topics)}, {expanded} with expansions")
         print(
-            f"search  {one_line(outcome.index)}, fusion {outcome.fusion}, {outcome.searcher.hits if outcome.searcher else 0} hits"
+            f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits if outcome.searcher else 0} hits"
         )
         for sentence in _split(outcome).told:
             print(f"seen    {one_line(sentence)}")

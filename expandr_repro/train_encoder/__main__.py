@@ -17,8 +17,9 @@ from expandr_repro.console.applies import Applies, refuse_idle
 from expandr_repro.console.tables import FORMATS, Table
 from expandr_repro.console.terminal import printable
 from expandr_repro.errors import ExpandrError
-from expandr_repro.search.fusion import check_alpha
-from expandr_repro.train_encoder.settings import FUSIONS, EncoderTraining
+from expandr_repro.search.fusion import check_alpha, set_by_alias
+from expandr_repro.search.fusion.registry import vector_fusion
+from expandr_repro.train_encoder.settings import EncoderTraining
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.encoder import Encoder
@@ -54,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--dev-expansions", nargs="+", default=[], metavar="X", help="of --dev-topics")
     cli.add_allow_overlap(what)
     how = made.add_argument_group("how")
-    how.add_argument("--fusion", choices=FUSIONS, default="mean", help="of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries (default: %(default)s)")  # fmt: skip
-    how.add_argument("--alpha", type=float, metavar="A", help="mean: the query's weight, 0 to 1 (default: all texts weigh the same)")  # fmt: skip
+    how.add_argument("--fusion", default="mean", metavar="F", help="mean, hyde, expansion or another fusion of vectors, perhaps with parameters: of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries (default: %(default)s)")  # fmt: skip
+    how.add_argument("--alpha", type=float, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)")  # fmt: skip
     how.add_argument("--config", default="encoder", metavar="F", help="encoder, expandr-encoder (the paper's values) or a .yaml file (default: %(default)s)")  # fmt: skip
     how.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting in place of the file's, e.g. --set epochs=2; may be repeated")  # fmt: skip
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
@@ -68,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 RULES = (
     *cli.ENCODER_RULES,
-    Applies(("--alpha",), "with --fusion mean", lambda args: args.fusion == "mean"),
+    Applies(("--alpha",), "with --fusion mean", lambda args: args.fusion.partition(":")[0] == "mean"),
     Applies(("--dev-expansions",), "with --dev-topics; topics held out have those of --expansions", lambda args: bool(args.dev_topics)),
 )  # fmt: skip
 """When options apply."""
@@ -84,9 +85,18 @@ SETTINGS_RULES = (
 """Settings that change nothing without something else."""
 
 
+def _fusion(args: argparse.Namespace) -> tuple[str, float | None]:
+    """Return the name of the fusion to train with, with parameters other than alpha, and alpha."""
+    if args.fusion == "none":
+        return "none", None
+    chosen = set_by_alias(vector_fusion(args.fusion, "fusion to train with"), args.fusion, {"alpha": args.alpha})
+    return (chosen.name, chosen.values["alpha"]) if set(chosen.values) == {"alpha"} else (str(chosen), None)  # type: ignore[return-value]
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
     check_alpha(args.alpha)
+    fusion, alpha = _fusion(args)
     if args.precision == "fp16":
         raise ExpandrError("--precision fp16: training uses bf16 (autocast over fp32 weights) or fp32")
     from expandr_repro.train_encoder.dev_topics import TrainRequest
@@ -113,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
             )
         config = dataclasses.replace(config, views={"query": 1.0})
     request = TrainRequest(
-        args.train, tuple(args.expansions), args.negatives, args.fusion, args.alpha, args.qrels, args.corpus, args.dev_topics, tuple(args.dev_expansions),
+        args.train, tuple(args.expansions), args.negatives, fusion, alpha, args.qrels, args.corpus, args.dev_topics, tuple(args.dev_expansions),
         tuple(args.hold_out), args.allow_overlap,
     )  # fmt: skip
     data = gather(request, config)

@@ -17,6 +17,7 @@ from expandr_repro.evaluate.scoring import evaluate
 from expandr_repro.indexes.build import CHUNK
 from expandr_repro.indexes.faiss_index import FaissIndex, new_index
 from expandr_repro.search.dense import DenseSearch
+from expandr_repro.search.fusion import fusion_named, set_by_alias
 from expandr_repro.search.run import final_ranking
 from expandr_repro.train_encoder.dev_topics import DevSearch
 
@@ -56,10 +57,16 @@ def measure(
     (ndcg,) = parse_measures(MEASURE)
     encoder.model.eval()
     counted = dict(encoder.truncated)
-    searcher = DenseSearch(encoder, encode_in_memory(corpus, encoder), hits, alpha=alpha)
+    searcher = DenseSearch(encoder, encode_in_memory(corpus, encoder), hits)
     scores = {}
     for s in searches:
         searcher.remove_own = s.remove_own
-        scores[s.name] = evaluate(final_ranking(searcher.run(s.topics, s.fusion)), qrels, [ndcg]).mean(ndcg)
+        scores[s.name] = evaluate(
+            final_ranking(
+                searcher.run(s.topics, set_by_alias(fusion_named(s.fusion, "dense"), None, {"alpha": alpha}))
+            ),
+            qrels,
+            [ndcg],
+        ).mean(ndcg)
     encoder.truncated.update(counted)  # what is cut here is no news
     return scores

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from expandr_repro.errors import UnknownNameError
-from expandr_repro.train_encoder.settings import FUSIONS
+from expandr_repro.search.fusion import fuse_vectors
+from expandr_repro.search.fusion.registry import vector_fusion
 
 if TYPE_CHECKING:
     import torch
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def fuse(
     name: str, queries: torch.Tensor, expansions: torch.Tensor, owners: Sequence[int], alpha: float | None = None
 ) -> torch.Tensor:
-    """Fuse each query's vector with those of its expansions; `core.fusion.fuse_vectors` with gradients.
+    """Fuse each query's vector with those of its expansions; `search`'s `fuse_vectors`, with gradients.
 
     Args:
-        name: none, mean, hyde or expansion.
+        name: none, or a fusion of vectors.
         queries: (queries, dim).
         expansions: (m, dim), all queries' expansions together.
         owners: (m,) the row of each expansion's query.
@@ -35,26 +35,10 @@ def fuse(
     Raises:
         UnknownNameError: no such fusion of vectors.
     """
-    import torch
-
-    if name not in FUSIONS:
-        raise UnknownNameError("fusion to train with", name, FUSIONS)
-    if name == "none" or not len(owners):
+    if name == "none":
         return queries
-    alone = queries
-    if name != "hyde":
-        queries, expansions = (torch.nn.functional.normalize(v, dim=-1) for v in (queries, expansions))
-    rows = torch.as_tensor(owners, device=queries.device)
-    count = torch.bincount(rows, minlength=len(queries)).to(queries.dtype).unsqueeze(1)
-    total = torch.zeros_like(queries).index_add(0, rows, expansions)
-    centre = total / count.clamp(min=1)
-    if name == "expansion":
-        fused = centre
-    elif name == "mean" and alpha is not None:
-        fused = alpha * queries + (1 - alpha) * centre
-    else:
-        fused = (queries + total) / (count + 1)
-    return torch.where(count == 0, alone, fused)
+    fused: torch.Tensor = fuse_vectors(vector_fusion(name, "fusion to train with"), queries, expansions, owners, alpha)
+    return fused
 
 
 def info_nce(

@@ -9,9 +9,6 @@ from expandr_repro.errors import ExpandrError, UnknownNameError
 VIEWS = ("fused", "query", "expansion")
 """What a query may be in the loss: fused with its expansions, alone, or its expansions alone."""
 
-FUSIONS = ("mean", "hyde", "expansion", "none")
-"""Those of `core.fusion` that have a gradient: of vectors, and the query alone."""
-
 
 @dataclass(frozen=True)
 class EncoderTraining:

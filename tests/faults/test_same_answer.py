@@ -20,9 +20,9 @@ AREA = "Same answer"
 TOLERANCE = 2e-6
 """Scores of unit vectors in single precision, where texts are computed in other company: matrix products then add up in another order."""
 
-DENSE = [name for name, fusion in FUSIONS.items() if "dense" in fusion.retrievers and name not in ("concat", "average")]
+DENSE = [name for name, fusion in FUSIONS.items() if fusion.way("dense") and name not in ("concat", "average")]
 """Without `concat`, which the tiny tokenizer has no separator for, and `average`, which is searched as `rocchio` is."""
-SPARSE = [name for name, fusion in FUSIONS.items() if "bm25" in fusion.retrievers and fusion.kind != "feedback"]
+SPARSE = [name for name, fusion in FUSIONS.items() if fusion.way("bm25") and fusion.of != "feedback"]
 
 
 def assert_close(found, wanted, tolerance=TOLERANCE):
@@ -101,7 +101,7 @@ def test_order_and_division_of_topics_and_batches_of_tokens_change_no_dense_rank
     _, run = searches.run(*common)
     divisions = [[24], [1, 23], [5, 7, 12], [1] * 24]
     sizes_of_batches = [64, 1000, 100_000]
-    if FUSIONS[fusion].kind == "feedback":  # Pyserini takes seconds to be imported, each time
+    if FUSIONS[fusion].of == "feedback":  # Pyserini takes seconds to be imported, each time
         divisions, sizes_of_batches = divisions[2:3], sizes_of_batches[:1]
     for sizes in divisions:
         assert_close(searches.divided(sizes, *common)[1], run)

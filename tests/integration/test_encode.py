@@ -143,7 +143,7 @@ def test_a_factory_that_faiss_does_not_know_fails_before_anything_is_encoded(com
 
 SMALL_CHUNKS = """
 import sys
-from expandr_repro import encode
+from expandr_repro.encode import __main__ as encode
 from expandr_repro.indexes import build as building
 building.CHUNK = 200
 sys.exit(encode.main(sys.argv[1:]))

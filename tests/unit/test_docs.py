@@ -43,6 +43,7 @@ FOREIGN = {
     "--fields",
     "--force-reinstall",
     "--nv",
+    "--reasoning-parser",
     "--requeue",
 }
 """Options of other programs that the documentation names."""

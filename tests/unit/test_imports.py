@@ -11,7 +11,7 @@ import pytest
 import expandr_repro
 
 ROOT = Path(expandr_repro.__file__).parent
-SHARED = ("errors", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
+SHARED = ("errors", "registry", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
 """From the lowest to the highest."""
 
 PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data", "resources": "data", "encoders": "encoders",
@@ -22,13 +22,15 @@ FEATURES = {"search", "encode", "expand", "compare", "prefer", "training", "trai
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
-    ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("preview", "search"),
+    ("search", "preview"), ("encode", "preview"), ("expand", "preview"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
 
-TOP = {"__init__", "__main__", "cli", "api"}
+API = {"api", "__init__"}
+"""What stands above the features, and imports any of them."""
+
 HEAVY = {
     "torch",
     "transformers",
@@ -50,6 +52,8 @@ MODULES = sorted(p for p in ROOT.rglob("*.py") if "resources" not in p.parts)
 def level(parts: tuple[str, ...]) -> float:
     """Return how high a module stands, given its path inside the package."""
     room = parts[0] if parts else "__init__"
+    if room in API:
+        return len(SHARED) + 1
     if room == "pyserini" and len(parts) > 1:
         return SHARED.index(PYSERINI[parts[1]]) if parts[1] in PYSERINI else len(SHARED)
     if parts[-1] == "__main__":

@@ -53,13 +53,13 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     tokenizer.model_max_length = spec.document_max_length
     tokenizer.save_pretrained(folder)
     _save_settings(encoder, folder)
-    if spec.pooling == "first-decoder":
+    theirs = {ours: name for name, ours in POOLINGS.items()}
+    if not set(spec.pooling.split("+")) <= set(theirs):  # sentence-transformers has no such pooling
         return
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     parts = [Transformer(str(folder), max_seq_length=spec.document_max_length)]
-    theirs = {ours: name for name, ours in POOLINGS.items()}
     modes = [theirs[pooling] for pooling in spec.pooling.split("+")]
     parts.append(Pooling(parts[0].get_embedding_dimension(), pooling_mode=modes))
     if spec.normalize:

@@ -11,7 +11,7 @@ from typing import Any
 from expandr_repro.encoders.batching import batches
 from expandr_repro.encoders.protocol import PRECISIONS, pick_device
 from expandr_repro.errors import SetupError, UnknownNameError
-from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request
+from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.decoding import Decoder, Job, decode, supports
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
@@ -30,6 +30,9 @@ EXTRA = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "chat_t
 """What --extra may hold here; top_k and the like are settings of another sampler."""
 
 
+@generator(
+    "transformers", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "device")
+)
 class TransformersGenerator:
     """A causal language model on this machine.
 

@@ -10,7 +10,7 @@ from typing import Any
 from expandr_repro.encoders.protocol import PRECISIONS
 from expandr_repro.errors import NotAvailableError, SetupError
 from expandr_repro.llm.answers.finishes import finish_of
-from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request
+from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.weights import Weights, find_weights
 
@@ -24,6 +24,9 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR
 """A launcher's variables: taken away before the engine starts, since each process has an engine of its own."""
 
 
+@generator(
+    "vllm", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "tensor_parallel")
+)
 class VllmGenerator:
     """A causal language model in vLLM's engine.
 

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.llm.answers.finishes import finish_of
-from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request
+from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
 from expandr_repro.llm.openai.endpoints import Endpoint, Endpoints, api_key, base_urls
 from expandr_repro.llm.openai.retries import LONGEST_WAIT, Fault, backoff
 
@@ -39,6 +39,7 @@ RAMP = 0.2
 """The first requests go out over so many seconds; else all answers come at once, wave after wave, and wait for each other."""
 
 
+@generator("openai", options=("base_url", "api_key_env", "api", "concurrency", "timeout", "retries", "backoff"))
 class OpenAIGenerator:
     """An LLM behind one or several OpenAI-compatible endpoints.
 

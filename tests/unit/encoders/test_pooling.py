@@ -46,7 +46,7 @@ def test_an_unknown_pooling_offers_the_nearest():
         pool(STATES, MASK, "meen")
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(POOLINGS))
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 3), st.sampled_from(list(POOLINGS)))
 def test_more_padding_changes_no_vector(lengths, more, pooling):
     width = max(lengths)
     states = torch.arange(len(lengths) * width * 3, dtype=torch.float32).reshape(len(lengths), width, 3)

@@ -7,7 +7,7 @@ import pytest
 
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError
-from expandr_repro.prefer.search_rewards import CorpusRewards
+from expandr_repro.prefer.rewards.searched import CorpusRewards
 from expandr_repro.prefer.similarity import Case, reward
 
 BOTH = {"retriever": 1.0, "answer": 1.0}

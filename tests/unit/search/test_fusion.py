@@ -116,7 +116,7 @@ def test_every_fusion_is_listed_under_its_own_name():
 
 
 def test_a_fusion_is_found_for_a_retriever_that_can_do_it():
-    assert fusion_named("rrf", "bm25") is FUSIONS["rrf"]
+    assert fusion_named("rrf", "bm25") == FUSIONS["rrf"]
 
 
 def test_an_unknown_fusion_offers_the_nearest():

@@ -8,15 +8,18 @@ candidate with the largest reward is chosen, that with the smallest rejected.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.registry import Registry, summary_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+F = TypeVar("F", bound=Callable[[Any], Any])
 
 
 @dataclass(frozen=True)
@@ -25,38 +28,65 @@ class Reward:
 
     Attributes:
         name: as typed after `--reward`.
-        summary: what it measures.
+        function: what was decorated; `reward` says what it is given.
         source: where it comes from.
-        of_answers: whether it needs an answer for each topic.
-        of_corpus: whether it needs judgements and an index to search.
+        needs: of gold, answer, index.
+        depth: of the rankings that it looks at, where it needs an index; None for --hits.
+        beyond_query: whether the value of the query alone is taken off.
     """
 
     name: str
-    summary: str
+    function: Callable[[Any], Any]
     source: str
-    of_answers: bool = False
-    of_corpus: bool = False
+    needs: frozenset[str]
+    depth: int | None = None
+    beyond_query: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it measures: the first sentence of the function's docstring."""
+        return summary_of(self.function)
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether it needs an answer for each topic."""
+        return "answer" in self.needs
+
+    @property
+    def of_corpus(self) -> bool:
+        """Whether it needs relevance judgments and an index to search."""
+        return "index" in self.needs
 
 
-REWARDS = {
-    r.name: r
-    for r in (
-        Reward("retriever", "reciprocal rank by similarity to the gold passage", "ExpandR, official code"),
-        Reward("answer", "reciprocal rank by similarity to the answer", "ExpandR, official code", of_answers=True),
-        Reward(
-            "corpus-rank",
-            "reciprocal rank of the gold document when the corpus is searched with query and candidate",
-            "after AQE (arXiv 2507.11042)",
-            of_corpus=True,
-        ),
-        Reward(
-            "delta-ndcg",
-            "nDCG@10 with query and candidate less nDCG@10 with the query alone",
-            "after arXiv 2603.13776",
-            of_corpus=True,
-        ),
-    )
-}
+REWARDS: Registry[Reward] = Registry("reward", "expandr_repro.rewards", "expandr_repro.prefer.rewards")  # fmt: skip
+
+
+def reward(
+    name: str, *, needs: Iterable[str], source: str, depth: int | None = None, beyond_query: bool = False
+) -> Callable[[F], F]:
+    """Register a function as a reward.
+
+    Args:
+        name: as typed after `--reward`.
+        needs: `gold`: the gold passage; `answer`: an answer for each topic; `index`: a search of the corpus. Without an index the
+            function is given one topic's `Candidates` and returns a value for each candidate; with an index it is given `Rankings`, and
+            returns a value for each of them.
+        source: where it comes from.
+        depth: of the rankings; None for as many documents as --hits says.
+        beyond_query: whether the value of the query alone is taken off, where it needs an index.
+
+    Raises:
+        ExpandrError: the name is taken, or it needs something else.
+    """
+    if unknown := set(needs) - {"gold", "answer", "index"}:
+        raise UnknownNameError(f"need of reward {name!r}", min(unknown), ("gold", "answer", "index"))
+
+    def register(function: F) -> F:
+        REWARDS.add(name, Reward(name, function, source, frozenset(needs), depth, beyond_query), function.__module__)
+        return function
+
+    return register
+
 
 OFFICIAL = "retriever=1,answer=1"
 """The official reward, as `parse_rewards` reads it."""
@@ -72,8 +102,7 @@ def parse_rewards(text: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, equals, written = (p.strip() for p in part.partition("="))
-        if name not in REWARDS:
-            raise UnknownNameError("reward", name, REWARDS)
+        REWARDS.find(name)
         if name in weights:
             raise ExpandrError(f"--reward {text!r}: {name} is there twice; give each reward once")
         try:

@@ -1,0 +1,143 @@
+"""What is already in memory, in the shapes that people have it in: dicts, lists, pairs, pandas; ids become strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError, nearest, shown
+from expandr_repro.io.columns import DOCUMENT_IDS, IDS, QUERY_IDS
+from expandr_repro.io.files import read_id
+
+T = TypeVar("T", int, float)
+
+QUERY_COLUMNS = QUERY_IDS | {"query", "q_id"}
+DOCUMENT_COLUMNS = DOCUMENT_IDS | IDS | {"document", "doc"}
+
+
+def is_frame(data: object) -> bool:
+    """Say whether something is a pandas DataFrame, without importing pandas."""
+    return hasattr(data, "columns") and hasattr(data, "to_dict")
+
+
+def plain(value: Any) -> Any:
+    """Return a number of numpy as Python's, and what pandas has for nothing as None."""
+    if hasattr(value, "item") and not isinstance(value, str | bytes):
+        value = value.item() if getattr(value, "ndim", 0) == 0 else value.tolist()
+    if isinstance(value, float) and value != value:
+        return None
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def records(
+    data: Any, what: str, names: Mapping[int, Sequence[str]], known: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is in memory as records, each with what to call it in errors.
+
+    Args:
+        data: a dict id -> text or record, a DataFrame, or an iterable of records, tuples or dataclasses.
+        what: "topics" or "documents".
+        names: length of a tuple -> what its items are; the shortest is also that of a dict's items.
+        known: keys that mean something; one that is nearly one of these is refused.
+
+    Raises:
+        FormatError: another shape.
+        UnknownNameError: a key is misspelt.
+    """
+    pair = names[min(names)]
+    listed: Iterable[Any]
+    if is_frame(data):
+        listed = data.to_dict("records")
+    elif isinstance(data, Mapping):
+        listed = ({**v, pair[0]: k} if isinstance(v, Mapping) else {pair[0]: k, pair[-1]: v} for k, v in data.items())
+    elif isinstance(data, str | bytes) or not isinstance(data, Iterable):
+        raise ExpandrError(f"{what} are {shown(data)}; wanted a dict, a list of dicts or of tuples, or a DataFrame")
+    else:
+        listed = data
+    for number, item in enumerate(listed):
+        place = f"{what}[{number}]"
+        if isinstance(item, tuple | list) and len(item) in names:
+            item = dict(zip(names[len(item)], item, strict=True))
+        if not isinstance(item, Mapping):
+            forms = " or ".join(f"({', '.join(n)})" for n in names.values())
+            raise FormatError(place, None, f"is {shown(item)}; wanted a dict or {forms}")
+        record = {str(key): plain(value) for key, value in item.items()}
+        for key in record:
+            if key not in known and (close := nearest(key, known)) and close not in record:
+                raise UnknownNameError(f"key of {place}", key, [close])
+        yield place, record
+
+
+def as_id(value: Any, place: str, what: str) -> str:
+    """Return an id as the string it is.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        return read_id(place, 0, plain(value), what)
+    except FormatError as error:
+        raise FormatError(place, None, error.problem) from error
+
+
+def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[str, dict[str, T]]:
+    """Return a run or qrels from a dict of dicts or a DataFrame.
+
+    Args:
+        data: qid -> docid -> number, or a DataFrame with a column for each.
+        what: "run" or "qrels".
+        values: names of the column of numbers.
+        kind: of the numbers.
+
+    Raises:
+        FormatError: an id or a number is none.
+        ExpandrError: another shape, or a column is missing.
+    """
+    made: dict[str, dict[str, T]] = {}
+    if is_frame(data):
+        columns = [
+            _column(data, what, names)
+            for names in (
+                QUERY_COLUMNS,
+                DOCUMENT_COLUMNS if "id" not in data.columns else DOCUMENT_COLUMNS - IDS,
+                values,
+            )
+        ]
+        for number, (qid, docid, value) in enumerate(zip(*(data[c].tolist() for c in columns), strict=True)):
+            place = f"{what}[{number}]"
+            inner = made.setdefault(as_id(qid, place, "the qid"), {})
+            docid = as_id(docid, place, "the docid")
+            if docid in inner:
+                raise FormatError(place, None, f"document {docid!r} is there twice for topic {qid!r}")
+            inner[docid] = _number(value, place, kind)
+        return made
+    if not isinstance(data, Mapping):
+        raise ExpandrError(f"the {what} is {shown(data)}; wanted a dict of dicts, a DataFrame or a path")
+    for qid, ranked in data.items():
+        place = f"{what}[{qid!r}]"
+        if not isinstance(ranked, Mapping):
+            raise FormatError(place, None, f"is {shown(ranked)}; wanted a dict of docid -> number")
+        key = as_id(qid, place, "the qid")
+        if key in made:
+            raise FormatError(place, None, "is there twice, as a string and as a number")
+        made[key] = {as_id(d, place, "the docid"): _number(v, f"{place}[{d!r}]", kind) for d, v in ranked.items()}
+    return made
+
+
+def _column(frame: Any, what: str, names: frozenset[str]) -> Any:
+    found = next((c for c in frame.columns if str(c).lower() in names), None)
+    if found is None:
+        raise ExpandrError(
+            f"the {what} has the columns {', '.join(map(str, frame.columns))}; wanted one of {', '.join(sorted(names))}"
+        )
+    return found
+
+
+def _number(value: Any, place: str, kind: type[T]) -> T:
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and value != int(value)):
+        wanted = "a whole number" if kind is int else "a number"
+        raise FormatError(place, None, f"is {shown(value)}; wanted {wanted}")
+    if value in (float("inf"), float("-inf")):
+        raise FormatError(place, None, "is infinite; no order follows from it")
+    return kind(value)

@@ -1,0 +1,96 @@
+"""A report of runs on one page, which a notebook shows inline."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.indexes import name_of
+from expandr_repro.api.retrieval import Run, load_run
+from expandr_repro.api.topics import Qrels, Topics, load_qrels
+from expandr_repro.data.trec import write_qrels
+from expandr_repro.evaluate.metrics import parse_measures
+from expandr_repro.io.files import atomic_text
+from expandr_repro.io.outputs import PAGE
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report as one HTML page that needs nothing from elsewhere.
+
+    Attributes:
+        html: the page.
+    """
+
+    html: str = field(repr=False)
+
+    @api
+    def save(self, path: str | Path) -> None:
+        """Write the page.
+
+        Raises:
+            SetupError: the place cannot be written, or something else than a report is there.
+        """
+        with atomic_text(path, kind=PAGE) as file:
+            file.write(self.html)
+
+    def _repr_html_(self) -> str:
+        frame = 'style="width: 100%; height: 40em; border: 1px solid #8888" sandbox="allow-scripts"'
+        return f'<iframe srcdoc="{html.escape(self.html)}" {frame}></iframe>'
+
+
+@api
+def report_page(
+    runs: Mapping[str, Run | Any],
+    topics: Topics,
+    qrels: Qrels | Any = None,
+    *,
+    metrics: str | None = None,
+    depth: int = 10,
+    words: int = 200,
+    title: str | None = None,
+) -> Page:
+    """Make a report of runs: their scores, differences per topic, and rankings, as the command `report` does.
+
+    Args:
+        runs: name -> run, the first being the baseline.
+        topics: that were searched, as `load_topics` loads them by name.
+        qrels: those of the topics where not given.
+        metrics: the collection's where not given.
+        depth: documents shown of each ranking.
+        words: words kept of a document.
+        title: of the page.
+
+    Raises:
+        ExpandrError: fewer than two runs, or topics that do not come from a name or a file.
+
+    Example:
+        >>> topics = ex.load_topics("pocket", limit=3)
+        >>> index = ex.open_index("pocket")
+        >>> runs = {fusion: ex.retrieve(topics, index, fusion=fusion, hits=10) for fusion in ("none", "mean")}
+        >>> ex.report_page(runs, topics, metrics="nDCG@10").html[:15]
+        '<!doctype html>'
+    """
+    from expandr_repro.report.gathering import gather
+    from expandr_repro.report.studies import study_of
+    from expandr_repro.report.writing import page
+
+    judged = topics.qrels if qrels is None else load_qrels(qrels)
+    corpus = None if topics._corpus is None else name_of(topics._corpus)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder, f"{name}.trec")) for name in runs]
+        for path, run in zip(paths, runs.values(), strict=True):
+            load_run(run).save(path)
+        write_qrels(Path(folder, "qrels.txt"), judged)
+        named = topics._name or str(Path(folder, "topics.jsonl"))
+        if not topics._name:
+            topics.save(named)
+        study = study_of(paths, str(Path(folder, "qrels.txt")), named, corpus)
+        measures = parse_measures(metrics or ",".join(judged.metrics), judged.level)
+        sheet = gather([study], measures, depth, words)
+    return Page(page(sheet, title or f"Runs compared: {topics.label}"))

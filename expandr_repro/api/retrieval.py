@@ -1,0 +1,234 @@
+"""Retrieval: topics and an index to a run, by the same search as the command's."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.indexes import Index, open_index
+from expandr_repro.api.inputs import nested
+from expandr_repro.api.tables import SHOWN, table
+from expandr_repro.api.topics import MEMORY, Topics, as_topics
+from expandr_repro.console.applies import refuse_idle
+from expandr_repro.console.progress import counted
+from expandr_repro.console.terminal import printable
+from expandr_repro.data.overlap.trained_on import record_beside, write_record
+from expandr_repro.data.trec import read_run, run_writer
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.run_facts import facts_beside
+from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
+from expandr_repro.io.files import About, sha256_file
+from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
+from expandr_repro.search.run import Given, Resolved, SearchRequest, final_ranking, search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+SCORES = frozenset({"score", "similarity", "value"})
+
+TAG = "expandr_repro"
+
+
+class Run(dict[str, dict[str, float]]):
+    """A run: qid -> docid -> score, each topic's documents by descending score, ties by docid.
+
+    Args:
+        data: a dict of dicts, a DataFrame with the columns `qid`, `docid` and `score`, or the path of a TREC run.
+
+    Attributes:
+        manifest: all that made the run, as the manifest beside its file has it; empty where that is not known.
+
+    Raises:
+        FormatError: an id or a score is none.
+
+    Example:
+        >>> ex.Run({"q1": {"d2": 0.5, "d1": 0.75}})
+        {'q1': {'d1': 0.75, 'd2': 0.5}}
+    """
+
+    @api
+    def __init__(self, data: Any = ()) -> None:
+        self.manifest: dict[str, Any] = {}
+        self._overlap: Overlap | None = None
+        if isinstance(data, str | Path):
+            super().__init__(read_run(data))
+            self.manifest, self._overlap = facts_beside(data), overlap_beside(data, facts_beside(data))
+        else:
+            super().__init__(final_ranking(nested(data, "run", SCORES, float)) if not isinstance(data, tuple) else ())
+        self._digest = self._content()
+
+    @classmethod
+    def _of(cls, run: Mapping[str, dict[str, float]], manifest: dict[str, Any], overlap: Overlap | None) -> Run:
+        made = cls()
+        made.update(run)
+        made.manifest, made._overlap, made._digest = manifest, overlap, made._content()
+        return made
+
+    def _content(self) -> int:
+        return hash(tuple((qid, tuple(ranked.items())) for qid, ranked in self.items()))
+
+    @api
+    def save(self, path: str | Path, *, tag: str = TAG) -> None:
+        """Write the run as a TREC file with its manifest beside it, as the command `search` writes them.
+
+        Args:
+            path: of the file; .gz compresses.
+            tag: the last column.
+
+        Raises:
+            SetupError: the place cannot be written, or something else than a run is there.
+        """
+        path = Path(path)
+        if tag.split() != [tag] or printable(tag) != tag:
+            raise ExpandrError(f"tag {tag!r}: a run's last column is one word")
+        facts = {k: v for k, v in self.manifest.items() if k not in ("kind", "made_by", "tag", RUN_HASH)}
+        overlap = self._overlap
+        if facts and self._content() != self._digest:
+            log.warning("%s: the run was changed since it was retrieved or loaded, so its manifest is left out", path)
+            facts, overlap = {}, None
+        about: About = {
+            lists_path(path): (lambda: overlap.write_beside(path)) if overlap else None,
+            run_manifest_path(path): (
+                lambda: write_manifest(run_manifest_path(path), "run", facts | {"tag": tag, RUN_HASH: sha256_file(path)})
+            ) if facts else None,
+        }  # fmt: skip
+        with run_writer(path, tag, about=about) as write:
+            write(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a DataFrame with the columns `qid`, `docid`, `rank` (from 1) and `score`.
+
+        Example:
+            >>> ex.Run({"q1": {"d1": 0.75}}).to_pandas().values.tolist()
+            [['q1', 'd1', 1, 0.75]]
+        """
+        import pandas as pd
+
+        rows = [(q, d, rank, s) for q, ranked in self.items() for rank, (d, s) in enumerate(ranked.items(), start=1)]
+        return pd.DataFrame(rows, columns=["qid", "docid", "rank", "score"])
+
+    def _caption(self) -> str:
+        made_by = ", ".join(str(self.manifest[k]) for k in ("topics", "retriever", "fusion") if k in self.manifest)
+        return f"Run{f' ({made_by})' if made_by else ''}: {counted(len(self), 'topic')}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """IPython would print every score."""
+        printer.text(f"<{self._caption()}>")
+
+    def _repr_html_(self) -> str:
+        rows = [[q, *next(iter(ranked.items()), ("-", "-")), len(ranked)] for q, ranked in list(self.items())[:SHOWN]]
+        return table(self._caption(), ["qid", "first document", "score", "documents"], rows)
+
+
+@api
+def load_run(path: str | Path | Any) -> Run:
+    """Load a run from a TREC file, a dict of dicts or a DataFrame.
+
+    Raises:
+        FormatError: the file is no run.
+
+    Example:
+        >>> ex.load_run({"q1": {"d1": 0.75}})
+        {'q1': {'d1': 0.75}}
+    """
+    return path if isinstance(path, Run) else Run(path)
+
+
+@api
+def retrieve(
+    topics: Topics | Any,
+    index: Index | Any,
+    *,
+    fusion: str | None = None,
+    alpha: float | None = None,
+    repeat: int | None = None,
+    rrf_k: int | None = None,
+    feedback_depth: int | None = None,
+    k1: float | None = None,
+    b: float | None = None,
+    hits: int | None = None,
+    remove_query: bool | None = None,
+    search_params: str | None = None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Retrieve documents for topics, with a fusion of each query and its expansions.
+
+    Args:
+        topics: of `load_topics`, `generate` or `Topics`, or what `Topics` takes.
+        index: of `open_index`, or what `open_index` takes.
+        fusion: how a query and its expansions become one search: none, mean, hyde, expansion, concat, repeat, rrf, rocchio, average or
+            rm3; `mean` (dense) or `repeat` (BM25) where topics have expansions, else `none`.
+        alpha: of `mean`, the query's weight from 0 to 1; all texts weigh the same where it is not given.
+        repeat: of `repeat`, how often the query stands before the expansions (5).
+        rrf_k: of `rrf`, the formula's constant (60).
+        feedback_depth: of `rocchio` and `average`, documents taken as relevant (3).
+        k1: of BM25 (0.9).
+        b: of BM25 (0.4).
+        hits: documents per topic (1000, or all).
+        remove_query: take a document with the topic's own id out; as the collection has it where it is not given.
+        search_params: of an approximate Faiss index, e.g. `nprobe=32`.
+        batch_size: topics searched together (1024).
+        threads: 0 for all processors.
+
+    Returns:
+        The run; its `save` writes what the command `search` writes.
+
+    Raises:
+        UnknownNameError: no such fusion or keyword; offers the nearest.
+        ExpandrError: a keyword does not apply to this fusion, or topics and index do not belong together.
+
+    Example:
+        >>> topics = ex.load_topics("pocket")
+        >>> run = ex.retrieve(topics, ex.open_index(topics.corpus), fusion="mean", hits=100)
+        >>> round(ex.score(run, topics.qrels, ["nDCG@10"])["nDCG@10"], 4)
+        0.7922
+    """
+    from expandr_repro.search.__main__ import RULES, build_parser
+
+    topics, index = as_topics(topics), index if isinstance(index, Index) else open_index(index)
+    named = {
+        "fusion": fusion, "alpha": alpha, "repeat": repeat, "rrf_k": rrf_k, "feedback_depth": feedback_depth, "k1": k1, "b": b, "hits": hits,
+        "remove_query": remove_query, "search_params": search_params, "batch_size": batch_size, "threads": threads,
+    }  # fmt: skip
+    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    for name in ("repeat", "rrf_k", "feedback_depth", "hits", "batch_size"):
+        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int) or given[name] < 1):
+            raise ExpandrError(f"{name} {given[name]!r}: wanted a whole number from 1")
+
+    def check(resolved: Resolved) -> None:
+        words = build_parser().parse_args([])
+        vars(words).update(
+            given, retriever=index.retriever, fusion=resolved.fusion, judged=resolved.judged, index=index.name
+        )
+        options = {f"--{name.replace('_', '-')}": name for name in given}
+        refuse_idle(options, RULES, words)
+
+    qrels = topics._qrels
+    request = SearchRequest(
+        topics=topics._name,
+        expansions=topics._sources,
+        index=index.name,
+        qrels=(qrels.name or None) if qrels else None,
+        retriever=index.retriever,
+        baseline=False,
+        **given,
+    )
+    # parameters of a search stay with an index that is open, so such a search opens it anew
+    opened = None if search_params else index._faiss
+    known = Given(topics._set, topics._joined, qrels, qrels.level if qrels else None, opened)
+    with tempfile.TemporaryDirectory() as folder:
+        if topics._own:
+            file = Path(folder, MEMORY)
+            known = replace(known, files=(file,) if any(t.texts for t in topics) and fusion != "none" else ())
+            if topics._trained_on:
+                write_record(record_beside(file), topics._trained_on)
+        outcome = search(request, index.encoder, check=check, given=known)
+    return Run._of(outcome.run, outcome.facts, outcome.overlap)

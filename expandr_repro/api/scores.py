@@ -1,0 +1,137 @@
+"""Scores of runs, and whether their differences are significant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.retrieval import Run, load_run
+from expandr_repro.api.topics import Qrels, load_qrels
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.depths import depth_faults, warn_of_depth
+from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, searched_alone, warn_of_gaps
+from expandr_repro.evaluate.metrics import Measure, parse_measures
+from expandr_repro.evaluate.run_facts import documents_in
+from expandr_repro.evaluate.scoring import Figures, evaluate
+from expandr_repro.evaluate.seen import split_topics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+
+@api
+def score(
+    run: Run | Any, qrels: Qrels | Any, metrics: str | Sequence[str] | None = None, *, per_topic: bool = False
+) -> dict[str, Any]:
+    """Score a run on relevance judgments.
+
+    Args:
+        run: of `retrieve` or `load_run`, a dict of dicts, a DataFrame, or the path of a TREC run.
+        qrels: of `topics.qrels` or `load_qrels`, a dict of dicts, a DataFrame, a path, or a collection's name.
+        metrics: e.g. `["nDCG@10", "R@100", "MAP"]`; the collection's where not given.
+        per_topic: return each topic's scores in place of the mean.
+
+    Returns:
+        metric -> mean over the judged topics; with `per_topic`, metric -> qid -> score.
+
+    Raises:
+        UnknownNameError: no such metric; offers the nearest.
+        MismatchError: run and judgments are of other topics.
+
+    Example:
+        >>> ex.score({"q1": {"d1": 2.0, "d2": 1.0}}, {"q1": {"d2": 1}}, ["MRR@10"])
+        {'MRR@10': 0.5}
+    """
+    run, qrels = load_run(run), load_qrels(qrels)
+    measures = _measures(metrics, qrels)
+    figures = searched_alone("the run", _figures("the run", run, qrels, measures), run.manifest)
+    warn_of_depth("the run", measures, figures.depth, documents_in(run.manifest))
+    if run._overlap:
+        for sentence in split_topics([("", run._overlap)], figures.qids).told:
+            log.warning("%s", sentence)
+    if per_topic:
+        return {str(m): dict(zip(figures.qids, figures.per_topic[m].tolist(), strict=True)) for m in measures}
+    return {str(m): figures.mean(m) for m in measures}
+
+
+@api
+def significance(
+    runs: Mapping[str, Run | Any],
+    qrels: Qrels | Any,
+    metrics: str | Sequence[str] | None = None,
+    *,
+    test: str = "student",
+    all_pairs: bool = False,
+) -> pd.DataFrame:
+    """Compare runs on the same topics and test whether they differ.
+
+    Args:
+        runs: name -> run, the first being the baseline; each as `score` takes it.
+        qrels: as `score` takes them.
+        metrics: as `score` takes them.
+        test: `student` (paired t) or `fisher` (randomization).
+        all_pairs: compare all with all, not only with the first.
+
+    Returns:
+        A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
+        `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics.
+
+    Raises:
+        ExpandrError: fewer than two runs.
+        UnknownNameError: no such metric or test.
+
+    Example:
+        >>> runs = {"a": {"1": {"d": 1.0}, "2": {"e": 1.0}}, "b": {"1": {"d": 1.0}, "2": {"d": 1.0}}}
+        >>> ex.significance(runs, {"1": {"d": 1}, "2": {"d": 1}}, "P@1")[["difference", "wins", "ties"]].values.tolist()
+        [[0.5, 1.0, 1.0]]
+    """
+    import pandas as pd
+
+    from expandr_repro.compare.comparison import compare
+
+    if not isinstance(runs, Mapping):
+        raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
+    qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
+    measures = _measures(metrics, qrels)
+    listed = [_figures(name, run, qrels, measures) for name, run in loaded.items()]
+    figures = (
+        dict(zip(loaded, comparable(listed, [run.manifest for run in loaded.values()]), strict=True)) if listed else {}
+    )
+    for fault in depth_faults(figures, measures):
+        log.warning("%s", fault)
+    rows = [
+        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
+        for c in compare(figures, measures, test, all_pairs)
+    ]  # fmt: skip
+    header = [
+        "metric",
+        "baseline",
+        "run",
+        "baseline mean",
+        "mean",
+        "difference",
+        "p",
+        "p (Holm)",
+        "wins",
+        "ties",
+        "losses",
+    ]
+    return pd.DataFrame(rows, columns=header)
+
+
+def _measures(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:
+    wanted = qrels.metrics if metrics is None else metrics
+    return parse_measures(wanted if isinstance(wanted, str) else ",".join(map(str, wanted)), qrels.level)
+
+
+def _figures(label: str, run: Run, qrels: Qrels, measures: Sequence[Measure]) -> Figures:
+    if qrels.name and not Path(qrels.name).is_file():
+        refuse_other_collection(label, run.manifest, qrels.name)
+    figures = evaluate(run, qrels, measures, label)
+    warn_of_gaps(label, figures)
+    return figures

@@ -1,0 +1,360 @@
+"""Topics by name or from memory, with their expansions and their relevance judgments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.inputs import as_id, nested, records
+from expandr_repro.api.tables import SHOWN, table
+from expandr_repro.console.progress import counted
+from expandr_repro.data.collections import (
+    TopicSet,
+    collection_meant,
+    find_qrels,
+    find_topics,
+    judged_among,
+    qrels_of,
+    relevance_level,
+    select_topics,
+)
+from expandr_repro.data.expansions import Joined, join_sources
+from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
+from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics
+from expandr_repro.errors import ExpandrError, FormatError, MismatchError
+from expandr_repro.evaluate.metrics import DEFAULT
+from expandr_repro.io.columns import GRADES
+from expandr_repro.io.files import is_surrogate_free
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEMORY = "in memory"
+
+
+class Qrels(dict[str, dict[str, int]]):
+    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
+
+    Args:
+        data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
+        level: the least grade that counts as relevant.
+        metrics: what `score` computes where nothing else is asked for.
+        name: of the collection or the file; empty where they were made in memory.
+
+    Example:
+        >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
+        {'1': {'d1': 2, 'd2': 0}}
+    """
+
+    def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
+        super().__init__(nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int))
+        self.level, self.metrics, self.name = level, tuple(metrics), name
+
+
+@api
+def load_qrels(name: str | Path | Any) -> Qrels:
+    """Load relevance judgments by a collection's name, a path, or from memory.
+
+    Args:
+        name: `scifact`, `scifact/train`, a TREC or BEIR file, `irds:...`, a Pyserini name, a dict of dicts, or a DataFrame.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        FormatError: the file or the data is not what it should be.
+
+    Example:
+        >>> len(ex.load_qrels("pocket"))
+        72
+    """
+    if isinstance(name, Qrels):
+        return name
+    if not isinstance(name, str | Path):
+        return Qrels(name)
+    known = collection_meant(str(name))
+    metrics = known.spec.measures if known else DEFAULT
+    return Qrels(find_qrels(str(name)), relevance_level(str(name)), metrics, str(name))
+
+
+class Topics(Sequence[Topic]):
+    """Topics in their order, each with its id, its title (the query) and its expansions.
+
+    Args:
+        data: a dict qid -> title, a list of dicts (`qid`, `title`, and perhaps `expansions`), pairs (qid, title), a DataFrame with
+            these columns, or `Topic` objects.
+        qrels: their relevance judgments: a dict of dicts, a DataFrame, a path or a name.
+        corpus: what their documents are found by: a collection's name, a path, or documents in memory (see `open_index`).
+
+    Raises:
+        FormatError: no id or no title, an id twice.
+        UnknownNameError: a key is misspelt.
+
+    Example:
+        >>> topics = ex.Topics([{"qid": 1, "title": "why do cats purr", "expansions": ["Cats purr with the larynx."]}])
+        >>> topics["1"].texts
+        ('Cats purr with the larynx.',)
+    """
+
+    @api
+    def __init__(self, data: Any, qrels: Any = None, corpus: Any = None) -> None:
+        self._set = TopicSet(MEMORY, list(_read(data)))
+        self._name, self._sources, self._joined = "", (), None  # type: tuple[str, tuple[str, ...], Joined | None]
+        self._qrels = None if qrels is None else load_qrels(qrels)
+        self._corpus = corpus
+        self._own, self._trained_on = True, list[TrainedOn]()
+
+    @classmethod
+    def _of(
+        cls,
+        found: TopicSet,
+        name: str = "",
+        sources: tuple[str, ...] = (),
+        joined: Joined | None = None,
+        qrels: Qrels | None = None,
+        corpus: Any = None,
+    ) -> Topics:
+        made = cls.__new__(cls)
+        made._set, made._name, made._sources, made._joined = found, name, sources, joined
+        made._qrels, made._corpus, made._own = qrels, corpus, False
+        files = [Path(source) for source in sources or (name,)]
+        made._trained_on = [part for file in files if file.is_file() for part in carried_on(file)]
+        return made
+
+    def _with(self, topics: list[Topic], own: bool = False) -> Topics:
+        """Return the same with other topics; `own` where the expansions are no longer those of the files."""
+        joined = None if own or self._joined is None else replace(self._joined, topics=topics)
+        made = Topics._of(
+            replace(self._set, topics=topics),
+            self._name,
+            () if own else self._sources,
+            joined,
+            self._qrels,
+            self._corpus,
+        )
+        made._own, made._trained_on = own or self._own, self._trained_on
+        return made
+
+    def __len__(self) -> int:
+        return len(self._set.topics)
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._set.topics)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Topic: ...
+    @overload
+    def __getitem__(self, key: slice) -> Topics: ...
+    def __getitem__(self, key: int | str | slice) -> Topic | Topics:
+        """Return a topic by its place or its id, or some of them as topics."""
+        if isinstance(key, slice):
+            return self._with(self._set.topics[key])
+        if isinstance(key, int):
+            return self._set.topics[key]
+        return next((t for t in self if t.qid == key), None) or self._missing(key)
+
+    def _missing(self, qid: str) -> Topic:
+        raise KeyError(f"no topic has the id {qid!r}; the first is {self[0].qid!r}")
+
+    @property
+    def label(self) -> str:
+        """What to call the topics in print: `scifact/test`."""
+        return self._set.label
+
+    @property
+    def qrels(self) -> Qrels:
+        """Relevance judgments of these topics.
+
+        Raises:
+            ExpandrError: none are known.
+        """
+        whole = self._qrels
+        if whole is None and (self._set.collection or self._set.folder):
+            known = self._set.collection
+            names = [str(n) for n in (known, self._set.folder, self._name) if n]
+            found = qrels_of(self._set)
+            metrics = known.spec.measures if known else DEFAULT
+            whole = Qrels(found, relevance_level(*names), metrics, names[0]) if found else None
+        if whole is None:
+            raise ExpandrError(
+                f"no relevance judgments are known for {self.label}; give Topics(..., qrels=...), or use load_qrels"
+            )
+        return Qrels(judged_among(whole, [t.qid for t in self]), whole.level, whole.metrics, whole.name)
+
+    @property
+    def corpus(self) -> Any:
+        """What `open_index` finds the documents of these topics by.
+
+        Raises:
+            ExpandrError: they are not known.
+        """
+        found = self._set.documents if self._corpus is None else self._corpus
+        if found is None:
+            raise ExpandrError(
+                f"the documents of {self.label} are not known; give Topics(..., corpus=...), or name them in open_index"
+            )
+        return found
+
+    @api
+    def with_expansions(self, expansions: Any) -> Topics:
+        """Return the topics with other expansions.
+
+        Args:
+            expansions: a packaged set, a file, several of these, topics, or a dict qid -> text or list of texts.
+
+        Raises:
+            MismatchError: the expansions are of other topics.
+
+        Example:
+            >>> topics = ex.Topics({"1": "why do cats purr"}).with_expansions({"1": "Cats purr with the larynx."})
+            >>> topics[0].texts
+            ('Cats purr with the larynx.',)
+        """
+        if isinstance(expansions, str | Path) or _are_names(expansions):
+            names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
+            joined = join_sources(self._set, [str(name) for name in names])
+            return Topics._of(
+                replace(self._set, topics=joined.topics),
+                self._name,
+                tuple(map(str, names)),
+                joined,
+                self._qrels,
+                self._corpus,
+            )
+        trained_on: list[TrainedOn] = []
+        if isinstance(expansions, Topics):
+            texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
+            trained_on = expansions._trained_on
+        elif isinstance(expansions, Mapping):
+            texts = {as_id(q, f"expansions[{q!r}]", "the qid"): (_texts(q, e), None) for q, e in expansions.items()}
+        else:
+            raise ExpandrError(
+                "expansions: wanted a packaged set, a file, topics, or a dict qid -> text or list of texts"
+            )
+        strangers = texts.keys() - {t.qid for t in self}
+        if strangers:
+            raise MismatchError(
+                f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
+            )
+        none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
+        made = [replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self]
+        fresh = self._with(made, own=True)
+        fresh._trained_on = trained_on
+        return fresh
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a DataFrame with the columns `qid`, `title` and `expansions`, a list of texts.
+
+        Example:
+            >>> list(ex.load_topics("pocket").to_pandas().columns)
+            ['qid', 'title', 'expansions']
+        """
+        import pandas as pd
+
+        return pd.DataFrame({"qid": [t.qid for t in self], "title": [t.title for t in self], "expansions": [list(t.texts) for t in self]})  # fmt: skip
+
+    @api
+    def save(self, path: str | Path) -> None:
+        """Write the topics as the commands read them: one JSON object a line.
+
+        Raises:
+            SetupError: the place cannot be written.
+        """
+        path, parts = Path(path), self._trained_on
+        beside = record_beside(path)
+        write_topics(path, self, about={beside: (lambda: write_record(beside, parts)) if parts else None})
+
+    def __repr__(self) -> str:
+        expanded = sum(bool(t.texts) for t in self)
+        return f"<Topics {self.label}: {counted(len(self), 'topic')}, {expanded} with expansions>"
+
+    def _repr_html_(self) -> str:
+        rows = [[t.qid, t.title, len(t.texts), t.texts[0] if t.texts else ""] for t in self[:SHOWN]]
+        return table(repr(self).strip("<>"), ["qid", "title", "expansions", "first expansion"], rows)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, str | Path) for v in value)
+
+
+def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:
+    texts = [value] if isinstance(value, str | Expansion) else list(value)
+    made = tuple(t if isinstance(t, Expansion) else Expansion(t) for t in texts)
+    if not all(isinstance(e.text, str) and is_surrogate_free(e.text) for e in made):
+        raise FormatError(f"expansions[{qid!r}]", None, "wanted a text or a list of texts")
+    return made
+
+
+def _read(data: Any) -> Iterator[Topic]:
+    seen: dict[str, str] = {}
+    known = (*ID_KEYS, *TITLE_KEYS, "expansions", "provenance")
+    if isinstance(data, Topic):
+        data = [data]
+    listed = list(data) if not isinstance(data, Mapping | str | bytes) and hasattr(data, "__iter__") and not hasattr(data, "columns") else data  # fmt: skip
+    if isinstance(listed, list):
+        listed = [{"qid": t.qid, "title": t.title, "expansions": list(t.expansions), "provenance": t.provenance} if isinstance(t, Topic) else t for t in listed]  # fmt: skip
+    for place, record in records(listed, "topics", {2: ("qid", "title")}, known):
+        texts = record.get("expansions")
+        if texts is None:
+            record.pop("expansions", None)
+        else:
+            whole = [texts] if isinstance(texts, str | Expansion) else list(texts)
+            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
+        try:
+            topic = topic_of(place, 0, record)
+        except FormatError as error:
+            raise FormatError(place, None, error.problem) from error
+        if not topic.title.strip() or not all(
+            map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))
+        ):
+            raise FormatError(
+                place, None, f"topic {topic.qid!r} has an empty title, or half a surrogate pair in a text"
+            )
+        if topic.qid in seen:
+            raise FormatError(
+                place, None, f"the id {topic.qid!r} was there before, in {seen[topic.qid]}; ids must be unique"
+            )
+        seen[topic.qid] = place
+        yield topic
+    if not seen:
+        raise ExpandrError("there are no topics; wanted one or more")
+
+
+@api
+def load_topics(
+    name: str | Path,
+    *,
+    expansions: str | Path | Sequence[str | Path] | None = None,
+    limit: int | None = None,
+    qids: Sequence[str] | str | None = None,
+) -> Topics:
+    """Load topics by a collection's name or a path, and join expansions to them.
+
+    Args:
+        name: `pocket`, `scifact`, `scifact/train`, a topics file, a BEIR folder, `irds:...`, or a Pyserini name.
+        expansions: a packaged set (`claude.q2d`), an augmented topics file, or several of these.
+        limit: the first so many.
+        qids: these alone: a list of ids, or what the option of the commands takes.
+
+    Raises:
+        UnknownNameError: nothing has that name; offers the nearest.
+        NotAvailableError: the data is not on this machine; says what to do.
+
+    Example:
+        >>> topics = ex.load_topics("pocket")
+        >>> len(topics), topics.corpus
+        (72, 'pocket')
+    """
+    if limit is not None and (isinstance(limit, bool) or limit < 1):
+        raise ExpandrError(f"limit {limit}: wanted 1 or more")
+    chosen = qids if isinstance(qids, str) or qids is None else ",".join(as_id(q, "qids", "an id") for q in qids)
+    found = Topics._of(select_topics(find_topics(str(name)), limit, chosen), str(name))
+    return found if expansions is None else found.with_expansions(expansions)
+
+
+def as_topics(topics: Any) -> Topics:
+    """Return topics from whatever names or holds them."""
+    if isinstance(topics, Topics):
+        return topics
+    return load_topics(topics) if isinstance(topics, str | Path) else Topics(topics)

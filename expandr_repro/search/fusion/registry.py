@@ -1,0 +1,216 @@
+"""The registry of fusions: what a fusion is, `@fusion`, and a fusion by its name and parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.registry import Parameter, Registry, fill_values, parameters_of, split_values, summary_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+Of = Literal["vectors", "texts", "runs", "feedback"]
+KINDS = ("vectors", "texts", "runs", "feedback")
+RETRIEVERS = ("dense", "bm25")
+SUPPLIED = {"separator"}
+"""Keyword-only arguments without a default that a searcher supplies."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A way to search with expansions, with the values of its parameters.
+
+    Attributes:
+        name: as typed after `--fusion`.
+        of: what the function fuses; `fusion` says what it is given.
+        retrievers: that can search with it: dense, bm25.
+        function: what was decorated.
+        source: where it comes from.
+        expands: whether it uses expansions.
+        parameters: by name, as the function declares them.
+        values: of all parameters.
+        others: the ways of other retrievers under the same name.
+    """
+
+    name: str
+    of: Of
+    retrievers: tuple[str, ...]
+    function: Callable[..., Any]
+    source: str
+    expands: bool
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    others: tuple[Fusion, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What it does: the first sentence of the function's docstring."""
+        return summary_of(self.function)
+
+    @property
+    def supplied(self) -> set[str]:
+        """The arguments that the searcher supplies, such as the encoder's separator."""
+        arguments = inspect.signature(self.function).parameters.values()
+        return {a.name for a in arguments if a.kind is a.KEYWORD_ONLY and a.default is a.empty}
+
+    @property
+    def one_query(self) -> bool:
+        """Whether one vector or text per topic is searched, known before anything is searched."""
+        return self.of in ("vectors", "texts")
+
+    def way(self, retriever: str) -> Fusion | None:
+        """Return the fusion of this name that a retriever searches with, or None."""
+        return next((f for f in (self, *self.others) if retriever in f.retrievers), None)
+
+    def set(self, given: Mapping[str, object]) -> Fusion:
+        """Return the fusion with some parameters set.
+
+        Raises:
+            UnknownNameError: there is no such parameter.
+            ExpandrError: a value's type or size is wrong.
+        """
+        return replace(self, values={**self.values, **{k: v for k, v in fill_values(f"fusion {self.name!r}", self.parameters, given).items() if k in given}})  # fmt: skip
+
+    def __call__(self, *args: Any, **supplied: Any) -> Any:
+        """Fuse, with the values of the parameters."""
+        return self.function(*args, **self.values, **supplied)
+
+    def __str__(self) -> str:
+        """Return how it is typed: `mean:alpha=0.3`; parameters at their defaults are left out."""
+        told = [f"{k}={'none' if v is None else v}" for k, v in self.values.items() if v != self.parameters[k].default]
+        return self.name + (":" + ",".join(told) if told else "")
+
+
+FUSIONS: Registry[Fusion] = Registry("fusion", "expandr_repro.fusions", "expandr_repro.search.fusion")
+
+
+def fusion(
+    name: str, *, of: Of, source: str, retrievers: Iterable[str] | None = None, expands: bool | None = None
+) -> Callable[[F], F]:
+    """Register a function as a fusion; its keyword-only arguments with defaults are the fusion's parameters.
+
+    Args:
+        name: as typed after `--fusion`.
+        of: what the function is given and returns:
+            `vectors`: (n, dim) vectors of the queries and their `Expansions`, numpy or torch; returns (n, dim).
+            `texts`: the query and its expansions; returns one text. Asks for the encoder's `separator` by that keyword.
+            `runs`: the runs of the queries alone and of the first, second, ... expansions, and how many documents to keep; returns a run.
+            `feedback`: dense: the index and (n, dim) vectors of the queries; returns vectors. bm25: the `Bm25` settings; returns settings.
+        source: where it comes from.
+        retrievers: that can search with it; by default dense for vectors, both for the others.
+        expands: whether it uses expansions; by default all do but feedback.
+
+    Raises:
+        ExpandrError: the name is taken, or the parameters cannot be read.
+
+    Example:
+        >>> @fusion("longest", of="texts", source="an example")
+        ... def longest(query, expansions, *, words: int = 100):
+        ...     '''The query and the longest expansion.'''
+        ...     return f"{query} {' '.join(max(expansions, key=len).split()[:words])}"
+        >>> str(fusion_named("longest:words=3", "bm25"))
+        'longest:words=3'
+    """
+
+    def register(function: F) -> F:
+        able = tuple(retrievers or (("dense",) if of == "vectors" else RETRIEVERS))
+        parameters = parameters_of(function)
+        made = Fusion(name, of, able, function, source, of != "feedback" if expands is None else expands,
+                      parameters, {p.name: p.default for p in parameters.values()})  # fmt: skip
+        if unknown := made.supplied - SUPPLIED:
+            raise ExpandrError(f"fusion {name!r}: the argument {min(unknown)!r} has no default, and no searcher supplies it; give it a default")  # fmt: skip
+        known = FUSIONS.registered(name) if function.__module__.startswith("expandr_repro.") else None
+        joins = False
+        if known and not set(known.retrievers) & set(able):
+            joins = True
+            made = replace(max(known, made, key=lambda f: "dense" in f.retrievers),
+                           others=(min(known, made, key=lambda f: "dense" in f.retrievers),))  # fmt: skip
+        FUSIONS.add(name, made, function.__module__, again=joins)
+        return function
+
+    return register
+
+
+def listed() -> list[Fusion]:
+    """Return our fusions in the order in which they are shown: none, then by what they fuse."""
+    return sorted(
+        FUSIONS.values(), key=lambda f: (f.name != "none", KINDS.index(f.of), f.function.__code__.co_firstlineno)
+    )
+
+
+def fusion_named(name: str | Fusion, retriever: str) -> Fusion:
+    """Return a fusion that a retriever can do, by its name, perhaps with parameters: `mean:alpha=0.3`.
+
+    Raises:
+        UnknownNameError: no such fusion, or no such parameter.
+        ExpandrError: the fusion is not for this retriever, or a parameter's value is wrong.
+    """
+    if isinstance(name, Fusion):
+        return name
+    called, typed = split_values("fusion", name)
+    found = FUSIONS.find(called)
+    chosen = found.way(retriever)
+    if chosen is None:
+        able = ", ".join(f.name for f in listed() if f.way(retriever))
+        raise ExpandrError(
+            f"fusion {called!r} is not for --retriever {retriever}; use --retriever {found.retrievers[0]}, or one of: {able}"
+        )
+    if unknown := next((key for key in typed if key not in chosen.parameters), None):
+        return chosen.set({unknown: None})  # which refuses it
+    return chosen.set({key: chosen.parameters[key].parse(text) for key, text in typed.items()})
+
+
+def vector_fusion(name: str | Fusion, kind: str = "vector fusion") -> Fusion:
+    """Return a fusion of vectors.
+
+    Raises:
+        UnknownNameError: no fusion of vectors has this name.
+    """
+    called = name.name if isinstance(name, Fusion) else split_values("fusion", name)[0]
+    if called not in FUSIONS.names() or FUSIONS.find(called).of != "vectors":
+        raise UnknownNameError(kind, called, [f.name for f in listed() if f.of == "vectors"])
+    return fusion_named(name, "dense")
+
+
+ALIASES = {
+    "alpha": (("mean",), "alpha"),
+    "repeat": (("repeat",), "n"),
+    "rrf_k": (("rrf",), "k"),
+    "feedback_depth": (("rocchio", "average"), "depth"),
+}
+"""Options of `search` from before fusions had parameters -> the fusions that they are for, and the parameter that they set."""
+
+
+def set_by_alias(chosen: Fusion, typed: str | None, options: Mapping[str, object]) -> Fusion:
+    """Return a fusion with the parameters that options such as --alpha set.
+
+    Args:
+        chosen: the fusion, with the parameters of its name.
+        typed: its name as typed, with the parameters that it was given.
+        options: of `ALIASES`; None where one was not given.
+
+    Raises:
+        ExpandrError: an option contradicts a parameter.
+    """
+    given = split_values("fusion", typed or "")[1]
+    for option, (names, parameter) in ALIASES.items():
+        value = options.get(option)
+        if value is None or chosen.name not in names or parameter not in chosen.parameters:
+            continue
+        if parameter in given and chosen.values[parameter] != value:
+            flag = "--" + option.replace("_", "-")
+            raise ExpandrError(f"{flag} {value} contradicts --fusion {typed}; leave one of the two out")
+        chosen = chosen.set({parameter: value})
+    return chosen
+
+
+def check_alpha(alpha: float | None) -> None:
+    """Refuse a query weight outside 0..1.
+
+    Raises:
+        ExpandrError: so it is.
+    """
+    if alpha is not None and not 0.0 <= alpha <= 1.0:
+        raise ExpandrError(f"--alpha {alpha}: the query's weight lies between 0 and 1")
