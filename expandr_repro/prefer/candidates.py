@@ -190,11 +190,7 @@ def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> in
     count = request.candidates_per_topic or most
     if count < 2:
         raise ExpandrError(
-<<<<<<< HEAD
             f"{request.candidates}: {counted(count, 'candidate')} per topic; a pair needs at least two (make them with `expand --preset expandr-candidates`)"
-=======
-            f"{request.candidates}: {count} candidate{'' if count == 1 else 's'} per topic; a pair needs at least two (make them with `expand --preset expandr-candidates`)"
->>>>>>> eyesab
         )
     if count > most:
         raise ExpandrError(f"--candidates-per-topic {count}: no topic of {request.candidates} has more than {most}")
