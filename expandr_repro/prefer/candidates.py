@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expandr_repro.console.progress import counted
 from expandr_repro.data.overlap.sharing import relevant_documents
 from expandr_repro.data.topics import Topic, read_topics
 from expandr_repro.errors import ExpandrError
