@@ -116,7 +116,10 @@ def test_the_folders_that_a_sentence_transformers_model_names_lie_within_it(comm
     shutil.copytree(bert, "model")
     outside = ["../elsewhere", str(Path("elsewhere").resolve()), "1_Pooling/../../elsewhere", "a\0b", ".."]
     for path in outside:
-        modules = [{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": path}]
+        modules = [
+            {"type": "sentence_transformers.models.Transformer", "path": ""},
+            {"type": "sentence_transformers.models.Pooling", "path": path},
+        ]
         Path("model/modules.json").write_text(json.dumps(modules))
         result = command("search", "--topics", "pocket", "--encoder", "model")
         assert result.code == 2

@@ -485,7 +485,7 @@ def test_stats_are_printed_in_every_form(expand, server, topics, command, tmp_pa
 
 
 def test_help_comes_fast_and_without_heavy_libraries():
-    code = "import sys, expandr_repro.expand as e; e.build_parser(); print(sorted({'torch', 'transformers', 'aiohttp', 'vllm'} & set(sys.modules)))"
+    code = "import sys, expandr_repro.expand.__main__ as e; e.build_parser(); print(sorted({'torch', 'transformers', 'aiohttp', 'vllm'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=os.environ, check=True
     )

@@ -83,7 +83,7 @@ _BY_OTHERS = re.compile(
     r"|\b(?:is|was|are|were)\s+(?:an?|the|one\s+of)\s+(?:[\w'’-]+\s+){0,5}?(?:song|single|album|film|movie|novel|book|poem|play|episode|series|show|comedy|phrase|expression|line|saying|words?|sentence|quote|error|message|common|typical)\b"
 )
 _TO_THE_USER = re.compile(
-    r"\b(?:i|i['’]\w+|me|my|myself|you|your|yourself)\b|\b(?:please|consult|contact|seek|reach\s+out|ask)\b|^\W*(?:is\s+there|would|however|instead|if|feel\s+free|let\s+me|thank)\b",
+    r"\b(?:i|i['’]\w+|me|my|myself|you|your|yourself)\b|\b(?:please|consult(?:ing)?|contact(?:ing)?|seek(?:ing)?|reach(?:ing)?\s+out|ask(?:ing)?)\b|^\W*(?:is\s+there|feel\s+free|let\s+me|thank)\b",
     re.I,
 )
 _BEGINS = re.compile(

@@ -235,3 +235,27 @@ def test_a_passage_is_no_refusal(text):
 def test_a_refusal_that_a_passage_follows_is_a_passage(text):
     if text.startswith(("As a", "I cannot verify", "I could not find", "I don't have")):
         assert not is_refusal(f"{text} {PASSAGE}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot confirm this statement. However, aspirin inhibits COX-1 and thereby reduces platelet aggregation, as shown in several trials.",
+        "I can't verify that claim. If serum potassium falls below 3.5 mmol/L, hypokalemia is present and arrhythmia may follow.",
+        "I cannot verify this. Instead, trials show that statins lower LDL cholesterol by 30 to 50 percent in most patients.",
+    ],
+)
+def test_a_passage_that_goes_on_with_however_is_a_passage(text):
+    assert not is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot verify this claim. However, I can help with other questions.",
+        "I cannot write this passage. Instead, consider asking a doctor.",
+        "I'm sorry, but I can't assist with that. If there is anything else, let me know.",
+    ],
+)
+def test_talk_to_the_user_after_however_is_no_passage(text):
+    assert is_refusal(text)
