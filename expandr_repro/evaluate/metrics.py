@@ -1,4 +1,4 @@
-"""Measures by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, and `(rel=2)` for graded cut-offs."""
+"""Metrics by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, and `(rel=2)` for graded cut-offs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
 
-NAMES = ("nDCG", "MAP", "MRR", "R", "P")
+NAMES = ("nDCG", "MAP", "MRR", "R", "P", "Success")
 
 ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "ap": "MAP", "mrr": "MRR", "rr": "MRR", "recip_rank": "MRR",
-           "r": "R", "recall": "R", "p": "P", "precision": "P"}  # fmt: skip
+           "r": "R", "recall": "R", "p": "P", "precision": "P", "success": "Success", "s": "Success", "hit_rate": "Success", "hr": "Success"}  # fmt: skip
 
 DEFAULT = ("nDCG@10", "R@100")
 
@@ -64,7 +64,7 @@ def parse_measure(text: str, level: int = 1) -> Measure:
         raise ExpandrError(
             f"metric {text!r}: the depth and the relevance level start at 1, and depths end at 1,000,000"
         )
-    if name in ("R", "P") and depth is None:
+    if name in ("R", "P", "Success") and depth is None:
         raise ExpandrError(f"metric {text!r}: wanted a depth, as in {name}@100")
     if name == "nDCG" and rel != 1:
         raise ExpandrError(f"metric {text!r}: nDCG uses the grades themselves; write nDCG@{depth or 10}")

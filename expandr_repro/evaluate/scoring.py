@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FUNCTIONS = {"nDCG": "ndcg", "MAP": "average_precision", "MRR": "reciprocal_rank", "R": "recall", "P": "precision"}
+FUNCTIONS = {
+    "nDCG": "ndcg",
+    "MAP": "average_precision",
+    "MRR": "reciprocal_rank",
+    "R": "recall",
+    "P": "precision",
+    "Success": "hit_rate",
+}
 """Our measure -> ranx's function."""
 
 Ranked = Mapping[str, Mapping[str, float]]

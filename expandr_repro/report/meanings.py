@@ -11,6 +11,7 @@ _MEANINGS = {
     "P": "is precision: the share of {first} that are relevant.",
     "MAP": "is mean average precision: how pure the ranking is down to each relevant document, averaged. 1 means that all relevant "
     "documents come before all others.",
+    "Success": "is 1 if a relevant document is among {first}, and 0 if there is none; averaged over topics, the share of topics with one.",
     "MRR": "is one divided by the rank of the first relevant document: 1 if it is at the top, 0.5 if it is second.",
 }
 

@@ -418,7 +418,7 @@ def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicS
 
 def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
     if asked is not None and asked > documents:
-        raise ExpandrError(f"--hits {asked}: the index has only {documents} documents; ask for at most that many")
+        log.info("--hits %d: the index has %d documents, and all of them are ranked", asked, documents)
     return min(asked or DEFAULT_HITS, documents)
 
 

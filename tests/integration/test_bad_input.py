@@ -136,7 +136,6 @@ def test_an_index_with_a_docid_missing_is_refused(command, changed_index):
         (["--topics", "pocket", "--expansions", "claude.q2e"], "did you mean 'claude.q2d'?"),
         (["--topics", "pocket", "--expansions", "claude.q2d"], "none for pocket/test"),
         (["--topics", "pocket", "--alpha", "1.5"], "between 0 and 1"),
-        (["--topics", "pocket", "--hits", "720"], "only 719 documents"),
         (["--topics", "pocket", "--index", "pokcet"], "did you mean 'pocket'?"),
         (["--topics", "pocket", "--qrels", "pokcet"], "did you mean 'pocket'?"),
         (["--topics", "pocket", "--device", "cuda:9"], "no CUDA device"),

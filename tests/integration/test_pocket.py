@@ -77,3 +77,12 @@ def test_the_summary_shows_the_query_alone_beside_the_fusion_with_difference_and
     assert ndcg[0] == "nDCG@10"
     assert float(ndcg[2]) - float(ndcg[1]) == pytest.approx(float(ndcg[3]), abs=1e-4)
     assert float(ndcg[4]) < 0.001
+
+
+def test_hits_beyond_the_corpus_give_the_corpus(command, tmp_path):
+    whole, beyond = tmp_path / "whole.trec", tmp_path / "beyond.trec"
+    assert command("search", "--topics", "pocket", "--hits", 719, "--limit", 3, "--output", whole).code == 0
+    result = command("search", "--topics", "pocket", "--hits", 5000, "--limit", 3, "--output", beyond)
+
+    assert (result.code, beyond.read_bytes()) == (0, whole.read_bytes())
+    assert "--hits 5000: the index has 719 documents, and all of them are ranked" in result.err

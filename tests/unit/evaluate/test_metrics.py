@@ -12,7 +12,7 @@ levels = st.integers(1, 5)
 measures = st.one_of(
     st.builds(Measure, st.just("nDCG"), st.none() | depths),
     st.builds(Measure, st.sampled_from(["MAP", "MRR"]), st.none() | depths, levels),
-    st.builds(Measure, st.sampled_from(["R", "P"]), depths, levels),
+    st.builds(Measure, st.sampled_from(["R", "P", "Success"]), depths, levels),
 )
 
 
@@ -37,6 +37,8 @@ def test_a_measure_is_parsed_as_it_prints(measure):
         ("R(rel=2)@100", Measure("R", 100, 2)),
         ("R@100(rel=2)", Measure("R", 100, 2)),
         (" p@5 ", Measure("P", 5)),
+        ("success_5", Measure("Success", 5)),
+        ("hit_rate@5", Measure("Success", 5)),
     ],
 )
 def test_the_spellings_of_other_toolkits_are_understood(text, measure):

@@ -28,12 +28,14 @@ TREC_EVAL = {
     "P@1": "P_1",
     "P@5": "P_5",
     "P@30": "P_30",
+    "Success@1": "success_1",
+    "Success@5": "success_5",
 }
 GRADED = {name: official for name, official in TREC_EVAL.items() if not name.startswith("nDCG")}
 
 
 def trec_eval(run: Run, qrels: Qrels, rel: int = 1) -> dict[str, dict[str, float]]:
-    families = {"ndcg", "map", "recip_rank", "ndcg_cut.3,10", "map_cut.5", "recall.5,100", "P.1,5,30"}
+    families = {"ndcg", "map", "recip_rank", "ndcg_cut.3,10", "map_cut.5", "recall.5,100", "P.1,5,30", "success.1,5"}
     return pytrec_eval.RelevanceEvaluator(qrels, families, relevance_level=rel).evaluate(run)
 
 
