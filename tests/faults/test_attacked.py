@@ -348,8 +348,11 @@ def test_a_folder_of_sentence_transformers_names_classes_and_none_of_them_is_imp
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "pooling").mkdir()
     (folder / "pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    assert search(folder).code == 0
+    result = search(folder)
+    assert result.code == 2
+    assert "is not supported here" in result.error
     assert "evil" not in sys.modules
+    assert not Path(marker).exists()
 
 
 def test_the_name_of_a_package_with_weights_imports_nothing(search, tmp_path, marker, monkeypatch):

@@ -149,8 +149,7 @@ def test_a_key_typed_in_place_of_its_variables_name_is_not_repeated(command, top
     assert not typed or typed not in result.out + result.err
 
 
-@pytest.mark.parametrize("parallel", [1, 2])
-def test_no_process_of_ours_has_the_key_on_its_command_line(topics, tmp_path, parallel, record_property):
+def test_no_process_of_ours_has_the_key_on_its_command_line(topics, tmp_path, record_property):
     """Every user of a machine can read them all."""
     with openai_server(delay=1.5) as server:
         words = [
@@ -165,7 +164,6 @@ def test_no_process_of_ours_has_the_key_on_its_command_line(topics, tmp_path, pa
             "--store",
             tmp_path / "s.sqlite",
         ]
-        words += ["--data-parallel", parallel]
         started = subprocess.Popen(
             [sys.executable, "-m", "expandr_repro.expand", *map(str, words)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
