@@ -105,7 +105,7 @@ def without_lucenes_time(found: Snapshot) -> Snapshot:
 
 def old_run(root: Path) -> None:
     (root / "run.trec").write_text("old Q0 d 1 1.0 old\n")
-    (root / "run.trec.manifest.json").write_text("{}\n")
+    (root / "run.trec.manifest.json").write_text('{"kind": "run"}\n')
 
 
 def regression(root: Path) -> None:
