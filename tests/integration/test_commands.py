@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers", "faiss", "pyserini", "jnius", "ranx", "ir_data
 
 PROBE = f"""
 import sys
-from expandr_repro import {{name}} as command
+from expandr_repro.{{name}} import __main__ as command
 try:
     command.main(["--help"])
 except SystemExit as stop:
