@@ -277,7 +277,12 @@ def _beir_folder(path: Path) -> tuple[Path, str] | None:
 
 
 def _is_collection(folder: Path) -> bool:
-    return (folder / "qrels").is_dir() or _first_file(folder, QUERIES) is not None
+    return (folder / "qrels").is_dir() or queries_file(folder) is not None
+
+
+def queries_file(folder: Path) -> Path | None:
+    """Return the file of queries of a folder in BEIR layout, or None where there is none."""
+    return _first_file(folder, QUERIES)
 
 
 def find_qrels(name: str) -> Qrels:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import printable
-from expandr_repro.data.collections import local_folder, splits_of
+from expandr_repro.data.collections import local_folder, queries_file, splits_of
 from expandr_repro.data.specs import (
     CollectionName,
     EncoderSpec,
@@ -80,7 +80,7 @@ def search(args: argparse.Namespace) -> int:
 def _searched(args: argparse.Namespace, name: str) -> Iterator[Step]:
     yield from _resource("topics", name)
     tells = collection_named(name) or Path(name).is_dir()
-    if args.qrels or tells:
+    if args.qrels or collection_named(name) or (Path(name) / "qrels").is_dir():
         yield from _resource("qrels", args.qrels or name)
     if args.index is None and not tells:
         raise ExpandrError(
@@ -184,6 +184,8 @@ def _resource(what: str, name: str) -> Iterator[Step]:
         yield _read(what, name, _in_folder(folder, what, split))
     elif path.is_dir() and what == "documents":
         yield _read(what, name, path)
+    elif path.is_dir() and what == "topics" and (queries := queries_file(path)):
+        yield _read(what, name, queries)
     elif name.startswith("irds:"):
         yield _fetch(what, name, irds_download(name.removeprefix("irds:"), IRDS[what]))
     elif what != "documents" and (download := pyserini_evaluation(what, name)):
