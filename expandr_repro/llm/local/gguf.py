@@ -12,8 +12,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, SetupError
 from expandr_repro.io.files import atomic_folder, sha256_file
 from expandr_repro.io.paths import cache_dir
@@ -57,6 +55,8 @@ def converted(file: Path) -> tuple[Path, str]:
         SetupError: the package gguf is not installed.
         FormatError: the file is none, is damaged, or is of an architecture that transformers does not read.
     """
+    from filelock import FileLock
+
     digest = sha256_file(file)
     folder = cache_dir() / "gguf" / f"{digest[:20]}.{VERSION}"
     folder.parent.mkdir(parents=True, exist_ok=True)
