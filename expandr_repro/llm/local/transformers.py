@@ -13,7 +13,7 @@ from expandr_repro.encoders.protocol import PRECISIONS, pick_device
 from expandr_repro.errors import SetupError, UnknownNameError
 from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
-from expandr_repro.llm.local.decoding import Decoder, Job, decode, supports
+from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.llm.local.seeded import SeededSampling
 from expandr_repro.llm.local.weights import Weights, find_weights
@@ -83,8 +83,8 @@ class TransformersGenerator:
             self._opening = reasoning_opened(tokenizer, window[0].prompt, values)
             fitting = [i for i, row in enumerate(ids) if self._fits(window[i], len(row), deliver)]
             if self._decodes and not set(window[0].sampling.extra) - {"chat_template_kwargs"}:
-                self._decode([window[i] for i in fitting], [ids[i] for i in fitting], deliver)
-                continue
+                left = self._decode([window[i] for i in fitting], [ids[i] for i in fitting], deliver)
+                fitting = [fitting[i] for i in left]
             for batch in batches([len(ids[i]) for i in fitting], 1 << 62, self._rows):
                 chosen = [fitting[i] for i in batch]
                 for reply in self._within_memory([window[i] for i in chosen], [ids[i] for i in chosen]):
@@ -106,8 +106,14 @@ class TransformersGenerator:
             self._supported = supports(self.model_and_tokenizer[0])
         return self._supported
 
-    def _decode(self, requests: Sequence[Request], ids: Sequence[list[int]], deliver: Callable[[Reply], None]) -> None:
-        """Decode texts, longest prompts first; where the device runs out of memory, with half the rows."""
+    def _decode(
+        self, requests: Sequence[Request], ids: Sequence[list[int]], deliver: Callable[[Reply], None]
+    ) -> list[int]:
+        """Decode texts, longest prompts first; where the device runs out of memory, with half the rows.
+
+        Returns:
+            The requests that are left to `generate`: their texts grow beyond a window of the model's attention.
+        """
         import torch
 
         model, tokenizer = self.model_and_tokenizer
@@ -130,7 +136,10 @@ class TransformersGenerator:
             try:
                 decoder = Decoder(model, rows, max(len(j.prompt) + j.limit for j in jobs), ends)
                 decode(decoder, iter(jobs), longest, hand_over)
-                return
+                return []
+            except UnsupportedModelError:
+                self._supported = False
+                return list(waiting)
             except torch.OutOfMemoryError as error:
                 if rows == 1:
                     raise SetupError(
@@ -140,6 +149,7 @@ class TransformersGenerator:
             log.warning("%s is out of memory at %d texts; going on with %d", self._device, rows, self._rows)
             decoder = None
             torch.cuda.empty_cache()
+        return []
 
     def _within_memory(self, requests: list[Request], ids: list[list[int]]) -> list[Reply]:
         """Generate a batch; where the device runs out of memory, halve it and say so."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -140,3 +142,20 @@ def test_other_attention_goes_the_plain_way(family):
     except TypeError:
         pytest.skip(f"{family} is made otherwise here")
     assert not supports(model)
+
+
+def test_texts_that_outgrow_a_window_are_left_to_generate():
+    from expandr_repro.llm.base import GeneratorOptions, Request
+    from expandr_repro.llm.local.transformers import TransformersGenerator
+
+    model = tiny("Mistral", sliding_window=70)
+    assert supports(model)  # short texts lie within the window
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = [1], 0
+    generator = TransformersGenerator(GeneratorOptions("m", device="cpu"))
+    generator._loaded = (model, types.SimpleNamespace(decode=lambda ids, **_: str(ids)))
+    requests = [Request(i, "", Sampling(max_tokens=90), i) for i in range(3)]
+
+    left = generator._decode(requests, [[5, 6, 7]] * 3, lambda reply: None)
+
+    assert left
+    assert generator._decodes is False
