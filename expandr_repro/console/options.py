@@ -353,6 +353,12 @@ def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any)
     return kind(value) if kind in (str, Path) else value
 
 
+def dry_run(group: str | None = None) -> Any:
+    """Declare the option that shows what a command would do."""
+    told = "print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing"
+    return option(False, group=group, help=told)
+
+
 def positive(text: str) -> int:
     """Parse a whole number from 1 (an argparse type)."""
     value = int(text)
