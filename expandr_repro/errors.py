@@ -124,8 +124,8 @@ class CheckFailedError(ExpandrError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None if none is near."""
     by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 WRITE_FAULT = re.compile(r"\(os error \d+\)|iostream error|inline_container|PytorchStreamWriter")

@@ -102,11 +102,11 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
     Raises:
         ExpandrError: an argument's annotation is missing or of no supported type.
     """
-    found = {}
+    parameters = {}
     for argument in inspect.signature(function).parameters.values():
         if argument.kind is argument.KEYWORD_ONLY and argument.default is not argument.empty:
-            found[argument.name] = _parameter(function, argument)
-    return found
+            parameters[argument.name] = _parameter(function, argument)
+    return parameters
 
 
 def _parameter(function: Callable[..., Any], argument: inspect.Parameter) -> Parameter:
@@ -270,10 +270,10 @@ class Registry(Mapping[str, T], Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        for place in self._places:
-            module = importlib.import_module(place)
-            for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
-                importlib.import_module(f"{place}.{found.name}")
+        for package in self._places:
+            module = importlib.import_module(package)
+            for module_info in pkgutil.iter_modules(getattr(module, "__path__", ())):
+                importlib.import_module(f"{package}.{module_info.name}")
 
     def __getitem__(self, name: str) -> T:
         """Return one of ours."""

@@ -123,16 +123,16 @@ def generate(
         keep_refusals=keep_refusals, retry_refused=retry_refused,
     )  # fmt: skip
     with prepared(request, topics._set) as ready:
-        made = ready.generate()
-    if made is None:
+        assembly = ready.generate()
+    if assembly is None:
         raise ExpandrError(
             "generate puts the topics together in the first of several processes alone; use the command expand here"
         )
-    lines = list(explained(made.failures)) if made.failures else []
-    if not made.texts:
+    lines = list(explained(assembly.failures)) if assembly.failures else []
+    if not assembly.texts:
         raise ExpandrError("; ".join(lines) or "not one expansion was generated")
     for line in lines:
         log.warning("%s", line)
-    fresh = topics._with(made.topics, own=True)
+    fresh = topics._with(assembly.topics, own=True)
     fresh._trained_on = ready.record
     return fresh

@@ -66,10 +66,10 @@ class Run(dict[str, dict[str, float]]):
 
     @classmethod
     def _of(cls, run: Mapping[str, dict[str, float]], manifest: dict[str, Any], overlap: Overlap | None) -> Run:
-        made = cls()
-        made.update(run)
-        made.manifest, made._overlap, made._digest = manifest, overlap, made._content()
-        return made
+        own = cls()
+        own.update(run)
+        own.manifest, own._overlap, own._digest = manifest, overlap, own._content()
+        return own
 
     def _content(self) -> int:
         return hash(tuple((qid, tuple(ranked.items())) for qid, ranked in self.items()))

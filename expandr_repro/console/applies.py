@@ -44,14 +44,14 @@ def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict
         {'--normalize': '--no-normalize'}
     """
     spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}
-    found: dict[str, str] = {}
+    given: dict[str, str] = {}
     for word in words:
         if word == "--":
             break
         typed = word.partition("=")[0]
         if typed in spelt:
-            found[spelt[typed]] = typed
-    return found
+            given[spelt[typed]] = typed
+    return given
 
 
 def refuse_idle(given: Mapping[str, str], rules: Iterable[Applies], context: Any) -> None:

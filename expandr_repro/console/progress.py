@@ -149,8 +149,8 @@ class TextBar:
         self._tokens += tokens
         if not self._bar.disable:
             rate = self._tokens / max(0.001, time.monotonic() - self._start)
-            said = f"{counted(self._topics, 'topic')}, {counted(self._tokens, 'token')}, {rate:,.0f}/s"
-            self._bar.set_postfix_str(said, refresh=False)
+            message = f"{counted(self._topics, 'topic')}, {counted(self._tokens, 'token')}, {rate:,.0f}/s"
+            self._bar.set_postfix_str(message, refresh=False)
             self._bar.update()
 
 

@@ -11,7 +11,7 @@ characters."""
 
 def printable(text: str) -> str:
     r"""Return a text with what could steer a terminal written as `\u001b` and the like, which JSON reads back as it was."""
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

@@ -72,8 +72,8 @@ def collection_meant(*names: str | None) -> CollectionName | None:
         names: of topics, qrels, an index or a corpus, the most telling first; None is passed over.
     """
     for name in names:
-        if name and (found := _collection_by_name(name) or _collection_by_path(Path(name))):
-            return found
+        if name and (collection := _collection_by_name(name) or _collection_by_path(Path(name))):
+            return collection
     return None
 
 
@@ -230,9 +230,9 @@ def _judged_topics(folder: Path, split: str) -> list[Topic]:
     if not split:
         return topics
     judged = read_qrels(_qrels_file(folder, split))
-    if not (found := [t for t in topics if t.qid in judged]):
+    if not (judged_topics := [t for t in topics if t.qid in judged]):
         raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {queries}")
-    return found
+    return judged_topics
 
 
 def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
@@ -248,8 +248,8 @@ def _holds(folder: Path) -> str:
 
 
 def _qrels_file(folder: Path, split: str) -> Path:
-    if found := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
-        return found
+    if file := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
+        return file
     raise NotAvailableError(_without_split(folder, split))
 
 

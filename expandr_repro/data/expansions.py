@@ -60,7 +60,7 @@ def join_sources(topics: TopicSet, names: Sequence[str]) -> Joined:
     Raises:
         ExpandrError: a source is named twice, or none of several has an expansion for any of the topics.
     """
-    made = [replace(t, expansions=(), provenance=None) for t in topics.topics]
+    expanded = [replace(t, expansions=(), provenance=None) for t in topics.topics]
     sources: list[dict[str, str]] = []
     having: Counter[str] = Counter()
     for name in names:
@@ -71,15 +71,15 @@ def join_sources(topics: TopicSet, names: Sequence[str]) -> Joined:
         sources.append(source)
         joined = join_expansions(topics.topics, read_expansions(path), name)
         having.update(t.qid for t in joined if t.texts)
-        made = append_expansions(made, joined)
+        expanded = append_expansions(expanded, joined)
     if not having:
         raise MismatchError(
-            f"{' and '.join(names)}: none of the {len(made)} topics of {topics.label} has an expansion there; generate them, or leave --expansions out"
+            f"{' and '.join(names)}: none of the {len(expanded)} topics of {topics.label} has an expansion there; generate them, or leave --expansions out"
         )
     several = sum(count > 1 for count in having.values())
     if several:
         log.info("%d topics have texts from several sources; these are used together, in the order given", several)
-    return Joined(made, sources, several)
+    return Joined(expanded, sources, several)
 
 
 def expansions_path(topics: TopicSet, name: str) -> Path:
@@ -113,4 +113,4 @@ def expansions_path(topics: TopicSet, name: str) -> Path:
 def _agreeing(topics: Sequence[Topic], path: Path) -> int:
     expansions = read_expansions(path)
     pairs = ((t, expansions[t.qid]) for t in topics if t.qid in expansions)
-    return sum(same_title(topic, *found) for topic, found in pairs)
+    return sum(same_title(topic, *expanded) for topic, expanded in pairs)

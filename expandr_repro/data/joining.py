@@ -22,7 +22,7 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
     Raises:
         FormatError: as `read_topics`; also where not one topic has an expansion that says something.
     """
-    found: dict[str, tuple[Topic, str | None]] = {}
+    by_qid: dict[str, tuple[Topic, str | None]] = {}
     first: tuple[int, dict[str, object]] | None = None
     for number, line in read_lines(path):
         if not line.strip():
@@ -33,19 +33,19 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
             raise FormatError(path, number, "`title_sha256` must be a string")
         titled = any(key in record for key in TITLE_KEYS)
         topic = topic_of(path, number, record if titled else {"title": "", **record})
-        if topic.qid in found:
+        if topic.qid in by_qid:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
         if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
             raise FormatError(
                 path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )
-        found[topic.qid] = (topic, digest)
+        by_qid[topic.qid] = (topic, digest)
         first = first or (number, record)
     if first is None:
         raise FormatError(path, None, "holds no expansions; wanted one topic a line")
-    if not any(topic.texts for topic, _ in found.values()):
-        raise FormatError(path, first[0], _why_none(first[1], len(found)))
-    return found
+    if not any(topic.texts for topic, _ in by_qid.values()):
+        raise FormatError(path, first[0], _why_none(first[1], len(by_qid)))
+    return by_qid
 
 
 def _why_none(record: Mapping[str, object], topics: int) -> str:
@@ -78,8 +78,8 @@ def join_expansions(
     """
     known = {t.qid for t in topics}
     strangers = [qid for qid in expansions if qid not in known]
-    common = [(found, digest) for qid, (found, digest) in expansions.items() if qid in known]
-    if strangers and not any(digest or found.title for found, digest in common):
+    common = [(expanded, digest) for qid, (expanded, digest) in expansions.items() if qid in known]
+    if strangers and not any(digest or expanded.title for expanded, digest in common):
         unsure = " and the others carry no title to tell them by" if common else ""
         raise MismatchError(
             f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}){unsure}; "

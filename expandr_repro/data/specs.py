@@ -197,19 +197,19 @@ class CollectionName:
 @functools.cache
 def _other_names() -> dict[str, CollectionName]:
     """Map every other toolkit's name of a known collection to it."""
-    found: dict[str, CollectionName] = {}
+    other_names: dict[str, CollectionName] = {}
     for name, spec in datasets().items():
         default = CollectionName(name, spec.default_split)
         for alias in [name, *spec.aliases, *spec.indexes.values(), *([f"irds:{spec.irds}"] if spec.irds else [])]:
-            found.setdefault(alias, default)
+            other_names.setdefault(alias, default)
         for split, entry in spec.splits.items():
             spellings = [f"{name}/{split}", *(f"{a}/{split}" for a in spec.aliases)]
             spellings += [known for known in (entry.pyserini_topics, entry.pyserini_qrels) if known]
             for spelling in spellings:
-                found.setdefault(spelling, CollectionName(name, split))
+                other_names.setdefault(spelling, CollectionName(name, split))
             if entry.irds:
-                found[f"irds:{entry.irds}"] = CollectionName(name, split)
-    return found
+                other_names[f"irds:{entry.irds}"] = CollectionName(name, split)
+    return other_names
 
 
 def collection_named(name: str) -> CollectionName | None:

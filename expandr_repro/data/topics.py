@@ -131,12 +131,12 @@ def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
 
 def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its keys and values; JSON would silently keep the last of two equal keys."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    distinct = dict(pairs)
+    if len(distinct) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
         raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
-    return made
+    return distinct
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
@@ -193,7 +193,7 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     listed = record.get("expansions", [])
     if not isinstance(listed, list):
         raise FormatError(path, number, '`expansions` must be a list of {"text": ...}')
-    found = []
+    expansions = []
     for item in listed:
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
@@ -205,8 +205,10 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
                 number,
                 f'an expansion\'s `finish` must be a string such as "stop" or "length", found {shown(finish)}',
             )
-        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
-    return tuple(found)
+        expansions.append(
+            Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish)
+        )
+    return tuple(expansions)
 
 
 def topic_record(topic: Topic) -> dict[str, Any]:

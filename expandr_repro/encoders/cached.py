@@ -130,9 +130,9 @@ class CachedEncoder:
         if role == "document":
             return self.inner.encode(texts, role)
         keys = [self._key_of(text, role) for text in texts]
-        found = self._store.get(list(dict.fromkeys(keys)), self.dimension)
-        self._cut[role] = self._cut.get(role, 0) + sum(found[key][1] for key in keys if key in found)
-        rows = [row for row, key in enumerate(keys) if key not in found]
+        stored = self._store.get(list(dict.fromkeys(keys)), self.dimension)
+        self._cut[role] = self._cut.get(role, 0) + sum(stored[key][1] for key in keys if key in stored)
+        rows = [row for row, key in enumerate(keys) if key not in stored]
         if rows:
             fresh = [texts[row] for row in rows]
             before = self.inner.truncated.get(role, 0)
@@ -142,13 +142,13 @@ class CachedEncoder:
                 error.row = rows[error.row]
                 raise
             any_cut = self.inner.truncated[role] > before
-            made = zip(rows, vectors, self._cut_ones(fresh, role) if any_cut else [False] * len(rows), strict=True)
-            new = {keys[row]: (vector, cut) for row, vector, cut in made}
+            cells = zip(rows, vectors, self._cut_ones(fresh, role) if any_cut else [False] * len(rows), strict=True)
+            new = {keys[row]: (vector, cut) for row, vector, cut in cells}
             self._store.put(new)
-            found |= new
+            stored |= new
         out = np.empty((len(texts), self.dimension), dtype=np.float32)
         for row, key in enumerate(keys):
-            out[row] = found[key][0]
+            out[row] = stored[key][0]
         return out
 
     def _key_of(self, text: str, role: Role) -> bytes:

@@ -193,8 +193,8 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     folder = trained or locate(name, remote_code=options.trust_remote_code)
     if (folder / SETTINGS).is_file():
         # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
-        found = encoder_spec(str(folder / SETTINGS))
-        return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
+        stored = encoder_spec(str(folder / SETTINGS))
+        return dataclasses.replace(stored, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
     if is_sentence_transformers(folder):
         return spec_of_folder(folder), folder
     refuse_other_kinds(folder)

@@ -64,15 +64,15 @@ def devices() -> list[str]:
     """Return the devices that torch has here."""
     import torch
 
-    found = [
+    names = [
         "cpu",
         *(f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)),
     ]
     if torch.backends.mps.is_available():
-        found.append("mps")
+        names.append("mps")
     if hasattr(torch, "xpu") and torch.xpu.is_available():
-        found += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
-    return found
+        names += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
+    return names
 
 
 def pick_device(device: str) -> str:

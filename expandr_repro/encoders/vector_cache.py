@@ -83,10 +83,10 @@ class VectorStore:
         rows = self._do(lambda c: c.execute("SELECT sealed FROM facts WHERE key = ?", (key,)).fetchall(), write=False)
         content = _opened(rows[0][0]) if rows else None
         try:
-            found = json.loads(content) if content else None
+            facts = json.loads(content) if content else None
         except (ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return facts if isinstance(facts, dict) else None
 
     def note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Keep facts under a key."""
@@ -105,12 +105,12 @@ class VectorStore:
                 rows += connection.execute(f"SELECT key, sealed FROM vectors WHERE key IN ({marks})", part)  # noqa: S608
             return rows
 
-        found = {}
+        vectors = {}
         for key, sealed in self._do(read, write=False) or ():
             content = _opened(sealed)
             if content is not None and len(content) == 1 + 4 * dimension:
-                found[key] = (np.frombuffer(content, dtype="<f4", offset=1).astype(np.float32), content[0] == 1)
-        return found
+                vectors[key] = (np.frombuffer(content, dtype="<f4", offset=1).astype(np.float32), content[0] == 1)
+        return vectors
 
     def put(self, vectors: Mapping[bytes, tuple[NDArray[np.float32], bool]]) -> None:
         """Keep vectors under their keys, all or none, and let the oldest go where the file grows too large."""

@@ -211,7 +211,7 @@ class Scorer:
         return any(not self._judged.isdisjoint(ranked) for ranked in part.values())
 
 
-def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _arrays(qrels: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (topics, n, 2) arrays of (document number, grade) and (document number, score), best first, as ranx's functions take them.
 
     `rankings` are as `trec_order` makes them: the scores are n to 1. Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
@@ -219,13 +219,15 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
     import numpy as np
 
     ranked = list(rankings)
-    gains = np.zeros((len(judgements), max(1, *(len(j) for j in judgements)), 2))
+    gains = np.zeros((len(qrels), max(1, *(len(j) for j in qrels)), 2))
     ranking = np.zeros((len(ranked), max(1, *(len(r) for r in ranked)), 2))
     gains[:, :, 0], ranking[:, :, 0] = -1, -2
-    for row, (judged, found) in enumerate(zip(judgements, ranked, strict=True)):
-        n = len(found)
+    for row, (judged, ranked_docs) in enumerate(zip(qrels, ranked, strict=True)):
+        n = len(ranked_docs)
         best = sorted(judged.items(), key=lambda item: -item[1])
-        gains[row, : len(best), 0] = [n - found[d] if d in found else n + i for i, (d, _) in enumerate(best)]
+        gains[row, : len(best), 0] = [
+            n - ranked_docs[d] if d in ranked_docs else n + i for i, (d, _) in enumerate(best)
+        ]
         gains[row, : len(best), 1] = [max(0, grade) for _, grade in best]
         ranking[row, :n, 0] = np.arange(n)
         ranking[row, :n, 1] = np.arange(n, 0, -1)
@@ -250,8 +252,8 @@ def _ranx_metrics() -> Iterator[Any]:
     from numba import config
 
     with _LOCK:
-        found = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
-        if found is None or found.origin is None:  # all of it is imported already, or it is not installed
+        spec = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
+        if spec is None or spec.origin is None:  # all of it is imported already, or it is not installed
             yield importlib.import_module("ranx.metrics")
             return
         before = {name: module for name, module in sys.modules.items() if _is_ranx(name)}
@@ -260,12 +262,12 @@ def _ranx_metrics() -> Iterator[Any]:
             del sys.modules[name]
         try:
             config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
-            if not settings[1] and not os.access(Path(found.origin).parent, os.W_OK):
+            if not settings[1] and not os.access(Path(spec.origin).parent, os.W_OK):
                 config.CACHE_DIR = str(private_folder(cache_dir() / "numba"))  # type: ignore[attr-defined]  # it keeps pickles there
             sys.modules.update(_OURS)
             if not _OURS:
                 empty = types.ModuleType("ranx")
-                empty.__path__ = list(found.submodule_search_locations or ())
+                empty.__path__ = list(spec.submodule_search_locations or ())
                 sys.modules["ranx"] = empty
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

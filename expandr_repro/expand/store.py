@@ -132,8 +132,8 @@ class Condition:
     def mean_tokens_out(self) -> float | None:
         """Return the mean length of the generations in tokens, or None where there are none."""
         mean = "SELECT avg(tokens_out) FROM generations WHERE condition = ? AND tokens_out > 0"
-        found = self._database.rows(mean, (self._ident,))[0][0]
-        return None if found is None else float(found)
+        value = self._database.rows(mean, (self._ident,))[0][0]
+        return None if value is None else float(value)
 
 
 def storable(text: str) -> str:

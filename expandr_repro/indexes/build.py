@@ -145,10 +145,10 @@ def build_faiss(
     import numpy as np
 
     shard = shard or Shard()
-    made = index_facts(encoder, facts, corpus.source, factory, shard)
+    made_from = index_facts(encoder, facts, corpus.source, factory, shard)
     with locked(target):
-        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
-        if is_faiss_folder(target) and is_built(target, made):
+        work = target.parent / f".{target.name}.{facts_key(made_from)}.partial"
+        if is_faiss_folder(target) and is_built(target, made_from):
             clear_leftovers(target)  # of a process that was killed just before its end
             shutil.rmtree(work, ignore_errors=True)
             return False
@@ -163,7 +163,7 @@ def build_faiss(
                 loaded = partial(map, partial(np.load, allow_pickle=False), chunks)
                 index = fill(new_index(encoder.dimension, factory), factory, loaded, len(docids))
                 save_index(index, docids, folder)
-            write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
+            write_manifest(folder / NAME, "faiss-index", made_from | docids_fact(folder))
         shutil.rmtree(work, ignore_errors=True)
     return True
 
@@ -212,8 +212,8 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
     if not path.is_file():
         return False
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
-        return isinstance(found, np.ndarray) and found.shape == (rows, dimension)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
+        return isinstance(array, np.ndarray) and array.shape == (rows, dimension)
     except (ValueError, OSError, EOFError):
         return False
 

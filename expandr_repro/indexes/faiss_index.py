@@ -162,9 +162,9 @@ class FaissIndex:
         """
         import faiss
 
-        cure = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
+        fix = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
         if not PARAMETERS.fullmatch(written):
-            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {cure}")
+            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {fix}")
         space = faiss.ParameterSpace()
         for setting in written.split(","):
             name, _, value = setting.partition("=")
@@ -175,7 +175,7 @@ class FaissIndex:
             except RuntimeError as error:
                 kind = type(faiss.downcast_index(self.index)).__name__
                 raise ExpandrError(
-                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {cure}"
+                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {fix}"
                 ) from error
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
@@ -200,10 +200,10 @@ class FaissIndex:
         if differing:
             key = differing[0]
             same_model = key not in ("fingerprint", "model")
-            made = "with other settings of this encoder" if same_model else "by another encoder"
+            difference = "with other settings of this encoder" if same_model else "by another encoder"
             fix = _option(key, theirs.get(key)) if same_model else repr(theirs.get("name", "the encoder that made it"))
             raise MismatchError(
-                f"{self.folder}: made {made} ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} here); search with {fix}, or encode "
+                f"{self.folder}: made {difference} ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} here); search with {fix}, or encode "
                 "the corpus again"
             )
 
@@ -259,8 +259,8 @@ class FaissIndex:
 
     def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
         """Return the best hits, a docid that stands several times in an index of another toolkit with its best score, and whether one does."""
-        found = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
-        ordered = sorted(found)
+        scored = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
+        ordered = sorted(scored)
         ranked = {docid: -negative for negative, docid in ordered[:hits]}
         if len(ranked) == min(hits, len(ordered)):
             return ranked, False

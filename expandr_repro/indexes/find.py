@@ -139,8 +139,8 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
 
 def _lucene_kind() -> str:
     """Tell cached indexes of Anserini's majors apart: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
-    found = re.match(r"anserini-(\d+)\.", jar().name)
-    return f"lucene.anserini{found[1]}" if found and found[1] != "1" else "lucene"
+    match = re.match(r"anserini-(\d+)\.", jar().name)
+    return f"lucene.anserini{match[1]}" if match and match[1] != "1" else "lucene"
 
 
 def lucene_index(name: str, feedback: bool = False) -> Path:

@@ -161,10 +161,10 @@ def _search_batch(searcher: Any, wanted: Mapping[str, str], run: Run, hits: int,
     for qid, text in wanted.items():
         names.add(qid)
         queries.add(text)
-    found = searcher.batch_search(queries, names, int(depth), int(threads))
+    results = searcher.batch_search(queries, names, int(depth), int(threads))
     short = []
     for qid in wanted:
-        listed = found.get(qid)
+        listed = results.get(qid)
         best = best_scores((hit.docid, float(hit.score)) for hit in listed)
         if len(best) < hits and len(listed) == depth:
             short.append(qid)

@@ -52,14 +52,14 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     count = int(manifests[0]["shard"]["count"])
     if numbers != list(range(count)):
         raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
-    made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
+    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
     total = sum(s.index.ntotal for s in shards)
-    if total != made["corpus"].get("documents"):
+    if total != common["corpus"].get("documents"):
         raise MismatchError(
-            f"the shards hold {total} documents, and {made['corpus'].get('documents')} are in their corpus; encode them again"
+            f"the shards hold {total} documents, and {common['corpus'].get('documents')} are in their corpus; encode them again"
         )
-    made.update(factory=factory, documents=total, shard=vars(Shard()))
-    if is_faiss_folder(target) and is_built(target, made):
+    common.update(factory=factory, documents=total, shard=vars(Shard()))
+    if is_faiss_folder(target) and is_built(target, common):
         return int(total)
     refuse_another(target, overwrite)
     docids = [d for i in order for d in shards[i].docids]
@@ -70,7 +70,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
             save_flat(dimension, vectors(), docids, folder)
         else:
             save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
-        write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
+        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder))
     return int(total)
 
 

@@ -80,8 +80,8 @@ def merge_parts(target: Path, facts: Sequence[dict[str, Any]], factory: str, ove
     """
     shards = [Shard(n, len(facts)) for n in range(len(facts))]
     parts = [part_of(target, shard) for shard in shards]
-    for shard, part, made in zip(shards, parts, facts, strict=True):
-        _wait_for(target, shard, part, made)
+    for shard, part, made_from in zip(shards, parts, facts, strict=True):
+        _wait_for(target, shard, part, made_from)
     total = merge_shards(parts, target, factory, overwrite)
     for shard, part in zip(shards, parts, strict=True):
         FAISS_INDEX.check(part)
@@ -92,9 +92,9 @@ def merge_parts(target: Path, facts: Sequence[dict[str, Any]], factory: str, ove
     return total
 
 
-def _wait_for(target: Path, shard: Shard, part: Path, made: dict[str, Any]) -> None:
+def _wait_for(target: Path, shard: Shard, part: Path, made_from: dict[str, Any]) -> None:
     sign, last, seen = _sign(target, shard), None, time.monotonic()
-    while not (is_faiss_folder(part) and is_built(part, made)):
+    while not (is_faiss_folder(part) and is_built(part, made_from)):
         with suppress(OSError):
             # a stamp that moves is a sign of life: clocks of machines differ, and a killed process leaves its file
             if (stamp := sign.stat().st_mtime_ns) != last:

@@ -88,7 +88,7 @@ class Columns:
             raise FormatError(
                 path, number, f"{len(cells)} columns, and the header names {self.count}; wanted one record a line"
             )
-        return {what: unquoted(cells[place]) for what, place in self.places.items()}
+        return {what: unquoted(cells[index]) for what, index in self.places.items()}
 
 
 def header_of(
@@ -119,9 +119,9 @@ def header_of(
         return None
     places: dict[str, int] = {}
     for what, spellings in fields.items():
-        found = [place for place, name in enumerate(names) if name in spellings and place not in places.values()]
-        if found:
-            places[what] = found[0]
+        numbers = [index for index, name in enumerate(names) if name in spellings and index not in places.values()]
+        if numbers:
+            places[what] = numbers[0]
     if lacking := [what for what in needed if what not in places]:
         raise FormatError(
             path,

@@ -111,8 +111,8 @@ def _stranger(folder: Path, names: re.Pattern[str] | None, manifest: dict[str, A
 
 def files_of(folder: Path) -> list[str]:
     """List all files below a folder, and its empty folders, for the manifest of a kind without fixed names."""
-    found = [p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink() or not any(p.iterdir())]
-    return sorted(p.relative_to(folder).as_posix() for p in found)
+    files = [p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink() or not any(p.iterdir())]
+    return sorted(p.relative_to(folder).as_posix() for p in files)
 
 
 def _holds_working_folder(folder: Path) -> bool:

@@ -29,8 +29,8 @@ def clear_leftovers(target: Path) -> None:
     except OSError:
         return
     for name in names:
-        found = LEFT.fullmatch(name) if name.endswith(".tmp") else None
-        if found and found["target"] == target.name and not _lives(int(found["pid"])):
+        match = LEFT.fullmatch(name) if name.endswith(".tmp") else None
+        if match and match["target"] == target.name and not _lives(int(match["pid"])):
             remove(target.parent / name)
 
 

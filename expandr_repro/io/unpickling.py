@@ -65,10 +65,10 @@ class _Records(pickle.Unpickler):
         own = module.startswith("ir_datasets.") and "." not in name
         if not own and name not in RECORDS.get(module, ()):
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        found = super().find_class(module, name)
-        if own and not (isinstance(found, type) and issubclass(found, tuple) and found.__module__ == module):
+        cls = super().find_class(module, name)
+        if own and not (isinstance(cls, type) and issubclass(cls, tuple) and cls.__module__ == module):
             raise pickle.UnpicklingError(f"it names {module}.{name}, which is no record")
-        return found
+        return cls
 
 
 def read_table(path: str | Path) -> Any:

@@ -182,10 +182,10 @@ def load_generator(backend: str, options: GeneratorOptions) -> Generator:
         UnknownNameError: no such backend.
         ExpandrError: an option that this backend has no use for.
     """
-    found = BACKENDS.find(backend)
+    factory = BACKENDS.find(backend)
     plain = GeneratorOptions(model="")
-    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *found.options)):
+    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *factory.options)):
         if getattr(options, name) != getattr(plain, name):  # a mistake that should not pass in silence
             flag = "--" + name.replace("_", "-")
             raise ExpandrError(f"{flag} has no meaning for --backend {backend}; leave it out or choose another backend")
-    return found.make(options)
+    return factory.make(options)

@@ -154,8 +154,8 @@ def prepare(
     """
     places = fields_of(spec.template)
     if ("language" in places) != (language is not None):
-        cure = "add --language" if language is None else "leave --language out"
-        raise ExpandrError(f"prompt {name!r} has {'a' if language is None else 'no'} {{language}} in it; {cure}")
+        fix = "add --language" if language is None else "leave --language out"
+        raise ExpandrError(f"prompt {name!r} has {'a' if language is None else 'no'} {{language}} in it; {fix}")
     written = "".join(
         spec.example.format(query=query, passage=" ".join(passage.split()[: spec.example_words]))
         for query, passage in examples

@@ -32,8 +32,8 @@ def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | No
 
 def recorded_rendering(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same from a preference pair's provenance."""
-    found = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
-    return found | ({API: "completions"} if provenance.get(API) == "completions" else {})
+    settings = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
+    return settings | ({API: "completions"} if provenance.get(API) == "completions" else {})
 
 
 def one_rendering(renderings: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> dict[str, Any]:

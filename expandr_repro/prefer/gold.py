@@ -78,26 +78,26 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
 
 def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
     name = with_split(name, "--gold")
-    found = find_topics(name)
-    log.info("gold passages: %s", found.label)
-    qrels = qrels_of(found)
+    known = find_topics(name)
+    log.info("gold passages: %s", known.label)
+    qrels = qrels_of(known)
     if qrels is None:
         raise ExpandrError(f"--gold {name}: no judgements are known for these topics; give --gold-file FILE")
-    refuse_other_titles(topics, {t.qid: t.title for t in found.topics}, name)
+    refuse_other_titles(topics, {t.qid: t.title for t in known.topics}, name)
     own, level = removes_own_ids(name), relevance_level(name)
     best = best_documents(qrels, topics, remove_own=own, level=level)
-    texts = document_texts(found, set(best.values()))
+    texts = document_texts(known, set(best.values()))
     return Gold(
-        found.label,
+        known.label,
         {qid: texts[docid] for qid, docid in best.items() if docid in texts},
         best,
         qrels,
-        found.documents,
+        known.documents,
         own,
-        found.collection.dataset if found.collection else None,
+        known.collection.dataset if known.collection else None,
         level,
-        collection_of(found, name),
-        split_of(found),
+        collection_of(known, name),
+        split_of(known),
     )
 
 

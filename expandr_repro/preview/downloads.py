@@ -56,7 +56,7 @@ def irds_download(ident: str, what: str) -> Download:
     while "/" in names[-1]:
         names.append(names[-1].rpartition("/")[0])
     names += [what, "collectionandqueries", "source"]
-    entry = next((found for name in names if (found := _file(files.get(top, {}), name))), None)
+    entry = next((file for name in names if (file := _file(files.get(top, {}), name))), None)
     if entry is None:
         return Download(f"ir_datasets {ident}", home / top / rest, by="ir_datasets")
     return Download(

@@ -211,14 +211,14 @@ def _known(what: str, name: str, known: CollectionName) -> Step:
         ways.append(lambda: irds_download(ident, IRDS[what]))
     if theirs:
         ways.append(lambda: pyserini_evaluation(what, theirs))
-    found = [download for way in ways if (download := way())]
-    if not found:
+    downloads = [download for way in ways if (download := way())]
+    if not downloads:
         base = data_dir()
         raise NotAvailableError(
             f"the {what} of {name!r} are not on this machine, and neither ir_datasets nor Pyserini has them; put them into "
             f"{base / known.dataset if base else f'$EXPANDR_DATA/{known.dataset}'}"
         )
-    return _fetch(what, name, next((d for d in found if d.is_here), found[0]))
+    return _fetch(what, name, next((d for d in downloads if d.is_here), downloads[0]))
 
 
 def _in_folder(folder: Path, what: str, split: str) -> Path:
@@ -241,8 +241,8 @@ def _index(name: str, retriever: str) -> list[Step]:
             return [_fetch("index", name, download)]
         if pyserini_index(kinds[other][0], name):
             raise ExpandrError(f"{name}: is one of Pyserini's indexes for --retriever {other}")
-    place = f"{cache_dir() / 'indexes'}, unless it is there already"
-    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
+    folder = f"{cache_dir() / 'indexes'}, unless it is there already"
+    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", folder)]
 
 
 def _warn_of_other_encoder(index: str | None, encoder: str) -> None:

@@ -41,10 +41,10 @@ def jar() -> Path:
     Raises:
         SetupError: Pyserini is not installed.
     """
-    found = importlib.util.find_spec("pyserini")
+    spec = importlib.util.find_spec("pyserini")
     jars = (
-        glob.glob(str(Path(found.origin).parent / "resources/jars/anserini-*-fatjar.jar"))
-        if found and found.origin
+        glob.glob(str(Path(spec.origin).parent / "resources/jars/anserini-*-fatjar.jar"))
+        if spec and spec.origin
         else []
     )
     if not jars:

@@ -67,9 +67,9 @@ def count(regression: Regression) -> Counted:
 
 
 def _topics(name: str, regression: Regression) -> Sequence[Topic]:
-    found: TopicSet = find_topics(substituted(name, {}))
+    topics: TopicSet = find_topics(substituted(name, {}))
     source = regression.expansions.source if regression.expansions and not regression.stages.expand else None
-    return with_expansions(found, substituted(source, {})) if source else found.topics
+    return with_expansions(topics, substituted(source, {})) if source else topics.topics
 
 
 def _documents(regression: Regression) -> tuple[int | None, str]:
@@ -107,7 +107,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
         if pinned.count is not None:
             pins.append((f"topics with expansions ({pinned.title})", pinned.count, counted.expanded))
         hashes.append((f"hash of the expansions ({pinned.title})", pinned.sha256, counted.expansions_sha256))
-    pins += [(what, want, found[: len(want)]) for what, want, found in hashes if want and found]
+    pins += [(what, want, actual[: len(want)]) for what, want, actual in hashes if want and actual]
     return [
-        f"{what}: pinned {want}, found {found}" for what, want, found in pins if found is not None and want != found
+        f"{what}: pinned {want}, found {actual}" for what, want, actual in pins if actual is not None and want != actual
     ]

@@ -22,12 +22,12 @@ HUB = ("huggingface.co", 443)
 
 def missing(regression: Regression) -> list[str]:
     """Return what the machine lacks of a condition's needs, each with the reason and the cure."""
-    found = []
+    lacking = []
     for need in regression.needs:
         reason = CHECKS[need](regression)
         if reason:
-            found.append(f"needs {need}: {reason}")
-    return found
+            lacking.append(f"needs {need}: {reason}")
+    return lacking
 
 
 def _jvm(_: Regression) -> str:

@@ -76,8 +76,8 @@ def _order(pair: Pair) -> tuple[int, str, bool, str]:
     """Sort by collection as in `datasets.yaml`, split, then no expansion before some."""
     name, regression = pair
     known = collection_named(regression.topics.name)
-    place = list(datasets()).index(known.dataset) if known else len(datasets())
-    return place, known.split if known else "", regression.expansions is not None, name
+    position = list(datasets()).index(known.dataset) if known else len(datasets())
+    return position, known.split if known else "", regression.expansions is not None, name
 
 
 def results_table(conditions: Sequence[Condition]) -> str:
@@ -93,7 +93,10 @@ def results_table(conditions: Sequence[Condition]) -> str:
         row = (_collection(regression), regression.expansions.title if regression.expansions else "none")
         cells.setdefault(row, {})[name.split(".")[1]] = regression
     header = ["collection", "expansions", *(f"{RETRIEVERS.get(r, r)} {m}" for r in retrievers for m in metrics)]
-    rows = [[*row, *(_value(found.get(r), m) for r in retrievers for m in metrics)] for row, found in cells.items()]
+    rows = [
+        [*row, *(_value(by_retriever.get(r), m) for r in retrievers for m in metrics)]
+        for row, by_retriever in cells.items()
+    ]
     return Table(header, rows).render("markdown").replace("---: |", "--- |", 1)  # the expansions are text as well
 
 
@@ -123,7 +126,7 @@ def _published(regression: Regression) -> str | None:
     for claim in regression.published:
         source = f"{claim.source}; {claim.note}" if claim.note else claim.source
         by_source.setdefault(source, []).append(f"{claim.metric} {claim.value:.4f}")
-    return "; ".join(f"{', '.join(figures)} ({source})" for source, figures in by_source.items()) or None
+    return "; ".join(f"{', '.join(scores)} ({source})" for source, scores in by_source.items()) or None
 
 
 def _claims(pairs: Sequence[Pair]) -> str:
@@ -138,7 +141,7 @@ def _claims(pairs: Sequence[Pair]) -> str:
 
 
 def _machines(pairs: Sequence[Pair]) -> str:
-    told = dict.fromkeys(
+    descriptions = dict.fromkeys(
         "- "
         + markdown(
             f"{r.recorded.date}: Python {r.recorded.python}, {r.recorded.platform}, "
@@ -147,7 +150,7 @@ def _machines(pairs: Sequence[Pair]) -> str:
         for _, r in pairs
         if r.recorded
     )
-    return "\n".join(told)
+    return "\n".join(descriptions)
 
 
 def write_page(path: Path, conditions: Sequence[Condition]) -> None:

@@ -44,14 +44,14 @@ def figures(run: Mapping[str, Mapping[str, float]], regression: Regression, labe
     qrels = find_qrels(regression.qrels.name)
     from expandr_repro.evaluate.scoring import evaluate
 
-    found = evaluate(run, qrels, measures, label)
-    return {str(m): found.mean(m) for m in measures}
+    scores = evaluate(run, qrels, measures, label)
+    return {str(m): scores.mean(m) for m in measures}
 
 
 def write_reference(folder: Path, condition: Condition, regression: Regression, run: Path) -> str:
     """Keep the top of a run; return the hash of its content."""
     top: Run = {
-        qid: {docid: float(DEPTH - place) for place, docid in enumerate(islice(ranked, DEPTH))}
+        qid: {docid: float(DEPTH - rank) for rank, docid in enumerate(islice(ranked, DEPTH))}
         for qid, ranked in trec_order(read_run(run)).items()
     }
     path = run_path(folder, condition.name)
@@ -82,7 +82,7 @@ def faults(folder: Path, regression: Regression, name: str) -> list[str]:
         kept = (read_manifest(facts_path(folder, name)) or {}).get("figures", {})
     except ExpandrError as error:
         return [f"reference run: {error}"]
-    found = [
+    differences = [
         f"{metric}: pinned {pin.value:.4f}, but the reference run {path} gives {measured[metric]:.4f} "
         f"({measured[metric] - pin.value:+.4f}, nothing tolerated)"
         for metric, pin in regression.metrics.items()
@@ -92,8 +92,8 @@ def faults(folder: Path, regression: Regression, name: str) -> list[str]:
     if digest != regression.recorded.run_sha256:
         moved = [f"{m} was {kept[m]!r} and is {v!r}" for m, v in measured.items() if m in kept and kept[m] != v]
         still = [f"{m} still is {v:.4f}" for m, v in measured.items()]
-        found.append(
+        differences.append(
             f"the reference run {path} was changed (sha256 {regression.recorded.run_sha256[:16]} recorded, {digest[:16]} found): "
             + ", ".join(moved or still)
         )
-    return found
+    return differences

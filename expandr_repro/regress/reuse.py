@@ -28,13 +28,13 @@ LIBRARIES = ("torch", "transformers", "faiss-cpu", "pyserini", "ranx", "numpy")
 @functools.cache
 def versions() -> dict[str, str]:
     """Return the installed libraries that can move a figure, with their versions."""
-    found = {}
+    numbers = {}
     for name in LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            numbers[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 @functools.cache
@@ -50,12 +50,12 @@ def code_hash() -> str:
 
 def key(commands: Iterable[str], counted: Counted, places: Places) -> str:
     """Return the key of all that makes a run what it is; call it when the stages before the search are done."""
-    made = {"index": places.index / NAME, "expansions": places.expansions}
+    hashed = {"index": places.index / NAME, "expansions": places.expansions}
     return key_of(
         {
             "commands": list(commands),
             "inputs": asdict(counted),
-            "made": {what: sha256_file(path) for what, path in made.items() if path.is_file()},
+            "made": {what: sha256_file(path) for what, path in hashed.items() if path.is_file()},
             "code": code_hash(),
             "versions": versions() | {"python": platform.python_version(), "machine": platform.machine()},
         }
@@ -66,15 +66,15 @@ def _path(run: Path) -> Path:
     return run.with_name(run.name + ".made-by.json")
 
 
-def remember(run: Path, made: str) -> None:
+def remember(run: Path, key: str) -> None:
     """Note what a finished run was made by."""
-    write_json(_path(run), {"key": made, "sha256": sha256_file(run)})
+    write_json(_path(run), {"key": key, "sha256": sha256_file(run)})
 
 
-def serves(run: Path, made: str) -> bool:
+def serves(run: Path, key: str) -> bool:
     """Say whether a run is the right and a complete one."""
     try:
         noted = read_manifest(_path(run))
-        return run.is_file() and noted is not None and noted == {"key": made, "sha256": sha256_file(run)}
+        return run.is_file() and noted is not None and noted == {"key": key, "sha256": sha256_file(run)}
     except (ExpandrError, OSError, json.JSONDecodeError):
         return False

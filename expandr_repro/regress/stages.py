@@ -71,8 +71,8 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
         return Template(text).substitute({n: os.environ[n] for n in ENVIRONMENT if n in os.environ} | dict(variables))
     except KeyError as error:
         name = error.args[0]
-        cure = "only a group of collections has members" if name == "member" else "set it in the environment"
-        raise SetupError(f"${name} has no value: {cure}") from error
+        fix = "only a group of collections has members" if name == "member" else "set it in the environment"
+        raise SetupError(f"${name} has no value: {fix}") from error
 
 
 def argv_of(command: str, variables: Mapping[str, str]) -> list[str]:
@@ -107,8 +107,8 @@ def run_stage(stage: str, argv: list[str], log: Path) -> str:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {without_secrets(typed(argv))}\n{done.stderr}{done.stdout}\n")
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {said[:SAID]} (all of it: {log})")
+        last_line = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {last_line[:SAID]} (all of it: {log})")
     return done.stdout
 
 
@@ -133,9 +133,9 @@ def figures_of(stdout: str) -> dict[str, float]:
 def parts_of(stdout: str) -> dict[str, dict[str, float]]:
     """Return what `evaluate --format json` printed of the topics that the run's models saw in training, and of the unseen ones; empty where none was seen."""
     (record,) = json.loads(stdout)
-    found = {part: record.get(part) for part in ("seen", "unseen")}
+    by_part = {part: record.get(part) for part in ("seen", "unseen")}
     return {
         part: {k: float(v) for k, v in scores.items() if isinstance(v, float | int)}
-        for part, scores in found.items()
+        for part, scores in by_part.items()
         if isinstance(scores, dict)
     }

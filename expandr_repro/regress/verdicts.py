@@ -95,8 +95,8 @@ def judge_all(pins: Mapping[str, Pin], measured: Mapping[str, float]) -> tuple[l
     """
     if not pins:
         pins = dict.fromkeys(measured, Pin(None))
-    found = [judge(metric, pin, measured[metric]) for metric, pin in pins.items() if metric in measured]
-    return found, [metric for metric in pins if metric not in measured]
+    findings = [judge(metric, pin, measured[metric]) for metric, pin in pins.items() if metric in measured]
+    return findings, [metric for metric in pins if metric not in measured]
 
 
 def whole(findings: Sequence[Finding], faults: Sequence[str]) -> Verdict:

@@ -41,16 +41,16 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
     """
     left = set(wanted)
     asked = len(left)
-    found: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     with progress(None, f"documents of {corpus.source}", "documents") as bar:
         for document in corpus.read() if left else ():
             bar.update()
             if document.docid in left:
-                found[document.docid] = document
+                documents[document.docid] = document
                 left.discard(document.docid)
                 if not left:
                     break
-    if left and not found:
+    if left and not documents:
         raise MismatchError(
             f"{corpus.source}: holds none of the {asked} documents that runs and judgements name (e.g. {min(left)!r}); is this the right corpus?"
         )
@@ -62,12 +62,12 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
             asked,
             min(left),
         )
-    return found
+    return documents
 
 
-def record(docid: str, found: Mapping[str, Document], words: int) -> list[str | int]:
+def record(docid: str, documents: Mapping[str, Document], words: int) -> list[str | int]:
     """Return a document as the page holds it: docid, title, text, and how many words it had where it was cut (else 0)."""
-    document = found.get(docid)
+    document = documents.get(docid)
     if document is None:
         return [docid, "", "", 0]
     text, total = cut(document.text, words)

@@ -40,14 +40,14 @@ def mark(expansion: str, query: str, relevant: Collection[str]) -> list[str]:
     asked = marked_words(query)
     pieces: list[str] = []
     plain = 0  # where the text that is not yet in a piece begins
-    for found in WORD.finditer(expansion):
-        word = found[0].lower()
+    for match in WORD.finditer(expansion):
+        word = match[0].lower()
         if word not in relevant:
             continue
-        if found.start() > plain:
-            pieces.append(PLAIN + expansion[plain : found.start()])
-        pieces.append((QUERY if word in asked else NEW) + found[0])
-        plain = found.end()
+        if match.start() > plain:
+            pieces.append(PLAIN + expansion[plain : match.start()])
+        pieces.append((QUERY if word in asked else NEW) + match[0])
+        plain = match.end()
     if plain < len(expansion):
         pieces.append(PLAIN + expansion[plain:])
     return pieces

@@ -56,18 +56,18 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
         for qid, ranked in trec_order({q: r for q, r in part.items() if q in qrels}).items():
             order[qid] = [docids.setdefault(d, d) for d, _ in zip(ranked, range(LOOKED), strict=False)]
 
-    figures = evaluate_file(entry.path, qrels, measures, keep)
-    return Ranked(figures, order)
+    scores = evaluate_file(entry.path, qrels, measures, keep)
+    return Ranked(scores, order)
 
 
 def shown(qid: str, runs: Sequence[Ranked], judged: Mapping[str, int], depth: int, relevant_from: int) -> Shown:
     """Choose a topic's documents: the first `depth` of each run, and at most `depth` further relevant ones, best grade first."""
-    places = [{docid: place for place, docid in enumerate(run.order.get(qid, ()), start=1)} for run in runs]
+    places = [{docid: rank for rank, docid in enumerate(run.order.get(qid, ()), start=1)} for run in runs]
     chosen = dict.fromkeys(docid for run in runs for docid in run.order.get(qid, ())[:depth])
     further = [docid for docid, grade in judged.items() if grade >= relevant_from and docid not in chosen]
 
     def by_worth(docid: str) -> tuple[int, int, str]:
-        return -judged[docid], min(place.get(docid, LOOKED + 1) for place in places), docid
+        return -judged[docid], min(ranks.get(docid, LOOKED + 1) for ranks in places), docid
 
     docids = [*chosen, *sorted(further, key=by_worth)[:depth]]
-    return Shown(docids, [judged.get(d) for d in docids], [[place.get(d, 0) for d in docids] for place in places])
+    return Shown(docids, [judged.get(d) for d in docids], [[rank.get(d, 0) for d in docids] for rank in places])

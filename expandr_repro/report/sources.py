@@ -76,12 +76,12 @@ class Sources:
         topics = [t for t in self.topics.topics if t.qid in searched] if self.topics else []
         if self.topics is None or len(topics) < len(searched):  # what is not known cannot be compared
             return
-        found: list[tuple[str, str, str]] = [("topics_sha256", "topics", topics_sha256(topics))]
+        hashes: list[tuple[str, str, str]] = [("topics_sha256", "topics", topics_sha256(topics))]
         if entry.expansions:
             having = self.expansions(entry)
             with_texts = [having[t.qid] for t in topics if t.qid in having]
-            found.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
-        for key, what, digest in found:
+            hashes.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
+        for key, what, digest in hashes:
             if entry.facts.get(key) not in (None, digest):
                 label = entry.expansions if what == "expansions" and entry.expansions != OWN else self.topics.label
                 raise MismatchError(

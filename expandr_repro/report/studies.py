@@ -126,7 +126,9 @@ def _entry(name: str, path: Path, given: str | None, first: bool, by_hand: bool)
     if label == OWN:
         return Entry(name, path, title, OWN, OWN, facts=facts)
     sources = [_located(source, path) for source in used]
-    if lacking := [str(source.get("name")) for source, found in zip(used, sources, strict=True) if found is None]:
+    if lacking := [
+        str(source.get("name")) for source, source_read in zip(used, sources, strict=True) if source_read is None
+    ]:
         log.warning(
             "%s: its expansions, %s, %s; the page goes without them (--expansions names them)",
             path,
@@ -136,8 +138,8 @@ def _entry(name: str, path: Path, given: str | None, first: bool, by_hand: bool)
             else "are neither beside the run nor in the working folder, nor in a folder of these",
         )
         return Entry(name, path, title, facts=facts)
-    found = tuple(str(source) for source in sources)
-    return Entry(name, path, title, " + ".join(found), label, found, facts)
+    source_read = tuple(str(source) for source in sources)
+    return Entry(name, path, title, " + ".join(source_read), label, source_read, facts)
 
 
 def _is_of(given: str | None, used: Sequence[Mapping[str, Any]]) -> bool:

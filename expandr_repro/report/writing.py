@@ -54,7 +54,7 @@ def page(sheet: Sheet, title: str) -> str:
         "version": html.escape(__version__),
     }
     # in one pass: what data holds is never looked at as a template
-    return _PLACE.sub(lambda found: values[found[1]], _part("page.html"))
+    return _PLACE.sub(lambda match: values[match[1]], _part("page.html"))
 
 
 def _part(*name: str) -> str:

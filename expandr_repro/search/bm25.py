@@ -40,8 +40,8 @@ class Bm25Search:
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
                 runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having], self.settings))
-            found: Run = chosen(runs, self.hits)
-            return found
+            run: Run = chosen(runs, self.hits)
+            return run
         if chosen.of == "feedback":
             return self._search(qids, [t.title for t in topics], chosen(self.settings))
         return self._search(qids, [chosen(t.title, t.texts) if t.texts else t.title for t in topics], self.settings)

@@ -65,8 +65,8 @@ class DenseSearch:
                 having = [t for t in topics if len(t.texts) > number]
                 qids = [t.qid for t in having]
                 runs.append(self._search(qids, self._encode([t.texts[number] for t in having], "expansion", qids)))
-            found: Run = chosen(runs, self.hits)
-            return found
+            run: Run = chosen(runs, self.hits)
+            return run
         return self._search([t.qid for t in topics], self.vectors(topics, chosen))
 
     def vectors(self, topics: Sequence[Topic], fusion: str | Fusion) -> NDArray[np.float32]:
@@ -138,6 +138,6 @@ class DenseSearch:
         else:
             run = {}
             for begin in range(0, len(qids), self.batch_size):
-                found = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
-                run.update(zip(qids[begin : begin + self.batch_size], found, strict=True))
+                hits = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
+                run.update(zip(qids[begin : begin + self.batch_size], hits, strict=True))
         return without_own_id(run, self.hits) if self.remove_own else run

@@ -89,16 +89,16 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            found: dict[str, str] = {}
+            titles: dict[str, str] = {}
             for document in corpus.read():
                 if document.docid in wanted:
-                    found[document.docid] = _title(document)
-                    if len(found) == len(wanted):
+                    titles[document.docid] = _title(document)
+                    if len(titles) == len(wanted):
                         break
         except (NotAvailableError, UnknownNameError):
             continue
-        if found:
-            return found
+        if titles:
+            return titles
     return {}
 
 

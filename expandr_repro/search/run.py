@@ -158,11 +158,11 @@ class Outcome:
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
     """Find the topics of a request, with its expansions; also where these are from, unless they are the topics' own."""
-    found = select_topics(find_topics(request.topics), request.limit, request.qids)
+    topics = select_topics(find_topics(request.topics), request.limit, request.qids)
     if not request.sources:
-        return found, None
-    joined = join_sources(found, request.sources)
-    return replace(found, topics=joined.topics), joined
+        return topics, None
+    joined = join_sources(topics, request.sources)
+    return replace(topics, topics=joined.topics), joined
 
 
 def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
@@ -280,11 +280,11 @@ def search(
             SEEN,
         )
     if qrels:
-        outcome.figures = figures = scorer.figures()
+        outcome.figures = scores = scorer.figures()
         if beside:
             outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
-                outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
+                outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
@@ -341,8 +341,8 @@ def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch 
 
 
 def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
-    found = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
-    return found or {}
+    manifest = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
+    return manifest or {}
 
 
 def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
@@ -407,13 +407,13 @@ def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicS
     if isinstance(searcher, Bm25Search):
         folder = searcher.index
         manifest = read_manifest(folder / NAME)
-        found: Callable[[Collection[str]], bool] = partial(holds_any, folder)
+        holds: Callable[[Collection[str]], bool] = partial(holds_any, folder)
         refuse_other_count(folder, manifest, size)
     else:
-        folder, manifest, found = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
+        folder, manifest, holds = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
     refuse_other_version(folder, manifest, topics.documents)
     if qrels:
-        refuse_foreign(folder, judged_documents(qrels, topics.topics), found, "name another --index, or other --qrels")
+        refuse_foreign(folder, judged_documents(qrels, topics.topics), holds, "name another --index, or other --qrels")
 
 
 def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
@@ -470,8 +470,8 @@ def _facts(
         }
         facts["metrics"] = [str(m) for m in outcome.measures]
         facts["figures"] = {str(m): round(outcome.figures.mean(m), 4) for m in outcome.measures}
-    found: dict[str, Any] = without_paths(facts)
-    return found
+    recorded: dict[str, Any] = without_paths(facts)
+    return recorded
 
 
 def _fusion_facts(fusion: Fusion) -> dict[str, Any]:

@@ -55,10 +55,10 @@ def save_state(folder: Path, trainer: ContrastiveTrainer, more: Mapping[str, Any
     for parameter, values in trainer.optimizer.state.items():
         for key, value in values.items():
             moments[f"{names[id(parameter)]}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    with atomic_folder(folder) as made:
-        save_weights(trainer.encoder.model, made / WEIGHTS)
-        save_file(moments, str(made / OPTIMIZER))
-        write_json(made / STATE, {"step": trainer.step_number, **more})
+    with atomic_folder(folder) as fresh:
+        save_weights(trainer.encoder.model, fresh / WEIGHTS)
+        save_file(moments, str(fresh / OPTIMIZER))
+        write_json(fresh / STATE, {"step": trainer.step_number, **more})
 
 
 def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
@@ -101,10 +101,10 @@ def _check_moments(folder: Path, moments: Mapping[str, Any], trainer: Contrastiv
         parameter = trainer.parameters.get(name)
         shape = None if parameter is None else () if kind == "step" else tuple(parameter.shape)
         if tuple(value.shape) != shape:
-            found = f"{key} {tuple(value.shape)}"
+            actual = f"{key} {tuple(value.shape)}"
             wanted = "no such parameter" if shape is None else str(shape)
             raise MismatchError(
-                f"{folder / OPTIMIZER}: of another model ({found} there, {wanted} here); remove the checkpoint and train anew"
+                f"{folder / OPTIMIZER}: of another model ({actual} there, {wanted} here); remove the checkpoint and train anew"
             )
 
 
@@ -112,5 +112,5 @@ def checkpoint_in(folder: Path) -> Path | None:
     """Return the checkpoint in a working folder, clearing what a killed process left half-written."""
     for rest in folder.glob(".*.tmp"):
         shutil.rmtree(rest, ignore_errors=True)
-    found = folder / "checkpoint"
-    return found if (found / STATE).is_file() else None
+    folder_of_state = folder / "checkpoint"
+    return folder_of_state if (folder_of_state / STATE).is_file() else None

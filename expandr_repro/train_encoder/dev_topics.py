@@ -65,10 +65,10 @@ def judgements_of(topics: TopicSet, name: str | None, flag: str) -> Qrels:
     Raises:
         ExpandrError: none are known; names the flag that gives some.
     """
-    found = find_qrels(name) if name else qrels_of(topics)
-    if found is None:
+    qrels = find_qrels(name) if name else qrels_of(topics)
+    if qrels is None:
         raise ExpandrError(f"{topics.label}: no judgements are known for these topics; give {flag}")
-    return found
+    return qrels
 
 
 def expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Topic]]:
@@ -128,13 +128,13 @@ def dev_searches(
     names = (asked, request.corpus, request.qrels)
     own, level = removes_own_ids(*names), relevance_level(None if request.dev_topics else request.qrels, *names)
     alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
-    made = [DevSearch("none", alone, "none", own, topics.label)]
-    made += [
+    searches = [DevSearch("none", alone, "none", own, topics.label)]
+    searches += [
         DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion, own, topics.label)
         for name, listed in sets.items()
     ]
     seen = _overlap(request, alone, relevant_documents(qrels, dev, level), topics, names, training)
-    return made, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
+    return searches, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
 
 
 def _overlap(

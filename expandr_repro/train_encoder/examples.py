@@ -163,20 +163,20 @@ def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> Non
         if without and size == 1:
             log.warning("batch_size 1: %d topics without a hard negative have nothing to be contrasted with", without)
         return
-    cure = "give --negatives RUN with hard_negatives 1 or more"
+    fix = "give --negatives RUN with hard_negatives 1 or more"
     if size == 1 or count == 1:
         what = f"batch_size {size}" if size == 1 else "one training topic"
         raise ExpandrError(
-            f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {cure}"
+            f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {fix}"
         )
     if count % size == 1:
         raise ExpandrError(
             f"batch_size {size}: of {count} training topics the last one of each epoch is a batch by itself, with nothing to be contrasted with; "
-            f"set batch_size to {_without_rest(count, size)}, or {cure}"
+            f"set batch_size to {_without_rest(count, size)}, or {fix}"
         )
     if len({d for e in examples for d in e.positives}) == 1:
         raise ExpandrError(
-            f"all {count} training topics have the same relevant document, so nothing can be contrasted; {cure}"
+            f"all {count} training topics have the same relevant document, so nothing can be contrasted; {fix}"
         )
 
 
@@ -226,7 +226,7 @@ def _examples(
         aside = ({topic.qid} | judged.keys()) - positives
         ranked = negatives.get(topic.qid, [])[: config.negative_depth]
         relevant_negatives += sum(d in judged for d in ranked)
-        alternatives = tuple(found for s in by_set if (found := s.get(topic.qid, ())))
+        alternatives = tuple(others for s in by_set if (others := s.get(topic.qid, ())))
         drafts.append(
             Example(
                 topic.qid,
@@ -284,8 +284,8 @@ def _facts(
     def digest(value: object) -> str:
         return sha256_text(repr(value))[:32]
 
-    def judged(judgements: Qrels) -> str:
-        return digest(sorted((qid, sorted(grades.items())) for qid, grades in judgements.items()))
+    def judged(qrels: Qrels) -> str:
+        return digest(sorted((qid, sorted(grades.items())) for qid, grades in qrels.items()))
 
     return {
         "topics": {

@@ -79,9 +79,9 @@ class StepVectors:
                 return self._encoder.forward([self._ids[i] for i in chunk])
         except torch.OutOfMemoryError as error:
             tokens = len(chunk) * max(len(self._ids[i]) for i in chunk)
-            cure = "chunk_tokens" if self._cached else "chunk_tokens, with gradient_cache: true"
+            fix = "chunk_tokens" if self._cached else "chunk_tokens, with gradient_cache: true"
             raise SetupError(
-                f"{self._encoder.device}: {len(chunk)} texts of {tokens:,} tokens do not fit into its memory for training; lower {cure} (--set chunk_tokens={tokens // 2})"
+                f"{self._encoder.device}: {len(chunk)} texts of {tokens:,} tokens do not fit into its memory for training; lower {fix} (--set chunk_tokens={tokens // 2})"
             ) from error
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -97,7 +97,7 @@ class StepVectors:
 
         gradient = self.matrix.grad
         assert gradient is not None, "the loss has not been differentiated"
-        for place, (number, chunk) in enumerate(self._mine):
-            vectors = self._chunk(number, chunk) if self._cached else self._kept[place]
+        for position, (number, chunk) in enumerate(self._mine):
+            vectors = self._chunk(number, chunk) if self._cached else self._kept[position]
             torch.autograd.backward(vectors, gradient[chunk].to(vectors.dtype))
         self._kept.clear()

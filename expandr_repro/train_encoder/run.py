@@ -201,17 +201,17 @@ class _Training:
         if data.searches and self.processes.first:
             with self.blend.applied():
                 try:
-                    figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                    scores = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
                 except NotFiniteError as error:
                     raise (self._diverged(step) if step else error) from error
                 deciding = selected(self.config, data.searches, self.request.fusion)
-                is_best = state.take(figures, step, deciding, self.config.patience)
+                is_best = state.take(scores, step, deciding, self.config.patience)
                 if is_best:
                     self._keep_best()
             if metrics:
-                metrics.write(step, {f"dev_{name}": value for name, value in figures.items()})
-            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
+                metrics.write(step, {f"dev_{name}": value for name, value in scores.items()})
+            text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            log.info("step %d of %d: %s%s", step, trainer.steps, text, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
 
     def _refuse_broken(self, step: int) -> None:
@@ -257,5 +257,5 @@ class _Training:
 def _plot(folder: Path) -> None:
     records = read_metrics(folder / METRICS)
     keys = list(dict.fromkeys(key for record in records for key in record))
-    losses, figures = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
-    plot_if_possible(records, [("loss", losses), ("nDCG@10 of the development topics", figures)], folder / CURVES)
+    losses, scores = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
+    plot_if_possible(records, [("loss", losses), ("nDCG@10 of the development topics", scores)], folder / CURVES)

@@ -168,14 +168,14 @@ def from_topics(
     from expandr_repro.data.expansions import with_expansions
 
     topics = with_split(topics, "--sft")
-    found = find_topics(topics)
-    log.info("training topics: %s, %d topics", found.label, len(found.topics))
-    joined = with_expansions(found, expansions) if expansions else found.topics
-    written = _prompt(prompt, found.collection.dataset if found.collection else None)
+    topic_set = find_topics(topics)
+    log.info("training topics: %s, %d topics", topic_set.label, len(topic_set.topics))
+    joined = with_expansions(topic_set, expansions) if expansions else topic_set.topics
+    written = _prompt(prompt, topic_set.collection.dataset if topic_set.collection else None)
     usable = [t for t in joined if any(text.strip() for text in t.texts)]
     if len(usable) < len(joined):
-        log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), found.label)  # fmt: skip
-    training = _training(topics, found, usable)
+        log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), topic_set.label)  # fmt: skip
+    training = _training(topics, topic_set, usable)
     left_out = leave_out(hold_out, training) if usable else LeftOut()
     usable = [t for t in usable if t.qid not in left_out.qids]
     if len(usable) <= dev:
@@ -199,7 +199,7 @@ def from_topics(
         facts["development_overlap"] = count_shared(qids["dev"], qids["train"], training.in_common())
         if facts["development_overlap"]:
             log.warning("%d of %d topics for validation share a relevant document or a title with training", facts["development_overlap"], dev)  # fmt: skip
-    names: dict[str, Any] = {"topics": found.label, "split": split_of(found)}
+    names: dict[str, Any] = {"topics": topic_set.label, "split": split_of(topic_set)}
     names |= {"expansions": Path(expansions).name} if expansions else {}
     names |= {"hold_out": left_out.names} if hold_out else {}
     seen = training.only(t.qid for t in parts["train"])
@@ -214,16 +214,18 @@ def from_topics(
     return TrainingData(texts, facts, names, rendering, record)
 
 
-def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+def _training(name: str, topic_set: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
     from expandr_repro.data.collections import qrels_of, relevance_level
 
     try:
-        qrels = qrels_of(found)
+        qrels = qrels_of(topic_set)
     except NotAvailableError:
         qrels = None
     relevant = relevant_documents(qrels, [t.qid for t in usable], relevance_level(name)) if qrels else None
     titles = {t.qid: t.title for t in usable}
-    return TrainingTopics(found.label, titles, relevant, collection_of(found, name), corpus_hash(found.documents))
+    return TrainingTopics(
+        topic_set.label, titles, relevant, collection_of(topic_set, name), corpus_hash(topic_set.documents)
+    )
 
 
 def _drawn(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:

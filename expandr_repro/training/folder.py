@@ -65,10 +65,10 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     )
     differing = [key for key in {**new, **old} if old.get(key, MISSING) != new.get(key, MISSING)]
     differing.sort(key=lambda key: not key.startswith(("settings.", "training")))
-    told = [
+    differences = [
         f"{key.removeprefix('settings.').removeprefix('training.')}: {_value(old, key)} there, {_value(new, key)} here" for key in differing[:SHOWN]
     ]  # fmt: skip
-    return "; ".join(told) + (f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
+    return "; ".join(differences) + (f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
 
 
 def _value(leaves: Mapping[str, Any], key: str) -> str:

@@ -41,9 +41,9 @@ def read_config(cls: type[T], source: str, overrides: Sequence[str] = ()) -> T:
     if not named and Path(source).suffix not in (".yaml", ".yml"):
         raise UnknownNameError("training settings", source, config_names(), "A path to a .yaml file will do as well.")
     values = read_yaml(resource("training", f"{source}.yaml") if named else source)
-    made = build(cls, _with_floats(cls, values), f"{source}.yaml" if named else source, "settings")
+    settings = build(cls, _with_floats(cls, values), f"{source}.yaml" if named else source, "settings")
     if not overrides:
-        return made
+        return settings
     changed = dict(_override(text) for text in overrides)
     return build(cls, _with_floats(cls, values | changed), "--set", "settings")
 

@@ -90,8 +90,8 @@ def seen_topics(
     repeat = _repeated(topics, titles)
     near = _nearly_repeated({qid: title for qid, title in topics.items() if qid not in repeat}, titles)
     unknown = sorted({r.collection for r in records if same[id(r)] is None and r.docids})
-    found = Seen(frozenset(), frozenset(repeat), frozenset(near), tuple(unknown), docids)
-    return found if qrels is None else found.judged({qid: qrels.get(qid, {}) for qid in topics}, relevant_from)
+    seen = Seen(frozenset(), frozenset(repeat), frozenset(near), tuple(unknown), docids)
+    return seen if qrels is None else seen.judged({qid: qrels.get(qid, {}) for qid in topics}, relevant_from)
 
 
 def is_same_collection(record: TrainedOn, searched: Searched) -> bool | None:
@@ -142,7 +142,7 @@ def _nearly_repeated(topics: Mapping[str, str], titles: Iterable[str]) -> set[st
     for qid, listed in words.items():
         for word in rarest(listed, len(listed), 0) if listed else ():
             by_word[word].append(qid)
-    found: set[str] = set()
+    repeated: set[str] = set()
     for title in titles:
         there = _words(title)
         known = [word for word in there if word in common]
@@ -152,5 +152,5 @@ def _nearly_repeated(topics: Mapping[str, str], titles: Iterable[str]) -> set[st
             for qid in by_word.get(word, ()):
                 shared = len(words[qid] & there)
                 if shared * under >= over * (len(words[qid]) + len(there) - shared):
-                    found.add(qid)
-    return found
+                    repeated.add(qid)
+    return repeated

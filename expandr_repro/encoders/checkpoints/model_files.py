@@ -46,7 +46,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise FormatError(path, None, f"found {shown(found)}, wanted a JSON object")
-    return found
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise FormatError(path, None, f"found {shown(content)}, wanted a JSON object")
+    return content

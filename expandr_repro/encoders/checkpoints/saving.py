@@ -22,9 +22,9 @@ def require_writer(encoder: Encoder) -> None:
         ExpandrError: the encoder has layers after pooling, which are not trained here.
     """
     if encoder.spec.modules or not encoder.spec.include_prompt:
-        found = ", ".join(encoder.spec.modules) or "include_prompt: false"
+        parts = ", ".join(encoder.spec.modules) or "include_prompt: false"
         raise ExpandrError(
-            f"{encoder.name}: an encoder with {found} can be searched with, and not trained here; wanted Transformer, Pooling and perhaps Normalize"
+            f"{encoder.name}: an encoder with {parts} can be searched with, and not trained here; wanted Transformer, Pooling and perhaps Normalize"
         )
     if encoder.spec.pooling != "first-decoder" and importlib.util.find_spec("sentence_transformers") is None:
         raise SetupError(

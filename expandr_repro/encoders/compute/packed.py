@@ -50,8 +50,8 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
     if edges is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        found: tuple[Any, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-        return found
+        result: tuple[Any, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return result
     q, k, v = (t.squeeze(0).transpose(0, 1) for t in (query, key, value))
     if query.is_cuda:
         from torch.nn.attention.varlen import varlen_attn

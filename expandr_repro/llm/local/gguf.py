@@ -35,13 +35,13 @@ def find_gguf(model: str, revision: str | None = None) -> Path:
     """
     if Path(model).is_file():
         return Path(model)
-    found = HUB.fullmatch(model)
-    if not found:
+    match = HUB.fullmatch(model)
+    if not match:
         raise NotAvailableError(f"{model}: no such file; a GGUF file on the hub is named org/repo:file.gguf")
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(found["repo"], found["file"], revision=revision))
+        return Path(hf_hub_download(match["repo"], match["file"], revision=revision))
     except (OSError, ValueError) as error:
         raise NotAvailableError(
             f"{model}: cannot be fetched from the hub ({str(error).splitlines()[0][:200]}); download it and give its path"
@@ -62,8 +62,8 @@ def converted(file: Path) -> tuple[Path, str]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            with atomic_folder(folder) as made:
-                _convert(file, made)
+            with atomic_folder(folder) as fresh:
+                _convert(file, fresh)
     return folder, digest
 
 
@@ -128,10 +128,10 @@ def _plain(model: Any) -> Any:
                 if getattr(holder, name, None) is not None:
                     setattr(holder, name, None)
     with torch.device("meta"):  # weights that are replaced at once need not be drawn
-        made = type(model)(model.config)
-    made.load_state_dict({k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}, assign=True)
-    made.tie_weights()
-    return made
+        plain = type(model)(model.config)
+    plain.load_state_dict({k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}, assign=True)
+    plain.tie_weights()
+    return plain
 
 
 def gguf_identity(asked: str, digest: str) -> tuple[str, str]:

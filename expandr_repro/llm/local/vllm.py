@@ -107,10 +107,10 @@ class VllmGenerator:
             for r in window
         ]
         lora = LoRARequest("adapter", 1, str(self.weights.adapter)) if self.weights.adapter else None
-        found = self._engine.generate(
+        outputs = self._engine.generate(
             [{"prompt_token_ids": row} for row in ids], params, lora_request=lora, use_tqdm=False
         )
-        for request, row, output in zip(window, ids, found, strict=True):
+        for request, row, output in zip(window, ids, outputs, strict=True):
             first = output.outputs[0]
             finish = finish_of(first.finish_reason)
             if finish is None:

@@ -85,12 +85,12 @@ def _tokenizer_text(folder: Path) -> str:
         "added_tokens.json",
         "special_tokens_map.json",
     )
-    found = []
+    texts = []
     for path in [*sorted(folder.rglob("*.jinja")), *(folder / name for name in names)]:
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
-                found.append(file.read(1 << 20))
-    return "\n".join(found)
+                texts.append(file.read(1 << 20))
+    return "\n".join(texts)
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -116,8 +116,8 @@ def _variables(path: Path, stage: str, command: str) -> set[str]:
         used.update(template.get_identifiers())
     for name in sorted(used - set(VARIABLES)):
         close = nearest(name, VARIABLES)
-        cure = f"did you mean ${close}?" if close else "known: " + ", ".join(f"${v}" for v in VARIABLES)
-        raise FormatError(path, None, f"condition.stages.{stage}: unknown variable ${name}; {cure}")
+        fix = f"did you mean ${close}?" if close else "known: " + ", ".join(f"${v}" for v in VARIABLES)
+        raise FormatError(path, None, f"condition.stages.{stage}: unknown variable ${name}; {fix}")
     return used
 
 
@@ -131,10 +131,10 @@ def conditions(folder: Path) -> list[Condition]:
         raise NotAvailableError(
             f"{folder}: no such folder; run in a checkout of the repository, or say --regressions FOLDER"
         )
-    found = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
-    if not found:
+    read = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
+    if not read:
         raise NotAvailableError(f"{folder}: holds no .yaml files")
-    return found
+    return read
 
 
 def condition_at(path: Path) -> Condition:
@@ -157,7 +157,7 @@ def named(folder: Path, name: str) -> list[Condition]:
     if Path(name).name == name and (folder / f"{name}.yaml").is_file():
         return [condition_at(folder / f"{name}.yaml")]
     known = conditions(folder)
-    found = [c for c in known if fnmatchcase(c.name, name)]
-    if not found:
+    matching = [c for c in known if fnmatchcase(c.name, name)]
+    if not matching:
         raise UnknownNameError("regression", name, [c.name for c in known])
-    return found
+    return matching

@@ -27,10 +27,10 @@ class Place:
     precision: str
 
 
-def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]:
+def common_arguments(settings: TrainingSettings, setup: Place) -> dict[str, Any]:
     """Return what DPOConfig and SFTConfig have in common, every changed default of trl's set."""
     return {
-        "output_dir": str(place.folder),
+        "output_dir": str(setup.folder),
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
         "per_device_train_batch_size": settings.batch_size,
@@ -42,9 +42,9 @@ def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
         "max_length": settings.max_length,
-        "bf16": place.precision == "bf16",
-        "use_cpu": place.device == "cpu",
-        "dataloader_pin_memory": place.device == "cuda",
+        "bf16": setup.precision == "bf16",
+        "use_cpu": setup.device == "cpu",
+        "dataloader_pin_memory": setup.device == "cuda",
         "gradient_checkpointing": settings.gradient_checkpointing,
         "seed": settings.seed,
         "data_seed": settings.seed,

@@ -58,9 +58,9 @@ def best_of(records: Sequence[Mapping[str, Any]], goal: Goal) -> Best | None:
     for record in records:
         if goal.key not in record:
             continue
-        found = goal.value(record)
-        if found is not None and (best is None or (found > value if goal.higher else found < value)):
-            best, value, since = record["step"], found, 0
+        score = goal.value(record)
+        if score is not None and (best is None or (score > value if goal.higher else score < value)):
+            best, value, since = record["step"], score, 0
         else:
             since += 1
     return None if best is None else Best(best, since)

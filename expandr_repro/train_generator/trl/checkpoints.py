@@ -23,8 +23,8 @@ def step_of(checkpoint: Path) -> int:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a working folder, by step."""
-    found = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.rpartition("-")[2].isdecimal()]
-    return sorted(found, key=step_of)
+    folders = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.rpartition("-")[2].isdecimal()]
+    return sorted(folders, key=step_of)
 
 
 def is_whole(checkpoint: Path, processes: int) -> bool:
@@ -52,10 +52,10 @@ def refuse_foreign(checkpoint: Path) -> None:
     Raises:
         MismatchError: so it is.
     """
-    said = read_manifest(checkpoint / OF)
-    if said and said.get("training") != checkpoint.parent.name:
+    recorded = read_manifest(checkpoint / OF)
+    if recorded and recorded.get("training") != checkpoint.parent.name:
         raise MismatchError(
-            f"{checkpoint}: is of another training ({said.get('training')}, this is {checkpoint.parent.name}); remove it and train anew"
+            f"{checkpoint}: is of another training ({recorded.get('training')}, this is {checkpoint.parent.name}); remove it and train anew"
         )
 
 

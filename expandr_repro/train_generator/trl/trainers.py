@@ -13,7 +13,7 @@ from expandr_repro.train_generator.trl.reference import ReferenceStore, with_ref
 
 def make_trainer(
     settings: TrainingSettings,
-    place: Place,
+    setup: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -24,7 +24,7 @@ def make_trainer(
 
     Args:
         settings: `DpoSettings` or `SftSettings`.
-        place: where and how it runs.
+        setup: where and how it runs.
         model: of transformers, or of peft where an adapter is trained further.
         tokenizer: its tokenizer; given a padding token where it has none.
         train: at least one example.
@@ -39,9 +39,9 @@ def make_trainer(
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     try:
         if isinstance(settings, DpoSettings):
-            trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
+            trainer = _dpo(settings, setup, model, tokenizer, train, dev, adapter, store)
         else:
-            trainer = _sft(settings, place, model, tokenizer, train, dev, adapter)
+            trainer = _sft(settings, setup, model, tokenizer, train, dev, adapter)
     except ValueError as error:
         if "target" in str(error).lower():
             raise ExpandrError(
@@ -61,7 +61,7 @@ class _WithoutCard:
 
 def _dpo(
     settings: DpoSettings,
-    place: Place,
+    setup: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -90,7 +90,7 @@ def _dpo(
             )
 
     config = DPOConfig(
-        **common_arguments(settings, place),
+        **common_arguments(settings, setup),
         beta=settings.beta,
         disable_dropout=False,  # trl's default would set the adapter's dropout to 0, too
         precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
@@ -108,7 +108,7 @@ def _dpo(
 
 def _sft(
     settings: TrainingSettings,
-    place: Place,
+    setup: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -120,7 +120,7 @@ def _sft(
     class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
         """trl's, without its model card."""
 
-    config = SFTConfig(**common_arguments(settings, place), dataset_kwargs={"skip_prepare_dataset": True})
+    config = SFTConfig(**common_arguments(settings, setup), dataset_kwargs={"skip_prepare_dataset": True})
     return Trainer(
         model=model,
         args=config,
