@@ -72,7 +72,7 @@ def execute(
             message = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
             message = (
-                "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
+                "the name of a file contains bytes that are not UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
             )
         return _fail(message, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask

@@ -7,10 +7,10 @@
     ├── MismatchError         two things that do not belong together (says what differs)
     ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
     ├── SetupError            the machine lacks something: Java, a library, a writable folder
-    ├── DivergedError         a training whose loss is no number any more; nothing of it is worth going on from
-    └── CheckFailedError      a figure moved or a check did not hold; exit code 1
+    ├── DivergedError         a training whose loss is not a number any more; nothing of it is worth going on from
+    └── CheckFailedError      a score moved or a check did not hold; exit code 1
 
-A message is one line: what was found, what was wanted, the cure.
+A message is one line: what was found, what was wanted, how to fix it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class FormatError(ExpandrError):
     Args:
         path: the file.
         line: the line, from 1; None where the fault is not of one line.
-        problem: what was found, what was wanted and the cure, as one line.
+        problem: what was found, what was wanted and how to fix it, as one line.
     """
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
@@ -75,7 +75,7 @@ class UnknownNameError(ExpandrError):
         kind: what the name should be of ("encoder", "metric").
         name: the name as given.
         known: the valid names.
-        hint: a further cure.
+        hint: a further fix.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -86,7 +86,7 @@ class UnknownNameError(ExpandrError):
 
 
 class NotFiniteError(ExpandrError):
-    """A vector that holds NaN or infinity.
+    """A vector that contains NaN or infinity.
 
     Args:
         name: of the text: `document 'd1'`.
@@ -96,7 +96,7 @@ class NotFiniteError(ExpandrError):
 
     def __init__(self, name: str, row: int, advice: str) -> None:
         self.row, self.advice = row, advice
-        super().__init__(f"{name}: its vector holds NaN or infinity, and cannot be ranked; {advice}")
+        super().__init__(f"{name}: its vector contains NaN or infinity, and cannot be ranked; {advice}")
 
 
 class MismatchError(ExpandrError):
@@ -112,7 +112,7 @@ class SetupError(ExpandrError):
 
 
 class DivergedError(ExpandrError):
-    """A training whose loss is no number any more: going on from its checkpoints would end the same way."""
+    """A training whose loss is not a number any more: going on from its checkpoints would end the same way."""
 
 
 class CheckFailedError(ExpandrError):
@@ -147,7 +147,7 @@ MEMORY_FAULT = re.compile(
 
 
 def is_memory_fault(error: BaseException) -> bool:
-    """Say whether an error of any library means that there is not enough memory."""
+    """Return whether an error of any library means that there is not enough memory."""
     return any(isinstance(seen, MemoryError) or bool(MEMORY_FAULT.search(str(seen))) for seen in _with_causes(error))
 
 

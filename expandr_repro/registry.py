@@ -145,7 +145,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     for part in rest.split(",") if colon else ():
         key, equals, value = (word.strip() for word in part.partition("="))
         if not key or not equals or not value:
-            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is no parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
+            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is not a parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
         if key in values:
             raise ExpandrError(f"{kind} {shown(text)}: {key} is there twice; give each parameter once")
         values[key] = value
@@ -193,7 +193,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded = False
 
     def add(self, name: str, thing: T, module: str, *, again: bool = False) -> None:
-        """Register a thing that a module defines; what a decorator does. A module of someone else's may define its own anew.
+        """Register what a module defines, as a decorator does. A third party's module may define its own again.
 
         Args:
             name: its name.
@@ -264,7 +264,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 self.add(point.name, self._adopt(thing), point.module)
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; mend or uninstall it") from error  # fmt: skip
+            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; fix or uninstall it") from error  # fmt: skip
 
     def _import_ours(self) -> None:
         if self._loaded:

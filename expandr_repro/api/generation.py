@@ -74,7 +74,7 @@ def generate(
         retry_refused: ask again for what was refused or came out empty.
         revision: the hub revision; for an endpoint a label.
         adapter: a LoRA adapter.
-        api_key_env: environment variable that holds the key.
+        api_key_env: environment variable that contains the key.
         api: `chat` or `completions`.
         concurrency: requests at a time.
         timeout: seconds for one answer.
@@ -91,7 +91,7 @@ def generate(
     Raises:
         UnknownNameError: no such prompt, backend or keyword; offers the nearest.
         NotAvailableError: the endpoint or the model cannot be used.
-        ExpandrError: not one expansion came of it.
+        ExpandrError: no expansion was generated.
 
     Example:
         >>> fresh = ex.generate({"1": "why do cats purr"}, prompt="q2d", model="mock", base_url=URL)
@@ -130,7 +130,7 @@ def generate(
         )
     lines = list(explained(assembly.failures)) if assembly.failures else []
     if not assembly.texts:
-        raise ExpandrError("; ".join(lines) or "not one expansion was generated")
+        raise ExpandrError("; ".join(lines) or "no expansion was generated")
     for line in lines:
         log.warning("%s", line)
     fresh = topics._with(assembly.topics, own=True)

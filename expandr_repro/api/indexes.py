@@ -33,7 +33,7 @@ class Index:
     Attributes:
         name: what it was opened by.
         retriever: `dense` or `bm25`.
-        folder: where it lies.
+        folder: where it is.
         documents: how many it holds.
         encoder: of its documents and of the queries; None for BM25.
     """
@@ -131,7 +131,7 @@ def _read(data: Any) -> Iterator[Document]:
             )
         if not (is_surrogate_free(title) and is_surrogate_free(text)):
             raise FormatError(
-                where, None, f"document {docid!r} holds half a surrogate pair, which is no character; mend the text"
+                where, None, f"document {docid!r} has half a surrogate pair, which is not a character; fix the text"
             )
         if docid in seen:
             raise FormatError(

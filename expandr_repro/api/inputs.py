@@ -16,7 +16,7 @@ DOCUMENT_COLUMNS = DOCUMENT_IDS | IDS | {"document", "doc"}
 
 
 def is_frame(data: object) -> bool:
-    """Say whether something is a pandas DataFrame, without importing pandas."""
+    """Return whether something is a pandas DataFrame, without importing pandas."""
     return hasattr(data, "columns") and hasattr(data, "to_dict")
 
 

@@ -43,7 +43,7 @@ class Run(dict[str, dict[str, float]]):
         data: a dict of dicts, a DataFrame with the columns `qid`, `docid` and `score`, or the path of a TREC run.
 
     Attributes:
-        manifest: all that made the run, as the manifest beside its file has it; empty where that is not known.
+        manifest: all that made the run, as the manifest next to its file has it; empty where that is not known.
 
     Raises:
         FormatError: an id or a score is none.
@@ -76,7 +76,7 @@ class Run(dict[str, dict[str, float]]):
 
     @api
     def save(self, path: str | Path, *, tag: str = TAG) -> None:
-        """Write the run as a TREC file with its manifest beside it, as the command `search` writes them.
+        """Write the run as a TREC file with its manifest next to it, as the command `search` writes them.
 
         Args:
             path: of the file; .gz compresses.
@@ -132,7 +132,7 @@ def load_run(path: str | Path | Any) -> Run:
     """Load a run from a TREC file, a dict of dicts or a DataFrame.
 
     Raises:
-        FormatError: the file is no run.
+        FormatError: the file is not a run.
 
     Example:
         >>> ex.load_run({"q1": {"d1": 0.75}})

@@ -41,7 +41,7 @@ def score(
 
     Raises:
         UnknownNameError: no such metric; offers the nearest.
-        MismatchError: run and judgments are of other topics.
+        MismatchError: run and qrels are of other topics.
 
     Example:
         >>> ex.score({"q1": {"d1": 2.0, "d2": 1.0}}, {"q1": {"d2": 1}}, ["MRR@10"])

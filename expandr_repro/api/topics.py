@@ -258,7 +258,7 @@ class Topics(Sequence[Topic]):
 
     @api
     def save(self, path: str | Path) -> None:
-        """Write the topics as the commands read them: one JSON object a line.
+        """Write the topics as the commands read them: one JSON object per line.
 
         Raises:
             SetupError: the place cannot be written.
@@ -358,7 +358,7 @@ def load_topics(
 
 
 def as_topics(topics: Any) -> Topics:
-    """Return topics from whatever names or holds them."""
+    """Return topics from whatever names or contains them."""
     if isinstance(topics, Topics):
         return topics
     return load_topics(topics) if isinstance(topics, str | Path) else Topics(topics)

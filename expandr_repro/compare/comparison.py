@@ -53,7 +53,7 @@ def compare(
     """Compare runs with the first, or all with all.
 
     Args:
-        runs: run name -> its figures on the same judgements, the first being the baseline.
+        runs: run name -> its scores on the same qrels, the first being the baseline.
         measures: what to compare.
         test: `student` or `fisher`.
         all_pairs: whether every pair is compared, not only those with the first.

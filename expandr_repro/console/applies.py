@@ -1,6 +1,6 @@
 """Options that apply only to some searches, trainings or backends: given by hand where they would change nothing, they are refused.
 
-Each command lists its conditions beside its parser as `Applies`; an option in none of them always applies.
+Each command lists its conditions next to its parser as `Applies`; an option in none of them always applies.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict
         words: the command line, which the parser accepts.
 
     Example:
-        >>> made = argparse.ArgumentParser(allow_abbrev=False)
-        >>> _ = made.add_argument("--normalize", action=argparse.BooleanOptionalAction)
-        >>> given_options(made, ["--no-normalize"])
+        >>> parser = argparse.ArgumentParser(allow_abbrev=False)
+        >>> _ = parser.add_argument("--normalize", action=argparse.BooleanOptionalAction)
+        >>> given_options(parser, ["--no-normalize"])
         {'--normalize': '--no-normalize'}
     """
     spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}

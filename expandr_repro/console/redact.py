@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user name, password, query and fragment, any of which may hold a key."""
+    """Return a URL without user name, password, query and fragment, any of which may contain a key."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:  # an IPv6 address

@@ -1,4 +1,4 @@
-"""Documents, the files a corpus may lie in, and its facts (count and hash), found in one pass.
+"""Documents, the files that a corpus may be in, and its facts (count and hash), found in one pass.
 
 Read: a BEIR folder (`corpus.jsonl`), a folder of Pyserini/Anserini JSONL files, one JSONL file, or a TSV file
 `docid<TAB>text` (or with a header that names its columns, as DPR's `psgs_w100.tsv` has), each plain or gzipped. A record has `_id`, `id` or `docid`, and `title` and `text`, or `contents`.
@@ -107,7 +107,7 @@ def _read_files(files: Iterable[Path]) -> Iterator[Document]:
                     raise FormatError(
                         path,
                         number,
-                        f"document {document.docid!r} holds half a surrogate pair, which is no character; mend the text",
+                        f"document {document.docid!r} has half a surrogate pair, which is not a character; fix the text",
                     )
                 yield document
 
@@ -148,7 +148,7 @@ def _from_json(path: Path, number: int, line: str) -> Document:
 def survey(corpus: Corpus) -> CorpusFacts:
     """Read a corpus once: count it, hash it, and refuse an empty one or one with a docid twice.
 
-    Eight bytes a document are held, so that a corpus of any size can be looked over before hours of encoding.
+    Eight bytes per document are held, so that a corpus of any size can be looked over before hours of encoding.
 
     Raises:
         FormatError: empty, a duplicate docid, a broken line.

@@ -26,7 +26,7 @@ class Joined:
 
     Attributes:
         topics: all of them, in their order.
-        sources: for the manifest: each source's name, without the folder it lies in, and SHA-256.
+        sources: for the manifest: each source's name, without the folder it is in, and SHA-256.
         from_several: topics that have texts from more than one source.
     """
 
@@ -47,7 +47,7 @@ def with_expansions(topics: TopicSet, name: str) -> list[Topic]:
         UnknownNameError: neither a file nor a packaged set.
         NotAvailableError: the set has none for these topics.
         MismatchError: the expansions are of other topics.
-        FormatError: the file holds no expansion.
+        FormatError: the file contains no expansion.
     """
     return join_sources(topics, [name]).topics
 
@@ -83,7 +83,7 @@ def join_sources(topics: TopicSet, names: Sequence[str]) -> Joined:
 
 
 def expansions_path(topics: TopicSet, name: str) -> Path:
-    """Return the file that expansions lie in: the one named, or of a packaged set the one for these topics.
+    """Return the file that expansions are in: the one named, or of a packaged set the one for these topics.
 
     Raises:
         UnknownNameError: neither a file nor a packaged set.

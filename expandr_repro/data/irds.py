@@ -1,4 +1,4 @@
-"""ir_datasets: topics, judgements and documents by id, fetched by it when missing."""
+"""ir_datasets: topics, qrels and documents by id, fetched by it when missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _load(name: str) -> Any:
     try:
         import ir_datasets
     except ImportError as error:
-        raise NotAvailableError("ir_datasets is not installed; `pip install ir-datasets` cures it") from error
+        raise NotAvailableError("ir_datasets is not installed; run `pip install ir-datasets`") from error
     try:
         with _guarded():
             return ir_datasets.load(name)
@@ -79,7 +79,7 @@ def read_topics(name: str) -> list[Topic]:
 
 
 def read_qrels(name: str) -> Qrels:
-    """Return a dataset's judgements, with the errors of `read_topics`."""
+    """Return a dataset's qrels, with the errors of `read_topics`."""
     dataset = _load(name)
     try:
         with _guarded():
@@ -122,7 +122,7 @@ TITLES = ("title", "document_title", "page_title", "headline")
 """What ir_datasets' kinds of documents call a title."""
 
 NO_TEXT = re.compile(r"(.*_)?(id|url|language|lang|date|path)")
-"""Fields of a document that are no part of its text, where its kind does not say what is."""
+"""Fields of a document that are not part of its text, where its kind does not say what is."""
 
 
 def document_of(record: Any) -> Document:

@@ -20,7 +20,7 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         qid -> (topic, title hash); the topic's title is empty where only its hash is known.
 
     Raises:
-        FormatError: as `read_topics`; also where not one topic has an expansion that says something.
+        FormatError: as `read_topics`; also where no topic has an expansion that says something.
     """
     by_qid: dict[str, tuple[Topic, str | None]] = {}
     first: tuple[int, dict[str, object]] | None = None
@@ -37,12 +37,12 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
         if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
             raise FormatError(
-                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
             )
         by_qid[topic.qid] = (topic, digest)
         first = first or (number, record)
     if first is None:
-        raise FormatError(path, None, "holds no expansions; wanted one topic a line")
+        raise FormatError(path, None, "contains no expansions; wanted one topic per line")
     if not any(topic.texts for topic, _ in by_qid.values()):
         raise FormatError(path, first[0], _why_none(first[1], len(by_qid)))
     return by_qid
@@ -70,7 +70,7 @@ def join_expansions(
 ) -> list[Topic]:
     """Give topics the expansions of another file, by qid; a topic without one keeps none.
 
-    The file may hold more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
+    The file may contain more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
     show that it is of the same collection.
 
     Raises:
@@ -101,7 +101,7 @@ def join_expansions(
 
 
 def same_title(topic: Topic, other: Topic, digest: str | None) -> bool:
-    """Say whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
+    """Return whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
     of_topic = title_digest(topic.title)
     return (not digest or digest == of_topic) and (not other.title or title_digest(other.title) == of_topic)
 

@@ -1,4 +1,4 @@
-"""Passages that prompts need: a topic's gold passage, and examples of query and passage from training judgements."""
+"""Passages that prompts need: a topic's gold passage, and examples of query and passage from training qrels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
 
     Args:
         topics: the topics.
-        file: JSONL with `qid` and `text`, in place of the collection's judgements and documents.
+        file: JSONL with `qid` and `text`, in place of the collection's qrels and documents.
 
     Raises:
         ExpandrError: a topic has none.
@@ -29,7 +29,7 @@ def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
     if file:
         passages, source = read_passages(Path(file), topics.topics), file
     else:
-        passages, source = _from_collection(topics, topics.topics), f"the judgements of {topics.label}"
+        passages, source = _from_collection(topics, topics.topics), f"the qrels of {topics.label}"
     missing = [t.qid for t in topics.topics if t.qid not in passages]
     if missing:
         raise ExpandrError(
@@ -43,7 +43,7 @@ def draw_examples(source: str, count: int, seed: int, leave_out: Collection[str]
     """Draw pairs of query and relevant passage, the same for equal seeds.
 
     Args:
-        source: topics with judgements and documents, e.g. scifact/train.
+        source: topics with qrels and documents, e.g. scifact/train.
         count: how many.
         seed: of the draw.
         leave_out: queries that may not be examples: those that are to be expanded.
@@ -84,7 +84,7 @@ def training_split(topics: TopicSet) -> str:
     ):
         return str(topics.folder / "train")
     raise ExpandrError(
-        f"{topics.label}: no training judgements are known for these topics; name some with --examples-from, e.g. scifact/train"
+        f"{topics.label}: no training qrels are known for these topics; name some with --examples-from, e.g. scifact/train"
     )
 
 
@@ -124,7 +124,7 @@ def _judged(topics: TopicSet) -> Qrels:
     qrels = qrels_of(topics)
     if qrels is None:
         raise ExpandrError(
-            f"{topics.label}: no judgements are known for these topics, so no gold passages; give --passages FILE (JSONL, qid and text)"
+            f"{topics.label}: no relevance judgments are known for these topics, so no gold passages; give --passages FILE (JSONL, qid and text)"
         )
     return qrels
 
@@ -137,7 +137,7 @@ def best_documents(
     Args:
         qrels: the relevance judgments.
         topics: the topics.
-        remove_own: whether a document with the topic's own id is no answer, as where the collection takes it out of rankings.
+        remove_own: whether a document with the topic's own id is not an answer, as where the collection takes it out of rankings.
         level: least grade that counts as relevant.
     """
     best = {}

@@ -56,7 +56,7 @@ class EncoderSpec:
         truncate_dim: the first so many numbers of a vector are kept; None for all.
         include_prompt: whether the prefix's tokens are pooled with the text's.
         lower_case: whether texts are put in lower case before all else.
-        subfolder: where in the model's folder the transformers checkpoint lies.
+        subfolder: where in the model's folder the transformers checkpoint is.
         pyserini_class: the name of one of Pyserini's own encoder classes that is to be used instead of ours.
         trust_remote_code: whether the model's own code may run; only a flag sets it.
         source: where the settings are from.
@@ -89,7 +89,7 @@ class EncoderSpec:
         """
         for pooling in self.pooling.split("+"):
             if not POOLINGS.find(pooling).joins and pooling != self.pooling:
-                raise ExpandrError(f"pooling {self.pooling!r}: {pooling} cannot stand next to others; use it alone")
+                raise ExpandrError(f"pooling {self.pooling!r}: {pooling} cannot be combined with others; use it alone")
         for name in ("query_max_length", "document_max_length", "truncate_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -108,7 +108,7 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """One split's topics and judgements: how many there are and what other toolkits call them."""
+    """One split's topics and qrels: how many there are and what other toolkits call them."""
 
     topics: int | None = None
     judgements: int | None = None
@@ -158,7 +158,7 @@ def encoder_spec(name: str) -> EncoderSpec:
 
     Raises:
         UnknownNameError: neither.
-        FormatError: the file is no spec.
+        FormatError: the file is not a spec.
     """
     if name in encoders():
         return encoders()[name]

@@ -1,6 +1,6 @@
 """Topics, with or without expansions: the shapes, and the files they live in.
 
-Written form (augmented topics, one JSON object a line)::
+Written form (augmented topics, one JSON object per line)::
 
     {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
 
@@ -93,12 +93,12 @@ def read_topics(path: str | Path) -> list[Topic]:
             is_surrogate_free(e.text + e.finish) for e in topic.expansions
         ):
             raise FormatError(
-                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
             )
         seen[topic.qid] = number
         topics.append(topic)
     if not topics:
-        raise FormatError(path, None, "holds no topics; wanted one a line")
+        raise FormatError(path, None, "contains no topics; wanted one per line")
     return topics
 
 
@@ -122,10 +122,10 @@ def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
     if isinstance(whole, dict):
         whole = [{**v, "qid": k} if isinstance(v, dict) else {"qid": k, "title": v} for k, v in whole.items()]
     if not isinstance(whole, list):
-        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object a line")
+        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object per line")
     for position, record in enumerate(whole, start=1):
         if not isinstance(record, dict):
-            raise FormatError(path, None, f"record {position} is no object")
+            raise FormatError(path, None, f"record {position} is not an object")
         yield position, topic_of(path, position, record)
 
 

@@ -78,7 +78,7 @@ class EncoderOptions:
         return cls(**{f.name: getattr(args, f.name) for f in dataclasses.fields(cls)})
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
-        """Return the spec with what was said laid over it."""
+        """Return the spec with the settings that were given laid over it."""
         changes: dict[str, Any] = {
             "pooling": self.pooling,
             "normalize": self.normalize,
@@ -105,7 +105,7 @@ def load_encoder(
     Raises:
         UnknownNameError: nothing has that name.
         NotAvailableError: its weights are not here and could not be fetched.
-        ExpandrError: a plain checkpoint without a word on how to pool.
+        ExpandrError: a plain checkpoint that does not say how to pool.
     """
     options = options or EncoderOptions()
     if name.startswith("pyserini:"):
@@ -147,7 +147,7 @@ def _check_length(name: str, options: EncoderOptions, longest: int | None) -> No
 
 
 def _warn_of_prefixes(name: str, folder: Path, spec: EncoderSpec, options: EncoderOptions) -> None:
-    """Say what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
+    """Return what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
     if spec.query_prefix or spec.document_prefix or (options.query_prefix, options.document_prefix) != (None, None):
         return
     called = name.rstrip("/").rpartition("/")[2].lower()
@@ -164,7 +164,7 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
     from expandr_repro.pyserini.encoders import PyseriniEncoder
 
     if options.compile:
-        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
+        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such option; leave it out")
     encoder = PyseriniEncoder(name, spec, options.device)
     _check_length(name, options, encoder.longest)
     return encoder

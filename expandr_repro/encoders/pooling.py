@@ -1,4 +1,4 @@
-"""From token states to one vector a text: one function with `@pooling` for each way. Right padding is assumed throughout."""
+"""From token states to one vector per text: one function with `@pooling` for each way. Right padding is assumed throughout."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class TextEncoder(Protocol):
 
 
 def as_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Return texts, or a list of the one where it stands by itself: its letters are no texts."""
+    """Return texts, or a list of the one where it stands by itself: its letters are not texts."""
     return [texts] if isinstance(texts, str) else texts
 
 

@@ -48,7 +48,7 @@ def encode_stream(
     Args:
         encoder: ours, or another toolkit's.
         parts: the role and the texts of each part; read as they are needed.
-        done: told how many more texts have been taken up, for a bar.
+        done: called with how many more texts have been taken up, for a progress bar.
 
     Yields:
         (texts of the part, dimension) float32.

@@ -1,7 +1,7 @@
 """A cache of vectors: one SQLite file, keyed by content, bounded, and never the reason that a search fails.
 
 What cannot be read is not there: a damaged row, a damaged file, a newer or foreign one, a folder without permission. What cannot be
-written is not kept. Either is said once.
+written is not kept. Either is reported once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def limit() -> int:
     """Return how large the cache may grow, in MB: `$EXPANDR_VECTORS_MB`, else 1,000; 0 for no cache.
 
     Raises:
-        SetupError: the variable is no whole number.
+        SetupError: the variable is not a whole number.
     """
     written = os.environ.get(LIMIT, "")
     if not written:
@@ -150,11 +150,11 @@ class VectorStore:
         return connection
 
     def _give_up(self, error: Exception, write: bool) -> None:
-        """Go on without the file; one that is damaged, or none of ours, is taken away, so that the next search begins anew."""
+        """Continue without the file; one that is damaged, or none of ours, is taken away, so that the next search starts over."""
         self._off = True
         reason = str(error)
         if isinstance(error, sqlite3.DatabaseError) and ("not a database" in reason or "malformed" in reason):
-            log.warning("%s: the cache of vectors is damaged (%s); encoding anew", self.path, reason)
+            log.warning("%s: the cache of vectors is damaged (%s); encoding again", self.path, reason)
             try:
                 self.path.unlink(missing_ok=True)
             except OSError as other:

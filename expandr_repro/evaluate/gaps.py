@@ -1,4 +1,4 @@
-"""What a run and its judgments do not have in common: reported; refused where it is everything, or where the run's manifest says otherwise."""
+"""What a run and its qrels do not have in common: reported; refused where it is everything, or where the run's manifest says otherwise."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from expandr_repro.evaluate.scoring import Figures
 log = logging.getLogger(__name__)
 
 ENOUGH = 10
-"""So many judged topics, and among all documents ranked for them not one that is judged for any topic, are no bad luck: run and judgements
+"""With so many judged topics, and no document ranked for them that is judged for any topic, it is not bad luck: run and qrels
 are of different collections. A poor encoder may well miss what is judged for the topic itself, everywhere."""
 
 
 def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
-    """Warn of judged topics that a run misses (they score 0) and of topics without judgements (they do not count).
+    """Warn of judged topics that a run misses (they score 0) and of topics without relevance judgments (they do not count).
 
     Args:
         label: what to call the run.
-        scores: its figures.
+        scores: of the run.
         searched: it comes from an index that is known to hold judged documents, so that it is poor where it finds none.
 
     Raises:
-        MismatchError: ids of topics are all that run and judgements share.
+        MismatchError: ids of topics are all that run and qrels share.
     """
     if scores.ranked and not scores.met:
         if scores.ranked >= ENOUGH and not scores.known and not searched:
             raise MismatchError(
                 f"{label}: of the documents it ranks for {scores.ranked} judged topics not one is judged for any topic; the run is of another "
-                "collection than the judgements"
+                "collection than the qrels"
             )
         doubt = "" if scores.known or searched else "; is it a run on another collection?"
         log.warning("%s: none of the documents it ranks is judged for its topic%s", label, doubt)
@@ -47,7 +47,7 @@ def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
         )
     if scores.unjudged:
         log.warning(
-            "%s: %d topics have no judgements and do not count (first: %s)",
+            "%s: %d topics have no relevance judgments and do not count (first: %s)",
             label,
             len(scores.unjudged),
             scores.unjudged[0],
@@ -55,7 +55,7 @@ def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
 
 
 def searched_alone(label: str, scores: Figures, facts: Mapping[str, Any]) -> Figures:
-    """Return figures without the judged topics that a run's manifest says were never searched; they are reported.
+    """Return scores without the judged topics that a run's manifest says were never searched; they are reported.
 
     Args:
         label: what to call the run.
@@ -75,13 +75,13 @@ def searched_alone(label: str, scores: Figures, facts: Mapping[str, Any]) -> Fig
 
 
 def comparable(scores: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) -> list[Figures]:
-    """Return the figures of runs on the topics on which they can be compared.
+    """Return the scores of runs on the topics on which they can be compared.
 
     A judged topic is left out, and reported, where a run's manifest says that it was not searched, and where it is missing from
     all runs and no manifest says that it was searched: it would enter means and paired tests as equal zeros.
 
     Args:
-        scores: of runs on the same judgments.
+        scores: of runs on the same qrels.
         facts: of their manifests, in the same order; empty where there is none.
 
     Raises:
@@ -108,12 +108,12 @@ def comparable(scores: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) ->
 
 
 def refuse_other_collection(label: str, facts: Mapping[str, Any], qrels: str) -> None:
-    """Refuse judgments of another collection than the one that a run's manifest says was searched.
+    """Refuse qrels of another collection than the one that a run's manifest says was searched.
 
     Args:
         label: what to call the run.
         facts: of its manifest.
-        qrels: the judgments' name or path.
+        qrels: the qrels' name or path.
 
     Raises:
         MismatchError: both are known, and their documents are not the same.
@@ -124,5 +124,5 @@ def refuse_other_collection(label: str, facts: Mapping[str, Any], qrels: str) ->
     if judged and searched and judged.dataset != searched.dataset and judged.spec.documents != searched.spec.documents:
         raise MismatchError(
             f"{label}: its manifest says that {searched.dataset} was searched, and --qrels {qrels} is of {judged.dataset}; "
-            f"give the judgments of {searched}"
+            f"give the qrels of {searched}"
         )

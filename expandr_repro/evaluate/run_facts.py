@@ -1,4 +1,4 @@
-"""What pins a run: the facts of its manifest, and what is read from the manifest beside a run.
+"""What pins a run: the facts of its manifest, and what is read from the manifest next to a run.
 
 Equal manifests mean equal bytes on one machine, so they hold all that a run depends on, by content and without the machine's paths, and
 nothing besides: a setting that a search does not use is not there.
@@ -37,7 +37,7 @@ def expansions_sha256(topics: Iterable[Topic]) -> str:
 
 
 def qrels_sha256(qrels: Qrels) -> str:
-    """Hash judgments, whatever their order."""
+    """Return a hash of qrels, whatever their order."""
     return _hash(f"{qid}\t{docid}\t{grade}\n" for qid, judged in qrels.items() for docid, grade in judged.items())
 
 
@@ -96,7 +96,7 @@ def without_paths(value: Any) -> Any:
 
 
 def facts_beside(run: str | Path) -> dict[str, Any]:
-    """Return what the manifest beside a run says; empty where there is none.
+    """Return what the manifest next to a run says; empty where there is none.
 
     Raises:
         MismatchError: the manifest is of another run.
@@ -114,7 +114,7 @@ def facts_beside(run: str | Path) -> dict[str, Any]:
     wanted = facts.get(RUN_HASH)
     if wanted and path.is_file() and wanted != (digest := sha256_file(path)):
         raise MismatchError(
-            f"{path}: {run_manifest_path(path).name} beside it is of another run (SHA-256 {str(wanted)[:16]} there, {digest[:16]} found); "
+            f"{path}: {run_manifest_path(path).name} next to it is of another run (SHA-256 {str(wanted)[:16]} there, {digest[:16]} found); "
             "search again, or delete the manifest if the run is meant to differ"
         )
     return facts

@@ -1,10 +1,10 @@
-"""Figures from ranx, with trec_eval's meaning.
+"""Scores from ranx, with trec_eval's meaning.
 
-ranx keeps input order among ties and refuses runs whose topics are not those of the judgements; trec_eval (`-c`) breaks ties by docid and
-lets a judged topic that the run misses score 0. Both are settled here, so that the figures agree with trec_eval's to the digit.
+ranx keeps input order among ties and refuses runs whose topics are not those of the qrels; trec_eval (`-c`) breaks ties by docid and
+lets a judged topic that the run misses score 0. Both are settled here, so that the scores agree with trec_eval's to the digit.
 
-ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries anew in every process, which takes
-seconds to a minute; the functions on arrays are compiled once, and cached by numba beside ranx.
+ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries again in every process, which takes
+seconds to a minute; the functions on arrays are compiled once, and cached by numba next to ranx.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Figures:
     """What a run scores.
 
     Attributes:
-        qids: the judged topics, in the judgements' order.
+        qids: the judged topics, in the qrels' order.
         per_topic: measure -> (topics,) scores.
         missing: judged topics that the run lacks; they score 0.
-        unjudged: topics of the run without judgements; they do not count.
+        unjudged: topics of the run without relevance judgments; they do not count.
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
         known: whether a document of the run is judged, be it for another topic.
@@ -81,7 +81,7 @@ class Figures:
         return float(self.per_topic[measure].mean()) if self.qids else float("nan")
 
     def without(self, dropped: Collection[str]) -> Figures:
-        """Return the figures without some topics."""
+        """Return the scores without some topics."""
         kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
         if len(kept) == len(self.qids):
             return self
@@ -94,7 +94,7 @@ class Figures:
 
 
 def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
-    """Evaluate a run on judgements.
+    """Evaluate a run on qrels.
 
     Args:
         run: scores; ties are ranked as trec_eval would.
@@ -103,7 +103,7 @@ def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str 
         label: what to call the run in errors.
 
     Raises:
-        MismatchError: the judgements judge no topic of the run.
+        MismatchError: the qrels judge no topic of the run.
     """
     scorer = Scorer(qrels, measures)
     scorer.add(run)
@@ -113,17 +113,17 @@ def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str 
 def evaluate_file(
     path: str | Path, qrels: Qrels, measures: Sequence[Measure], seen: Callable[[Ranked], object] | None = None
 ) -> Figures:
-    """Evaluate a run file; where the lines of a topic lie together, with no more than some topics in memory.
+    """Evaluate a run file; where the lines of a topic are together, with no more than some topics in memory.
 
     Args:
         path: the file.
         qrels: grades.
         measures: what to compute.
-        seen: called with the topics of the run, some at a time; anew from the first, where the file has to be read again with care.
+        seen: called with the topics of the run, some at a time; again from the first, where the file has to be read again with care.
 
     Raises:
-        FormatError: the file is no run.
-        MismatchError: the judgements judge no topic of the run.
+        FormatError: the file is not a run.
+        MismatchError: the qrels judge no topic of the run.
     """
 
     def score(parts: Iterable[Ranked]) -> Figures:
@@ -141,7 +141,7 @@ def evaluate_file(
 
 
 class Scorer:
-    """Figures of a run that comes some topics at a time.
+    """Scores of a run that comes some topics at a time.
 
     Args:
         qrels: grades; negative ones gain nothing.
@@ -187,14 +187,14 @@ class Scorer:
                     values[some] = function(gains, ranking, measure.depth or 0, measure.rel)
 
     def figures(self, label: str = "the run") -> Figures:
-        """Return the figures of all topics that were added.
+        """Return the scores of all topics that were added.
 
         Raises:
-            MismatchError: the judgements judge none of them.
+            MismatchError: the qrels judge none of them.
         """
         if len(self._unjudged) == self._topics:
             raise MismatchError(
-                f"{label}: the judgements judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the judgements e.g. "
+                f"{label}: the qrels judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the qrels e.g. "
                 f"{next(iter(self._qrels), None)!r}); are these the right qrels?"
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
@@ -205,7 +205,7 @@ class Scorer:
         )  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:
-        """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""
+        """Return whether a document is judged for any topic; asked for as long as none was judged for its own."""
         if self._judged is None:
             self._judged = {docid for grades in self._qrels.values() for docid in grades}
         return any(not self._judged.isdisjoint(ranked) for ranked in part.values())
@@ -243,7 +243,7 @@ _OURS: dict[str, types.ModuleType] = {}
 
 @contextmanager
 def _ranx_metrics() -> Iterator[Any]:
-    """Yield ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
+    """Yield ranx's metrics; where numba cannot keep what it compiles next to ranx, it does so in our cache.
 
     `import ranx` brings ir_datasets, seaborn and its own data structures, which takes ten times as long as the metrics. So these are
     imported below an empty package of that name. numba looks modules up by name as it compiles, so they stay in `sys.modules` until the

@@ -33,7 +33,7 @@ MODELS = {"encoder": "the encoder", "expansions": "the LLM that wrote the expans
 REASONS = ("document", "repeat", "near")
 
 MANY = 1000
-"""Ids from which on they lie in a file beside the manifest."""
+"""Ids from which on they are in a file next to the manifest."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Overlap:
 
     @property
     def apart(self) -> bool:
-        """Whether the lists lie beside the manifest: where they are long, or hold documents that wait for qrels."""
+        """Whether the lists are next to the manifest: where they are long, or hold documents that wait for qrels."""
         return len(self.qids) > MANY or any(seen.docids for seen in self.models.values())
 
     def facts(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Overlap:
         return {"lists": {name: {key: sorted(getattr(seen, key)) for key in listed if getattr(seen, key)} for name, seen in self.models.items()}}  # fmt: skip
 
     def write_beside(self, run: Path) -> None:
-        """Write the lists beside a finished run, where its manifest does not hold them; equal content in equal bytes."""
+        """Write the lists next to a finished run, where its manifest does not hold them; equal content in equal bytes."""
         if self.apart:
             content = json.dumps({RUN_HASH: sha256_file(run), **self._lists()}, ensure_ascii=False, indent=0) + "\n"
             with atomic_bytes(lists_path(run)) as file:
@@ -126,7 +126,7 @@ def find_overlap(
             models[model] = seen_topics(records, searched, titles, qrels, relevant_from)
     if lacking := wanted - set(hashes.get("expansions", "").split()):
         log.warning(
-            "%s: was written by a trained LLM, and the record of its training (SHA-256 %s) is not beside it as %s; topics that the LLM saw count as unseen",
+            "%s: was written by a trained LLM, and the record of its training (SHA-256 %s) is not next to it as %s; topics that the LLM saw count as unseen",
             expansions[0],
             min(map(str, lacking))[:16],
             record_beside(expansions[0]).name,
@@ -139,7 +139,7 @@ def overlap_beside(run: str | Path, facts: Mapping[str, Any]) -> Overlap | None:
 
     Args:
         run: the run file.
-        facts: of the manifest beside it.
+        facts: of the manifest next to it.
 
     Raises:
         FormatError: what it says is damaged, or the lists that belong to it are missing or another run's.
@@ -169,25 +169,25 @@ def overlap_beside(run: str | Path, facts: Mapping[str, Any]) -> Overlap | None:
 
 @dataclass(frozen=True)
 class Split:
-    """Judged topics told apart by whether a model of any of some runs saw them in training.
+    """Judged topics distinguished by whether a model of any of some runs saw them in training.
 
     Attributes:
         seen: those that one saw; empty where no run has a record, or none was seen.
-        told: a sentence for each model that has a record.
+        told: one sentence for each model that has a record.
     """
 
     seen: frozenset[str] = frozenset()
     told: tuple[str, ...] = ()
 
     def parts(self, scores: Figures) -> dict[str, Figures]:
-        """Return figures of all topics, and where any was seen of the seen and the unseen ones."""
+        """Return scores of all topics, and where any was seen of the seen and the unseen ones."""
         if self.seen.isdisjoint(scores.qids):
             return {"all": scores}
         unseen = set(scores.qids) - self.seen
         return {"all": scores, "seen": scores.without(unseen), "unseen": scores.without(self.seen)}
 
     def of_each(self, runs: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
-        """Return the parts of several runs on the same topics: part -> run name -> figures."""
+        """Return the parts of several runs on the same topics: part -> run name -> scores."""
         each = {name: self.parts(scores) for name, scores in runs.items()}
         return {part: {name: parts[part] for name, parts in each.items()} for part in next(iter(each.values()))}
 

@@ -59,7 +59,7 @@ def expand(request: ExpandRequest) -> int:
     """Expand.
 
     Returns:
-        0 where everything was generated that can be (the model may have refused some of it), 1 where not one expansion came of it, 2 where something
+        0 where everything was generated that can be (the model may have refused some of it), 1 where no expansion was generated, 2 where something
         was not generated.
 
     Raises:
@@ -183,7 +183,7 @@ def explained(failures: Sequence[Failure]) -> Iterator[str]:
         )
     if kinds["empty"]:
         yield (
-            f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
+            f"{_missing(kinds['empty'])}: the model returned no text ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
         )
     if kinds["cut"]:
         yield (

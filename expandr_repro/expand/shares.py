@@ -52,7 +52,7 @@ class Share:
             rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         except ValueError as error:
             raise SetupError(
-                "RANK and WORLD_SIZE are set, but are no whole numbers; unset them, or start through accelerate launch"
+                "RANK and WORLD_SIZE are set, but are not whole numbers; unset them, or start through accelerate launch"
             ) from error
         if not 0 <= rank < world:
             raise SetupError(

@@ -111,7 +111,7 @@ def facts_key(facts: dict[str, Any]) -> str:
 
 
 def is_built(target: Path, facts: dict[str, Any]) -> bool:
-    """Say whether a folder already holds just this index, whole."""
+    """Return whether a folder already holds just this index, whole."""
     manifest = read_manifest(target / NAME) or {}
     parts = (manifest.get("corpus"), manifest.get("encoder", {}))
     return all(isinstance(part, dict) for part in parts) and facts_key(manifest) == facts_key(facts)
@@ -226,7 +226,7 @@ def fill(index: Any, factory: str, chunks: Callable[[], Iterator[NDArray[np.floa
     Args:
         index: empty.
         factory: its kind, for the error.
-        chunks: begins anew at each call: (n, dimension) float32 each.
+        chunks: starts over at each call: (n, dimension) float32 each.
         documents: vectors in all chunks.
 
     Raises:

@@ -78,11 +78,11 @@ def refuse_foreign(
     holds_any: Callable[[Collection[str]], bool],
     fix: str = "name another --index",
 ) -> None:
-    """Refuse an index that holds not one of the documents that it is to be measured by.
+    """Refuse an index that contains none of the documents that it is to be measured by.
 
     Args:
         index: its folder.
-        judged: these documents; nothing is said of none.
+        judged: these documents; nothing is checked where there are none.
         holds_any: says whether the index has any of some.
         fix: what to do.
 
@@ -91,7 +91,7 @@ def refuse_foreign(
     """
     if judged and not holds_any(judged):
         raise MismatchError(
-            f"{index}: holds none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {fix}"
+            f"{index}: contains none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {fix}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Faiss indexes in Pyserini's layout: a folder with `index` (Faiss) and `docid` (one id a line, in row order), and our manifest."""
+"""Faiss indexes in Pyserini's layout: a folder with `index` (Faiss) and `docid` (one id per line, in row order), and our manifest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _option(setting: str, value: object) -> str:
 
 
 def is_faiss_folder(path: Path) -> bool:
-    """Say whether a folder holds a Faiss index in Pyserini's layout."""
+    """Return whether a folder contains a Faiss index in Pyserini's layout."""
     return (path / "index").is_file() and (path / "docid").is_file()
 
 
@@ -101,7 +101,7 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
 
 @contextmanager
 def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
-    """Write the docids beside an index, and say what stands in the way of either."""
+    """Write the docids next to an index, and say what is in the way of either."""
     try:
         yield
         with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
@@ -133,7 +133,7 @@ class FaissIndex:
             NotAvailableError: no such index there.
             FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
             MismatchError: its files are of different indexes.
-            NotFiniteError: a vector holds NaN or infinity.
+            NotFiniteError: a vector contains NaN or infinity.
         """
         import faiss
 
@@ -211,11 +211,11 @@ class FaissIndex:
         """Return each row's best `hits` documents, best first, ties by docid.
 
         Faiss keeps an arbitrary few of the documents tied at the cut, so more are asked for until the tie at the cut is whole.
-        A docid that stands several times counts once, with its best score.
+        A docid that occurs several times counts once, with its best score.
 
         Args:
             vectors: (n, dimension) float32.
-            hits: documents a row.
+            hits: documents per row.
             threads: 0 for all processors.
 
         Raises:
@@ -258,7 +258,7 @@ class FaissIndex:
         return results
 
     def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
-        """Return the best hits, a docid that stands several times in an index of another toolkit with its best score, and whether one does."""
+        """Return the best hits, a docid that occurs several times in an index of another toolkit with its best score, and whether one does."""
         scored = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
         ordered = sorted(scored)
         ranked = {docid: -negative for negative, docid in ordered[:hits]}

@@ -62,7 +62,7 @@ def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> Faiss
     """Return the Faiss index that a name or path means for an encoder.
 
     Raises:
-        NotAvailableError: nothing there, or not to be had.
+        NotAvailableError: nothing there, or it cannot be fetched.
         MismatchError: the index is of another encoder.
     """
     path = Path(name)
@@ -89,7 +89,7 @@ def _corpus_for(name: str) -> Corpus:
     except NotAvailableError as error:
         if Path(name).is_dir():
             raise NotAvailableError(
-                f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus lies there"
+                f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus is there"
             ) from error
         raise
 

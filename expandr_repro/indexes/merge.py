@@ -37,7 +37,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     Raises:
         ExpandrError: something else is at `target`.
         MismatchError: a shard is missing, there twice, or of another corpus or encoder.
-        NotAvailableError: a folder is no index.
+        NotAvailableError: a folder is not an index.
     """
     check_output("--output", target, FAISS_INDEX, folders)
     shards = [FaissIndex.load(f, mapped=True) for f in folders]
@@ -75,14 +75,14 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
 
 
 def refuse_another(target: Path, overwrite: bool) -> None:
-    """Refuse to replace another index unless told to.
+    """Refuse to replace another index unless asked to.
 
     Raises:
         ExpandrError: one is there.
     """
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ExpandrError(
-            f"--output {target}: holds something else than this index; choose another folder, or add --overwrite"
+            f"--output {target}: contains something else than this index; choose another folder, or add --overwrite"
         )
 
 
@@ -93,12 +93,12 @@ def _manifest(shard: FaissIndex) -> dict[str, Any]:
         )
     parts = {key: shard.manifest.get(key) for key in ("shard", "corpus", "encoder")}
     if damaged := [key for key, part in parts.items() if not isinstance(part, dict)]:
-        raise FormatError(shard.folder / NAME, None, f"{damaged[0]} is no object; encode the shard again")
+        raise FormatError(shard.folder / NAME, None, f"{damaged[0]} is not an object; encode the shard again")
     shard_of: dict[str, Any] = shard.manifest["shard"]
     if not all(isinstance(shard_of.get(key), int) for key in ("number", "count")):
         raise FormatError(shard.folder / NAME, None, "shard has no whole `number` and `count`; encode the shard again")
     if shard.manifest.get("factory") != "Flat":
-        raise ExpandrError(f"{shard.folder}: is no flat index; encode shards flat and give --factory when merging")
+        raise ExpandrError(f"{shard.folder}: is not a flat index; encode shards flat and give --factory when merging")
     return shard.manifest
 
 

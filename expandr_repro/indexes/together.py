@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def part_of(target: Path, shard: Shard) -> Path:
-    """Return where a process's shard of an index lies until all are merged."""
+    """Return where a process's shard of an index is until all are merged."""
     return target.with_name(f"{target.name}.shard-{shard.number:03d}-of-{shard.count:03d}")
 
 
@@ -35,7 +35,7 @@ def _sign(target: Path, shard: Shard) -> Path:
 
 @contextmanager
 def showing_life(target: Path, shard: Shard) -> Iterator[None]:
-    """Touch a file beside the index every `BEAT` seconds, which tells the first process that this one lives.
+    """Touch a file next to the index every `BEAT` seconds, which tells the first process that this one lives.
 
     Raises:
         SetupError: the place cannot be written.

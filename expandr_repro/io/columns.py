@@ -68,7 +68,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column holds what, as a header says.
+    """Which column contains what, as a header says.
 
     Attributes:
         count: of columns.
@@ -86,7 +86,7 @@ class Columns:
         """
         if len(cells) != self.count:
             raise FormatError(
-                path, number, f"{len(cells)} columns, and the header names {self.count}; wanted one record a line"
+                path, number, f"{len(cells)} columns, and the header names {self.count}; wanted one record per line"
             )
         return {what: unquoted(cells[index]) for what, index in self.places.items()}
 
@@ -132,7 +132,7 @@ def header_of(
 
 
 def unquoted(cell: str, sure: bool = True) -> str:
-    """Take off the quotes that a CSV writer set around a cell.
+    """Remove the quotes that a CSV writer set around a cell.
 
     Args:
         cell: of a line.

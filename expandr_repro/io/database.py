@@ -14,7 +14,7 @@ SCHEMA = 1
 """Version of the tables; a file with a higher one is left alone."""
 
 APPLICATION = 0x45585052
-"""SQLite's application id of a store ("EXPR"), by which other databases are told apart."""
+"""SQLite's application id of a store ("EXPR"), by which other databases are distinguished."""
 
 TABLES = """
 CREATE TABLE conditions (
@@ -112,7 +112,7 @@ class Database:
                     self.path, None, f"no store of generations ({reason}); name another with --store"
                 ) from error
             raise SetupError(
-                f"{self.path}: the store cannot be used ({reason}); mend that or name another with --store"
+                f"{self.path}: the store cannot be used ({reason}); fix that or name another with --store"
             ) from error
 
     def close(self) -> None:

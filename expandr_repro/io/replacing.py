@@ -23,7 +23,7 @@ EXCHANGE = 2
 
 
 def clear_leftovers(target: Path) -> None:
-    """Take away the temporary files and folders of a target whose processes are dead: they were killed."""
+    """Remove the temporary files and folders of a target whose processes are dead: they were killed."""
     try:
         names = os.listdir(target.parent)  # noqa: PTH208 - names alone, of a folder that may be large
     except OSError:

@@ -67,7 +67,7 @@ class _Records(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module}.{name}")
         cls = super().find_class(module, name)
         if own and not (isinstance(cls, type) and issubclass(cls, tuple) and cls.__module__ == module):
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no record")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not a record")
         return cls
 
 
@@ -75,7 +75,7 @@ def read_table(path: str | Path) -> Any:
     """Return the data frame that a file holds, in place of `pandas.read_pickle`.
 
     Raises:
-        FormatError: the file holds something else, or names what a data frame has no use for.
+        FormatError: the file contains something else, or names what a data frame has no use for.
     """
     with Path(path).open("rb") as file:
         try:

@@ -65,7 +65,7 @@ class Identity:
         adapter_sha256: hash over the adapter's files, or None.
         precision: of the arithmetic; None where an endpoint decides.
         api: of an endpoint: chat or completions.
-        template_date: the date that the model's chat template is told; None where it does not ask.
+        template_date: the date that the model's chat template is given; None where it does not ask for one.
         decoding: how token ids become text, where the model has marks of reasoning: "marks kept".
         sampler: which version of our own sampling; None where the backend has its own.
     """

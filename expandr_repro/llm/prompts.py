@@ -93,7 +93,7 @@ def find_prompt(name: str, collection: str | None = None) -> tuple[str, PromptSp
     Raises:
         UnknownNameError: no such prompt.
         ExpandrError: a group that has none for this collection.
-        FormatError: the file is no prompt.
+        FormatError: the file is not a prompt.
         NotAvailableError: the file is not there.
     """
     known = prompts()

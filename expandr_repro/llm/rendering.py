@@ -15,7 +15,7 @@ API = "api"
 """Of an endpoint: `completions` reads the prompt as plain text, without the chat template."""
 
 OTHERS = ("chat_template", "add_generation_prompt", "continue_final_message", "documents", "tools", "messages", "add_special_tokens")  # fmt: skip
-"""What else an endpoint may be told through `--extra`, and training cannot do."""
+"""What else an endpoint may be sent through `--extra`, and training cannot do."""
 
 
 def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
     Of several relevant documents the one of the highest grade counts, of several such the first by docid.
 
     Args:
-        collection: topics with judgements and documents, e.g. scifact/train.
+        collection: topics with qrels and documents, e.g. scifact/train.
         file: JSONL with `qid` and `text`; its passages take the place of the collection's.
         topics: that have candidates.
 
@@ -64,7 +64,7 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
     """
     if not (collection or file):
         raise ExpandrError(
-            "no gold passages; give --gold COLLECTION (judgements and documents, e.g. scifact/train) or --gold-file FILE (JSONL, qid and text)"
+            "no gold passages; give --gold COLLECTION (qrels and documents, e.g. scifact/train) or --gold-file FILE (JSONL, qid and text)"
         )
     gold = _of_collection(collection, topics) if collection else Gold("", {})
     if file:
@@ -82,7 +82,7 @@ def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
     log.info("gold passages: %s", known.label)
     qrels = qrels_of(known)
     if qrels is None:
-        raise ExpandrError(f"--gold {name}: no judgements are known for these topics; give --gold-file FILE")
+        raise ExpandrError(f"--gold {name}: no relevance judgments are known for these topics; give --gold-file FILE")
     refuse_other_titles(topics, {t.qid: t.title for t in known.topics}, name)
     own, level = removes_own_ids(name), relevance_level(name)
     best = best_documents(qrels, topics, remove_own=own, level=level)

@@ -209,7 +209,7 @@ def _rewarded(
 
 
 def _values(name: str, values: Any, count: int) -> NDArray[np.float64]:
-    """Return what a reward gave as an array; refuse what is no finite value for each candidate."""
+    """Return what a reward gave as an array; refuse what is not a finite value for each candidate."""
     import numpy as np
 
     array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)

@@ -22,7 +22,7 @@ class Download:
 
     Attributes:
         source: its address, as far as it is known.
-        target: where it lies on this machine once it was fetched.
+        target: where it is on this machine once it was fetched.
         size: in bytes, packed; None where nothing states it.
         checksum: `md5 ...`, or empty where nothing states it.
         by: whose table says so.

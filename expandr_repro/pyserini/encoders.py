@@ -56,7 +56,7 @@ def _whole_weights(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _model_code(allowed: bool) -> Iterator[None]:
-    """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run whatever the user said.
+    """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run whatever the user chose.
 
     Raises:
         ValueError: from within transformers, where a model brings code of its own.

@@ -48,7 +48,7 @@ def jar() -> Path:
         else []
     )
     if not jars:
-        raise SetupError("Pyserini is not installed here (or its jar is missing); `pip install pyserini` cures it")
+        raise SetupError("Pyserini is not installed here (or its jar is missing); run `pip install pyserini`")
     return Path(max(jars, key=os.path.getctime))
 
 

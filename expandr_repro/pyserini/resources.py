@@ -1,4 +1,4 @@
-"""Pyserini's own topics, judgements and prebuilt indexes, by name; each is fetched by Pyserini on first use."""
+"""Pyserini's own topics, qrels and prebuilt indexes, by name; each is fetched by Pyserini on first use."""
 
 from __future__ import annotations
 

@@ -351,7 +351,7 @@ def _shipped_name() -> str:
 def import_tables() -> None:
     """Import Pyserini's table of indexes in such a way that 2.4, which reads it from the network, takes what this module has.
 
-    Without this, importing nearly any part of Pyserini 2.4 fails on a machine without a network, and asks for each file anew on others.
+    Without this, importing nearly any part of Pyserini 2.4 fails on a machine without a network, and asks for each file again on others.
     Nothing is fetched by the import itself.
     """
     root = package()

@@ -1,4 +1,4 @@
-"""What a condition starts from, counted and hashed before anything runs: documents, topics, judgements, expansions."""
+"""What a condition starts from, counted and hashed before anything runs: documents, topics, qrels, expansions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
     pins: list[tuple[str, object, object]] = [
         (f"documents of {regression.collection.name}", regression.collection.documents, counted.documents),
         (f"topics of {regression.topics.name}", regression.topics.count, counted.topics),
-        (f"judgements of {regression.qrels.name}", regression.qrels.judgements, counted.judgements),
+        (f"qrels of {regression.qrels.name}", regression.qrels.judgements, counted.judgements),
     ]
     hashes = [
         (f"documents' hash of {regression.collection.name}", regression.collection.sha256, counted.corpus_sha256),

@@ -21,7 +21,7 @@ HUB = ("huggingface.co", 443)
 
 
 def missing(regression: Regression) -> list[str]:
-    """Return what the machine lacks of a condition's needs, each with the reason and the cure."""
+    """Return what the machine lacks of a condition's needs, each with the reason and the fix."""
     lacking = []
     for need in regression.needs:
         reason = CHECKS[need](regression)

@@ -13,7 +13,7 @@ from expandr_repro.io.outputs import FileKind, marked
 from expandr_repro.regress.conditions.shapes import Condition, Regression
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-"""A file that holds both lines gets the table of results between them; any other is the whole page."""
+"""A file that contains both lines gets the table of results between them; any other is the whole page."""
 
 RETRIEVERS = {"bm25": "BM25", "minilm": "MiniLM"}
 """The second part of a condition's name -> its column's; others are shown as they are."""
@@ -27,8 +27,8 @@ Pair = tuple[str, Regression]
 
 HEAD = """# Results
 
-Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand. Every figure is
-checked by `python -m expandr_repro.regress NAME`, and one that moves, up or down, fails. How: [regressions](regressions.md).
+Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand. Every score is
+checked by `expandr regress NAME`, and one that moves, up or down, fails. How: [regressions](regressions.md).
 """
 
 CAUTION = """**A caution.** An LLM may have read a collection's documents in training. Of SciFact's test topics, 20 % of the Claude passages share a run of six
@@ -60,7 +60,7 @@ def page(conditions: Sequence[Condition]) -> str:
         )
     open_ = [name for name, r in known if not r.metrics]
     if open_:
-        parts.append("## Not pinned\n\nConditions without a known figure: " + ", ".join(f"`{n}`" for n in open_) + ".")
+        parts.append("## Not pinned\n\nConditions without a known score: " + ", ".join(f"`{n}`" for n in open_) + ".")
     parts.append("## Measured on\n\n" + _machines(measured))
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 

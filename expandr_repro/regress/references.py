@@ -1,8 +1,8 @@
 """Reference runs: the top 100 of a recorded run, kept in git, so that anyone compares theirs, and a pin cannot be changed unseen.
 
-The figures of a stored run are the same on every machine, so here nothing is tolerated: a changed digit of a pin, or a changed line
+The scores of a stored run are the same on every machine, so here nothing is tolerated: a changed digit of a pin, or a changed line
 of the run, is found even where it is smaller than the tolerance for a fresh run. The score of a kept document is 101 less its rank: order
-is all that figures rest on, and real scores would double the size and differ in their last digits from machine to machine.
+is all that scores rest on, and real scores would double the size and differ in their last digits from machine to machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEPTH = 100
 
 
 def run_path(folder: Path, name: str) -> Path:
-    """Return where a condition's reference run lies."""
+    """Return where a condition's reference run is."""
     return folder / f"{name}.trec.gz"
 
 

@@ -22,12 +22,12 @@ from expandr_repro.regress.inputs import Counted
 from expandr_repro.regress.stages import Places
 
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "pyserini", "ranx", "numpy")
-"""What can move a figure."""
+"""What can move a score."""
 
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Return the installed libraries that can move a figure, with their versions."""
+    """Return the installed libraries that can move a score, with their versions."""
     numbers = {}
     for name in LIBRARIES:
         try:
@@ -72,7 +72,7 @@ def remember(run: Path, key: str) -> None:
 
 
 def serves(run: Path, key: str) -> bool:
-    """Say whether a run is the right and a complete one."""
+    """Return whether a run is the right and a complete one."""
     try:
         noted = read_manifest(_path(run))
         return run.is_file() and noted is not None and noted == {"key": key, "sha256": sha256_file(run)}

@@ -1,4 +1,4 @@
-"""Check conditions: needs, reference run, inputs, then the stages, then the figures; what fails is said, and the rest goes on."""
+"""Check conditions: needs, reference run, inputs, then the stages, then the scores; what fails is reported, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Runner:
             result.verdict = "RECORDED"
             return
         result.findings, lost = judge_all(regression.metrics, measured)
-        problems = [f"{metric}: pinned, but stage evaluate prints no such figure" for metric in lost]
+        problems = [f"{metric}: pinned, but stage evaluate prints no such score" for metric in lost]
         failing = {"FAIL"} if regression.tier == "manual" else {"FAIL", "NOT PINNED"}
         problems += [str(f) for f in result.findings if f.verdict in failing]
         result.reasons += [f"{condition.path}: {fault}" for fault in problems]
@@ -108,7 +108,7 @@ class Runner:
     def _measure(
         self, condition: Condition, regression: Regression, counted: Counted, result: Result
     ) -> tuple[dict[str, float], list[Path]]:
-        """Run the stages, for a group those of each member; return the (mean) figures and the runs."""
+        """Run the stages, for a group those of each member; return the (mean) scores and the runs."""
         measured, runs, reused = [], [], []
         for member in members_of(regression.collection.name) or [""]:
             places = Places.of(condition, regression, self.output, member)

@@ -107,26 +107,26 @@ def run_stage(stage: str, argv: list[str], log: Path) -> str:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {without_secrets(typed(argv))}\n{done.stderr}{done.stdout}\n")
     if done.returncode:
-        last_line = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+        last_line = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
         raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {last_line[:SAID]} (all of it: {log})")
     return done.stdout
 
 
 def figures_of(stdout: str) -> dict[str, float]:
-    """Return the figures that `evaluate --format json` printed for one run.
+    """Return the scores that `evaluate --format json` printed for one run.
 
     Raises:
         CheckFailedError: it printed nothing, or something else.
     """
     if not stdout.strip():
-        raise CheckFailedError("stage evaluate: printed nothing; wanted the figures of --format json")
+        raise CheckFailedError("stage evaluate: printed nothing; wanted the scores of --format json")
     try:
         (record,) = json.loads(stdout)
         return {k: float(v) for k, v in record.items() if isinstance(v, float | int) and k not in ("topics", "missing")}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         shown = " ".join(stdout.split())[:80]
         raise CheckFailedError(
-            f"stage evaluate: printed {shown!r}; wanted the figures of one run as --format json gives them"
+            f"stage evaluate: printed {shown!r}; wanted the scores of one run as --format json gives them"
         ) from error
 
 

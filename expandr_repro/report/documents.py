@@ -52,7 +52,7 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
                     break
     if left and not documents:
         raise MismatchError(
-            f"{corpus.source}: holds none of the {asked} documents that runs and judgements name (e.g. {min(left)!r}); is this the right corpus?"
+            f"{corpus.source}: contains none of the {asked} documents that runs and qrels name (e.g. {min(left)!r}); is this the right corpus?"
         )
     if left:
         log.warning(
@@ -66,7 +66,7 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
 
 
 def record(docid: str, documents: Mapping[str, Document], words: int) -> list[str | int]:
-    """Return a document as the page holds it: docid, title, text, and how many words it had where it was cut (else 0)."""
+    """Return a document as the page contains it: docid, title, text, and how many words it had where it was cut (else 0)."""
     document = documents.get(docid)
     if document is None:
         return [docid, "", "", 0]
@@ -75,7 +75,7 @@ def record(docid: str, documents: Mapping[str, Document], words: int) -> list[st
 
 
 def cut(text: str, words: int) -> tuple[str, int]:
-    """Return the first words of a text as they stand, and how many it had if that was more (else 0)."""
+    """Return the first words of a text as they are, and how many it had if that was more (else 0)."""
     last = next(itertools.islice(_WRITTEN.finditer(text), words - 1, None), None)
     if last is None or not text[last.end() :].strip():
         return text, 0

@@ -1,7 +1,7 @@
 """Studies turned into what the page's script reads: small facts at once, everything long in pieces that it opens when needed.
 
 Kept so that 10,000 topics open at once in a browser: a document is stored once however many topics show it, scores are whole
-numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few hundred that are parsed when a topic is opened.
+numbers (`SCALE`), and rankings, expansions and documents are in pieces of a few hundred that are parsed when a topic is opened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from expandr_repro.report.studies import Study
 log = logging.getLogger(__name__)
 
 SCALE = 1_000_000
-"""A score of 1 as the page holds it."""
+"""A score of 1 as the page contains it."""
 
 TOPICS, DOCUMENTS = 200, 500
 """Topics and documents in a piece."""

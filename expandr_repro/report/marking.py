@@ -54,7 +54,7 @@ def mark(expansion: str, query: str, relevant: Collection[str]) -> list[str]:
 
 
 def shares_run(expansion: str, documents: Iterable[str]) -> bool:
-    """Say whether an expansion repeats `RUN` words in a row of one of the documents: what white space parts, ignoring case."""
+    """Return whether an expansion repeats `RUN` words in a row of one of the documents: what white space parts, ignoring case."""
     runs = set(_runs(expansion))
     return bool(runs) and any(not runs.isdisjoint(_runs(document)) for document in documents)
 

@@ -16,7 +16,7 @@ LOOKED = 1000
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run: its figures, and for each topic its first `LOOKED` docids, best first."""
+    """A run: its scores, and for each topic its first `LOOKED` docids, best first."""
 
     figures: Figures
     order: Mapping[str, Sequence[str]]
@@ -42,12 +42,12 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
 
     Args:
         entry: the run.
-        qrels: the judgements.
+        qrels: the relevance judgments.
         measures: what to compute.
         docids: each docid to itself, shared by all runs so that memory holds it once; added to.
 
     Raises:
-        FormatError: the file is no run.
+        FormatError: the file is not a run.
         MismatchError: none of its topics is judged.
     """
     order: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """A page put together from its parts and data: one file, whole or not at all, and no byte of data that could become markup.
 
-Data lies in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
+Data is in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
 an element there. The page's own style and script are allowed by their hashes, and nothing else is.
 """
 

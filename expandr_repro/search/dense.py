@@ -28,7 +28,7 @@ class DenseSearch:
     Attributes:
         encoder: ours or Pyserini's.
         index: what is searched.
-        hits: documents a topic.
+        hits: documents per topic.
         remove_own: whether a topic's own id is taken out of its ranking.
         threads: of Faiss; 0 for all processors.
         batch_size: topics searched together.

@@ -58,7 +58,7 @@ def ask(
     """
     for option, text in (("--query", query), *(("--expansion-text", text) for text in expansions)):
         if not text.strip() or not is_surrogate_free(text):
-            raise ExpandrError(f"{option}: is empty or holds what is no character; write some words")
+            raise ExpandrError(f"{option}: is empty or contains what is not a character; write some words")
     check_alpha(request.alpha)
     where = request.index or request.topics
     if not where:

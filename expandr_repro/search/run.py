@@ -1,4 +1,4 @@
-"""One search from names to runs and figures: what `search` does for a collection, and `train_encoder` and the regressions with it."""
+"""One search from names to runs and scores: what `search` does for a collection, and `train_encoder` and the regressions with it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Resolved:
 
     Attributes:
         fusion: the one asked for, or the default.
-        judged: whether judgments are known.
+        judged: whether qrels are known.
     """
 
     fusion: str
@@ -128,9 +128,9 @@ class Outcome:
         fusion: the name of the fusion.
         index: what was searched in, for people.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
-        measures: what was measured; empty where no judgements are known.
-        figures: of the run, or None.
-        baseline: figures of the query alone, or None.
+        measures: what was measured; empty where no relevance judgments are known.
+        scores: of the run, or None.
+        baseline: scores of the query alone, or None.
         p_values: per measure, of the difference between the two.
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
@@ -199,7 +199,7 @@ class Given:
         qrels: relevance judgments.
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
-        files: what the expansions are from, for the records of training beside them.
+        files: what the expansions are from, for the records of training next to them.
     """
 
     topics: TopicSet | None = None
@@ -299,7 +299,7 @@ def _overlap(
     level: int,
     given: Sequence[Path] | None,
 ) -> Overlap | None:
-    """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
+    """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
     named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
@@ -316,7 +316,7 @@ def _overlap(
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
-    """Return the judgments of the topics that are searched; the others would enter means and tests as zeros."""
+    """Return the qrels of the topics that are searched; the others would enter means and tests as zeros."""
     here = judged_among(qrels, [t.qid for t in topics.topics])
     if left := len(qrels) - len(here):
         chosen = request.limit is not None or request.qids is not None
@@ -395,7 +395,7 @@ def open_searcher(
 
 
 def _removes(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> bool:
-    """Say whether own ids are taken out: as asked, or as the collection has it however it is named."""
+    """Return whether own ids are taken out: as asked, or as the collection has it however it is named."""
     if request.remove_query is not None:
         return request.remove_query
     known = _collection(request, topics, searcher)

@@ -1,4 +1,4 @@
-"""What `search` tells of its searches: the query alone beside the fusion, the difference and its p-value."""
+"""What `search` tells of its searches: the query alone next to the fusion, the difference and its p-value."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
             warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
             print("\n" + _table(outcome).render(form) + "\n")
         else:
-            log.info("no judgements are known for these topics; give --qrels for figures")
+            log.info("no relevance judgments are known for these topics; give --qrels for scores")
     if len(outcomes) > 1 and all(o.figures for o in outcomes):
         print(_macro(outcomes).render(form))
     say_truncated(encoder)
@@ -66,7 +66,7 @@ def _split(outcome: Outcome) -> Split:
 def _table(outcome: Outcome) -> Table:
     scores, before = outcome.figures, outcome.baseline
     if scores is None:
-        raise ExpandrError("no judgements")
+        raise ExpandrError("no relevance judgments")
     split = _split(outcome)
     parts = split.parts(scores)
     split_shown = len(parts) > 1

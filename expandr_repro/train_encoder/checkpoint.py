@@ -35,7 +35,7 @@ def load_weights(model: Any, path: Path) -> None:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise MismatchError(
-            f"{path}: weights of another model ({reason[:200]}); remove the folder and train anew"
+            f"{path}: weights of another model ({reason[:200]}); remove the folder and train again"
         ) from error
 
 
@@ -77,10 +77,10 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
         moments = load_file(str(folder / OPTIMIZER), device=str(trainer.encoder.device))
         trainer.step_number = int(state["step"])
     except (ValueError, KeyError, TypeError, SafetensorError, OSError) as error:
-        raise FormatError(folder, None, f"the checkpoint is damaged ({error}); remove it and train anew") from error
+        raise FormatError(folder, None, f"the checkpoint is damaged ({error}); remove it and train again") from error
     if not 0 <= trainer.step_number <= trainer.steps:
         raise MismatchError(
-            f"{folder}: is of step {trainer.step_number}, and this training has {trainer.steps}; it is of another one: remove it and train anew"
+            f"{folder}: is of step {trainer.step_number}, and this training has {trainer.steps}; it is of another one: remove it and train again"
         )
     _check_moments(folder, moments, trainer)
     trainer.optimizer.state.clear()
@@ -95,7 +95,7 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
 
 
 def _check_moments(folder: Path, moments: Mapping[str, Any], trainer: ContrastiveTrainer) -> None:
-    """Refuse an optimizer's state that is not of these parameters: what has no place would be passed over in silence."""
+    """Refuse an optimizer's state that is not of these parameters: what has no place would be skipped silently."""
     for key, value in moments.items():
         name, _, kind = key.rpartition("/")
         parameter = trainer.parameters.get(name)
@@ -104,7 +104,7 @@ def _check_moments(folder: Path, moments: Mapping[str, Any], trainer: Contrastiv
             actual = f"{key} {tuple(value.shape)}"
             wanted = "no such parameter" if shape is None else str(shape)
             raise MismatchError(
-                f"{folder / OPTIMIZER}: of another model ({actual} there, {wanted} here); remove the checkpoint and train anew"
+                f"{folder / OPTIMIZER}: of another model ({actual} there, {wanted} here); remove the checkpoint and train again"
             )
 
 

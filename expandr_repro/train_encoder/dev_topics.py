@@ -60,14 +60,14 @@ class DevSearch:
 
 
 def judgements_of(topics: TopicSet, name: str | None, flag: str) -> Qrels:
-    """Return the judgements named, or those that belong to the topics.
+    """Return the qrels named, or those that belong to the topics.
 
     Raises:
         ExpandrError: none are known; names the flag that gives some.
     """
     qrels = find_qrels(name) if name else qrels_of(topics)
     if qrels is None:
-        raise ExpandrError(f"{topics.label}: no judgements are known for these topics; give {flag}")
+        raise ExpandrError(f"{topics.label}: no relevance judgments are known for these topics; give {flag}")
     return qrels
 
 
@@ -99,15 +99,15 @@ def dev_searches(
         request: what was asked for.
         topics: of which some are held out.
         sets: their expansions.
-        qrels: their judgments.
+        qrels: their relevance judgments.
         dev: the qids held out.
         training: what is left to train on.
 
     Returns:
-        The searches, their judgments, and how many of their topics training sees.
+        The searches, their relevance judgments, and how many of their topics training sees.
 
     Raises:
-        ExpandrError: training sees some, and nobody said that it may; or the request makes no sense.
+        ExpandrError: training sees some, and it was not allowed to; or the request makes no sense.
     """
     fusion, asked = "mean" if request.fusion == "none" else request.fusion, request.train
     if request.dev_topics:
@@ -170,7 +170,7 @@ def check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> N
         if name not in names:
             close = nearest(name, names)
             raise ExpandrError(
-                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+                f"select_on: {name!r} is not a development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
                 + (f"; did you mean {close!r}?" if close else "")
             )
     if config.patience and not searches:

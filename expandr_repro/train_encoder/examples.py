@@ -47,7 +47,7 @@ class TrainingData:
         texts: docid -> text, of the positives and negatives.
         corpus: of the development searches.
         searches: these, by what varies: the query alone, and each set of expansions.
-        dev_qrels: their judgements.
+        dev_qrels: their relevance judgments.
         counts: what a user should know of, in words.
         facts: what decides the training, for the manifest and the name of the working folder.
         names: what the parts were called, which decides nothing.
@@ -243,7 +243,7 @@ def _examples(
     examples = [e for e in drafts if e.positives]
     if not examples:
         raise MismatchError(
-            f"{topics.label}: no topic has a relevant document in {corpus.source}; are these judgements of another collection?"
+            f"{topics.label}: no topic has a relevant document in {corpus.source}; are these the qrels of another collection?"
         )
     counts |= {NO_POSITIVE: len(drafts) - len(examples), RELEVANT: relevant_negatives}
     if sets:
@@ -268,7 +268,7 @@ def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpu
 
 
 def _refuse_foreign_topics(name: str, qrels: Qrels, corpus: Corpus) -> None:
-    """Refuse development topics of another collection: their scores would be 0 whatever is learnt."""
+    """Refuse development topics of another collection: their scores would be 0 whatever is learned."""
     relevant = {d for judged in qrels.values() for d, grade in judged.items() if grade > 0}
     if relevant and not any(document.docid in relevant for document in corpus.read()):
         raise MismatchError(

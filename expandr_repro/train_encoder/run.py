@@ -49,7 +49,7 @@ METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training: its folder, how many steps were taken, and the development figures."""
+    """The result of a training: its folder, how many steps were taken, and the development scores."""
 
     folder: Path
     steps: int
@@ -74,14 +74,14 @@ def train(
         encoder: in fp32; trained in place.
         request: what `data` was gathered for.
         config: how.
-        target: the folder; checkpoints lie in a hidden one beside it until it is done.
+        target: the folder; checkpoints are in a hidden one next to it until it is done.
         precision: fp32, or bf16 for autocast over fp32 weights.
         processes: who shares the work.
         overwrite: replace what is there, if it is something else.
 
     Raises:
         SetupError: sentence-transformers, which writes the folder, is not installed.
-        ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
+        ExpandrError: the target contains something else, or training cannot go on; the message says what to do.
     """
     require_writer(encoder)
     trained_on = [*data.trained_on, *carried_on(encoder.folder)]
@@ -180,14 +180,14 @@ class _Training:
         kept = load_state(checkpoint, trainer)
         if kept.get("training", self.key) != self.key:
             raise MismatchError(
-                f"{checkpoint}: is of another training ({kept['training']}, this is {self.key}); remove it and train anew"
+                f"{checkpoint}: is of another training ({kept['training']}, this is {self.key}); remove it and train again"
             )
         log.info("going on from step %d of %d, as %s has it", trainer.step_number, trainer.steps, checkpoint)
         try:
             return Progress(**kept["progress"])
         except (KeyError, TypeError) as error:
             raise FormatError(
-                checkpoint, None, f"the checkpoint is damaged ({error}); remove it and train anew"
+                checkpoint, None, f"the checkpoint is damaged ({error}); remove it and train again"
             ) from error
 
     def _keep(self, trainer: ContrastiveTrainer, state: Progress) -> None:
@@ -215,7 +215,7 @@ class _Training:
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
 
     def _refuse_broken(self, step: int) -> None:
-        """Refuse weights whose vectors are no numbers, of which the loss before the step said nothing yet."""
+        """Refuse weights whose vectors are not numbers, which the loss before the step did not show yet."""
         import numpy as np
 
         encoder, some = self.encoder, self.data.examples[:8]
@@ -229,7 +229,7 @@ class _Training:
 
     def _diverged(self, step: int) -> DivergedError:
         rate = self.config.learning_rate
-        return DivergedError(f"step {step}: the vectors are no numbers any more; lower learning_rate ({rate:g})")
+        return DivergedError(f"step {step}: the vectors are not numbers any more; lower learning_rate ({rate:g})")
 
     def _keep_best(self) -> None:
         with atomic_folder(self.work / "best") as folder:

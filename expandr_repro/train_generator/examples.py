@@ -81,10 +81,10 @@ def from_pairs(pairs: str, dev_pairs: str | None, hold_out: Sequence[str] = ()) 
     if dev_pairs:
         both = {p.qid for p in read["train"]} & {p.qid for p in read["dev"]}
         if both:
-            log.warning("%d topics of %s are in %s, too; what is learnt by heart looks like success", len(both), dev_pairs, pairs)  # fmt: skip
+            log.warning("%d topics of %s are in %s, too; what is learned by heart looks like success", len(both), dev_pairs, pairs)  # fmt: skip
         facts["development_overlap"] = len(both)
     if not record:
-        log.info("%s: has no record of its topics and documents beside it; the ids alone go into the record", pairs)
+        log.info("%s: has no record of its topics and documents next to it; the ids alone go into the record", pairs)
         record = [
             TrainedOn(
                 Path(pairs).name,
@@ -113,7 +113,7 @@ def _held_out(
             titles.setdefault(qid, title)
     if not titles:
         raise ExpandrError(
-            f"--hold-out {' '.join(hold_out)}: it is not known which topics the pairs of {name} are of (no record lies beside the file, and no topic of "
+            f"--hold-out {' '.join(hold_out)}: it is not known which topics the pairs of {name} are of (no record is next to the file, and no topic of "
             "that collection has their ids and prompts); give --hold-out to `prefer`, which writes the pairs"
         )
     if len(titles) < len(prompts):
@@ -183,7 +183,7 @@ def from_topics(
         raise ExpandrError(f"--sft {topics}: {len(usable)} topics have expansions, {dev} are for validation; {fix}")
     others = {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
     if others:
-        log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
+        log.warning("the expansions were generated with prompt %s, and are learned as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     if training.relevant is None:
         training = replace(training, relevant=left_out.relevant)
     kept = _drawn([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())

@@ -205,7 +205,7 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
 
 
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
-    """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
+    """Return what it was before the first step and at the chosen one, on the same examples, without dropout."""
     step, measures = trained.chosen_step, {}
     labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
     for label, goal in labels.items():

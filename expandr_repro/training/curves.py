@@ -53,7 +53,7 @@ def plot_if_possible(
     if importlib.util.find_spec("matplotlib"):
         plot_curves(records, panels, path)
     else:
-        log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the figures", path.name)
+        log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the scores", path.name)
 
 
 def _curve(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

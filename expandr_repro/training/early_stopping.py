@@ -1,4 +1,4 @@
-"""Which weights are kept, and when to stop: by the mean of some development figures."""
+"""Which weights are kept, and when to stop: by the mean of some development scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Progress:
     """Where a training stands, as its checkpoint keeps it.
 
     Attributes:
-        first: name -> figure before the first step.
+        first: name -> score before the first step.
         best: the same of the best weights so far.
         best_step: when these were.
         last: the same of the last look.
@@ -28,10 +28,10 @@ class Progress:
     stopped: bool = False
 
     def take(self, scores: Mapping[str, float], step: int, names: Sequence[str], patience: int) -> bool:
-        """Note the figures of a step.
+        """Note the scores of a step.
 
         Args:
-            scores: name -> figure, the higher the better.
+            scores: name -> score, the higher the better.
             step: after which they were measured.
             names: those whose mean decides.
             patience: looks without a gain after which to stop; 0 for never.

@@ -1,4 +1,4 @@
-"""Where a training works and what it leaves: a working folder named by its facts beside the output, which is written whole."""
+"""Where a training works and what it leaves: a working folder named by its facts next to the output, which is written whole."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def finished(
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Say which facts of two trainings differ, the settings first; at most `SHOWN` of them."""
+    """Return which facts of two trainings differ, the settings first; at most `SHOWN` of them."""
     old, new = (
         _leaves({k: v for k, v in json.loads(json.dumps(facts)).items() if k not in ASIDE}) for facts in (there, here)
     )
@@ -93,7 +93,7 @@ def working_folder(output: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def _clear_up(output: Path, facts: Mapping[str, Any]) -> None:
-    """Take away what a process left that was killed just before its end."""
+    """Remove what a process left that was killed just before its end."""
     work = working_folder(output, facts)
     shutil.rmtree(work, ignore_errors=True)
     with suppress(OSError):

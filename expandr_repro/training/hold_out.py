@@ -37,7 +37,7 @@ class TrainingTopics:
     Attributes:
         label: what to call them in print.
         titles: qid -> title.
-        relevant: qid -> relevant documents; None where no judgments are known.
+        relevant: qid -> relevant documents; None where no relevance judgments are known.
         collection: the known collection, else the folder's or file's own name.
         corpus: SHA-256 of the documents, or None where it is not known.
     """
@@ -68,7 +68,7 @@ class LeftOut:
         qids: training topics that are left out.
         names: of the topics that were held out.
         counts: of the training topics, in words.
-        relevant: qid -> relevant documents, as far as these topics' collections know training topics that came without judgments.
+        relevant: qid -> relevant documents, as far as these topics' collections know training topics that came without relevance judgments.
     """
 
     qids: set[str] = field(default_factory=set)
@@ -166,7 +166,7 @@ def _take(left_out: LeftOut, name: str, training: TrainingTopics) -> None:
 
 
 def _is_same(held: TopicSet, asked: str, training: TrainingTopics) -> bool:
-    """Say whether ids of both mean the same: a known collection of one name, or equal documents."""
+    """Return whether ids of both mean the same: a known collection of one name, or equal documents."""
     name = collection_of(held, asked)
     if name == training.collection and name in datasets():
         return True

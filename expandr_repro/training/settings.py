@@ -34,7 +34,7 @@ def read_config(cls: type[T], source: str, overrides: Sequence[str] = ()) -> T:
     Raises:
         UnknownNameError: no such packaged settings.
         FormatError: an unknown or missing key, or a value of the wrong type; names the file, or `--set`.
-        ExpandrError: an override that is no `key=value`.
+        ExpandrError: an override that is not `key=value`.
         NotAvailableError: the file cannot be read.
     """
     named = source in config_names()

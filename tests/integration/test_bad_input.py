@@ -48,7 +48,7 @@ def test_a_faulty_topics_file_is_refused_with_its_line(command, tmp_path, lines,
 def test_a_topics_file_without_topics_is_refused(command, tmp_path):
     result = command("search", "--topics", topics_file(tmp_path), "--index", "pocket")
     assert result.code == 2
-    assert "holds no topics" in result.error
+    assert "contains no topics" in result.error
 
 
 def test_topics_without_an_index_ask_which(command, tmp_path):
@@ -238,7 +238,7 @@ def test_an_output_that_cannot_be_written_is_one_line(command, tmp_path, command
     ("line", "says"),
     [
         ("1 Q0 d1 1 1.0", "5 columns"),
-        ("1 Q0 d1 1 high t", "'high' is no number"),
+        ("1 Q0 d1 1 high t", "'high' is not a number"),
         ("1 Q0 d1 1 nan t", "not finite"),
         ("1 Q0 d0 1 1.0 t", "twice for topic '1'"),
     ],

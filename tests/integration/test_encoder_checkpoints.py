@@ -129,7 +129,7 @@ def test_pyserinis_classes_get_no_random_weights_either(changed):
 def test_an_adapter_beside_the_weights_is_refused(changed, name, kind):
     folder = changed(lambda w: w)
     (folder / name).write_text("{}")
-    with pytest.raises(FormatError, match="holds an adapter"):
+    with pytest.raises(FormatError, match="contains an adapter"):
         load_encoder(kind + str(folder), POOLED)
 
 
@@ -142,9 +142,9 @@ def test_a_real_adapter_is_refused_alone_and_changes_the_cached_index(changed, b
     assert command(*search).code == 0
     model = peft.get_peft_model(AutoModel.from_pretrained(bert), peft.LoraConfig(r=2, target_modules=["query"]))
     model.save_pretrained(folder)
-    assert "holds an adapter" in command(*search).error
+    assert "contains an adapter" in command(*search).error
     model.save_pretrained(tmp_path / "alone")
-    with pytest.raises(FormatError, match="holds an adapter"):
+    with pytest.raises(FormatError, match="contains an adapter"):
         load_encoder(str(tmp_path / "alone"), POOLED)
 
 
@@ -213,7 +213,7 @@ def test_vectors_that_are_not_numbers_name_the_document(changed, command, tmp_pa
     result = command("encode", "--corpus", "pocket", "--output", tmp_path / "index", "--encoder", folder, *FLAGS)
     assert result.code == 2
     assert "document '" in result.error
-    assert "its vector holds NaN or infinity" in result.error
+    assert "its vector contains NaN or infinity" in result.error
     assert "--precision fp32" in result.error
     assert not (tmp_path / "index").exists()
     with pytest.raises(NotFiniteError, match="the query 'a bird': its vector"):
@@ -249,7 +249,7 @@ def test_a_foreign_index_with_a_vector_that_is_not_numbers_names_the_document(
     (tmp_path / "docid").write_text("".join(f"d{n}\n" for n in range(9)))
     if factory.startswith("IVF") and not bad > 0:
         return  # it is in no ranking: not looked for
-    with pytest.raises(NotFiniteError, match=f"document 'd{where}': its vector holds NaN or infinity"):
+    with pytest.raises(NotFiniteError, match=f"document 'd{where}': its vector contains NaN or infinity"):
         FaissIndex.load(tmp_path).search(np.ones((1, 16), dtype="float32"), 9)
     if factory == "Flat":
         result = command("search", "--topics", "pocket", "--index", tmp_path, "--encoder", bert, *FLAGS)
@@ -272,7 +272,7 @@ def test_a_topic_whose_vector_is_not_numbers_is_named(bert, changed, command, tm
     corpus.write_text('{"_id": "d1", "title": "", "text": "a bird"}\n{"_id": "d2", "title": "", "text": "kiwi"}\n')
     for extra in ((), ("--no-vector-cache",)):
         result = command("search", "--topics", topics, "--index", corpus, "--encoder", folder, *FLAGS, *extra)
-        assert (result.code, "topic '8', its query: its vector holds NaN" in result.error) == (2, True), result.error
+        assert (result.code, "topic '8', its query: its vector contains NaN" in result.error) == (2, True), result.error
 
 
 @pytest.mark.parametrize("device", ["mps", "xpu", "cuda:7", "nonsense", "meta", "cpu:3", ""])
@@ -365,7 +365,7 @@ def test_settings_of_queries_alone_do_not_refuse_an_index(bert, command, tmp_pat
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_length_without_room_for_a_text_is_refused(bert, command, length):
     result = command("search", "--topics", "pocket", "--encoder", bert, *FLAGS, "--max-length", length)
-    assert result.error.endswith("leaves no room for a text beside 2 special tokens; use --max-length 3 or more")
+    assert result.error.endswith("leaves no room for a text next to 2 special tokens; use --max-length 3 or more")
 
 
 def test_a_folder_without_weights_is_one_line(bert, tmp_path):

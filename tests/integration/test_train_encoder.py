@@ -321,14 +321,14 @@ def foreign_documents(folder):
         (("--negatives", foreign_run), "ranks documents for none of the 72 topics"),
         (("--negatives", foreign_documents), "'no-such-document' of topic"),
         (("--set", "dev=72"), "leave some for training"),
-        (("--set", "select_on=[nune]", "--set", "dev=9"), "is no development search; there are: none, mean.own"),
+        (("--set", "select_on=[nune]", "--set", "dev=9"), "is not a development search; there are: none, mean.own"),
         (("--set", "patience=2"), "needs development topics"),
         (("--dev-topics", "pocket", "--set", "dev=9"), "set dev to 0"),
         (("--precision", "fp16"), "training uses bf16"),
         (("--encoder", "pyserini:auto:x"), "cannot be trained here"),
         (("--config", "encodr"), "did you mean 'encoder'"),
         (("--set", "learning_rate=1e9", "--set", "max_grad_norm=1e9", "--set", "temperature=1e-12"), "the loss is"),
-        (("--alpha", "2"), "lies between 0 and 1"),
+        (("--alpha", "2"), "is between 0 and 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused_in_one_line(command, bert, tmp_path, arguments, said):

@@ -1,4 +1,4 @@
-"""Training overlap: the topics of a search that a model saw in training, so that its score on them can be told from its score on others.
+"""Training overlap: the topics of a search that a model saw in training, so that its score on them can be separated from its score on others.
 
 A topic was seen if one of its relevant documents was a relevant document in training, or if its title repeats or nearly repeats that of a
 training topic.
@@ -42,7 +42,7 @@ class Seen:
         repeat: of topics whose title is a training topic's.
         near: of topics whose title nearly repeats that of a training topic, and does not repeat one.
         by_ids_alone: training collections whose documents were compared by docid, as it is not known whether they are the searched ones.
-        docids: the relevant documents of training, where no qrels have told yet which topics they are relevant to.
+        docids: the relevant documents of training, where no qrels say yet which topics they are relevant to.
     """
 
     document: frozenset[str] = frozenset()
@@ -95,7 +95,7 @@ def seen_topics(
 
 
 def is_same_collection(record: TrainedOn, searched: Searched) -> bool | None:
-    """Say whether training documents are those that are searched; None where neither names nor hashes tell."""
+    """Return whether training documents are those that are searched; None where neither names nor hashes tell."""
     if record.corpus and record.corpus == searched.corpus:
         return True
     known = datasets()

@@ -30,7 +30,7 @@ def locate(model: str, revision: str | None = None, remote_code: bool = False) -
         remote_code: fetch the model's own code, too.
 
     Raises:
-        NotAvailableError: not there, and not to be had.
+        NotAvailableError: not there, and cannot be fetched.
     """
     if model.startswith("package:"):
         package, _, inside = model.removeprefix("package:").partition("/")
@@ -112,7 +112,7 @@ def _state(files: list[Path], folder: Path) -> list[tuple[str, int, int, int, in
 
 
 def is_sentence_transformers(folder: Path) -> bool:
-    """Say whether a folder is a sentence-transformers model."""
+    """Return whether a folder is a sentence-transformers model."""
     return (folder / "modules.json").is_file()
 
 

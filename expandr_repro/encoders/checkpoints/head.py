@@ -123,5 +123,5 @@ def _load_weights(layers: Any, folder: Path) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise MismatchError(
-            f"{path}: the weights do not fit the settings beside them ({reason}); wanted both of one model"
+            f"{path}: the weights do not fit the settings next to them ({reason}); wanted both of one model"
         ) from error

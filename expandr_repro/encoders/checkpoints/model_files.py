@@ -42,7 +42,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, empty where there is no file.
 
     Raises:
-        FormatError: it is no JSON object.
+        FormatError: it is not a JSON object.
     """
     if not path.is_file():
         return {}

@@ -35,8 +35,8 @@ def require_writer(encoder: Encoder) -> None:
 def save_encoder(encoder: Encoder, folder: Path) -> None:
     """Write an encoder's weights, tokenizer and settings into an empty folder.
 
-    The transformers checkpoint lies in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
-    folders beside it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
+    The transformers checkpoint is in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
+    folders next to it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
     our commands. A pooling that sentence-transformers lacks (first-decoder) is written without what is for it alone.
     """
     import torch

@@ -34,7 +34,7 @@ class Launched:
     ) -> Launched:
         """Send the batches' vectors on their way to the host.
 
-        On a GPU the copy stands in the queue right behind these batches: fetching waits for nothing that is launched later.
+        On a GPU the copy is in the queue right behind these batches: fetching waits for nothing that is launched later.
 
         Args:
             order: the text of each row of all parts.

@@ -20,7 +20,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def wanted(config: Any, device: str, precision: str, own_code: bool) -> bool:
-    """Say whether an encoder that is not trained is to compute this way.
+    """Return whether an encoder that is not trained is to compute this way.
 
     Args:
         config: of transformers.
@@ -33,7 +33,7 @@ def wanted(config: Any, device: str, precision: str, own_code: bool) -> bool:
 
 
 def can_lay_out() -> bool:
-    """Say whether this torch and this processor have what it takes, and the processor is not one that MKL is made for."""
+    """Return whether this torch and this processor have what it takes, and the processor is not one that MKL is made for."""
     import torch
 
     backends: Any = torch.backends

@@ -26,12 +26,12 @@ MULTIPLE = 64
 
 
 def can_pack(config: Any, device: str, precision: str) -> bool:
-    """Say whether a model can take its texts end to end there: the kernel wants a GPU and half precision."""
+    """Return whether a model can take its texts end to end there: the kernel wants a GPU and half precision."""
     return device.startswith("cuda") and precision in ("bf16", "fp16") and config.model_type in FIRST_POSITION
 
 
 def can_pool(spec: EncoderSpec) -> bool:
-    """Say whether texts that lie end to end can be pooled as a spec wants it."""
+    """Return whether texts that lie end to end can be pooled as a spec wants it."""
     return spec.pooling in PACKED_POOLINGS and spec.include_prompt
 
 

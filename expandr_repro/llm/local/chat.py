@@ -160,5 +160,5 @@ def _one_start(ids: list[int], start: int | None) -> list[int]:
 
 
 def _without_end(ids: list[int], end: int | None) -> list[int]:
-    """Take off the end-of-sequence token that some tokenizers add: nothing is to be said after it."""
+    """Remove the end-of-sequence token that some tokenizers add: the model must continue the text."""
     return ids[:-1] if len(ids) > 1 and end is not None and ids[-1] == end else ids

@@ -142,7 +142,7 @@ def _through(model: Any, state: _State) -> Iterator[None]:
 
 
 def supports(model: Any) -> bool:
-    """Say whether this module gives the model's own logits, for a token after a prompt of which two rows share a part."""
+    """Return whether this module gives the model's own logits, for a token after a prompt of which two rows share a part."""
     import torch
 
     if getattr(model.config, "is_encoder_decoder", False):
@@ -233,7 +233,7 @@ class Decoder:
             state.values[layer][into, :, :width] = value[takes]
 
     def is_end(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Say which tokens end a text."""
+        """Return which tokens end a text."""
         import torch
 
         return torch.isin(tokens, self._ends)

@@ -23,7 +23,7 @@ HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[\w./-]+\.gguf)")
 
 
 def is_gguf(model: str) -> bool:
-    """Say whether a model's name is a GGUF file or `repo:file.gguf` on the hub."""
+    """Return whether a model's name is a GGUF file or `repo:file.gguf` on the hub."""
     return model.lower().endswith(".gguf") and not Path(model).is_dir()
 
 

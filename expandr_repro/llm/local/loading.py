@@ -45,7 +45,7 @@ def load_causal_lm(folder: Path, dtype: Any, trust: bool = False) -> Any:
 
     if (folder / "adapter_config.json").is_file():  # transformers would look for its model somewhere else
         raise MismatchError(
-            f"{folder}: is an adapter; wanted a model (an adapter goes with --adapter, beside the --model it is of)"
+            f"{folder}: is an adapter; wanted a model (an adapter goes with --adapter, next to the --model it is of)"
         )
     noise.disable_progress_bar()
     before = noise.get_verbosity()

@@ -40,7 +40,7 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
     """Find (and where need be fetch) a model and its adapter; the weights are not loaded yet.
 
     Raises:
-        NotAvailableError: not there, not to be had, or not as safetensors.
+        NotAvailableError: not there, cannot be fetched, or not as safetensors.
         MismatchError: the adapter is of another model.
         ExpandrError: an unknown precision.
     """

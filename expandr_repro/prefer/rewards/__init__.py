@@ -97,7 +97,7 @@ def parse_rewards(text: str) -> dict[str, float]:
 
     Raises:
         UnknownNameError: no such reward.
-        ExpandrError: none at all, one twice, or a weight that is no number above 0.
+        ExpandrError: none at all, one twice, or a weight that is not a number above 0.
     """
     weights: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
@@ -195,5 +195,5 @@ def choose(totals: ArrayLike, similarities: ArrayLike, texts: Sequence[str]) -> 
 
 
 def is_same_text(a: str, b: str) -> bool:
-    """Say whether two texts are the same but for white space."""
+    """Return whether two texts are the same but for white space."""
     return a.split() == b.split()

@@ -63,7 +63,7 @@ class CorpusRewards:
     threads: int = 0
 
     def parts(self, cases: Sequence[Case], vectors: Vectors) -> list[dict[str, NDArray[np.float64]]]:
-        """Return reward -> (candidates,) for each case; equal texts are searched once a topic and so are worth the same."""
+        """Return reward -> (candidates,) for each case; equal texts are searched once per topic and so are worth the same."""
         import numpy as np
 
         queries = vectors.matrices["query"][vectors.numbers("query", [c.topic.title for c in cases])]

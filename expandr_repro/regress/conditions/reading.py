@@ -51,7 +51,7 @@ def load(path: Path) -> Regression:
 
 def _check_metrics(path: Path, read: Regression) -> None:
     if not read.metrics and read.tier != "manual":
-        raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} wants at least one metric")
+        raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} needs at least one metric")
     level = _relevance_level(read.qrels.name)
     for name in [*read.metrics, *(p.metric for p in read.published)]:
         try:
@@ -129,11 +129,11 @@ def conditions(folder: Path) -> list[Condition]:
     """
     if not folder.is_dir():
         raise NotAvailableError(
-            f"{folder}: no such folder; run in a checkout of the repository, or say --regressions FOLDER"
+            f"{folder}: no such folder; run in a checkout of the repository, or give --regressions FOLDER"
         )
     read = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
     if not read:
-        raise NotAvailableError(f"{folder}: holds no .yaml files")
+        raise NotAvailableError(f"{folder}: contains no .yaml files")
     return read
 
 

@@ -213,4 +213,4 @@ def check_alpha(alpha: float | None) -> None:
         ExpandrError: so it is.
     """
     if alpha is not None and not 0.0 <= alpha <= 1.0:
-        raise ExpandrError(f"--alpha {alpha}: the query's weight lies between 0 and 1")
+        raise ExpandrError(f"--alpha {alpha}: the query's weight is between 0 and 1")

@@ -23,7 +23,7 @@ def reciprocal_rank_fusion(runs: Sequence[Mapping[str, Mapping[str, float]]], hi
 
     Args:
         runs: at least one; topics may be missing from some.
-        hits: how many documents a topic keeps.
+        hits: how many documents to keep for each topic.
         k: the constant of the formula.
     """
     fused: Run = {}

@@ -53,7 +53,7 @@ class Best:
 
 
 def best_of(records: Sequence[Mapping[str, Any]], goal: Goal) -> Best | None:
-    """Return the best validation, that before the first step among them; of equals the first. One that is no number never wins."""
+    """Return the best validation, that before the first step among them; of equals the first. One that is not a number never wins."""
     best, value, since = None, 0.0, 0
     for record in records:
         if goal.key not in record:

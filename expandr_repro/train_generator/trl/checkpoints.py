@@ -28,7 +28,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def is_whole(checkpoint: Path, processes: int) -> bool:
-    """Say whether a checkpoint was written to its end: its state comes last, and each process keeps its random numbers."""
+    """Return whether a checkpoint was written to its end: its state comes last, and each process keeps its random numbers."""
     try:
         json.loads((checkpoint / STATE).read_bytes())
     except (OSError, ValueError):
@@ -55,12 +55,12 @@ def refuse_foreign(checkpoint: Path) -> None:
     recorded = read_manifest(checkpoint / OF)
     if recorded and recorded.get("training") != checkpoint.parent.name:
         raise MismatchError(
-            f"{checkpoint}: is of another training ({recorded.get('training')}, this is {checkpoint.parent.name}); remove it and train anew"
+            f"{checkpoint}: is of another training ({recorded.get('training')}, this is {checkpoint.parent.name}); remove it and train again"
         )
 
 
 def clear_after(folder: Path, kept: Path | None) -> None:
-    """Take away what a killed process left behind after the checkpoint that is gone on from."""
+    """Remove what a killed process left behind after the checkpoint that is gone on from."""
     for checkpoint in checkpoints(folder):
         if kept is None or step_of(checkpoint) > step_of(kept):
             shutil.rmtree(checkpoint)

@@ -1,4 +1,4 @@
-"""What must hold before anything is loaded: the libraries, one GPU a process, a precision that the device has."""
+"""What must hold before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Say whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -75,7 +75,7 @@ def pick_precision(precision: str, device: str) -> str:
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Say what to lower where a device runs out of memory.
+    """Return what to lower where a device runs out of memory.
 
     Raises:
         SetupError: it did.

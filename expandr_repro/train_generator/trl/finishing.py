@@ -17,7 +17,7 @@ def write_adapter(checkpoint: Path, folder: Path, base: str) -> None:
     """Copy the adapter of a checkpoint.
 
     Args:
-        checkpoint: where it lies.
+        checkpoint: where it is.
         folder: where it goes; made where it is not there.
         base: the name of the model it is for.
     """

@@ -78,7 +78,7 @@ def train(
 
     Raises:
         ExpandrError: nothing is left to train on, or the lengths are more than the model takes.
-        DivergedError: the loss is no number.
+        DivergedError: the loss is not a number.
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
@@ -207,7 +207,7 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, setup: Place, res
             raise FormatError(
                 str(resumed),
                 None,
-                "a file of the checkpoint holds more than tensors and numbers, and is not read; remove it and train anew",
+                "a file of the checkpoint contains more than tensors and numbers, and is not read; remove it and train again",
             ) from error
         taken = trainer.state.global_step - (step or 0)
         log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)

@@ -75,7 +75,7 @@ def _dpo(
     kept, has_adapter = settings.precompute_reference, adapter is not None or isinstance(model, PeftModel)
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
-        """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
+        """trl's, which would tokenise again, drop rows silently, and keep the reference's values for one process only."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
@@ -139,7 +139,7 @@ def _pairs(examples: Examples) -> Any:
 
 
 def _labelled(examples: Examples) -> Any:
-    """Learn the passage only: the prompt's tokens are no labels."""
+    """Learn the passage only: the prompt's tokens are not labels."""
     from datasets import Dataset
 
     passages = [passage for (passage,) in examples.passages]

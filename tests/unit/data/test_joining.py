@@ -40,7 +40,7 @@ def test_expansions_with_half_a_surrogate_pair_are_refused(write):
 
 
 def test_an_expansions_file_without_lines_is_refused(write):
-    with pytest.raises(FormatError, match=r"e\.jsonl: holds no expansions"):
+    with pytest.raises(FormatError, match=r"e\.jsonl: contains no expansions"):
         read_expansions(write("e.jsonl", ""))
 
 

@@ -61,7 +61,7 @@ def test_a_broken_file_of_passages_names_its_line(folder, write, line, said):
 
 
 def test_topics_without_judgements_have_no_gold_passages():
-    with pytest.raises(ExpandrError, match=r"mine.tsv: no judgements are known .* give --passages FILE"):
+    with pytest.raises(ExpandrError, match=r"mine.tsv: no relevance judgments are known .* give --passages FILE"):
         gold_passages(TopicSet("mine.tsv", [Topic("1", "x")]))
 
 
