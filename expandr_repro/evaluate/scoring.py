@@ -1,7 +1,7 @@
 """Scores from ranx, with trec_eval's meaning.
 
 ranx keeps input order among ties and refuses runs whose topics are not those of the qrels; trec_eval (`-c`) breaks ties by docid and
-lets a judged topic that the run misses score 0. Both are settled here, so that the scores agree with trec_eval's to the digit.
+lets a judged topic that the run misses score 0. Both are settled here, so that the scores agree with trec_eval's exactly.
 
 ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries again in every process, which takes
 seconds to a minute; the functions on arrays are compiled once, and cached by numba next to ranx.
@@ -61,7 +61,7 @@ class Figures:
         unjudged: topics of the run without relevance judgments; they do not count.
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
-        known: whether a document of the run is judged, be it for another topic.
+        known: whether a document of the run is judged, possibly for another topic.
         depth: the most documents that the run has for a judged topic.
         full: judged topics for which it has so many; many of them mean that the run was cut there.
     """

@@ -173,7 +173,7 @@ class Split:
 
     Attributes:
         seen: those that one saw; empty where no run has a record, or none was seen.
-        told: one sentence for each model that has a record.
+        told: what to print: one sentence for each model that has a record.
     """
 
     seen: frozenset[str] = frozenset()

@@ -237,7 +237,7 @@ def _cannot_write(target: Path, error: OSError) -> SetupError:
 def atomic_text(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[IO[str]]:
     """Write a text file whole or not at all: a temporary file next to the target is renamed at the end.
 
-    A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
+    A target that ends in .gz is compressed, with no timestamp, so that equal content gives equal bytes.
 
     Args:
         target: the file.

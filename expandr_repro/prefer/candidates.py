@@ -186,7 +186,7 @@ def _prompt(name: str, gold: Gold, topics: Sequence[Topic]) -> Prompt:
 
 
 def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> int:
-    """Return how many candidates a topic must have: as asked for, or as many as the topic with the most has."""
+    """Return how many candidates each topic must have: as asked for, or as many as the topic with the most has."""
     most = max(len(t.texts) for t in topics)
     count = request.candidates_per_topic or most
     if count < 2:

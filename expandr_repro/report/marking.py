@@ -1,4 +1,4 @@
-"""Which words of an expansion stand in relevant documents too, and whether it repeats a whole run of their words."""
+"""Which words of an expansion occur in relevant documents too, and whether it repeats a whole run of their words."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def embedded(value: Any) -> str:
-    """Return JSON that may stand in a script element whatever the strings in it hold.
+    """Return JSON that is safe in a script element whatever its strings contain.
 
     Raises:
         ValueError: a number that JSON does not know.

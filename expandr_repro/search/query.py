@@ -19,7 +19,7 @@ HITS = 10
 """Documents shown where no other number is asked for."""
 
 WIDTH = 80
-"""Characters of a document's text that stand in place of a title where it has none."""
+"""Characters of a document's text that are shown where it has no title."""
 
 
 @dataclass(frozen=True)

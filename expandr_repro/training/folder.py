@@ -39,7 +39,7 @@ def finished(
         facts: what decides the training.
         overwrite: replace another training.
         kind: what the training writes; anything else is never replaced.
-        reads: what the training reads, which must not lie in the output.
+        reads: what the training reads, which must not be inside the output.
 
     Raises:
         SetupError: the place cannot be written.

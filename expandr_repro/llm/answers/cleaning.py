@@ -1,4 +1,4 @@
-"""From what an LLM said to the text that is searched with: small talk, markup and reasoning taken off.
+"""Clean an LLM's answer: remove small talk, markup and reasoning, and keep the text to search with.
 
 The rules are versioned: a change that alters any text raises `CLEANER`. The raw text stays in the store, so a new
 version applies to old generations without asking again. A text may be anything: the patterns are written so that none takes
@@ -82,7 +82,7 @@ def clean(raw: str, finish: str = "", prompt: str = "") -> Cleaned:
     """Clean one generation.
 
     Args:
-        raw: what the LLM said.
+        raw: the LLM's answer.
         finish: why it stopped, in the backend's word.
         prompt: what it was asked; taken off where the text begins by repeating it.
 
