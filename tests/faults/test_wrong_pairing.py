@@ -169,7 +169,8 @@ def test_an_index_of_another_collection_than_the_judgements_is_refused_before_it
     search, world, tmp_path, record_property
 ):
     refused(
-        search(index="fish.index"), "contains none of the 12 documents that are judged for these topics (e.g. 'birds-0')"
+        search(index="fish.index"),
+        "contains none of the 12 documents that are judged for these topics (e.g. 'birds-0')",
     )
     refused(search("--qrels", world / "fish"), "contains none of the 12 documents that are judged")
     assert not (tmp_path / "run.trec").exists()
@@ -210,7 +211,8 @@ def test_an_index_of_another_version_of_the_corpus_is_refused_with_both_counts_a
         corpus.write_text(changed)
         refused(command(*words), "was made of another version of ", "(30 documents, SHA-256 ", says, "encode it again")
         refused(
-            command("encode", "--corpus", folder, *encoder, "--output", index), "contains something else than this index"
+            command("encode", "--corpus", folder, *encoder, "--output", index),
+            "contains something else than this index",
         )
     corpus.write_text(content)
     assert command(*words).code == 0
@@ -424,7 +426,9 @@ def test_gold_passages_of_other_topics_and_an_index_without_them_are_refused(
     ]
     refused(command(*words, "--gold", world / "fish" / "test", "--reward", "retriever"), "these are other topics")
     searched = [*words, "--gold", world / "birds" / "test", "--reward", "corpus-rank", "--index"]
-    refused(command(*searched, world / "fish.index"), "contains none of the 12 documents that are judged for these topics")
+    refused(
+        command(*searched, world / "fish.index"), "contains none of the 12 documents that are judged for these topics"
+    )
     (tmp_path / "gold.jsonl").write_text('{"qid": "other", "text": "x"}\n')
     refused(
         command(*words, "--gold-file", tmp_path / "gold.jsonl", "--reward", "retriever"),

@@ -109,7 +109,7 @@ def test_a_place_without_a_corpus_says_what_was_wanted(tmp_path, missing):
         ('{"id": "\\ud800", "text": "x"}', "the docid '\\ud800' contains a NUL or half a surrogate pair"),
         ('{"id": "1"}', "document '1' has no string under `text` or `contents`"),
         ('{"id": "1", "text": "x", "title": 5}', "document '1' has no string under `text` or `contents`"),
-        ('{"id": "1", "text": "\\ud800"}', "document '1' holds half a surrogate pair"),
+        ('{"id": "1", "text": "\\ud800"}', "document '1' has half a surrogate pair"),
         ("[]", "found a JSON list, wanted an object"),
     ],
 )

@@ -147,7 +147,7 @@ def test_an_empty_title_names_its_topic_and_line(write):
     ['{"qid": "1", "title": "\\ud800"}', '{"qid": "1", "title": "a", "expansions": ["\\udfff"]}'],
 )
 def test_half_a_surrogate_pair_in_a_text_is_refused(write, line):
-    with pytest.raises(FormatError, match="line 1: topic '1' holds half a surrogate pair"):
+    with pytest.raises(FormatError, match="line 1: topic '1' has half a surrogate pair"):
         read_topics(write("t.jsonl", line))
 
 

@@ -139,9 +139,7 @@ def test_topics_without_judgements_do_not_count():
 
 @pytest.mark.parametrize("run", [{"x": {"d1": 1.0}}, {}])
 def test_judgements_of_other_topics_are_refused(run):
-    with pytest.raises(
-        MismatchError, match=r"^mine\.txt: the qrels judge none of its \d topics .*'q1'\); are these"
-    ):
+    with pytest.raises(MismatchError, match=r"^mine\.txt: the qrels judge none of its \d topics .*'q1'\); are these"):
         evaluate(run, QRELS, [Measure("MAP")], "mine.txt")
 
 

@@ -59,5 +59,5 @@ def test_a_runs_manifest_lies_beside_it():
 
 @pytest.mark.parametrize("content", ['{"a": NaN}', '{"a": "\\ud800"}', '{"a": [-1e999]}'])
 def test_a_manifest_of_what_no_file_can_carry_is_refused(write, content):
-    with pytest.raises(FormatError, match="the manifest contains what none can hold"):
+    with pytest.raises(FormatError, match="the manifest contains a value that JSON cannot hold"):
         read_manifest(write("manifest.json", content))

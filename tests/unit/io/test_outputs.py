@@ -89,7 +89,7 @@ def test_a_trained_folder_is_replaced_as_long_as_its_manifest_lists_all_that_is_
     write_manifest(folder / "manifest.json", "encoder", {"files": files_of(folder)})
     check_output("--output", folder, TRAINED_ENCODER)
     (folder / "1_Pooling" / "notes.txt").touch()
-    with pytest.raises(SetupError, match=r"holds 1_Pooling/notes.txt"):
+    with pytest.raises(SetupError, match=r"contains 1_Pooling/notes.txt"):
         check_output("--output", folder, TRAINED_ENCODER)
 
 
