@@ -1,4 +1,4 @@
-"""`python -m expandr_repro`: the commands, one line each, and a way to call them."""
+"""List the commands, and run one: `expandr COMMAND` or `python -m expandr_repro COMMAND`."""
 
 from __future__ import annotations
 

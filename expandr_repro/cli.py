@@ -1,4 +1,4 @@
-"""What all commands have in common: the parser's frame, logging, exit codes (0 good, 1 a check failed, 2 bad input)."""
+"""Parser, logging and exit codes (0 good, 1 a check failed, 2 bad input) of all commands."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def execute(
         if is_surrogate_free(error.object):
             message = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            message = (
-                "the name of a file contains bytes that are not UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
-            )
+            message = "the name of a file contains bytes that are not UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
         return _fail(message, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):

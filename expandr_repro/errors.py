@@ -1,4 +1,4 @@
-"""Every error a user can cause or meet, in one tree.
+"""The tree of all errors that a user can meet.
 
     ExpandrError              exit code 2
     ├── FormatError           a file's content is not what it should be (names file and line)

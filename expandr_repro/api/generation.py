@@ -1,4 +1,4 @@
-"""Generation: an LLM writes expansions for topics; each text is kept in the store, and asked for once."""
+"""Generate expansions with an LLM; each text is kept in the store, and asked for once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Indexes of a collection, of a path, or of documents in memory: built once and cached."""
+"""Open indexes of a collection, of a path, or of documents in memory; they are built once and cached."""
 
 from __future__ import annotations
 

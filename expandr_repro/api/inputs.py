@@ -1,4 +1,4 @@
-"""What is already in memory, in the shapes that people have it in: dicts, lists, pairs, pandas; ids become strings."""
+"""Read topics, documents, runs and qrels from memory: dicts, lists, pairs, pandas; ids become strings."""
 
 from __future__ import annotations
 

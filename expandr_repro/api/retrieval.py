@@ -1,4 +1,4 @@
-"""Retrieval: topics and an index to a run, by the same search as the command's."""
+"""Retrieve documents for topics from an index, with the search of the command `search`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of runs, and whether their differences are significant."""
+"""Score runs, and test whether their differences are significant."""
 
 from __future__ import annotations
 

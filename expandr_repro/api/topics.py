@@ -1,4 +1,4 @@
-"""Topics by name or from memory, with their expansions and their relevance judgments."""
+"""Load topics by name or from memory, with their expansions and their relevance judgments."""
 
 from __future__ import annotations
 

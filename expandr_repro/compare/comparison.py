@@ -1,4 +1,4 @@
-"""Runs compared on the same topics: means, differences, significance, wins and losses."""
+"""Compare runs on the same topics: means, differences, significance, wins and losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of comparisons as files; matplotlib is imported when one is asked for."""
+"""Plot comparisons into files; matplotlib is imported when a plot is asked for."""
 
 from __future__ import annotations
 

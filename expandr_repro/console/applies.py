@@ -1,4 +1,4 @@
-"""Options that apply only to some searches, trainings or backends: given by hand where they would change nothing, they are refused.
+"""Refuse options that have no effect on the chosen search, training or backend.
 
 Each command lists its conditions next to its parser as `Applies`; an option in none of them always applies.
 """

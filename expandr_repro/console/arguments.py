@@ -1,4 +1,4 @@
-"""A parser of command lines whose errors are one line: which option, what was found, what was wanted, the nearest valid name."""
+"""Parse command lines with one-line errors: which option, what was found, what was wanted, the nearest valid name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of panels one below the other, and their files: equal plots give equal bytes. No window, no global state."""
+"""Make matplotlib figures and save them: equal plots give equal bytes. No window, no global state."""
 
 from __future__ import annotations
 

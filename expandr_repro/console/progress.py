@@ -1,4 +1,4 @@
-"""Progress for whatever takes longer than two seconds: a bar on a terminal or in a notebook, a line a minute in logs."""
+"""Show progress of what takes longer than two seconds: a bar on a terminal or in a notebook, a line per minute in logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints and messages without their secrets, for print, logs and files."""
+"""Remove secrets from URLs and messages, for print, logs and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from strangers that goes to a terminal: shown as it is, but for what would steer the terminal or hide what is on the screen."""
+"""Escape characters of foreign texts that would steer a terminal or hide what is on the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings of a command, for output that is read without standard error: JSON, and tables that go into a paper."""
+"""Collect a command's warnings for output that is read without standard error: JSON, and tables for papers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics, qrels and corpora by any name: ours, ir_datasets', Pyserini's, or a path. Offline folders come first."""
+"""Find topics, qrels and corpora by name: packaged, of ir_datasets, of Pyserini, or a path. Offline folders come first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expansions by name (a packaged set) or path, joined to topics by qid."""
+"""Find expansions by name (a packaged set) or path, and join them to topics by qid."""
 
 from __future__ import annotations
 

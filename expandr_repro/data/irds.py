@@ -1,4 +1,4 @@
-"""ir_datasets: topics, qrels and documents by id, fetched by it when missing."""
+"""Read topics, qrels and documents through ir_datasets, which fetches what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expansions of one file joined to the topics of another, by qid; what does not belong together is refused."""
+"""Join the expansions of a file to topics by qid, and refuse those of other topics."""
 
 from __future__ import annotations
 

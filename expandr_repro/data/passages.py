@@ -1,4 +1,4 @@
-"""Passages that prompts need: a topic's gold passage, and examples of query and passage from training qrels."""
+"""Find the passages that prompts need: a topic's gold passage, and examples of query and passage from training qrels."""
 
 from __future__ import annotations
 

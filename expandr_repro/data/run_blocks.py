@@ -1,4 +1,4 @@
-"""Reading a well-formed run in blocks, more than twice as fast as line by line.
+"""Read a well-formed run in blocks, more than twice as fast as line by line.
 
 Only what cannot be read in two ways is read here: ASCII, six columns per line, single spaces, no blank lines. Whoever calls it reads any
 other file with care, line by line; what both accept, they read alike.

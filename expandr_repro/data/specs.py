@@ -1,4 +1,4 @@
-"""What is known by name: encoders and collections, read from YAML into frozen dataclasses.
+"""Specs of encoders and collections known by name, read from YAML into frozen dataclasses.
 
 An unknown key is an error that names the nearest known one: a spec is a contract, not a bag.
 """
@@ -39,7 +39,7 @@ POOLINGS: Registry[Pooling] = Registry("pooling", "expandr_repro.poolings", "exp
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """How texts become vectors.
+    """Settings of an encoder: checkpoint, pooling, normalisation, prefixes and lengths.
 
     Attributes:
         model: a folder, a hub name, or `package:NAME/FOLDER` for weights that a Python package carries.

@@ -1,4 +1,4 @@
-"""Topics, with or without expansions: the shapes, and the files they live in.
+"""Read and write topics, with or without expansions.
 
 Written form (augmented topics, one JSON object per line)::
 

@@ -1,4 +1,4 @@
-"""TREC runs and qrels: reading what trec_eval reads, writing what nobody can misread.
+"""Read TREC runs and qrels as trec_eval does, and write them so that every tool reads the same.
 
 A run is `{qid: {docid: score}}`, qrels are `{qid: {docid: grade}}`; both plain dictionaries, as ranx takes them.
 """

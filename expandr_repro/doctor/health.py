@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each thing by itself, so that one broken part does not hide the others."""
+"""Check the installation for `doctor`: each part separately, so that one broken part does not hide the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder that reuses the vectors of queries and expansions, and is loaded only where one of them is new.
+"""Cache the vectors of queries and expansions, and load the encoder only for new texts.
 
 A vector is kept under a hash of all that decides it: the checkpoint's files, the whole spec, the precision, the kind of device asked
 for, the versions of the libraries, the code in `models/`, the role and the text. So a stale one is never found. The vectors of one

@@ -1,4 +1,4 @@
-"""The one encoder: tokenise, pool, normalise; in large batches for search, with gradients for training."""
+"""Encode texts with a transformers checkpoint: tokenise, pool, normalise; in large batches for search, with gradients for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors that contain NaN or infinity, which no ranking can do with: found where they are made, read or searched with."""
+"""Refuse vectors that contain NaN or infinity, since no ranking can use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder by any name: one of ours, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
+"""Load an encoder by name: a known one, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
 
 from __future__ import annotations
 

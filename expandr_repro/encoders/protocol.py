@@ -1,4 +1,4 @@
-"""What the rest of the package needs of an encoder, whoever made it, and where it runs."""
+"""The interface of an encoder, and the choice of its device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class TextEncoder(Protocol):
-    """What the commands need of an encoder, ours or another toolkit's."""
+    """An encoder as the commands use it, ours or another toolkit's."""
 
     name: str
 
@@ -46,12 +46,12 @@ class TextEncoder(Protocol):
 
 
 def as_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Return texts, or a list of the one where it stands by itself: its letters are not texts."""
+    """Return texts as a list; a single text becomes a list of one."""
     return [texts] if isinstance(texts, str) else texts
 
 
 def check_role(role: str) -> None:
-    """Refuse a role that no text has.
+    """Check the role of a text.
 
     Raises:
         UnknownNameError: it is one; offers the nearest.
@@ -61,7 +61,7 @@ def check_role(role: str) -> None:
 
 
 def devices() -> list[str]:
-    """Return the devices that torch has here."""
+    """List the devices that torch can use on this machine."""
     import torch
 
     names = [

@@ -1,4 +1,4 @@
-"""Texts of a corpus, or of all topics, part after part through an encoder: tokenised ahead, launched, and fetched behind."""
+"""Stream the texts of a corpus or of topics through an encoder: tokenise ahead, and fetch vectors while the next are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts to token ids, many at once: the tokenizers library on all processors, without the offsets that nobody reads here."""
+"""Tokenise many texts at once with the tokenizers library, on all processors and without offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache of vectors: one SQLite file, keyed by content, bounded, and never the reason that a search fails.
+"""Cache vectors in one SQLite file, keyed by content and bounded in size; a search never fails because of it.
 
 What cannot be read is not there: a damaged row, a damaged file, a newer or foreign one, a folder without permission. What cannot be
 written is not kept. Either is reported once.

@@ -1,4 +1,4 @@
-"""Runs that are shallower than a metric looks: reported, and where runs of different depths are compared, reported loudly."""
+"""Report runs that are shallower than a metric looks, and runs of different depths that are compared."""
 
 from __future__ import annotations
 

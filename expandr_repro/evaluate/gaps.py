@@ -1,4 +1,4 @@
-"""What a run and its qrels do not have in common: reported; refused where it is everything, or where the run's manifest says otherwise."""
+"""Report topics that a run or its qrels lack; refuse a run and qrels that have none in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, and `(rel=2)` for graded cut-offs."""
+"""Parse metrics: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, and `(rel=2)` for graded cut-offs."""
 
 from __future__ import annotations
 

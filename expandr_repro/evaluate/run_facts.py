@@ -1,4 +1,4 @@
-"""What pins a run: the facts of its manifest, and what is read from the manifest next to a run.
+"""Write and read a run's manifest: the hashes and settings that identify a run.
 
 Equal manifests mean equal bytes on one machine, so they hold all that a run depends on, by content and without the machine's paths, and
 nothing besides: a setting that a search does not use is not there.

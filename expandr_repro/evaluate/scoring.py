@@ -1,4 +1,4 @@
-"""Scores from ranx, with trec_eval's meaning.
+"""Score runs with ranx's metrics, as trec_eval does.
 
 ranx keeps input order among ties and refuses runs whose topics are not those of the qrels; trec_eval (`-c`) breaks ties by docid and
 lets a judged topic that the run misses score 0. Both are settled here, so that the scores agree with trec_eval's exactly.
@@ -52,7 +52,7 @@ TOPICS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Figures:
-    """What a run scores.
+    """Scores of a run: of each judged topic, and their means.
 
     Attributes:
         qids: the judged topics, in the qrels' order.
@@ -141,7 +141,7 @@ def evaluate_file(
 
 
 class Scorer:
-    """Scores of a run that comes some topics at a time.
+    """Score a run that is read some topics at a time.
 
     Args:
         qrels: grades; negative ones gain nothing.

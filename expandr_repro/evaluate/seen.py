@@ -1,4 +1,4 @@
-"""Which of a run's topics its models saw in training: found by `search`, kept in the run's manifest, read by whatever scores the run."""
+"""Split a run's topics into those that its models saw in training and the others, by the run's manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is asking for which text just now, so that processes that share a store do not pay for one twice.
+"""Claim texts before asking for them, so that processes that share a store do not pay for one twice.
 
 A process claims keys before it asks for their texts. It holds a lock on a file of its own next to the store; the system
 lets go of that lock when the process ends, however it ends, and its claims are then free to be taken.

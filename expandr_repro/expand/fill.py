@@ -1,4 +1,4 @@
-"""Topics to augmented topics: what the store lacks is asked for and kept, then the output is put together from the store.
+"""Generate what the store lacks, and assemble augmented topics from the store.
 
 The output depends on the store alone, never on the order in which texts arrived: a rerun, a run after a crash and two
 runs side by side write the same bytes.

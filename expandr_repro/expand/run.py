@@ -1,4 +1,4 @@
-"""One call of `expand` from names to files: finds the topics, the prompt and the generator, runs, writes, reports."""
+"""Run `expand`: find the topics, the prompt and the generator, generate, write and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on one task: which share is whose, and how the first learns that the others are done.
+"""Divide a task over several processes, and wait for all of them.
 
 The processes come from `accelerate launch`, `torchrun` or `--data-parallel`; all of them set RANK, WORLD_SIZE,
 MASTER_ADDR and MASTER_PORT.

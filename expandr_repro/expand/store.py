@@ -1,4 +1,4 @@
-"""The store of generations: each text as it arrived, kept at once, found again by what asked for it.
+"""Store generated texts as they arrive, keyed by what asked for them.
 
 One SQLite file in WAL mode. Every generation is a transaction of its own, so that a kill loses only what was in
 flight; several processes may read and write it together. The key of a generation is the SHA-256 over (prompt hash,

@@ -1,4 +1,4 @@
-"""What is to be expanded, and what came of it: the shapes that `expanding` works with."""
+"""The data classes of `expand`: tasks, attempts and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build an index: chunk by chunk into a working folder, so that a killed run goes on where it was, then renamed into place whole."""
+"""Build an index chunk by chunk in a working folder, so that a killed run can continue, and rename it when it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build Pyserini's Lucene index of a corpus for BM25, whole or not at all."""
+"""Build Pyserini's Lucene index of a corpus for BM25."""
 
 from __future__ import annotations
 

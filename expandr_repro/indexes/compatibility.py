@@ -1,4 +1,4 @@
-"""Whether an index is of the documents that topics are judged on: by what its manifest says, and by the docids in it."""
+"""Check whether an index has the documents that topics are judged on, by its manifest and its docids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faiss indexes in Pyserini's layout: a folder with `index` (Faiss) and `docid` (one id per line, in row order), and our manifest."""
+"""Read, write and search Faiss indexes in Pyserini's layout: a folder with `index` (Faiss), `docid` (one id per line, in row order) and our manifest."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cores() -> int:
 
 @contextmanager
 def faiss_threads(threads: int = 0) -> Iterator[None]:
-    """Let Faiss use so many threads, 0 for all processors, and give back what was set.
+    """Set the number of Faiss's threads (0 for all processors), and return what was set before.
 
     Faiss and torch may share one OpenMP runtime: what is set here would hold for torch as well, and change the last digits of a
     training that goes on after a search.
@@ -155,7 +155,7 @@ class FaissIndex:
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
-        """Set what an approximate index lets one choose at search time, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
+        """Set the search parameters of an approximate index, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
 
         Raises:
             ExpandrError: not of that form, or not for an index of this kind.
@@ -179,7 +179,7 @@ class FaissIndex:
                 ) from error
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
-        """Refuse an encoder that did not make this index, as far as the index says what did.
+        """Check that an index was made by this encoder, as far as its manifest says what made it.
 
         Raises:
             MismatchError: dimension, checkpoint or settings differ.

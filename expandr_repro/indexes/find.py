@@ -1,4 +1,4 @@
-"""The index a search needs: a folder, a Pyserini prebuilt index, or a collection's own, built once and kept in the cache."""
+"""Find the index for a search: a folder, a Pyserini prebuilt index, or a collection's own, built once and cached."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _memo(corpus: Corpus) -> Path:
 
 
 def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> FaissIndex:
-    """Return the Faiss index that a name or path means for an encoder.
+    """Find the Faiss index of an encoder by name or path; a collection's own is built if needed.
 
     Raises:
         NotAvailableError: nothing there, or it cannot be fetched.
@@ -110,7 +110,7 @@ def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
 
 
 def cached_place(facts: dict[str, Any]) -> Path:
-    """Return where the cache keeps a Faiss index, whether or not it is there."""
+    """Return the path of a Faiss index in the cache, whether it exists or not."""
     return cache_dir() / "indexes" / f"faiss-{facts_key(facts)}"
 
 
@@ -144,7 +144,7 @@ def _lucene_kind() -> str:
 
 
 def lucene_index(name: str, feedback: bool = False) -> Path:
-    """Return the Lucene index that a name or path means, with the errors of `dense_index`."""
+    """Find the Lucene index by name or path, with the errors of `dense_index`."""
     path = Path(name)
     if is_lucene_folder(path):
         return path

@@ -1,4 +1,4 @@
-"""BM25 through Anserini: the classes under Pyserini's LuceneIndexer and LuceneSearcher, without the seven seconds their import takes."""
+"""Search with BM25 through Anserini's classes, without the slow import of Pyserini's LuceneSearcher."""
 
 from __future__ import annotations
 

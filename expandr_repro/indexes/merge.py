@@ -1,4 +1,4 @@
-"""Put the shards of a corpus, encoded apart, together into one index."""
+"""Merge the shards of a corpus, encoded separately, into one index."""
 
 from __future__ import annotations
 

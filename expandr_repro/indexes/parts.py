@@ -1,4 +1,4 @@
-"""Whether the files of an index folder belong together: vectors, docids, and the manifest that says what they are."""
+"""Check that the files of an index folder belong together: vectors, docids and manifest."""
 
 from __future__ import annotations
 

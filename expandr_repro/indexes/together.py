@@ -1,4 +1,4 @@
-"""One index encoded by several processes of torchrun or `accelerate launch`: a shard each, merged by the first."""
+"""Encode one index with several processes of torchrun or `accelerate launch`: one shard each, merged by the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that other toolkits fetch and unpack: none of their members may leave the folder they are unpacked into."""
+"""Check archives that other toolkits unpack: no member may leave the folder."""
 
 from __future__ import annotations
 

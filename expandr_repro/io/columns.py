@@ -1,4 +1,4 @@
-"""Columns of tab-separated files: a header says which is which, and is never read as data; quotes of CSV writers are taken off."""
+"""Read the columns of tab-separated files by their header, which is never read as data; quotes of CSV writers are removed."""
 
 from __future__ import annotations
 

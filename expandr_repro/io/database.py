@@ -1,4 +1,4 @@
-"""The SQLite file under the store: made where there is none, checked, opened for several processes at once."""
+"""Open the SQLite file of a store: created if missing, checked, shared by several processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading lines so that a fault names its line, and writing so that a file is whole or not there."""
+"""Read text files with errors that name the line, and write files atomically."""
 
 from __future__ import annotations
 

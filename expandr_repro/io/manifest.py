@@ -1,4 +1,4 @@
-"""Manifests: what made an artefact, kept next to it. No timestamps, so that a rerun writes the same bytes."""
+"""Read and write manifests: what an artefact was made from. No timestamps, so that a rerun writes the same bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise FormatError(path, None, "the manifest is not a JSON object; build the artefact again")
     if not is_writable(content):
-        raise FormatError(path, None, "the manifest contains a value that JSON cannot hold, such as NaN; build the artefact again")
+        raise FormatError(
+            path, None, "the manifest contains a value that JSON cannot hold, such as NaN; build the artefact again"
+        )
     return content
 
 

@@ -1,4 +1,4 @@
-"""Where a command writes: nothing but what the same command wrote before is ever replaced, and whatever else is in the way is one line."""
+"""Check output paths: a command replaces only what the same command wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie: the cache and the folder of offline collections."""
+"""Paths of the cache and of the folder of offline collections."""
 
 from __future__ import annotations
 

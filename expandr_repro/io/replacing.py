@@ -1,4 +1,4 @@
-"""The steps of the file system under an atomic write: what is complete takes the place of what was there, and reaches the disk in that order."""
+"""Replace files and folders atomically, and flush them to the disk in the right order."""
 
 from __future__ import annotations
 

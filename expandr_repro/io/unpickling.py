@@ -1,4 +1,4 @@
-"""Pickles that other toolkits read by themselves, kept to data: whatever else one names is refused before it can run.
+"""Read the data in pickles of other toolkits, and refuse everything else before it can run.
 
 Nothing of ours is a pickle. Pyserini's encoded queries and ir_datasets' document stores are, and a pickle may call any function. The readers
 here build arrays, tables and records, and know no other names.

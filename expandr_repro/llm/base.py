@@ -1,4 +1,4 @@
-"""What a generator is: requests in, each text handed over as it arrives; and the backends, by name."""
+"""The interface of LLM backends, and the registry of backends by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts: read from `resources/prompts.yaml` or a user's file, checked, filled with examples, and rendered for a topic.
+"""Load prompts from `resources/prompts.yaml` or a user's file, check them, fill in examples, and render them for a topic.
 
 A template is a Python format string with named fields only: {query}, {passage}, {examples}, {language}.
 """

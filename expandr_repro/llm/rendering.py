@@ -1,4 +1,4 @@
-"""How prompts were rendered for a model, as generation records it: a training must read the very tokens that generation read."""
+"""Record how prompts were rendered for a model, so that a training reads the same tokens as generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt templates: Python format strings with named fields only, checked, and filled in part by part."""
+"""Check and fill prompt templates: Python format strings with named fields only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `prefer` is asked to do, and which topics it can do it for; the others are counted by reason."""
+"""Plan a call of `prefer`: read the candidates, and count the topics that give no pair, by reason."""
 
 from __future__ import annotations
 

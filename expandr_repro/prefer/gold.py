@@ -1,4 +1,4 @@
-"""What candidates are measured against: each topic's gold passage and its answer, checked to be of the same topics."""
+"""Find each topic's gold passage and answer, and check that they belong to the same topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preference pairs: the shape, and the file that trl reads.
+"""Preference pairs, and the file of them that trl reads.
 
 Written form, one JSON object per line (`prompt`, `chosen` and `rejected` are trl's columns, in its standard format)::
 

@@ -1,4 +1,4 @@
-"""Candidates to preference pairs: what `prefer` does, and the training loop with it."""
+"""Run `prefer`: turn candidates into preference pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From candidates, gold passages and answers to rewards: every text encoded once, in large batches across topics.
+"""Compute similarities and rewards of candidates; each text is encoded once, in large batches across topics.
 
 Works with torch and transformers alone; the rewards that search a corpus come from `rewards.searched`.
 """

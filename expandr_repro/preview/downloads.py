@@ -1,4 +1,4 @@
-"""What ir_datasets, Pyserini and the hub would fetch, from where, how large and with which checksum: nothing is fetched, nothing heavy imported."""
+"""List what ir_datasets, Pyserini and the hub would download: from where, how large, with which checksum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a command would read, fetch, build, run and write, found without a network and without doing any of it."""
+"""Show what a command would read, fetch, build, run and write (`--dry-run`), without a network."""
 
 from __future__ import annotations
 

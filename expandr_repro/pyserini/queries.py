@@ -1,4 +1,4 @@
-"""Encoded queries in the form that stock `pyserini.search.faiss --encoded-queries FOLDER` reads."""
+"""Export encoded queries for stock `pyserini.search.faiss --encoded-queries FOLDER`."""
 
 from __future__ import annotations
 

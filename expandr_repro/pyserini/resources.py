@@ -1,4 +1,4 @@
-"""Pyserini's own topics, qrels and prebuilt indexes, by name; each is fetched by Pyserini on first use."""
+"""Find Pyserini's topics, qrels and prebuilt indexes by name; Pyserini fetches each on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same searches through Pyserini's own searchers, to show that both find the same."""
+"""Search with Pyserini's own searchers, to check that they find the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pyserini's tables of prebuilt indexes, topics and qrels, read from the installed source without importing it.
+"""Read Pyserini's tables of prebuilt indexes, topics and qrels from its source, without importing it.
 
 Up to 2.3 the tables are literals in Pyserini's source (some entries refer to a table in Anserini's jar). 2.4 has addresses of JSON files
 in their place, each at a fixed commit, and reads them over the network, some of them while it is imported. Such a file is fetched

@@ -1,4 +1,4 @@
-"""What a condition starts from, counted and hashed before anything runs: documents, topics, qrels, expansions."""
+"""Count and hash the inputs of a condition before it runs: documents, topics, qrels, expansions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a condition needs and this machine may lack: a JVM, a network, a GPU, data, trained models."""
+"""Check what a condition needs: a JVM, a network, a GPU, data, trained models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of results, made from the regression files alone: the same on every machine."""
+"""Make the page of results from the regression files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording: measured values and the environment into the YAML, the run's top into the reference runs. Only on demand."""
+"""Record measured values and the environment in a condition's YAML file, and its reference run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference runs: the top 100 of a recorded run, kept in git, so that anyone compares theirs, and a pin cannot be changed unseen.
+"""Reference runs: the top 100 of a recorded run, kept in git, so that others can compare theirs, and a pin cannot change unnoticed.
 
 The scores of a stored run are the same on every machine, so here nothing is tolerated: a changed digit of a pin, or a changed line
 of the run, is found even where it is smaller than the tolerance for a fresh run. The score of a kept document is 101 less its rank: order

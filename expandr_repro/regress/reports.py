@@ -1,4 +1,4 @@
-"""What checks found, for people (in colour), for programs (JSON) and for CI systems (JUnit XML)."""
+"""Report the results of checks: for people (in colour), for programs (JSON) and for CI systems (JUnit XML)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is there already serves again only when all that made it is the same, and the file is whole.
+"""Reuse a finished run if everything that it was made from is the same.
 
 What made it: the commands, what went in (counted and hashed), the index, this package's code, and the libraries.
 """

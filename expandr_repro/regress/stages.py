@@ -1,4 +1,4 @@
-"""Stages: the commands of a condition, each a process of its own, with `$index`, `$run` and the like filled in."""
+"""Run the stages of a condition: each command in a process of its own, with `$index`, `$run` and the like filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check of a condition found: OK, OK within tolerance, FAIL, SKIP; and NOT PINNED or RECORDED, which claim nothing."""
+"""Compare scores with their pins: OK, OK within tolerance, FAIL, SKIP, NOT PINNED or RECORDED."""
 
 from __future__ import annotations
 

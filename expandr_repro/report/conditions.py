@@ -1,4 +1,4 @@
-"""Studies made of regression files and their reference runs: one for each collection and retriever."""
+"""Make studies of regression files and their reference runs: one for each collection and retriever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of a page: each numbered once, in the order in which topics first mention them, and cut to a length."""
+"""Collect the documents of a page: each numbered once, in the order in which topics first mention them, and cut to a length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies turned into what the page's script reads: small facts at once, everything long in pieces that it opens when needed.
+"""Turn studies into the data of the page's script: small facts at once, long texts in pieces that are read when needed.
 
 Kept so that 10,000 topics open at once in a browser: a document is stored once however many topics show it, scores are whole
 numbers (`SCALE`), and rankings, expansions and documents are in pieces of a few hundred that are parsed when a topic is opened.

@@ -1,4 +1,4 @@
-"""Which words of an expansion occur in relevant documents too, and whether it repeats a whole run of their words."""
+"""Mark the words of an expansion that occur in relevant documents, and detect copied runs of words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measure means, for a reader who has never met it."""
+"""Explain a metric to readers who do not know it."""
 
 from __future__ import annotations
 

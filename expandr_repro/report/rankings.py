@@ -1,4 +1,4 @@
-"""Rankings side by side: which documents a page shows for a topic, and where each run has them."""
+"""Choose the documents that a page shows for a topic, with their ranks in each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a study's topics, qrels and documents come from, and what is known of them where they are not here."""
+"""Find the topics, qrels and documents of a study, and what is known of them where they are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report compares: studies, each some runs on the same qrels, the baseline first."""
+"""Studies of a report: runs on the same qrels, the baseline first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page put together from its parts and data: one file, whole or not at all, and no byte of data that could become markup.
+"""Write a report as one HTML page, with no data that could become markup.
 
 Data is in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
 an element there. The page's own style and script are allowed by their hashes, and nothing else is.

@@ -1,4 +1,4 @@
-"""One query typed by hand: its best documents with their titles, without and with expansions."""
+"""Search one query from the command line: its best documents with their titles, without and with expansions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One search from names to runs and scores: what `search` does for a collection, and `train_encoder` and the regressions with it."""
+"""Run a search: find topics, index and encoder by name, search, and score the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `search` tells of its searches: the query alone next to the fusion, the difference and its p-value."""
+"""Print the results of a search: the query alone next to the fusion, the difference and its p-value."""
 
 from __future__ import annotations
 

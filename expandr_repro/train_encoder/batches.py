@@ -1,4 +1,4 @@
-"""What a contrastive step is made of: queries, one set of expansions each, documents of which one is right, and what is masked.
+"""Batches for contrastive training: queries, one set of expansions each, positive and negative documents, and the mask.
 
 Every draw comes from a seed, the epoch and the topics alone, so a training that is resumed draws what it would have drawn.
 """

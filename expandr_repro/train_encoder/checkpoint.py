@@ -1,4 +1,4 @@
-"""A training's checkpoint: weights and optimizer as safetensors, where it stands as JSON. Nothing is pickled, so nothing can run on loading."""
+"""Save and load a training's checkpoint: weights and optimizer as safetensors, its position as JSON. Nothing is pickled, so nothing can run on loading."""
 
 from __future__ import annotations
 

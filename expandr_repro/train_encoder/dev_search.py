@@ -1,4 +1,4 @@
-"""The searches that are made while an encoder is trained: the corpus encoded again, then searched as `search` does."""
+"""Search the development topics during training: the corpus is encoded again, then searched as `search` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an encoder's training is asked for, and the searches that are made during it: topics held out, or others."""
+"""Choose development topics and searches for an encoder's training."""
 
 from __future__ import annotations
 

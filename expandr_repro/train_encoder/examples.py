@@ -1,4 +1,4 @@
-"""What `train_encoder` learns from: topics with their expansions, relevant documents, hard negatives, and the topics held out."""
+"""Read the training examples of `train_encoder`: topics with expansions, relevant documents, hard negatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embed any number of texts with gradients in bounded memory, over one process or several.
+"""Cache gradients: embed any number of texts in bounded memory, over one process or several.
 
 Gradient caching (Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021): embed chunk after
 chunk without gradients, compute the loss and its gradient on the vectors, then embed each chunk again, with gradients, and pass its

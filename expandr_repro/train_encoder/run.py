@@ -1,4 +1,4 @@
-"""Train an encoder from names to a folder: what `train_encoder` does. Killed at any moment, it goes on from its last checkpoint."""
+"""Run `train_encoder`: from names to an encoder's folder. A killed training continues from its last checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of `train_encoder`, as `resources/training/encoder.yaml` and a user's YAML give them."""
+"""Settings of `train_encoder`, from `resources/training/encoder.yaml` and a user's YAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generator is trained on: preference pairs, or topics with expansions, as prompts and passages."""
+"""Read what a generator is trained on, preference pairs or topics with expansions, as prompts and passages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A generator's training from end to end: what `train_generator` does, and the loop with it."""
+"""Run `train_generator`: from data and a model to an adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a generator's training (`resources/training/dpo.yaml`, `sft.yaml`; the files say where each value is from)."""
+"""Settings of `train_generator` (`resources/training/dpo.yaml`, `sft.yaml`; the files say where each value is from)."""
 
 from __future__ import annotations
 

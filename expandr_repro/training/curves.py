@@ -1,4 +1,4 @@
-"""The curves of a training as a picture: one panel for each kind of measurement, over the steps."""
+"""Plot the curves of a training: one panel for each kind of measurement, over the steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights are kept, and when to stop: by the mean of some development scores."""
+"""Decide which weights to keep and when to stop, by the mean of some development scores."""
 
 from __future__ import annotations
 

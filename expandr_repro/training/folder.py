@@ -1,4 +1,4 @@
-"""Where a training works and what it leaves: a working folder named by its facts next to the output, which is written whole."""
+"""Manage a training's working folder and its output, which is written atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training topics that are left out because other topics, to be searched later, share their relevant documents (`--hold-out`)."""
+"""Leave out training topics that share relevant documents with test topics (`--hold-out`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training measured, one JSON object per line: written as it happens, cut back to the checkpoint where a run goes on.
+"""Log what a training measures, one JSON object per line; a resumed run cuts the log back to its checkpoint.
 
 No timestamps and no durations: a rerun writes the same bytes.
 """

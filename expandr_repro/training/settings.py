@@ -1,4 +1,4 @@
-"""The settings of a training: one YAML, packaged or a user's own, and `--set key=value` on top, into a frozen dataclass."""
+"""Read the settings of a training: one YAML file, packaged or a user's own, and `--set key=value`, into a frozen dataclass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training overlap: the topics of a search that a model saw in training, so that its score on them can be separated from its score on others.
+"""Find the topics of a search that a model saw in training, so that its scores on them and on others can be separated.
 
 A topic was seen if one of its relevant documents was a relevant document in training, or if its title repeats or nearly repeats that of a
 training topic.

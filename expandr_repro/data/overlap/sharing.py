@@ -1,4 +1,4 @@
-"""Which topics share relevant documents: training topics with those to be held out, development topics with those that train.
+"""Find topics that share relevant documents: training topics with held-out topics, development topics with training topics.
 
 A score on a topic whose relevant document was a training positive measures memory. So topics are held out by what they share, and
 development topics are drawn by groups.

@@ -1,4 +1,4 @@
-"""What an artefact was trained on: the topics and their relevant documents, so that a score on them can be separated from a score on others.
+"""Record the topics and relevant documents that an artefact was trained on, so that scores on them and on others can be separated.
 
 A trained folder contains `trained_on.json.gz`: one entry per training collection, sorted, equal content in equal bytes. Its hash is in the
 folder's manifest under `trained_on_sha256`. A file that comes of training, or of a trained LLM (preference pairs, expansions), has the record
@@ -159,7 +159,9 @@ def carried_on(source: Path) -> list[TrainedOn]:
         manifest = read_manifest(source / MANIFEST if is_folder else run_manifest_path(source)) or {}
     if record.is_file():
         if manifest.get(TRAINED_ON_HASH) not in (None, sha256_file(record)):
-            log.warning("%s: is not the record that the manifest next to it names; was one of the two replaced?", record)
+            log.warning(
+                "%s: is not the record that the manifest next to it names; was one of the two replaced?", record
+            )
         return read_record(record)
     if TRAINED_ON_HASH in manifest or manifest.get("kind") in MADE_BY_TRAINING:
         log.warning(

@@ -1,4 +1,4 @@
-"""Where an encoder's weights lie, what a sentence-transformers folder says of itself, and what a checkpoint is (its hash)."""
+"""Find an encoder's checkpoint: its weights, its sentence-transformers settings and its hash."""
 
 from __future__ import annotations
 

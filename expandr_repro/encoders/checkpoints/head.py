@@ -1,4 +1,4 @@
-"""The layers of a sentence-transformers folder between pooling and the vector: Dense, LayerNorm, Normalize."""
+"""Layers of a sentence-transformers folder between pooling and the vector: Dense, LayerNorm, Normalize."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small files of a model folder: paths that stay inside it, and JSON that is what it should be."""
+"""Read the small files of a model folder: paths that stay inside it, and JSON of the expected form."""
 
 from __future__ import annotations
 

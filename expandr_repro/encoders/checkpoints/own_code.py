@@ -1,4 +1,4 @@
-"""What a model folder asks to be run besides the architectures that are installed: refused, unless the command line lets it."""
+"""Refuse model folders with code of their own, unless --trust-remote-code allows it."""
 
 from __future__ import annotations
 

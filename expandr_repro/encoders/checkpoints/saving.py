@@ -1,4 +1,4 @@
-"""Write an encoder as one folder that sentence-transformers, Pyserini's Auto classes and our commands load to the same vectors."""
+"""Save an encoder as a folder that sentence-transformers, Pyserini's Auto classes and our commands load to the same vectors."""
 
 from __future__ import annotations
 

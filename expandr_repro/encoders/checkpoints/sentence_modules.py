@@ -1,4 +1,4 @@
-"""What a sentence-transformers folder says of itself: done as sentence-transformers does it, or refused by name."""
+"""Read the modules of a sentence-transformers folder: applied as sentence-transformers does, or refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors that a device may still be at work on, and how they come to the host."""
+"""Fetch vectors from a device that may still be computing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear layers on a CPU by oneDNN, their weights in its own layout: for encoders that are not trained.
+"""Compute linear layers on a CPU with oneDNN, for encoders that are not trained.
 
 torch gives fp32 products to MKL, which has no AVX-512 for processors that are not Intel's: on an AMD one with AVX-512 oneDNN does the
 same work in less than half the time (docs/performance.md), on Intel's in about the same, so that these are left as they are. Sums are

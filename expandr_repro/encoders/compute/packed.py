@@ -1,4 +1,4 @@
-"""Texts end to end in one row, without padding: attention of varying lengths for encoders in half precision on a GPU."""
+"""Pack texts into one row without padding: attention of variable length for half-precision encoders on a GPU."""
 
 from __future__ import annotations
 

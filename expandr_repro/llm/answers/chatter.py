@@ -1,4 +1,4 @@
-"""What an LLM says to the user around the text that was asked for: announcements, labels, echoes of the prompt, offers at the end.
+"""Remove what an LLM writes around the text: announcements, labels, echoes of the prompt, offers at the end.
 
 In English, Chinese, French, German and Spanish, and the commonest in Italian and Portuguese. A closing offer is a sentence by the
 assistant to the user: it speaks of "me", or of the text itself. "Do not hesitate to call a doctor" is none.

@@ -1,4 +1,4 @@
-"""The answer within what an LLM generated: its reasoning, its channels, and the turns before and after left out.
+"""Find the answer in what an LLM generated, without its reasoning, its channels, and other turns.
 
 Models mark these by tokens of their own. What is known here: `<think>` and its kin in every spelling (DeepSeek, Qwen, GLM,
 Phi, Nemotron, OLMo, MiniMax's `<mm:think>`, Seed's `<seed:think>`, Apertus, Solar, Pangu), Kimi's, Magistral's and Cohere's brackets,

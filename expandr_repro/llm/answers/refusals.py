@@ -1,4 +1,4 @@
-"""Whether a text refuses to say anything: an assistant, of itself, says that it cannot or will not, and says no more.
+"""Recognise refusals: the assistant writes that it cannot or will not, and writes nothing else.
 
 A refusal is judged by its build. One of the first sentences has the assistant for its subject ("I", or none at all), an inability or
 unwillingness, a verb of what assistants do, and for its object what was asked for; and no passage follows. What a text says *about* refusing, in

@@ -1,4 +1,4 @@
-"""Whether a folder is a LoRA adapter, whether it is of the model it is put on, and whether reading it runs anything."""
+"""Check a LoRA adapter: that it is one, that it fits the model, and that reading it runs no code."""
 
 from __future__ import annotations
 

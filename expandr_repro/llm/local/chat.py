@@ -1,4 +1,4 @@
-"""From a prompt to the token ids a local model reads: its chat template where it has one, one beginning of sequence."""
+"""Turn prompts into token ids for a local model, with its chat template if it has one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many texts at once from one causal model: prompts computed once, every row at its own length, finished rows replaced at once.
+"""Decode many texts at once with a causal model: equal prompts are read once, and finished rows are replaced.
 
 `generate` pads all rows to one length, appends to a growing cache, and computes a row until the last of its batch has
 ended. Here the keys and values of each row have a place of fixed size; a row that ends gives its place to the next

@@ -1,4 +1,4 @@
-"""GGUF files as models: dequantised to bf16 once, kept in the cache as a folder that every other part can load.
+"""Convert GGUF files into models: dequantised to bf16 once, and cached as a folder.
 
 What transformers reads of a GGUF file lacks two things: its end-of-text and padding tokens are wrong for some tokenizers,
 so the file's own are taken; and the loaded model counts as quantised, and is then not allowed to be saved, although its

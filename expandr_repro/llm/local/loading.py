@@ -1,4 +1,4 @@
-"""A local causal language model, its tokenizer and its adapter, loaded; what does not fit is refused, never filled in at random."""
+"""Load a local causal language model with its tokenizer and adapter, or refuse it; nothing is initialised at random."""
 
 from __future__ import annotations
 

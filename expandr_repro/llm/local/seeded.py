@@ -1,4 +1,4 @@
-"""Sampling in which every row of a batch has its own seed and temperature, whatever else is in the batch.
+"""Sample tokens with a seed and a temperature for each row of a batch.
 
 transformers samples a batch from one global random state, so that a text depends on its neighbours. Here each row draws
 one uniform number per step from a stream of its own seed and takes the token at that point of its cumulative

@@ -1,4 +1,4 @@
-"""A local or hub model through vLLM, in this process; not part of the package's own tests, which have no GPU."""
+"""Generate texts with vLLM in this process; not tested here, for want of a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a local generator's weights and adapter lie, and which they are."""
+"""Find a local model's weights and adapter, and identify them by hash."""
 
 from __future__ import annotations
 

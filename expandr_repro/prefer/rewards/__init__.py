@@ -1,4 +1,4 @@
-"""How good a candidate expansion is, and which two of a topic's candidates make a preference pair.
+"""Reward candidate expansions, and choose the two that make a topic's preference pair.
 
 The official rule (NEUIR/ExpandR, `src/construct_dpo_data.py`; arXiv 2502.17057): a candidate's reward is the sum of two
 reciprocal ranks among the topic's candidates, by similarity to the gold passage and by similarity to an answer; the

@@ -1,4 +1,4 @@
-"""Rewards of a candidate by what it does to a search of the corpus."""
+"""Reward a candidate by the rank of the gold passage in a search with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regression files found and read; whatever is wrong with one is an error that names the place."""
+"""Read regression files; errors name the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regressions: one YAML file per condition, read strictly. What is searched, how, what must come out, and where that is from.
+"""The data classes of regression files: one YAML file per condition, read strictly.
 
 A file's name is the condition's: `<collection>.<retriever>.<expansion>[.<fusion>].yaml`.
 """

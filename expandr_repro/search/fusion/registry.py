@@ -1,4 +1,4 @@
-"""The registry of fusions: what a fusion is, `@fusion`, and a fusion by its name and parameters."""
+"""The registry of fusions: `@fusion`, and fusions by name and parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusions of runs: one search for the query and one for each expansion, and the rankings fused."""
+"""Fuse runs: one search for the query and one for each expansion."""
 
 from __future__ import annotations
 

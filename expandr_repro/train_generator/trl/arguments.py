@@ -1,4 +1,4 @@
-"""Our settings in trl's words."""
+"""Translate our settings into trl's arguments."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def _check_targets(named: list[str], model: Any) -> None:
     for name in named:
         if not any(name and f".{path}".endswith(f".{name}") for path in paths):
             if name == ALL_LINEAR:
-                raise ExpandrError(f"lora_targets: {ALL_LINEAR} cannot be combined with others; leave the other names out")
+                raise ExpandrError(
+                    f"lora_targets: {ALL_LINEAR} cannot be combined with others; leave the other names out"
+                )
             close = nearest(name.rpartition(".")[2], {*layers, ALL_LINEAR})
             offer = (
                 f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(layers))}; or {ALL_LINEAR} alone"

@@ -1,4 +1,4 @@
-"""Which validation was the best so far, and how many have come since: read from the records, so that a resumed run decides alike."""
+"""Find the best validation so far, from the records, so that a resumed run decides the same."""
 
 from __future__ import annotations
 

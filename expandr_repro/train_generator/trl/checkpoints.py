@@ -1,4 +1,4 @@
-"""The checkpoints of a training in its working folder: which is the last whole one to go on from."""
+"""Find the last complete checkpoint of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
+"""Check what a training needs before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts to token ids that fit: what is too long is dropped or cut here, and counted, before trl could do it silently."""
+"""Tokenise examples to fit: what is too long is dropped or cut, and counted, before trl could do it silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to what is written: the adapter, or the whole model, with the tokenizer; no pickles, no paths of this machine."""
+"""Save the result of a training: the adapter, or the whole model, with the tokenizer; no pickles, no paths of this machine."""
 
 from __future__ import annotations
 

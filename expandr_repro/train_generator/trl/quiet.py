@@ -1,4 +1,4 @@
-"""The libraries that train say much: it is kept to themselves, unless --verbose asks for all."""
+"""Silence the training libraries, unless --verbose is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log-probabilities of the model before training: once for each set of pairs and kept by content, or batch by batch."""
+"""Compute the log-probabilities of the model before training: once for each set of pairs and cached by content, or batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training, from a model on disk to the checkpoint that is its result; the same command goes on where a killed one was."""
+"""Train from a model on disk to a checkpoint; the same command resumes a killed training."""
 
 from __future__ import annotations
 

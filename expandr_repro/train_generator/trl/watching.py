@@ -1,4 +1,4 @@
-"""When a training records, validates, saves and stops: one rule in one place, so that a resumed run does all of it at the same steps."""
+"""Decide at which steps a training records, validates, saves and stops; a resumed run decides the same."""
 
 from __future__ import annotations
 
