@@ -34,7 +34,7 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = 100
 
     def repr_int(self, x: int, level: int) -> str:
-        """Python refuses to write numbers of thousands of digits."""
+        """Shorten numbers of thousands of digits, which Python refuses to write."""
         return super().repr_int(x, level) if x.bit_length() < 10_000 else f"a number of {x.bit_length()} bits"
 
 

@@ -119,7 +119,7 @@ class Run(dict[str, dict[str, float]]):
         return f"Run{f' ({made_by})' if made_by else ''}: {counted(len(self), 'topic')}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """IPython would print every score."""
+        """Print a summary in IPython, which would otherwise print every score."""
         printer.text(f"<{self._caption()}>")
 
     def _repr_html_(self) -> str:

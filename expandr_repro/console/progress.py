@@ -28,7 +28,7 @@ class Bar(Protocol):
 
 
 def set_quiet(quiet: bool) -> None:
-    """Switch the bars off (the commands' --quiet)."""
+    """Set whether progress is hidden (the commands' --quiet)."""
     global _quiet
     _quiet = quiet
 

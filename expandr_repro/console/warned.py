@@ -18,7 +18,7 @@ class _Kept(logging.Handler):
 
 @contextlib.contextmanager
 def warned() -> Iterator[list[str]]:
-    """Collect the warnings logged inside the block, in their order; they are printed as ever."""
+    """Collect the warnings logged inside the block, in their order; they are printed as well."""
     kept: list[str] = []
     handler = _Kept(kept)
     logger = logging.getLogger("expandr_repro")

@@ -23,13 +23,13 @@ AT_ONCE = 1024
 
 class _OnlyErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let errors through alone."""
+        """Filter out everything but errors."""
         return record.levelno >= logging.ERROR
 
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Let ir_datasets read and unpack data alone, try a download once, and leave failed ones to our own error, meanwhile."""
+    """Restrict ir_datasets to reading and unpacking data, to one try per download, and to our own error for failed ones."""
     log, only_errors = logging.getLogger("ir_datasets"), _OnlyErrors()
     tries = os.environ.get("IR_DATASETS_DL_TRIES")
     if tries is None:

@@ -37,7 +37,7 @@ def read_run(path: str | Path) -> Run:
 
 
 def read_run_by_lines(path: str | Path) -> Run:
-    """The same for any file, line by line, so that a fault names its line."""
+    """Read a TREC run line by line, so that an error names its line."""
     run: Run = {}
     for number, line in read_lines(path):
         parts = _columns(path, number, line, 6)

@@ -155,7 +155,7 @@ class CachedEncoder:
         return hashlib.sha256(f"{self.key} {role} ".encode() + text.encode("utf-8", "surrogatepass")).digest()
 
     def _cut_ones(self, texts: Sequence[str], role: Role) -> list[bool]:
-        """Say of each text whether it is cut at the maximum length, without counting it twice."""
+        """Return for each text whether it is cut at the maximum length, without counting it twice."""
         counts = self.inner.truncated
         before, cut = dict(counts), []
         for text in texts:

@@ -233,7 +233,7 @@ def _known_model(name: str) -> str | None:
 
 
 def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:
-    """Lay what a file of settings says over what its model's folder says of itself."""
+    """Override the settings of a model's folder with those of a settings file."""
     if not is_sentence_transformers(folder):
         return spec
     own = spec_of_folder(folder)

@@ -126,7 +126,7 @@ class VectorStore:
         self._do(write, write=True)
 
     def _do(self, work: Callable[[sqlite3.Connection], T], *, write: bool) -> T | None:
-        """Do something with the file in one transaction; None where it cannot be used."""
+        """Run a function on the database in one transaction; return None where the file cannot be used."""
         if self._off or not (write or self.path.is_file()):
             return None
         try:

@@ -207,7 +207,7 @@ def split_topics(
     qrels: Qrels | None = None,
     relevant_from: int = 1,
 ) -> Split:
-    """Tell topics apart by whether a model of any of some runs saw them.
+    """Split topics by whether a model of any of the runs saw them.
 
     Args:
         runs: each run's name and overlap.
@@ -231,7 +231,7 @@ def split_files(
     qrels: Qrels,
     relevant_from: int,
 ) -> Split:
-    """Tell topics apart by what the manifests of run files say.
+    """Split topics by the manifests of run files.
 
     Args:
         runs: each run's name, its file, and the facts of its manifest.

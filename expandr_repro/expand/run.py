@@ -56,7 +56,7 @@ class ExpandRequest:
 
 
 def expand(request: ExpandRequest) -> int:
-    """Expand.
+    """Generate expansions, and write them.
 
     Returns:
         0 where everything was generated that can be (the model may have refused some of it), 1 where no expansion was generated, 2 where something

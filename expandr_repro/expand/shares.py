@@ -80,7 +80,7 @@ class Share:
             ) from error
 
     def gather(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """Tell the first process what this one did; it returns what all did, once they are done, the others nothing."""
+        """Gather what all processes did in the first one, once they are done; the others get nothing."""
         if self._meeting is None:
             return [facts]
         self._meeting.set(f"expandr/{self.rank}", json.dumps(facts))

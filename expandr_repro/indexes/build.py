@@ -61,7 +61,7 @@ class Shard:
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Let one process at a time build what goes to `target`; others wait.
+    """Lock `target`, so that one process at a time builds it; others wait.
 
     Raises:
         SetupError: the place cannot be written.

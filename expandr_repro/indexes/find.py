@@ -138,7 +138,7 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
 
 
 def _lucene_kind() -> str:
-    """Tell cached indexes of Anserini's majors apart: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
+    """Return the cache's kind of Lucene indexes, by Anserini's major version: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
     match = re.match(r"anserini-(\d+)\.", jar().name)
     return f"lucene.anserini{match[1]}" if match and match[1] != "1" else "lucene"
 

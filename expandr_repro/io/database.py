@@ -81,7 +81,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do what is inside wholly or not at all, while no other process writes."""
+        """Run a transaction: all of it or nothing, while no other process writes."""
         with self._errors():
             self.raw.execute("BEGIN IMMEDIATE")
             try:

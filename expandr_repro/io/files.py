@@ -259,7 +259,7 @@ def atomic_text(target: str | Path, about: About | None = None, kind: Replaceabl
 
 @contextlib.contextmanager
 def atomic_bytes(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[BinaryIO]:
-    """The same for bytes."""
+    """Write a binary file atomically; see `atomic_text`."""
     target = Path(target)
     temporary = _temporary(target)
     try:

@@ -71,7 +71,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; False where this system, or the file system there, cannot."""
+    """Exchange two names in one step; False where this system, or the file system there, cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
@@ -85,7 +85,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let what was renamed in a folder reach the disk, where the system knows how."""
+    """Flush the names of a folder to the disk, where the system can."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -95,7 +95,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Let all that a folder holds reach the disk, so that no later name stands for less than all of it.
+    """Flush all files of a folder to the disk, so that it is complete when it is renamed.
 
     Raises:
         OSError: the disk cannot take it.

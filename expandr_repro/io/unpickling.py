@@ -90,7 +90,7 @@ def read_table(path: str | Path) -> Any:
 
 @contextmanager
 def guarded_tables() -> Iterator[None]:
-    """Let pandas, and with it Pyserini, read data frames alone meanwhile."""
+    """Restrict pandas, and with it Pyserini, to reading data frames from pickles."""
     import pandas as pd
 
     with patched([(pd, "read_pickle", read_table)]):
@@ -99,7 +99,7 @@ def guarded_tables() -> Iterator[None]:
 
 @contextmanager
 def guarded_records() -> Iterator[None]:
-    """Let ir_datasets read records alone from its document stores meanwhile."""
+    """Restrict ir_datasets to reading records from its document stores."""
     from ir_datasets.indices import indexed_tsv_docstore, lz4_pickle, zpickle_docstore
 
     guarded = types.SimpleNamespace(loads=lambda content: _Records(io.BytesIO(content)).load(), dumps=pickle.dumps)

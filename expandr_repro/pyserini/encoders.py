@@ -33,7 +33,7 @@ AUTOMATIC = ("auto", "sentence", "contriever")
 
 @contextmanager
 def _whole_weights(folder: Path) -> Iterator[None]:
-    """Let transformers refuse weights that are not all there, which Pyserini's classes would have it draw at random.
+    """Make transformers refuse incomplete weights, which Pyserini's classes would initialise at random.
 
     Raises:
         MismatchError: from within transformers.

@@ -92,7 +92,7 @@ def start() -> None:
 
 @contextmanager
 def _locale_of_file_names() -> Iterator[None]:
-    """Let Java, which takes the encoding of files' names from the locale, take Python's: under LC_ALL=C it would know ASCII alone."""
+    """Give Java, which takes the encoding of file names from the locale, Python's: under LC_ALL=C it would be ASCII."""
     before = os.environ.get("LC_ALL")
     own, chosen = locale.setlocale(locale.LC_CTYPE), None
     if sys.getfilesystemencoding() == "utf-8":

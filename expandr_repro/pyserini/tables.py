@@ -162,7 +162,7 @@ def _lazy(value: ast.expr) -> bool:
 
 
 def is_remote() -> bool:
-    """Tell whether the installed Pyserini has its tables on the network, as 2.4 does."""
+    """Return whether the installed Pyserini has its tables on the network, as 2.4 does."""
     root = package()
     try:
         if (

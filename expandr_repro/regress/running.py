@@ -144,7 +144,7 @@ class Runner:
         return False
 
     def _index(self, condition: Condition, regression: Regression, places: Places) -> None:
-        """Have an index made, once for all conditions that share it; `encode` keeps one whose manifest says it is the right one."""
+        """Build an index, once for all conditions that share it; `encode` keeps one whose manifest says it is the right one."""
         with self._guard:
             lock = self._locks.setdefault(places.index, threading.Lock())
         with lock:

@@ -47,7 +47,7 @@ class Bm25Search:
         return self._search(qids, [chosen(t.title, t.texts) if t.texts else t.title for t in topics], self.settings)
 
     def forget(self) -> None:
-        """Nothing is kept; see `DenseSearch.forget`."""
+        """Do nothing, since nothing is kept; see `DenseSearch.forget`."""
 
     def _search(self, qids: Sequence[str], texts: Sequence[str], settings: Bm25) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits

@@ -103,7 +103,7 @@ class DenseSearch:
         return {"separator": self.encoder.separator}
 
     def forget(self) -> None:
-        """Let go of the vectors of the texts that were searched."""
+        """Release the vectors of the texts that were searched."""
         self._vectors.clear()
 
     def _encode(self, texts: Sequence[str], role: Role, qids: Sequence[str]) -> NDArray[np.float32]:

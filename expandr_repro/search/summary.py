@@ -58,7 +58,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
 
 
 def _split(outcome: Outcome) -> Split:
-    """Tell the topics that are scored, or were searched, apart by whether a model saw them in training."""
+    """Split the topics that are scored, or were searched, by whether a model saw them in training."""
     qids = outcome.figures.qids if outcome.figures else [t.qid for t in outcome.topics.topics]
     return split_topics([("", outcome.overlap)], qids)
 

@@ -32,7 +32,7 @@ class Launched:
     def of(
         cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int, same: Sequence[int] | None = None
     ) -> Launched:
-        """Send the batches' vectors on their way to the host.
+        """Start copying the batches' vectors to the host.
 
         On a GPU the copy is in the queue right behind these batches: fetching waits for nothing that is launched later.
 

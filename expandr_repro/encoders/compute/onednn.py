@@ -56,7 +56,7 @@ def _vendor() -> str:
 
 
 def lay_out(model: Any) -> int:
-    """Let all linear layers of a model in fp32 on the CPU compute by oneDNN; it cannot be trained, saved or moved afterwards.
+    """Make all linear layers of a model in fp32 on the CPU compute with oneDNN; the model cannot be trained, saved or moved afterwards.
 
     Args:
         model: changed in place. Its layers keep a `weight` without content, whose shape and type other code may ask for.

@@ -64,7 +64,7 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
 
 
 def _one_by_one(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Do the same text by text, (tokens, heads, size): where there is no kernel, to test against."""
+    """Attend text by text, (tokens, heads, size): where there is no kernel, to test against."""
     import torch
 
     parts = []

@@ -216,7 +216,7 @@ def without_next(text: str) -> str:
 
 
 def _is_faq(text: str) -> bool:
-    """Say whether a text asks and answers several questions by itself."""
+    """Return whether a text asks and answers several questions by itself."""
     first = _QUESTION.search(text)
     if first is None:
         return False

@@ -61,7 +61,7 @@ _OWN = ("assistant", "model", "chatbot", "bot", "ai", "gpt", "answer")
 
 
 def mentions_marks(text: str) -> bool:
-    """Say whether a tokenizer's or a chat template's text has marks of reasoning or channels, without which its model's texts cannot be cleaned."""
+    """Return whether a tokenizer's or a chat template's text has marks of reasoning or channels, without which its model's texts cannot be cleaned."""
     return bool(_MARK.search(text))
 
 

@@ -130,7 +130,7 @@ _SENTENCE_ELSEWHERE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
 
 def is_refusal(text: str) -> bool:
-    """Say whether a cleaned text is a refusal."""
+    """Return whether a cleaned text is a refusal."""
     text = text[:LOOKED_AT].replace("’", "'")
     sentences = [s for s in _ENGLISH_SENTENCE.split(text.strip()) if s.strip()]
     return bool(sentences) and (_refuses(sentences) or _refuses_elsewhere(text))
@@ -180,7 +180,7 @@ def _refused(sentence: str, alone: bool) -> str:
 
 
 def _is_title(words: str) -> bool:
-    """Say whether words are written as in a title: "I Can't Help Myself"."""
+    """Return whether words are written as in a title: "I Can't Help Myself"."""
     later = [w for w in words.split()[1:] if w[:1].isalpha() and w not in ("I", "I'm")]
     return len(later) > 1 and not words.isupper() and sum(w[0].isupper() for w in later) * 2 > len(later)
 

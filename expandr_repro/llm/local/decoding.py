@@ -127,7 +127,7 @@ def _attend(
 
 @contextlib.contextmanager
 def _through(model: Any, state: _State) -> Iterator[None]:
-    """Let the model's attention go through `_attend` on this state."""
+    """Route the model's attention through `_attend` on this state."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attend)

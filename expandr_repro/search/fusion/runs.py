@@ -12,7 +12,7 @@ from expandr_repro.search.fusion.registry import fusion
 
 @fusion("rrf", of="runs", source="Cormack et al. (SIGIR 2009), k = 60")
 def rrf(runs: Sequence[Mapping[str, Mapping[str, float]]], hits: int, *, k: Annotated[int, Within(1)] = 60) -> Run:
-    """One search for the query and one an expansion, reciprocal ranks added."""
+    """One search for the query and one for each expansion, reciprocal ranks added."""
     return reciprocal_rank_fusion(runs, hits, k)
 
 

@@ -42,7 +42,7 @@ def last_whole(folder: Path, processes: int) -> Path | None:
 
 
 def mark(checkpoint: Path) -> None:
-    """Say in a checkpoint which training it is of."""
+    """Write into a checkpoint which training it belongs to."""
     write_json(checkpoint / OF, {"training": checkpoint.parent.name})
 
 

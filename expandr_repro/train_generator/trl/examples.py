@@ -44,7 +44,7 @@ class Examples:
     counts: dict[str, int]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of examples."""
         return len(self.prompts)
 
 

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Let through only their errors."""
+    """Silence the training libraries except for errors."""
     from transformers.utils import logging as noise
 
     if log.isEnabledFor(logging.DEBUG):

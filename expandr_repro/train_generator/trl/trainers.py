@@ -139,7 +139,7 @@ def _pairs(examples: Examples) -> Any:
 
 
 def _labelled(examples: Examples) -> Any:
-    """Learn the passage only: the prompt's tokens are not labels."""
+    """Label the passage's tokens only, not the prompt's."""
     from datasets import Dataset
 
     passages = [passage for (passage,) in examples.passages]
