@@ -176,7 +176,7 @@ def missing_library(error: BaseException) -> str | None:
         return None
     package = PACKAGES.get(name, name.replace("_", "-"))
     if isinstance(error, ModuleNotFoundError) or "PyTorch library" in message:
-        return f"this needs {name}, which is not installed; `pip install {package}` brings it"
+        return f"this needs {name}, which is not installed; run `pip install {package}`"
     return f"{name} is installed and does not load ({message[:200]}); `pip install --force-reinstall {package}` may help, `doctor` says more"
 
 

@@ -134,7 +134,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     """Split `NAME:PARAMETER=VALUE,...` as typed.
 
     Raises:
-        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter is there twice.
+        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter occurs twice.
 
     Example:
         >>> split_values("fusion", "mean:alpha=0.3")
@@ -147,7 +147,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
         if not key or not equals or not value:
             raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is not a parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
         if key in values:
-            raise ExpandrError(f"{kind} {shown(text)}: {key} is there twice; give each parameter once")
+            raise ExpandrError(f"{kind} {shown(text)}: {key} occurs twice; give each parameter once")
         values[key] = value
     return name.strip(), values
 

@@ -125,9 +125,7 @@ def generate(
     with prepared(request, topics._set) as ready:
         assembly = ready.generate()
     if assembly is None:
-        raise ExpandrError(
-            "generate puts the topics together in the first of several processes alone; use the command expand here"
-        )
+        raise ExpandrError("ex.generate runs in one process only; use the command `expand` for several processes")
     lines = list(explained(assembly.failures)) if assembly.failures else []
     if not assembly.texts:
         raise ExpandrError("; ".join(lines) or "no expansion was generated")

@@ -67,7 +67,7 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, *, factory:
     Raises:
         UnknownNameError: nothing has that name; offers the nearest.
         MismatchError: the index is of another encoder.
-        FormatError: a document has no id or no text, or an id is there twice.
+        FormatError: a document has no id or no text, or an id occurs twice.
 
     Example:
         >>> index = ex.open_index([("d1", "Cats purr."), ("d2", "Dogs bark.")], "all-MiniLM-L6-v2")

@@ -108,7 +108,7 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
             inner = by_qid.setdefault(as_id(qid, where, "the qid"), {})
             docid = as_id(docid, where, "the docid")
             if docid in inner:
-                raise FormatError(where, None, f"document {docid!r} is there twice for topic {qid!r}")
+                raise FormatError(where, None, f"document {docid!r} occurs twice for topic {qid!r}")
             inner[docid] = _number(value, where, kind)
         return by_qid
     if not isinstance(data, Mapping):
@@ -119,7 +119,7 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
             raise FormatError(where, None, f"is {shown(ranked)}; wanted a dict of docid -> number")
         key = as_id(qid, where, "the qid")
         if key in by_qid:
-            raise FormatError(where, None, "is there twice, as a string and as a number")
+            raise FormatError(where, None, "occurs twice, as a string and as a number")
         by_qid[key] = {as_id(d, where, "the docid"): _number(v, f"{where}[{d!r}]", kind) for d, v in ranked.items()}
     return by_qid
 
@@ -139,5 +139,5 @@ def _number(value: Any, where: str, kind: type[T]) -> T:
         wanted = "a whole number" if kind is int else "a number"
         raise FormatError(where, None, f"is {shown(value)}; wanted {wanted}")
     if value in (float("inf"), float("-inf")):
-        raise FormatError(where, None, "is infinite; no order follows from it")
+        raise FormatError(where, None, "is infinite; documents cannot be ranked by it")
     return kind(value)

@@ -370,5 +370,5 @@ def _unknown(kind: str, name: str) -> ExpandrError:
             f"{name}: no such file or folder, and no known {kind}{f'; did you mean {offer!r}?' if offer else ''}"
         )
     return UnknownNameError(
-        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name works as well."
     )

@@ -125,7 +125,7 @@ def _from_tsv(path: Path, number: int, line: str, header: Columns | None) -> Doc
         raise FormatError(
             path,
             number,
-            f"{len(cells) + 1} columns in quotes; say by a first line which is which, e.g. id<TAB>text<TAB>title",
+            f"{len(cells) + 1} columns in quotes; add a header that names them, e.g. id<TAB>text<TAB>title",
         )
     return Document(read_id(path, number, docid, "the docid"), "", unquoted(text, sure=False))
 
@@ -180,6 +180,6 @@ def _refuse_duplicates(corpus: Corpus, ids: array[int]) -> None:
                 raise FormatError(
                     corpus.source,
                     None,
-                    f"the docid {document.docid!r} is there twice (documents {seen[document.docid]} and {position}); ids must be unique",
+                    f"the docid {document.docid!r} occurs twice (documents {seen[document.docid]} and {position}); ids must be unique",
                 )
             seen[document.docid] = position

@@ -67,7 +67,7 @@ def join_sources(topics: TopicSet, names: Sequence[str]) -> Joined:
         path = expansions_path(topics, name)
         source = {"name": name if name in packaged_sets() else path.name, "sha256": sha256_file(path)}
         if source["sha256"] in (s["sha256"] for s in sources):
-            raise ExpandrError(f"--expansions {name}: is there twice; name each source once")
+            raise ExpandrError(f"--expansions {name}: occurs twice; name each source once")
         sources.append(source)
         joined = join_expansions(topics.topics, read_expansions(path), name)
         having.update(t.qid for t in joined if t.texts)
@@ -92,7 +92,7 @@ def expansions_path(topics: TopicSet, name: str) -> Path:
     if name not in packaged_sets():
         path = Path(name)
         if not path.is_file():
-            raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
+            raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file works as well.")
         return path
     folder = resource("expansions", name)
     if topics.collection:

@@ -108,7 +108,7 @@ def read_passages(path: Path, topics: Collection[Topic] = ()) -> dict[str, str]:
         record = parse_object(path, number, line)
         qid, text = read_id(path, number, record.get("qid"), "the qid"), record.get("text")
         if not isinstance(text, str) or not text.strip() or not is_surrogate_free(text):
-            raise FormatError(path, number, f"topic {qid!r} has no string under `text` that says something")
+            raise FormatError(path, number, f"topic {qid!r} has no text under `text`")
         if qid in passages:
             raise FormatError(path, number, f"the id {qid!r} was there before; ids must be unique")
         given_title, title = record.get("title"), titles.get(qid)

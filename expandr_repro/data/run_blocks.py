@@ -89,7 +89,7 @@ def _take(block: bytes, run: Part) -> str:
     """Add whole lines to a run; return the last one's topic.
 
     Raises:
-        NotPlainError: they are not as plain as they must be, or a document is there twice.
+        NotPlainError: they are not as plain as they must be, or a document occurs twice.
     """
     import numpy as np
 

@@ -169,7 +169,7 @@ def encoder_spec(name: str) -> EncoderSpec:
             raise
         except ExpandrError as error:
             raise FormatError(name, None, f"spec: {error}") from error
-    raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec will do as well.")
+    raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec works as well.")
 
 
 @dataclass(frozen=True)

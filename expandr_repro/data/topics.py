@@ -135,7 +135,7 @@ def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(distinct) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
+        raise FormatError(path, None, f"the key {twice!r} occurs twice; ids must be unique")
     return distinct
 
 

@@ -51,7 +51,7 @@ def read_run_by_lines(path: str | Path) -> Run:
         except ValueError as error:
             raise FormatError(path, number, f"the score {written!r} is not a number") from error
         if not math.isfinite(score):
-            raise FormatError(path, number, f"the score {written!r} is not finite; no order follows from it")
+            raise FormatError(path, number, f"the score {written!r} is not finite; documents cannot be ranked by it")
         if abs(score) >= TOO_LARGE:
             raise FormatError(
                 path, number, f"the score {written!r} is beyond single precision, in which tools compare; scale it down"
@@ -60,9 +60,7 @@ def read_run_by_lines(path: str | Path) -> Run:
             run[read_id(path, number, qid, "the qid")] = {}
         ranked = run[qid]
         if docid in ranked:
-            raise FormatError(
-                path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once"
-            )
+            raise FormatError(path, number, f"document {docid!r} occurs twice for topic {qid!r}; a run names each once")
         ranked[docid] = score
     if not run:
         raise FormatError(path, None, "contains no run lines; was the search that wrote it complete?")
@@ -221,7 +219,7 @@ def read_qrels(path: str | Path) -> Qrels:
         except ValueError as error:
             raise FormatError(path, number, f"the grade {written!r} is not a whole number") from error
         if abs(grade) > 1000:
-            raise FormatError(path, number, f"the grade {written} is beyond belief; wanted a small whole number")
+            raise FormatError(path, number, f"the grade {written} is too large; wanted a small whole number")
         judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
         if judged.setdefault(docid, grade) != grade:
             raise FormatError(

@@ -223,7 +223,7 @@ def unknown_encoder(name: str) -> UnknownNameError:
         "encoder",
         name,
         [*encoders(), *PLUGINS.names()],
-        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL works as well.",
     )
 
 

@@ -32,7 +32,7 @@ def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
     if scores.ranked and not scores.met:
         if scores.ranked >= ENOUGH and not scores.known and not searched:
             raise MismatchError(
-                f"{label}: of the documents it ranks for {scores.ranked} judged topics not one is judged for any topic; the run is of another "
+                f"{label}: none of the documents that it ranks for {scores.ranked} judged topics is judged for any topic; the run is of another "
                 "collection than the qrels"
             )
         doubt = "" if scores.known or searched else "; is it a run on another collection?"

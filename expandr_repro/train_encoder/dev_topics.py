@@ -80,7 +80,7 @@ def expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Top
     for name in names:
         label = Path(name).name.removesuffix(".gz").removesuffix(".jsonl")
         if label in sets:
-            raise ExpandrError(f"--expansions: {label!r} is there twice; name each set once")
+            raise ExpandrError(f"--expansions: {label!r} occurs twice; name each set once")
         sets[label] = with_expansions(topics, name)
     return sets
 

@@ -39,7 +39,7 @@ def read_config(cls: type[T], source: str, overrides: Sequence[str] = ()) -> T:
     """
     named = source in config_names()
     if not named and Path(source).suffix not in (".yaml", ".yml"):
-        raise UnknownNameError("training settings", source, config_names(), "A path to a .yaml file will do as well.")
+        raise UnknownNameError("training settings", source, config_names(), "A path to a .yaml file works as well.")
     values = read_yaml(resource("training", f"{source}.yaml") if named else source)
     settings = build(cls, _with_floats(cls, values), f"{source}.yaml" if named else source, "settings")
     if not overrides:

@@ -325,7 +325,7 @@ def test_a_run_of_another_collection_with_the_same_topic_ids_is_refused_by_every
     for words in calls:
         refused(
             command(*words, *qrels),
-            "theirs.trec: of the documents it ranks for 12 judged topics not one is judged for any",
+            "theirs.trec: none of the documents that it ranks for 12 judged topics is judged for any",
         )
     assert not (tmp_path / "r.html").exists()
     record_property("tried", len(calls))

@@ -177,7 +177,7 @@ def test_a_known_collection_that_is_not_here_says_what_was_tried_and_how_to_get_
         ("", "the corpus is empty"),
         (
             '{"_id": "d1", "text": "a"}\n{"_id": "d2", "text": "b"}\n{"_id": "d1", "text": "c"}\n',
-            "'d1' is there twice (documents 1 and 3)",
+            "'d1' occurs twice (documents 1 and 3)",
         ),
         ('{"_id": "d1"}\n', "line 1: document 'd1' has no string under `text`"),
         ('{"_id": "d 1", "text": "x"}\n', "white space"),

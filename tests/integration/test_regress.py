@@ -224,7 +224,7 @@ def test_a_run_with_a_document_twice_is_a_failure_that_names_the_line(command, f
     })  # fmt: skip
     result = command("regress", "pocket.run.twice")
     assert result.code == 1
-    assert "runs/pocket.run.twice.trec, line 2: document 'd' is there twice for topic 'animals-1'" in result.out
+    assert "runs/pocket.run.twice.trec, line 2: document 'd' occurs twice for topic 'animals-1'" in result.out
 
 
 def test_a_skip_alone_is_no_failure(command, folder):

@@ -346,7 +346,7 @@ def test_what_writes_the_folder_is_missed_before_the_training_and_not_after_it(c
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "sentence_transformers" else found(name, *more))  # fmt: skip
     result = train(command, bert, tmp_path / "out")
     assert result.code == 2
-    assert "`pip install expandr-repro[train]` brings it" in result.error
+    assert "run `pip install expandr-repro[train]`" in result.error
     assert not list(tmp_path.glob(".out*"))
 
 

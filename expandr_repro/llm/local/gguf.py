@@ -73,7 +73,7 @@ def _convert(file: Path, folder: Path) -> None:
     try:
         from gguf import GGUFReader
     except ImportError as error:
-        raise SetupError("a GGUF model needs the package gguf; `pip install expandr-repro[gguf]` brings it") from error
+        raise SetupError("a GGUF model needs the package gguf; run `pip install expandr-repro[gguf]`") from error
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as noise
 

@@ -89,7 +89,7 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
     try:
         from peft import PeftModel, get_peft_model_state_dict
     except ImportError as error:
-        raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
+        raise SetupError("--adapter needs peft; run `pip install expandr-repro[train]`") from error
     from safetensors import SafetensorError
 
     try:

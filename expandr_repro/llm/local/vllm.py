@@ -57,7 +57,7 @@ class VllmGenerator:
             from vllm import LLM
         except ImportError as error:
             raise SetupError(
-                "--backend vllm needs vLLM; `pip install expandr-repro[vllm]` brings it (Linux, CUDA)"
+                "--backend vllm needs vLLM; run `pip install expandr-repro[vllm]` (Linux, CUDA)"
             ) from error
         for variable in LAUNCHER:
             os.environ.pop(variable, None)

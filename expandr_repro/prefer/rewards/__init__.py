@@ -104,7 +104,7 @@ def parse_rewards(text: str) -> dict[str, float]:
         name, equals, written = (p.strip() for p in part.partition("="))
         REWARDS.find(name)
         if name in weights:
-            raise ExpandrError(f"--reward {text!r}: {name} is there twice; give each reward once")
+            raise ExpandrError(f"--reward {text!r}: {name} occurs twice; give each reward once")
         try:
             weight = float(written) if equals else 1.0
         except ValueError:

@@ -155,5 +155,5 @@ def test_an_empty_corpus_is_refused():
 def test_a_docid_twice_names_both_documents():
     listed = [Document("1", "", "a"), Document("2", "", "b"), Document("3", "", "c"), Document("2", "", "d")]
 
-    with pytest.raises(FormatError, match=r"the docid '2' is there twice \(documents 2 and 4\)"):
+    with pytest.raises(FormatError, match=r"the docid '2' occurs twice \(documents 2 and 4\)"):
         survey(corpus_of(*listed))

@@ -192,7 +192,7 @@ def test_an_expansion_may_be_a_bare_string():
 def test_a_json_topics_file_with_an_id_twice_is_refused(tmp_path):
     path = tmp_path / "t.json"
     path.write_text('{"q1": {"title": "a"}, "q1": {"title": "b"}}')
-    with pytest.raises(FormatError, match="'q1' is there twice"):
+    with pytest.raises(FormatError, match="'q1' occurs twice"):
         read_topics(path)
 
 
@@ -206,5 +206,5 @@ def test_facts_that_could_not_be_written_again_are_refused(write, record, value)
 def test_the_last_of_a_hundred_thousand_keys_twice_is_found_at_once(write):
     keys = ", ".join(f'"{n}": "a"' for n in [*range(100_000), 99_999])
 
-    with pytest.raises(FormatError, match="the key '99999' is there twice"):
+    with pytest.raises(FormatError, match="the key '99999' occurs twice"):
         read_topics(write("t.json", "{" + keys + "}"))

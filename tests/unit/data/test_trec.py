@@ -106,7 +106,7 @@ def test_ranks_and_white_space_of_a_run_do_not_matter(write):
         ("q1 Q0 a 1 high tag", "the score 'high' is not a number"),
         ("q1 Q0 a 1 nan tag", "the score 'nan' is not finite"),
         ("q1 Q0 a 1 inf tag", "the score 'inf' is not finite"),
-        ("q1 Q0 z 2 0.1 tag", "document 'z' is there twice for topic 'q1'"),
+        ("q1 Q0 z 2 0.1 tag", "document 'z' occurs twice for topic 'q1'"),
     ],
 )
 def test_a_broken_run_line_names_file_and_line(write, line, problem):
@@ -178,7 +178,7 @@ def test_judgements_of_beir_may_lack_the_header(write):
         ("1 0 d1 1 x", "more than 4 columns"),
         ("1 0 d1 yes", "the grade 'yes' is not a whole number"),
         ("1 0 d1 0.5", "the grade '0.5' is not a whole number"),
-        ("1 0 d1 5000", "the grade 5000 is beyond belief"),
+        ("1 0 d1 5000", "the grade 5000 is too large"),
         ("1 0 z 2", "document 'z' is judged twice for topic '1', as 1 and 2"),
     ],
 )
