@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from expandr_repro.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "expandr_repro"
@@ -119,6 +122,12 @@ def test_a_page_is_in_plain_english(path):
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_docstrings_and_messages_of_a_module_are_in_plain_english(path):
     assert [fault for line, text in texts(path) for fault in faults(text, name(path), line)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_is_in_plain_english(command):
+    parser = importlib.import_module(f"expandr_repro.{command}.__main__").build_parser()
+    assert faults(parser.format_help(), f"{command} --help") == []
 
 
 @pytest.mark.parametrize("path", PARTS, ids=name)
