@@ -48,7 +48,7 @@ FOREIGN = {
 }
 """Options of other programs that the documentation names."""
 
-CALL = re.compile(r"(?:-m expandr_repro(?:\.(?P<module>[\w.]+))?|(?<![\w.-])expandr(?= [a-z-]))(?P<rest>.*)")
+CALL = re.compile(r"(?:-m expandr_repro(?:\.(?P<module>[\w.]+))?|^[^#]*?(?<![\w.-])expandr(?= [a-z-]))(?P<rest>.*)")
 
 
 def name(path: Path) -> str:
@@ -154,6 +154,7 @@ def test_the_examples_are_found_wherever_they_stand():
         ("    pip install expandr-repro; cd expandr_repro", []),
         ("    expandr compare --test student|fisher", []),
         ("Plain text about expandr search", []),
+        ("    source .venv/bin/activate   # from here on expandr is on the path", []),
     ],
 )  # fmt: skip
 def test_examples_are_told_from_text_and_from_synopses(line, found):
