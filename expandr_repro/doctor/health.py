@@ -96,7 +96,10 @@ def _versions() -> Finding:
             others.append(f"{one.name} {there} (wanted {one.specifier})")
     if others:
         return Finding(
-            "versions", "without", ", ".join(others), "pip install -c constraints.txt -e . brings those that were run"
+            "versions",
+            "without",
+            ", ".join(others),
+            "run `pip install -c constraints.txt -e .` for the versions that were tested",
         )
     return Finding("versions", "ok", "as this toolkit asks for")
 
