@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )  # fmt: skip
     made.add_argument("names", nargs="*", metavar="NAME", help="which (default: all that suit the machine)")
-    made.add_argument("--list", action="store_true", help="the benchmarks, one per line")
+    made.add_argument("--list", action="store_true", help="the benchmarks, one a line")
     size = made.add_mutually_exclusive_group()
     size.add_argument("--gpu", action="store_true", help="sizes that fill a GPU; only the benchmarks that have such")
     size.add_argument("--smallest", action="store_true", help="a few seconds each, on made-up text and random weights")

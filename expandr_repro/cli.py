@@ -1,4 +1,4 @@
-"""Parser, logging and exit codes (0 good, 1 a check failed, 2 bad input) of all commands."""
+"""What all commands have in common: the parser's frame, logging, exit codes (0 good, 1 a check failed, 2 bad input)."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
         summary: what it does, in a sentence.
         examples: command lines to show at the end of the help.
     """
-    result = Parser(
+    made = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    result.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
-    result.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no notes")
-    result.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
-    return result
+    made.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
+    made.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no notes")
+    made.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
+    return made
 
 
 def execute(
-    parser: argparse.ArgumentParser,
+    made: argparse.ArgumentParser,
     run: Callable[[argparse.Namespace], int],
     argv: Sequence[str] | None,
     rules: Sequence[Applies] = (),
@@ -46,13 +46,13 @@ def execute(
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 
     Args:
-        parser: the command's parser.
+        made: the command's parser.
         run: the command; `given` among its arguments has the options that were given by hand.
         argv: the command line, or None for the process's own.
         rules: when options apply; one given by hand that does not is refused.
     """
-    args = parser.parse_args(argv)
-    args.given = given_options(parser, sys.argv[1:] if argv is None else argv)
+    args = made.parse_args(argv)
+    args.given = given_options(made, sys.argv[1:] if argv is None else argv)
     _set_up(args.quiet, args.verbose)
     try:
         refuse_idle(args.given, rules, args)
@@ -69,20 +69,22 @@ def execute(
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
     except UnicodeEncodeError as error:
         if is_surrogate_free(error.object):
-            message = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+            said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            message = "the name of a file contains bytes that are not UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
-        return _fail(message, 2, args.verbose)
+            said = (
+                "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
+            )
+        return _fail(said, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
-            message = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+            said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
         elif reason := missing_library(error):
-            message = reason
+            said = reason
         elif reason := write_fault(error):
-            message = f"{reason}; is the disk full? What was complete is kept: run the same command again"
+            said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            message = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
-        return _fail(message, 2, args.verbose)
+            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
+        return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:
@@ -157,11 +159,11 @@ ENCODER_RULES = (
 """When the options of `add_encoder_options` apply."""
 
 
-def add_encoder_options(parser: argparse.ArgumentParser, default: str) -> None:
+def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose an encoder and say how it runs."""
     from expandr_repro.data.specs import POOLINGS
 
-    group = parser.add_argument_group("encoder")
+    group = made.add_argument_group("encoder")
     group.add_argument("--encoder", default=default, metavar="E",
                        help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: %(default)s)")

@@ -102,11 +102,11 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
     Raises:
         ExpandrError: an argument's annotation is missing or of no supported type.
     """
-    parameters = {}
+    found = {}
     for argument in inspect.signature(function).parameters.values():
         if argument.kind is argument.KEYWORD_ONLY and argument.default is not argument.empty:
-            parameters[argument.name] = _parameter(function, argument)
-    return parameters
+            found[argument.name] = _parameter(function, argument)
+    return found
 
 
 def _parameter(function: Callable[..., Any], argument: inspect.Parameter) -> Parameter:
@@ -134,7 +134,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     """Split `NAME:PARAMETER=VALUE,...` as typed.
 
     Raises:
-        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter occurs twice.
+        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter is there twice.
 
     Example:
         >>> split_values("fusion", "mean:alpha=0.3")
@@ -145,9 +145,9 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     for part in rest.split(",") if colon else ():
         key, equals, value = (word.strip() for word in part.partition("="))
         if not key or not equals or not value:
-            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is not a parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
+            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is no parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
         if key in values:
-            raise ExpandrError(f"{kind} {shown(text)}: {key} occurs twice; give each parameter once")
+            raise ExpandrError(f"{kind} {shown(text)}: {key} is there twice; give each parameter once")
         values[key] = value
     return name.strip(), values
 
@@ -193,7 +193,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded = False
 
     def add(self, name: str, thing: T, module: str, *, again: bool = False) -> None:
-        """Register what a module defines, as a decorator does. A third party's module may define its own again.
+        """Register a thing that a module defines; what a decorator does. A module of someone else's may define its own anew.
 
         Args:
             name: its name.
@@ -264,16 +264,16 @@ class Registry(Mapping[str, T], Generic[T]):
                 self.add(point.name, self._adopt(thing), point.module)
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; fix or uninstall it") from error  # fmt: skip
+            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; mend or uninstall it") from error  # fmt: skip
 
     def _import_ours(self) -> None:
         if self._loaded:
             return
         self._loaded = True
-        for package in self._places:
-            module = importlib.import_module(package)
-            for module_info in pkgutil.iter_modules(getattr(module, "__path__", ())):
-                importlib.import_module(f"{package}.{module_info.name}")
+        for place in self._places:
+            module = importlib.import_module(place)
+            for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+                importlib.import_module(f"{place}.{found.name}")
 
     def __getitem__(self, name: str) -> T:
         """Return one of ours."""

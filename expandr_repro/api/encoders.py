@@ -1,4 +1,4 @@
-"""Load encoders, which turn texts into vectors."""
+"""Encoders: what turns texts into vectors."""
 
 from __future__ import annotations
 

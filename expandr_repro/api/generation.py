@@ -1,4 +1,4 @@
-"""Generate expansions with an LLM; each text is kept in the store, and asked for once."""
+"""Generation: an LLM writes expansions for topics; each text is kept in the store, and asked for once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def generate(
         retry_refused: ask again for what was refused or came out empty.
         revision: the hub revision; for an endpoint a label.
         adapter: a LoRA adapter.
-        api_key_env: environment variable that contains the key.
+        api_key_env: environment variable that holds the key.
         api: `chat` or `completions`.
         concurrency: requests at a time.
         timeout: seconds for one answer.
@@ -91,7 +91,7 @@ def generate(
     Raises:
         UnknownNameError: no such prompt, backend or keyword; offers the nearest.
         NotAvailableError: the endpoint or the model cannot be used.
-        ExpandrError: no expansion was generated.
+        ExpandrError: not one expansion came of it.
 
     Example:
         >>> fresh = ex.generate({"1": "why do cats purr"}, prompt="q2d", model="mock", base_url=URL)
@@ -123,14 +123,16 @@ def generate(
         keep_refusals=keep_refusals, retry_refused=retry_refused,
     )  # fmt: skip
     with prepared(request, topics._set) as ready:
-        assembly = ready.generate()
-    if assembly is None:
-        raise ExpandrError("ex.generate runs in one process only; use the command `expand` for several processes")
-    lines = list(explained(assembly.failures)) if assembly.failures else []
-    if not assembly.texts:
-        raise ExpandrError("; ".join(lines) or "no expansion was generated")
+        made = ready.generate()
+    if made is None:
+        raise ExpandrError(
+            "generate puts the topics together in the first of several processes alone; use the command expand here"
+        )
+    lines = list(explained(made.failures)) if made.failures else []
+    if not made.texts:
+        raise ExpandrError("; ".join(lines) or "not one expansion was generated")
     for line in lines:
         log.warning("%s", line)
-    fresh = topics._with(assembly.topics, own=True)
+    fresh = topics._with(made.topics, own=True)
     fresh._trained_on = ready.record
     return fresh

@@ -1,4 +1,4 @@
-"""Compare runs on the same topics: means, differences, significance, wins and losses."""
+"""Runs compared on the same topics: means, differences, significance, wins and losses."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Comparison:
 
 
 def compare(
-    runs: Mapping[str, Figures], measures: Sequence[Measure], test: str = "student", all_pairs: bool = False
+    figures: Mapping[str, Figures], measures: Sequence[Measure], test: str = "student", all_pairs: bool = False
 ) -> list[Comparison]:
     """Compare runs with the first, or all with all.
 
     Args:
-        runs: run name -> its scores on the same qrels, the first being the baseline.
+        figures: run name -> its figures on the same judgements, the first being the baseline.
         measures: what to compare.
         test: `student` or `fisher`.
         all_pairs: whether every pair is compared, not only those with the first.
@@ -62,17 +62,17 @@ def compare(
         ExpandrError: fewer than two runs.
         UnknownNameError: no such test.
     """
-    names = list(runs)
+    names = list(figures)
     if len(names) < 2:
         raise ExpandrError("one run has nothing to be compared with; give two or more")
     pairs = list(combinations(names, 2)) if all_pairs else [(names[0], other) for other in names[1:]]
-    comparisons = []
+    found = []
     for measure in measures:
-        scores = {name: runs[name].per_topic[measure] for name in names}
+        scores = {name: figures[name].per_topic[measure] for name in names}
         p_values = [paired_p(scores[a], scores[b], test) for a, b in pairs]
         for (a, b), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
             difference = scores[b] - scores[a]
-            comparisons.append(
+            found.append(
                 Comparison(
                     a,
                     b,
@@ -84,7 +84,7 @@ def compare(
                     difference,
                 )
             )
-    return comparisons
+    return found
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

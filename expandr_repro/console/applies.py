@@ -1,6 +1,6 @@
-"""Refuse options that have no effect on the chosen search, training or backend.
+"""Options that apply only to some searches, trainings or backends: given by hand where they would change nothing, they are refused.
 
-Each command lists its conditions next to its parser as `Applies`; an option in none of them always applies.
+Each command lists its conditions beside its parser as `Applies`; an option in none of them always applies.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict
         words: the command line, which the parser accepts.
 
     Example:
-        >>> parser = argparse.ArgumentParser(allow_abbrev=False)
-        >>> _ = parser.add_argument("--normalize", action=argparse.BooleanOptionalAction)
-        >>> given_options(parser, ["--no-normalize"])
+        >>> made = argparse.ArgumentParser(allow_abbrev=False)
+        >>> _ = made.add_argument("--normalize", action=argparse.BooleanOptionalAction)
+        >>> given_options(made, ["--no-normalize"])
         {'--normalize': '--no-normalize'}
     """
     spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}
-    given: dict[str, str] = {}
+    found: dict[str, str] = {}
     for word in words:
         if word == "--":
             break
         typed = word.partition("=")[0]
         if typed in spelt:
-            given[spelt[typed]] = typed
-    return given
+            found[spelt[typed]] = typed
+    return found
 
 
 def refuse_idle(given: Mapping[str, str], rules: Iterable[Applies], context: Any) -> None:

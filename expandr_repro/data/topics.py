@@ -1,6 +1,6 @@
-"""Read and write topics, with or without expansions.
+"""Topics, with or without expansions: the shapes, and the files they live in.
 
-Written form (augmented topics, one JSON object per line)::
+Written form (augmented topics, one JSON object a line)::
 
     {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
 
@@ -93,12 +93,12 @@ def read_topics(path: str | Path) -> list[Topic]:
             is_surrogate_free(e.text + e.finish) for e in topic.expansions
         ):
             raise FormatError(
-                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
+                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
             )
         seen[topic.qid] = number
         topics.append(topic)
     if not topics:
-        raise FormatError(path, None, "contains no topics; wanted one per line")
+        raise FormatError(path, None, "holds no topics; wanted one a line")
     return topics
 
 
@@ -122,21 +122,21 @@ def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
     if isinstance(whole, dict):
         whole = [{**v, "qid": k} if isinstance(v, dict) else {"qid": k, "title": v} for k, v in whole.items()]
     if not isinstance(whole, list):
-        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object per line")
+        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object a line")
     for position, record in enumerate(whole, start=1):
         if not isinstance(record, dict):
-            raise FormatError(path, None, f"record {position} is not an object")
+            raise FormatError(path, None, f"record {position} is no object")
         yield position, topic_of(path, position, record)
 
 
 def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its keys and values; JSON would silently keep the last of two equal keys."""
-    distinct = dict(pairs)
-    if len(distinct) < len(pairs):
+    made = dict(pairs)
+    if len(made) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise FormatError(path, None, f"the key {twice!r} occurs twice; ids must be unique")
-    return distinct
+        raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
+    return made
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
@@ -193,7 +193,7 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     listed = record.get("expansions", [])
     if not isinstance(listed, list):
         raise FormatError(path, number, '`expansions` must be a list of {"text": ...}')
-    expansions = []
+    found = []
     for item in listed:
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
@@ -205,10 +205,8 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
                 number,
                 f'an expansion\'s `finish` must be a string such as "stop" or "length", found {shown(finish)}',
             )
-        expansions.append(
-            Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish)
-        )
-    return tuple(expansions)
+        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
+    return tuple(found)
 
 
 def topic_record(topic: Topic) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Load an encoder by name: a known one, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
+"""An encoder by any name: one of ours, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class EncoderOptions:
         return cls(**{f.name: getattr(args, f.name) for f in dataclasses.fields(cls)})
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
-        """Return the spec with the settings that were given laid over it."""
+        """Return the spec with what was said laid over it."""
         changes: dict[str, Any] = {
             "pooling": self.pooling,
             "normalize": self.normalize,
@@ -105,7 +105,7 @@ def load_encoder(
     Raises:
         UnknownNameError: nothing has that name.
         NotAvailableError: its weights are not here and could not be fetched.
-        ExpandrError: a plain checkpoint that does not say how to pool.
+        ExpandrError: a plain checkpoint without a word on how to pool.
     """
     options = options or EncoderOptions()
     if name.startswith("pyserini:"):
@@ -147,7 +147,7 @@ def _check_length(name: str, options: EncoderOptions, longest: int | None) -> No
 
 
 def _warn_of_prefixes(name: str, folder: Path, spec: EncoderSpec, options: EncoderOptions) -> None:
-    """Return what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
+    """Say what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
     if spec.query_prefix or spec.document_prefix or (options.query_prefix, options.document_prefix) != (None, None):
         return
     called = name.rstrip("/").rpartition("/")[2].lower()
@@ -164,7 +164,7 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
     from expandr_repro.pyserini.encoders import PyseriniEncoder
 
     if options.compile:
-        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such option; leave it out")
+        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
     encoder = PyseriniEncoder(name, spec, options.device)
     _check_length(name, options, encoder.longest)
     return encoder
@@ -193,8 +193,8 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     folder = trained or locate(name, remote_code=options.trust_remote_code)
     if (folder / SETTINGS).is_file():
         # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
-        stored = encoder_spec(str(folder / SETTINGS))
-        return dataclasses.replace(stored, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
+        found = encoder_spec(str(folder / SETTINGS))
+        return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
     if is_sentence_transformers(folder):
         return spec_of_folder(folder), folder
     refuse_other_kinds(folder)
@@ -223,7 +223,7 @@ def unknown_encoder(name: str) -> UnknownNameError:
         "encoder",
         name,
         [*encoders(), *PLUGINS.names()],
-        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL works as well.",
+        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
     )
 
 
@@ -233,7 +233,7 @@ def _known_model(name: str) -> str | None:
 
 
 def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:
-    """Override the settings of a model's folder with those of a settings file."""
+    """Lay what a file of settings says over what its model's folder says of itself."""
     if not is_sentence_transformers(folder):
         return spec
     own = spec_of_folder(folder)

@@ -1,4 +1,4 @@
-"""Test paired differences over topics for significance, with Holm's correction for several comparisons."""
+"""Paired significance tests over topics, and Holm's correction for many comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generate what the store lacks, and assemble augmented topics from the store.
+"""Topics to augmented topics: what the store lacks is asked for and kept, then the output is put together from the store.
 
 The output depends on the store alone, never on the order in which texts arrived: a rerun, a run after a crash and two
 runs side by side write the same bytes.
@@ -73,19 +73,19 @@ class Expansions:
         again: list[Place] = []
 
         def deliver(reply: Reply) -> None:
-            slot: Place = reply.request.ident
+            place: Place = reply.request.ident
             self.tally.add(reply.retries, reply.tokens_in, reply.tokens_out)
             if reply.failure:
-                self._reasons[slot.topic.qid, slot.sample] = reply.failure
-                self._claims.release([slot.key])
-                bar.text_done(slot.topic.qid)
+                self._reasons[place.topic.qid, place.sample] = reply.failure
+                self._claims.release([place.key])
+                bar.text_done(place.topic.qid)
                 return
             stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out)
-            self.condition.put(slot.key, slot.address, stored)
-            if further := self._wanted(slot.topic, slot.sample):
+            self.condition.put(place.key, place.address, stored)
+            if further := self._wanted(place.topic, place.sample):
                 again.append(further)
             else:
-                bar.text_done(slot.topic.qid, reply.tokens_out)
+                bar.text_done(place.topic.qid, reply.tokens_out)
 
         waiting = False
         places = self._missing(((t, s) for t in mine for s in range(len(self.settings))), bar)
@@ -107,17 +107,17 @@ class Expansions:
         """Yield the places that this process may ask for, and note those that another one is asking for just now."""
         while some := list(itertools.islice(places, CLAIM)):
             ours = self._claims.take([p.key for p in some])
-            for slot in some:
-                if slot.key in ours:
-                    yield slot
+            for place in some:
+                if place.key in ours:
+                    yield place
                 else:
-                    elsewhere.append(slot)
+                    elsewhere.append(place)
 
     def _missing(self, samples: Iterable[tuple[Topic, int]], bar: TextBar | None = None) -> Iterator[Place]:
         """Yield, of every sample that this run is to ask for, the first attempt that the store lacks."""
         for topic, sample in samples:
-            if slot := self._wanted(topic, sample):
-                yield slot
+            if place := self._wanted(topic, sample):
+                yield place
             elif bar:
                 bar.text_done(topic.qid)
 
@@ -134,29 +134,29 @@ class Expansions:
         """Look up what the store has of a sample: the first text, else a refusal, else what came last."""
         seen = Seen("failed", 0)
         for attempt in itertools.count():
-            slot = self._place(topic, sample, attempt)
-            stored = self.condition.get(slot.key)
+            place = self._place(topic, sample, attempt)
+            stored = self.condition.get(place.key)
             if stored is None:
                 return seen
-            kind = self._kind(slot, stored)
+            kind = self._kind(place, stored)
             if kind == "text":
-                return Seen(kind, attempt + 1, slot, stored)
+                return Seen(kind, attempt + 1, place, stored)
             if seen.kind == "refused":
                 seen = dataclasses.replace(seen, attempts=attempt + 1)
             else:
-                seen = Seen(kind, attempt + 1, slot, stored)
+                seen = Seen(kind, attempt + 1, place, stored)
         raise AssertionError
 
-    def _kind(self, slot: Place, stored: Stored) -> Kind:
+    def _kind(self, place: Place, stored: Stored) -> Kind:
         if finish_of(stored.finish) is None:  # kept by an earlier version, which took half a text for a whole one
             return "failed"
-        cleaned = self._cleaned(slot, stored)
-        if cleaned.refused:
+        found = self._cleaned(place, stored)
+        if found.refused:
             return "refused"
-        return "cut" if cleaned.cut else "empty" if cleaned.empty else "text"
+        return "cut" if found.cut else "empty" if found.empty else "text"
 
-    def _cleaned(self, slot: Place, stored: Stored) -> Cleaned:
-        return clean(stored.text, finish_of(stored.finish) or "", self._request(slot).prompt)
+    def _cleaned(self, place: Place, stored: Stored) -> Cleaned:
+        return clean(stored.text, finish_of(stored.finish) or "", self._request(place).prompt)
 
     def _place(self, topic: Topic, sample: int, attempt: int) -> Place:
         filled_in = json.dumps([topic.title, self.task.passages.get(topic.qid, "")])
@@ -164,18 +164,18 @@ class Expansions:
         address = Address(self.settings[sample], seed, sha256_text(filled_in), sample)
         return Place(topic, sample, attempt, address, self.condition.key(address))
 
-    def _request(self, slot: Place) -> Request:
-        prompt = self.task.prompt.render(slot.topic.title, self.task.passages.get(slot.topic.qid, ""))
-        return Request(slot, prompt, slot.address.sampling, slot.address.seed)
+    def _request(self, place: Place) -> Request:
+        prompt = self.task.prompt.render(place.topic.title, self.task.passages.get(place.topic.qid, ""))
+        return Request(place, prompt, place.address.sampling, place.address.seed)
 
     def remaining(self) -> Remaining:
         """Count what the store lacks."""
         requests = characters = 0
         topics = set()
-        for slot in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
+        for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
             requests += 1
-            topics.add(slot.topic.qid)
-            characters += len(self._request(slot).prompt)
+            topics.add(place.topic.qid)
+            characters += len(self._request(place).prompt)
         mean = self.condition.mean_tokens_out()
         likely = None if mean is None else mean * requests
         return Remaining(requests, len(topics), characters, requests * self.task.plan.max_tokens, likely)
@@ -188,16 +188,16 @@ class Expansions:
         """
         reports = list(reports)
         reasons = {(qid, sample): reason for r in reports for qid, sample, reason in r["reasons"]}
-        assembly = Assembly()
+        made = Assembly()
         for r in reports:
-            assembly.tally.merge(Tally(**r["tally"]))
+            made.tally.merge(Tally(**r["tally"]))
         provenance = self.provenance()
         for topic in self.task.topics:
             expansions = []
             for sample in range(len(self.settings)):
                 seen = self._seen(topic, sample)
-                assembly.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
-                assembly.refused += seen.kind == "refused"
+                made.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
+                made.refused += seen.kind == "refused"
                 if (
                     (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
                     and seen.place
@@ -206,17 +206,17 @@ class Expansions:
                     expansions.append(self._expansion(seen.place, seen.stored))
                 else:
                     failure = self._failure(topic, sample, seen, reasons)
-                    assembly.empty += failure.kind == "empty"
-                    assembly.failures.append(failure)
-            assembly.texts += len(expansions)
-            assembly.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
-        return assembly
+                    made.empty += failure.kind == "empty"
+                    made.failures.append(failure)
+            made.texts += len(expansions)
+            made.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
+        return made
 
     def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
         if seen.kind == "refused" and seen.place and seen.stored:
-            text = self._cleaned(seen.place, seen.stored).text[:80]
+            said = self._cleaned(seen.place, seen.stored).text[:80]
             return Failure(
-                topic.qid, sample, f"refused: {text!r}" if text else "refused: the content filter took it", seen.kind
+                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
             )
         if seen.kind == "cut":
             limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
@@ -225,10 +225,10 @@ class Expansions:
             return Failure(topic.qid, sample, f"empty, {seen.attempts} times", seen.kind)
         return Failure(topic.qid, sample, reasons.get((topic.qid, sample), "not generated"))
 
-    def _expansion(self, slot: Place, stored: Stored) -> Expansion:
-        text = self._cleaned(slot, stored)
+    def _expansion(self, place: Place, stored: Stored) -> Expansion:
+        text = self._cleaned(place, stored)
         sampling = (
-            slot.address.sampling.record() | {"seed": slot.address.seed} | ({"refused": True} if text.refused else {})
+            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
         )
         return Expansion(text.text, sampling, finish_of(stored.finish) or "")
 

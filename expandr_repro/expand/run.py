@@ -1,4 +1,4 @@
-"""Run `expand`: find the topics, the prompt and the generator, generate, write and report."""
+"""One call of `expand` from names to files: finds the topics, the prompt and the generator, runs, writes, reports."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class ExpandRequest:
 
 
 def expand(request: ExpandRequest) -> int:
-    """Generate expansions, and write them.
+    """Expand.
 
     Returns:
-        0 where everything was generated that can be (the model may have refused some of it), 1 where no expansion was generated, 2 where something
+        0 where everything was generated that can be (the model may have refused some of it), 1 where not one expansion came of it, 2 where something
         was not generated.
 
     Raises:
@@ -70,11 +70,11 @@ def expand(request: ExpandRequest) -> int:
             left = _remaining_table(ready.work.remaining(), len(ready.topics.topics) * len(ready.work.settings))
             print(left.render(request.form))
             return 0
-        assembly = ready.generate()
-    if assembly is None:
+        made = ready.generate()
+    if made is None:
         return 0
-    summary = _summary(ready.topics, ready.work.task.prompt, ready.generator.identity, assembly)
-    return _finish(request, assembly, summary, ready.record)
+    summary = _summary(ready.topics, ready.work.task.prompt, ready.generator.identity, made)
+    return _finish(request, made, summary, ready.record)
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def prepared(request: ExpandRequest, topics: TopicSet | None = None) -> Iterator
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.options)
-    chosen = topics or find_topics(request.topics)
-    prompt = _prompt(request, chosen, plan)  # the same for some of the topics as for all
-    some = select_topics(chosen, request.limit, request.qids)
+    found = topics or find_topics(request.topics)
+    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
+    some = select_topics(found, request.limit, request.qids)
     passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
     task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
     with Store(request.store) as store:
@@ -144,27 +144,24 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
     return prepare(name, spec, examples, request.language)
 
 
-def _finish(request: ExpandRequest, assembly: Assembly, summary: Table, record: list[TrainedOn]) -> int:
+def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list[TrainedOn]) -> int:
     if request.output:
         failed = failures_path(request.output)
-        again = (lambda: _write_failures(failed, assembly.failures)) if assembly.failures else None
+        again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
         beside = record_beside(request.output)
         remember = (lambda: write_record(beside, record)) if record else None
-        write_topics(request.output, assembly.topics, about={beside: remember, failed: again})
+        write_topics(request.output, made.topics, about={beside: remember, failed: again})
     print(summary.render(request.form))
     if request.output:
         log.info(
-            "wrote %s: %s, %s",
-            request.output,
-            counted(len(assembly.topics), "topic"),
-            counted(assembly.texts, "expansion"),
+            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
         )
-    if not assembly.failures:
+    if not made.failures:
         return 0
-    for line in explained(assembly.failures):
+    for line in explained(made.failures):
         log.warning("%s", line)
     log.warning("all of them are listed in %s", failures_path(request.output))
-    return 2 if any(f.kind == "failed" for f in assembly.failures) else int(not assembly.texts)
+    return 2 if any(f.kind == "failed" for f in made.failures) else int(not made.texts)
 
 
 def explained(failures: Sequence[Failure]) -> Iterator[str]:
@@ -183,7 +180,7 @@ def explained(failures: Sequence[Failure]) -> Iterator[str]:
         )
     if kinds["empty"]:
         yield (
-            f"{_missing(kinds['empty'])}: the model returned no text ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
+            f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
         )
     if kinds["cut"]:
         yield (
@@ -207,23 +204,23 @@ def _write_failures(path: Path, failures: list[Failure]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, assembly: Assembly) -> Table:
-    tally = assembly.tally
+def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, made: Assembly) -> Table:
+    tally = made.tally
     return Table(
         ["", "expand"],
         [
-            ["topics", f"{topics.label}: {len(assembly.topics)}"],
+            ["topics", f"{topics.label}: {len(made.topics)}"],
             ["prompt", f"{prompt.name}, version {prompt.version}"],
             ["model", f"{identity.model} ({identity.backend})"],
             ["requests", tally.requests],
             ["retries", tally.retries],
             ["tokens in", tally.tokens_in],
             ["tokens out", tally.tokens_out],
-            ["expansions", assembly.texts],
-            ["truncated", assembly.truncated],
-            ["refused", assembly.refused],
-            ["empty", assembly.empty],
-            ["missing", len(assembly.failures)],
+            ["expansions", made.texts],
+            ["truncated", made.truncated],
+            ["refused", made.refused],
+            ["empty", made.empty],
+            ["missing", len(made.failures)],
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Compute statistics of expansions: counts, lengths, overlap with the query, duplicates."""
+"""Statistics of a set of expansions: counts, lengths, overlap with the query, duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Store generated texts as they arrive, keyed by what asked for them.
+"""The store of generations: each text as it arrived, kept at once, found again by what asked for it.
 
 One SQLite file in WAL mode. Every generation is a transaction of its own, so that a kill loses only what was in
 flight; several processes may read and write it together. The key of a generation is the SHA-256 over (prompt hash,
@@ -132,8 +132,8 @@ class Condition:
     def mean_tokens_out(self) -> float | None:
         """Return the mean length of the generations in tokens, or None where there are none."""
         mean = "SELECT avg(tokens_out) FROM generations WHERE condition = ? AND tokens_out > 0"
-        value = self._database.rows(mean, (self._ident,))[0][0]
-        return None if value is None else float(value)
+        found = self._database.rows(mean, (self._ident,))[0][0]
+        return None if found is None else float(found)
 
 
 def storable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The data classes of `expand`: tasks, attempts and results."""
+"""What is to be expanded, and what came of it: the shapes that `expanding` works with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read YAML safely into frozen dataclasses: unknown keys, missing keys and wrong types are errors that name the place."""
+"""YAML read safely into frozen dataclasses: unknown keys, missing keys and wrong types are errors that name the place."""
 
 from __future__ import annotations
 

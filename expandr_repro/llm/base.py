@@ -1,4 +1,4 @@
-"""The interface of LLM backends, and the registry of backends by name."""
+"""What a generator is: requests in, each text handed over as it arrives; and the backends, by name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Identity:
         adapter_sha256: hash over the adapter's files, or None.
         precision: of the arithmetic; None where an endpoint decides.
         api: of an endpoint: chat or completions.
-        template_date: the date that the model's chat template is given; None where it does not ask for one.
+        template_date: the date that the model's chat template is told; None where it does not ask.
         decoding: how token ids become text, where the model has marks of reasoning: "marks kept".
         sampler: which version of our own sampling; None where the backend has its own.
     """
@@ -182,10 +182,10 @@ def load_generator(backend: str, options: GeneratorOptions) -> Generator:
         UnknownNameError: no such backend.
         ExpandrError: an option that this backend has no use for.
     """
-    factory = BACKENDS.find(backend)
+    found = BACKENDS.find(backend)
     plain = GeneratorOptions(model="")
-    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *factory.options)):
+    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *found.options)):
         if getattr(options, name) != getattr(plain, name):  # a mistake that should not pass in silence
             flag = "--" + name.replace("_", "-")
             raise ExpandrError(f"{flag} has no meaning for --backend {backend}; leave it out or choose another backend")
-    return factory.make(options)
+    return found.make(options)

@@ -1,4 +1,4 @@
-"""Record how prompts were rendered for a model, so that a training reads the same tokens as generation."""
+"""How prompts were rendered for a model, as generation records it: a training must read the very tokens that generation read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ API = "api"
 """Of an endpoint: `completions` reads the prompt as plain text, without the chat template."""
 
 OTHERS = ("chat_template", "add_generation_prompt", "continue_final_message", "documents", "tools", "messages", "add_special_tokens")  # fmt: skip
-"""What else an endpoint may be sent through `--extra`, and training cannot do."""
+"""What else an endpoint may be told through `--extra`, and training cannot do."""
 
 
 def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | No
 
 def recorded_rendering(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same from a preference pair's provenance."""
-    settings = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
-    return settings | ({API: "completions"} if provenance.get(API) == "completions" else {})
+    found = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
+    return found | ({API: "completions"} if provenance.get(API) == "completions" else {})
 
 
 def one_rendering(renderings: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> dict[str, Any]:

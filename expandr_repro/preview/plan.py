@@ -1,4 +1,4 @@
-"""Show what a command would read, fetch, build, run and write (`--dry-run`), without a network."""
+"""`--dry-run`: what a command would read, fetch, build, run and write, found without a network and without doing any of it."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _resource(what: str, name: str) -> Iterator[Step]:
         )
     else:
         raise UnknownNameError(
-            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name works as well."
+            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
         )
 
 
@@ -211,14 +211,14 @@ def _known(what: str, name: str, known: CollectionName) -> Step:
         ways.append(lambda: irds_download(ident, IRDS[what]))
     if theirs:
         ways.append(lambda: pyserini_evaluation(what, theirs))
-    downloads = [download for way in ways if (download := way())]
-    if not downloads:
+    found = [download for way in ways if (download := way())]
+    if not found:
         base = data_dir()
         raise NotAvailableError(
             f"the {what} of {name!r} are not on this machine, and neither ir_datasets nor Pyserini has them; put them into "
             f"{base / known.dataset if base else f'$EXPANDR_DATA/{known.dataset}'}"
         )
-    return _fetch(what, name, next((d for d in downloads if d.is_here), downloads[0]))
+    return _fetch(what, name, next((d for d in found if d.is_here), found[0]))
 
 
 def _in_folder(folder: Path, what: str, split: str) -> Path:
@@ -241,8 +241,8 @@ def _index(name: str, retriever: str) -> list[Step]:
             return [_fetch("index", name, download)]
         if pyserini_index(kinds[other][0], name):
             raise ExpandrError(f"{name}: is one of Pyserini's indexes for --retriever {other}")
-    folder = f"{cache_dir() / 'indexes'}, unless it is there already"
-    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", folder)]
+    place = f"{cache_dir() / 'indexes'}, unless it is there already"
+    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
 
 
 def _warn_of_other_encoder(index: str | None, encoder: str) -> None:
@@ -258,7 +258,7 @@ def _expansions(name: str) -> Step:
         return _read("expansions", name, Path(name))
     if name in packaged_sets():
         return Step("read", "expansions", name, "ships with this toolkit")
-    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file works as well.")
+    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
 
 
 def _encoder(name: str) -> Step:

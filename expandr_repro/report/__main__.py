@@ -136,7 +136,7 @@ def _measures(metrics: str, studies: Sequence[Study]) -> list[Measure]:
     if len(parsed) > 1:
         raise ExpandrError(
             f"--metrics {metrics}: the collections have different levels of relevance ({', '.join(map(str, sorted(levels)))}); "
-            "choose one, e.g. R(rel=2)@100, or report them separately"
+            "say which is meant, e.g. R(rel=2)@100, or report them apart"
         )
     return parse_measures(metrics, min(levels))
 

@@ -40,14 +40,14 @@ class Bm25Search:
             for number in range(max((len(t.texts) for t in topics), default=0)):
                 having = [t for t in topics if len(t.texts) > number]
                 runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having], self.settings))
-            run: Run = chosen(runs, self.hits)
-            return run
+            found: Run = chosen(runs, self.hits)
+            return found
         if chosen.of == "feedback":
             return self._search(qids, [t.title for t in topics], chosen(self.settings))
         return self._search(qids, [chosen(t.title, t.texts) if t.texts else t.title for t in topics], self.settings)
 
     def forget(self) -> None:
-        """Do nothing, since nothing is kept; see `DenseSearch.forget`."""
+        """Nothing is kept; see `DenseSearch.forget`."""
 
     def _search(self, qids: Sequence[str], texts: Sequence[str], settings: Bm25) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits

@@ -1,4 +1,4 @@
-"""Search one query from the command line: its best documents with their titles, without and with expansions."""
+"""One query typed by hand: its best documents with their titles, without and with expansions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HITS = 10
 """Documents shown where no other number is asked for."""
 
 WIDTH = 80
-"""Characters of a document's text that are shown where it has no title."""
+"""Characters of a document's text that stand in place of a title where it has none."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def ask(
     """
     for option, text in (("--query", query), *(("--expansion-text", text) for text in expansions)):
         if not text.strip() or not is_surrogate_free(text):
-            raise ExpandrError(f"{option}: is empty or contains what is not a character; write some words")
+            raise ExpandrError(f"{option}: is empty or holds what is no character; write some words")
     check_alpha(request.alpha)
     where = request.index or request.topics
     if not where:
@@ -89,16 +89,16 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            titles: dict[str, str] = {}
+            found: dict[str, str] = {}
             for document in corpus.read():
                 if document.docid in wanted:
-                    titles[document.docid] = _title(document)
-                    if len(titles) == len(wanted):
+                    found[document.docid] = _title(document)
+                    if len(found) == len(wanted):
                         break
         except (NotAvailableError, UnknownNameError):
             continue
-        if titles:
-            return titles
+        if found:
+            return found
     return {}
 
 

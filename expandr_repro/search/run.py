@@ -1,4 +1,4 @@
-"""Run a search: find topics, index and encoder by name, search, and score the run."""
+"""One search from names to runs and figures: what `search` does for a collection, and `train_encoder` and the regressions with it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Resolved:
 
     Attributes:
         fusion: the one asked for, or the default.
-        judged: whether qrels are known.
+        judged: whether judgments are known.
     """
 
     fusion: str
@@ -128,9 +128,9 @@ class Outcome:
         fusion: the name of the fusion.
         index: what was searched in, for people.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
-        measures: what was measured; empty where no relevance judgments are known.
-        scores: of the run, or None.
-        baseline: scores of the query alone, or None.
+        measures: what was measured; empty where no judgements are known.
+        figures: of the run, or None.
+        baseline: figures of the query alone, or None.
         p_values: per measure, of the difference between the two.
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
@@ -158,11 +158,11 @@ class Outcome:
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
     """Find the topics of a request, with its expansions; also where these are from, unless they are the topics' own."""
-    topics = select_topics(find_topics(request.topics), request.limit, request.qids)
+    found = select_topics(find_topics(request.topics), request.limit, request.qids)
     if not request.sources:
-        return topics, None
-    joined = join_sources(topics, request.sources)
-    return replace(topics, topics=joined.topics), joined
+        return found, None
+    joined = join_sources(found, request.sources)
+    return replace(found, topics=joined.topics), joined
 
 
 def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
@@ -199,7 +199,7 @@ class Given:
         qrels: relevance judgments.
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
-        files: what the expansions are from, for the records of training next to them.
+        files: what the expansions are from, for the records of training beside them.
     """
 
     topics: TopicSet | None = None
@@ -280,11 +280,11 @@ def search(
             SEEN,
         )
     if qrels:
-        outcome.figures = scores = scorer.figures()
+        outcome.figures = figures = scorer.figures()
         if beside:
             outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
-                outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
+                outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
@@ -299,7 +299,7 @@ def _overlap(
     level: int,
     given: Sequence[Path] | None,
 ) -> Overlap | None:
-    """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
+    """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
     named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
@@ -316,7 +316,7 @@ def _overlap(
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
-    """Return the qrels of the topics that are searched; the others would enter means and tests as zeros."""
+    """Return the judgments of the topics that are searched; the others would enter means and tests as zeros."""
     here = judged_among(qrels, [t.qid for t in topics.topics])
     if left := len(qrels) - len(here):
         chosen = request.limit is not None or request.qids is not None
@@ -341,8 +341,8 @@ def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch 
 
 
 def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
-    manifest = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
-    return manifest or {}
+    found = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
+    return found or {}
 
 
 def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
@@ -395,7 +395,7 @@ def open_searcher(
 
 
 def _removes(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> bool:
-    """Return whether own ids are taken out: as asked, or as the collection has it however it is named."""
+    """Say whether own ids are taken out: as asked, or as the collection has it however it is named."""
     if request.remove_query is not None:
         return request.remove_query
     known = _collection(request, topics, searcher)
@@ -407,13 +407,13 @@ def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicS
     if isinstance(searcher, Bm25Search):
         folder = searcher.index
         manifest = read_manifest(folder / NAME)
-        holds: Callable[[Collection[str]], bool] = partial(holds_any, folder)
+        found: Callable[[Collection[str]], bool] = partial(holds_any, folder)
         refuse_other_count(folder, manifest, size)
     else:
-        folder, manifest, holds = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
+        folder, manifest, found = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
     refuse_other_version(folder, manifest, topics.documents)
     if qrels:
-        refuse_foreign(folder, judged_documents(qrels, topics.topics), holds, "name another --index, or other --qrels")
+        refuse_foreign(folder, judged_documents(qrels, topics.topics), found, "name another --index, or other --qrels")
 
 
 def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
@@ -470,8 +470,8 @@ def _facts(
         }
         facts["metrics"] = [str(m) for m in outcome.measures]
         facts["figures"] = {str(m): round(outcome.figures.mean(m), 4) for m in outcome.measures}
-    recorded: dict[str, Any] = without_paths(facts)
-    return recorded
+    found: dict[str, Any] = without_paths(facts)
+    return found
 
 
 def _fusion_facts(fusion: Fusion) -> dict[str, Any]:

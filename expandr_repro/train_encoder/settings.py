@@ -1,4 +1,4 @@
-"""Settings of `train_encoder`, from `resources/training/encoder.yaml` and a user's YAML."""
+"""The settings of `train_encoder`, as `resources/training/encoder.yaml` and a user's YAML give them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EncoderTraining:
         max_grad_norm: gradients are scaled down to this length.
         temperature: by which inner products are divided.
         views: view of the query (fused, query, expansion) -> weight of its loss.
-        hard_negatives: documents per query and step, drawn from the negatives' run.
+        hard_negatives: documents a query and step, drawn from the negatives' run.
         negative_depth: ranks of that run they are drawn from.
         mask_relevant: whether other relevant documents of a query count neither for nor against it.
         chunk_tokens: tokens, padding included, embedded together with gradients; what bounds the memory.
@@ -33,7 +33,7 @@ class EncoderTraining:
         gradient_cache: embed chunks twice in place of keeping all their activations.
         dev: training topics held out for early stopping; 0 for none.
         dev_seed: of that draw; apart from `seed`, so that trainings of several seeds share the topics held out.
-        dev_hits: documents per topic that the search on them finds.
+        dev_hits: documents a topic that the search on them finds.
         select_on: names of the development searches whose mean nDCG@10 decides; empty for those with the fusion trained.
         evaluate_every: epochs, or parts of one, between two of these searches.
         patience: searches without a gain after which training stops; 0 to go on to the end.

@@ -1,4 +1,4 @@
-"""Run `train_generator`: from data and a model to an adapter."""
+"""A generator's training from end to end: what `train_generator` does, and the loop with it."""
 
 from __future__ import annotations
 
@@ -119,9 +119,9 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         return there
     work = working_folder(request.output, facts)
     with reserved(work) if is_first_process() else nullcontext():
-        setup = Place(work, device, precision)
+        place = Place(work, device, precision)
         trained = train(
-            request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, setup,
+            request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, place,
             _store(weights, device, precision), request.trust_remote_code,
         )  # fmt: skip
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
@@ -161,14 +161,14 @@ def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, An
     for key in OTHERS:
         if key in recorded:
             log.warning("the passages were generated with %r in --extra, which training does not know: it reads other prompts", key)  # fmt: skip
-    changed = replace(
+    made = replace(
         settings,
         chat_template=False if plain else settings.chat_template,
         chat_template_kwargs=values if values else settings.chat_template_kwargs,
     )
-    if changed.chat_template is False and changed.chat_template_kwargs:
+    if made.chat_template is False and made.chat_template_kwargs:
         raise MismatchError("chat_template_kwargs: without the chat template they have no effect; leave them out")
-    return changed
+    return made
 
 
 def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:
@@ -205,13 +205,13 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
 
 
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
-    """Return what it was before the first step and at the chosen one, on the same examples, without dropout."""
+    """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
     step, measures = trained.chosen_step, {}
     labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
     for label, goal in labels.items():
-        values = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
-        if {0, step} <= set(values):
-            measures[label] = [values[0], values[step]]
+        found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
+        if {0, step} <= set(found):
+            measures[label] = [found[0], found[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 

@@ -1,4 +1,4 @@
-"""Settings of `train_generator` (`resources/training/dpo.yaml`, `sft.yaml`; the files say where each value is from)."""
+"""The settings of a generator's training (`resources/training/dpo.yaml`, `sft.yaml`; there is said where each value is from)."""
 
 from __future__ import annotations
 

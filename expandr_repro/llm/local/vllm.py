@@ -1,4 +1,4 @@
-"""Generate texts with vLLM in this process; not tested here, for want of a GPU."""
+"""A local or hub model through vLLM, in this process; not part of the package's own tests, which have no GPU."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class VllmGenerator:
             from vllm import LLM
         except ImportError as error:
             raise SetupError(
-                "--backend vllm needs vLLM; run `pip install expandr-repro[vllm]` (Linux, CUDA)"
+                "--backend vllm needs vLLM; `pip install expandr-repro[vllm]` brings it (Linux, CUDA)"
             ) from error
         for variable in LAUNCHER:
             os.environ.pop(variable, None)
@@ -107,10 +107,10 @@ class VllmGenerator:
             for r in window
         ]
         lora = LoRARequest("adapter", 1, str(self.weights.adapter)) if self.weights.adapter else None
-        outputs = self._engine.generate(
+        found = self._engine.generate(
             [{"prompt_token_ids": row} for row in ids], params, lora_request=lora, use_tqdm=False
         )
-        for request, row, output in zip(window, ids, outputs, strict=True):
+        for request, row, output in zip(window, ids, found, strict=True):
             first = output.outputs[0]
             finish = finish_of(first.finish_reason)
             if finish is None:

@@ -1,4 +1,4 @@
-"""Read regression files; errors name the key."""
+"""Regression files found and read; whatever is wrong with one is an error that names the place."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load(path: Path) -> Regression:
 
 def _check_metrics(path: Path, read: Regression) -> None:
     if not read.metrics and read.tier != "manual":
-        raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} needs at least one metric")
+        raise FormatError(path, None, f"condition.metrics: empty; tier {read.tier} wants at least one metric")
     level = _relevance_level(read.qrels.name)
     for name in [*read.metrics, *(p.metric for p in read.published)]:
         try:
@@ -116,8 +116,8 @@ def _variables(path: Path, stage: str, command: str) -> set[str]:
         used.update(template.get_identifiers())
     for name in sorted(used - set(VARIABLES)):
         close = nearest(name, VARIABLES)
-        fix = f"did you mean ${close}?" if close else "known: " + ", ".join(f"${v}" for v in VARIABLES)
-        raise FormatError(path, None, f"condition.stages.{stage}: unknown variable ${name}; {fix}")
+        cure = f"did you mean ${close}?" if close else "known: " + ", ".join(f"${v}" for v in VARIABLES)
+        raise FormatError(path, None, f"condition.stages.{stage}: unknown variable ${name}; {cure}")
     return used
 
 
@@ -129,12 +129,12 @@ def conditions(folder: Path) -> list[Condition]:
     """
     if not folder.is_dir():
         raise NotAvailableError(
-            f"{folder}: no such folder; run in a checkout of the repository, or give --regressions FOLDER"
+            f"{folder}: no such folder; run in a checkout of the repository, or say --regressions FOLDER"
         )
-    read = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
-    if not read:
-        raise NotAvailableError(f"{folder}: contains no .yaml files")
-    return read
+    found = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
+    if not found:
+        raise NotAvailableError(f"{folder}: holds no .yaml files")
+    return found
 
 
 def condition_at(path: Path) -> Condition:
@@ -157,7 +157,7 @@ def named(folder: Path, name: str) -> list[Condition]:
     if Path(name).name == name and (folder / f"{name}.yaml").is_file():
         return [condition_at(folder / f"{name}.yaml")]
     known = conditions(folder)
-    matching = [c for c in known if fnmatchcase(c.name, name)]
-    if not matching:
+    found = [c for c in known if fnmatchcase(c.name, name)]
+    if not found:
         raise UnknownNameError("regression", name, [c.name for c in known])
-    return matching
+    return found

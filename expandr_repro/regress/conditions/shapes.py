@@ -1,4 +1,4 @@
-"""The data classes of regression files: one YAML file per condition, read strictly.
+"""Regressions: one YAML file a condition, read strictly. What is searched, how, what must come out, and where that is from.
 
 A file's name is the condition's: `<collection>.<retriever>.<expansion>[.<fusion>].yaml`.
 """
@@ -83,7 +83,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Published:
-    """A score that others claim, and where; `note` says what is different about it."""
+    """A figure that others claim, and where; `note` says what is different about it."""
 
     metric: str
     value: float

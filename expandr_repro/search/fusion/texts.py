@@ -1,4 +1,4 @@
-"""Fuse texts: one text per topic, from its query and its expansions."""
+"""Fusions of texts: one text per topic, from its query and its expansions."""
 
 from __future__ import annotations
 

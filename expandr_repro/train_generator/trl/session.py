@@ -1,4 +1,4 @@
-"""Train from a model on disk to a checkpoint; the same command resumes a killed training."""
+"""A training, from a model on disk to the checkpoint that is its result; the same command goes on where a killed one was."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def train(
     goal: Goal,
     weights: Weights,
     texts: Mapping[str, Texts],
-    setup: Place,
+    place: Place,
     store: ReferenceStore,
     trust: bool = False,
 ) -> Trained:
@@ -72,38 +72,38 @@ def train(
         goal: what decides between validations.
         weights: the model, and the adapter to train further.
         texts: "train", and perhaps "dev".
-        setup: where and how it runs; its folder keeps the checkpoints and the records.
+        place: where and how it runs; its folder keeps the checkpoints and the records.
         store: of the reference's log-probabilities.
         trust: let the model's own code run.
 
     Raises:
         ExpandrError: nothing is left to train on, or the lengths are more than the model takes.
-        DivergedError: the loss is not a number.
+        DivergedError: the loss is no number.
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
     with quiet_libraries(), memory_advice():
-        model, tokenizer = _load(settings, weights, setup, trust)
+        model, tokenizer = _load(settings, weights, place, trust)
         examples = _examples(settings, tokenizer, model, texts)
-        resumed = last_whole(setup.folder, processes())
+        resumed = last_whole(place.folder, processes())
         if resumed:
             refuse_foreign(resumed)
         if is_first_process():
-            clear_after(setup.folder, resumed)
-        trainer = make_trainer(settings, setup, model, tokenizer, examples["train"], examples.get("dev"), store)
-        _run(trainer, settings, goal, setup, resumed)
+            clear_after(place.folder, resumed)
+        trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
+        _run(trainer, settings, goal, place, resumed)
         trainer.accelerator.wait_for_everyone()
-        records = read_metrics(setup.folder / METRICS)
-        last = checkpoints(setup.folder)[-1]
+        records = read_metrics(place.folder / METRICS)
+        last = checkpoints(place.folder)[-1]
         trainer.accelerator.wait_for_everyone()  # all have read before the first one clears up
         trainer.accelerator.end_training()
     best = best_of(records, goal) if settings.keep_best else None
     step = step_of(last) if best is None else best.step
-    chosen = setup.folder / f"checkpoint-{step}"
+    chosen = place.folder / f"checkpoint-{step}"
     if not step:
         _say_untrained(records, goal)
-        chosen = weights.adapter or (setup.folder / UNTRAINED if settings.lora_r else weights.folder)
-    return Trained(chosen, step, step_of(last), records, {name: fitted.counts for name, fitted in examples.items()})
+        chosen = weights.adapter or (place.folder / UNTRAINED if settings.lora_r else weights.folder)
+    return Trained(chosen, step, step_of(last), records, {name: made.counts for name, made in examples.items()})
 
 
 def _say_untrained(records: Sequence[Mapping[str, Any]], goal: Goal) -> None:
@@ -116,12 +116,12 @@ def _say_untrained(records: Sequence[Mapping[str, Any]], goal: Goal) -> None:
     )  # fmt: skip
 
 
-def _load(settings: TrainingSettings, weights: Weights, setup: Place, trust: bool) -> tuple[Any, Any]:
+def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: bool) -> tuple[Any, Any]:
     import torch
 
     # what is trained stays in full precision; a base that only carries an adapter may be in half
     whole = not settings.lora_r and not weights.adapter
-    dtype = torch.float32 if whole else getattr(torch, PRECISIONS[setup.precision])
+    dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
     tokenizer = load_tokenizer(weights.folder, trust)
     if settings.chat_template is False:
         tokenizer.chat_template = None
@@ -146,8 +146,8 @@ def _load(settings: TrainingSettings, weights: Weights, setup: Place, trust: boo
 def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
     ends = end_ids(model, tokenizer)
     lengths = (settings.max_prompt_length, settings.max_length)
-    fitted = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
-    for name, examples in fitted.items():
+    made = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
+    for name, examples in made.items():
         whose = "for training" if name == "train" else "for validation"
         counted = ", ".join(f"{what}: {n}" for what, n in examples.counts.items() if n and what not in ("read", "used"))
         if counted:
@@ -156,10 +156,10 @@ def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Map
             raise ExpandrError(
                 f"no example {whose} is left of {examples.counts['read']} ({counted}); raise max_prompt_length and max_length"
             )
-    return fitted
+    return made
 
 
-def _before(trainer: Any, settings: TrainingSettings, setup: Place, watched: Watched) -> None:
+def _before(trainer: Any, settings: TrainingSettings, place: Place, watched: Watched) -> None:
     """Measure what the model is before the first step, and keep its adapter, which may turn out to be the best."""
     watched.measure_now()
     if not watched.schedule.validates:
@@ -167,22 +167,22 @@ def _before(trainer: Any, settings: TrainingSettings, setup: Place, watched: Wat
         return
     trainer.evaluate()
     if settings.keep_best and settings.lora_r:
-        trainer.save_model(str(setup.folder / UNTRAINED))
+        trainer.save_model(str(place.folder / UNTRAINED))
 
 
-def _advice(settings: TrainingSettings, setup: Place) -> tuple[str, str]:
+def _advice(settings: TrainingSettings, place: Place) -> tuple[str, str]:
     lower = f"lower learning_rate ({settings.learning_rate:g}) or max_grad_norm ({settings.max_grad_norm:g})"
-    if setup.precision == "fp32":
+    if place.precision == "fp32":
         return "check the model's weights: in fp32 they give none, too", lower
     return "use --set precision=fp32", f"{lower}, or use --set precision=fp32"
 
 
-def _run(trainer: Any, settings: TrainingSettings, goal: Goal, setup: Place, resumed: Path | None) -> None:
+def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
     from transformers import set_seed
 
     schedule = Schedule(settings.eval_steps, settings.save_steps, trainer.eval_dataset is not None, settings.patience, goal)  # fmt: skip
     step = step_of(resumed) if resumed else None
-    path = setup.folder / METRICS
+    path = place.folder / METRICS
     book = MetricsLog(path, step) if is_first_process() else None
     trainer.accelerator.wait_for_everyone()
     set_seed(settings.seed)  # whether or not the reference had to be computed, which draws random numbers, too
@@ -190,11 +190,11 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, setup: Place, res
     with progress(settings.max_steps or epoch_steps * settings.epochs, "train", "steps") as bar:
         watched = Watched(
             schedule, book, bar, read_metrics(path) if resumed else [], epoch_steps,
-            lambda: train_loss(trainer, settings.eval_batch_size), _advice(settings, setup),
+            lambda: train_loss(trainer, settings.eval_batch_size), _advice(settings, place),
         )  # fmt: skip
         trainer.add_callback(watcher(watched))
         if resumed is None:
-            _before(trainer, settings, setup, watched)
+            _before(trainer, settings, place, watched)
         if resumed is not None:
             log.info("goes on after step %d", step)
             bar.update(step)
@@ -207,7 +207,7 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, setup: Place, res
             raise FormatError(
                 str(resumed),
                 None,
-                "a file of the checkpoint contains more than tensors and numbers, and is not read; remove it and train again",
+                "a file of the checkpoint holds more than tensors and numbers, and is not read; remove it and train anew",
             ) from error
         taken = trainer.state.global_step - (step or 0)
         log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)

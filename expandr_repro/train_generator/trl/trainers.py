@@ -13,7 +13,7 @@ from expandr_repro.train_generator.trl.reference import ReferenceStore, with_ref
 
 def make_trainer(
     settings: TrainingSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -24,7 +24,7 @@ def make_trainer(
 
     Args:
         settings: `DpoSettings` or `SftSettings`.
-        setup: where and how it runs.
+        place: where and how it runs.
         model: of transformers, or of peft where an adapter is trained further.
         tokenizer: its tokenizer; given a padding token where it has none.
         train: at least one example.
@@ -39,9 +39,9 @@ def make_trainer(
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     try:
         if isinstance(settings, DpoSettings):
-            trainer = _dpo(settings, setup, model, tokenizer, train, dev, adapter, store)
+            trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
         else:
-            trainer = _sft(settings, setup, model, tokenizer, train, dev, adapter)
+            trainer = _sft(settings, place, model, tokenizer, train, dev, adapter)
     except ValueError as error:
         if "target" in str(error).lower():
             raise ExpandrError(
@@ -61,7 +61,7 @@ class _WithoutCard:
 
 def _dpo(
     settings: DpoSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -75,7 +75,7 @@ def _dpo(
     kept, has_adapter = settings.precompute_reference, adapter is not None or isinstance(model, PeftModel)
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
-        """trl's, which would tokenise again, drop rows silently, and keep the reference's values for one process only."""
+        """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
@@ -90,7 +90,7 @@ def _dpo(
             )
 
     config = DPOConfig(
-        **common_arguments(settings, setup),
+        **common_arguments(settings, place),
         beta=settings.beta,
         disable_dropout=False,  # trl's default would set the adapter's dropout to 0, too
         precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
@@ -108,7 +108,7 @@ def _dpo(
 
 def _sft(
     settings: TrainingSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -120,7 +120,7 @@ def _sft(
     class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
         """trl's, without its model card."""
 
-    config = SFTConfig(**common_arguments(settings, setup), dataset_kwargs={"skip_prepare_dataset": True})
+    config = SFTConfig(**common_arguments(settings, place), dataset_kwargs={"skip_prepare_dataset": True})
     return Trainer(
         model=model,
         args=config,
@@ -139,7 +139,7 @@ def _pairs(examples: Examples) -> Any:
 
 
 def _labelled(examples: Examples) -> Any:
-    """Label the passage's tokens only, not the prompt's."""
+    """Learn the passage only: the prompt's tokens are no labels."""
     from datasets import Dataset
 
     passages = [passage for (passage,) in examples.passages]

@@ -53,7 +53,7 @@ def test_a_line_with_other_columns_than_the_header_is_refused(write):
 
 
 def test_passages_in_quotes_whose_header_was_cut_off_are_refused(write):
-    with pytest.raises(FormatError, match="line 1: 3 columns in quotes; say by a first line which is which"):
+    with pytest.raises(FormatError, match="line 1: 3 columns in quotes; add a header that names them"):
         list(corpus_at(write("c.tsv", PSGS.split("\n", 1)[1])).read())
 
 
