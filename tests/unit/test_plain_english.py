@@ -18,150 +18,11 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = [p for p in sorted(PACKAGE.rglob("*")) if p.suffix in (".html", ".js", ".css")]
 
-LATER = set(
-    [
-        "CHANGELOG.md",
-        "benchmarks/__main__.py",
-        "docs/api/data.md",
-        "docs/api/encoders.md",
-        "docs/api/evaluate.md",
-        "docs/api/index.md",
-        "docs/api/indexes.md",
-        "docs/api/llm.md",
-        "docs/api/notebook.md",
-        "docs/api/pyserini.md",
-        "docs/api/search.md",
-        "docs/architecture.md",
-        "docs/compare.md",
-        "docs/evaluate.md",
-        "docs/expand.md",
-        "docs/prefer.md",
-        "docs/search.md",
-        "docs/train_generator.md",
-        "docs/training.md",
-        "expandr_repro/__init__.py",
-        "expandr_repro/__main__.py",
-        "expandr_repro/api/calls.py",
-        "expandr_repro/api/encoders.py",
-        "expandr_repro/api/fusion.py",
-        "expandr_repro/api/generation.py",
-        "expandr_repro/api/indexes.py",
-        "expandr_repro/api/retrieval.py",
-        "expandr_repro/api/scores.py",
-        "expandr_repro/api/topics.py",
-        "expandr_repro/cli.py",
-        "expandr_repro/compare/__main__.py",
-        "expandr_repro/compare/comparison.py",
-        "expandr_repro/compare/options.py",
-        "expandr_repro/compare/queries.py",
-        "expandr_repro/console/applies.py",
-        "expandr_repro/console/arguments.py",
-        "expandr_repro/console/options.py",
-        "expandr_repro/console/tables.py",
-        "expandr_repro/data/collections.py",
-        "expandr_repro/data/joining.py",
-        "expandr_repro/data/specs.py",
-        "expandr_repro/data/topics.py",
-        "expandr_repro/doctor/__main__.py",
-        "expandr_repro/encode/__main__.py",
-        "expandr_repro/encode/options.py",
-        "expandr_repro/encoders/loading.py",
-        "expandr_repro/encoders/options.py",
-        "expandr_repro/errors.py",
-        "expandr_repro/evaluate/__main__.py",
-        "expandr_repro/evaluate/metrics.py",
-        "expandr_repro/evaluate/options.py",
-        "expandr_repro/evaluate/scoring.py",
-        "expandr_repro/evaluate/seen.py",
-        "expandr_repro/evaluate/significance.py",
-        "expandr_repro/expand/__main__.py",
-        "expandr_repro/expand/fill.py",
-        "expandr_repro/expand/importing.py",
-        "expandr_repro/expand/methods/__init__.py",
-        "expandr_repro/expand/methods/asks.py",
-        "expandr_repro/expand/methods/bank.py",
-        "expandr_repro/expand/methods/context.py",
-        "expandr_repro/expand/methods/listing.py",
-        "expandr_repro/expand/methods/ours.py",
-        "expandr_repro/expand/methods/parsers.py",
-        "expandr_repro/expand/methods/run.py",
-        "expandr_repro/expand/methods/spec.py",
-        "expandr_repro/expand/methods/walk.py",
-        "expandr_repro/expand/methods/window.py",
-        "expandr_repro/expand/options.py",
-        "expandr_repro/expand/run.py",
-        "expandr_repro/expand/show.py",
-        "expandr_repro/expand/stats.py",
-        "expandr_repro/expand/store.py",
-        "expandr_repro/expand/tasks.py",
-        "expandr_repro/fuse/__init__.py",
-        "expandr_repro/fuse/__main__.py",
-        "expandr_repro/fuse/fusing.py",
-        "expandr_repro/fuse/methods.py",
-        "expandr_repro/fuse/optimizing.py",
-        "expandr_repro/fuse/options.py",
-        "expandr_repro/fuse/searches.py",
-        "expandr_repro/io/strict_yaml.py",
-        "expandr_repro/llm/base.py",
-        "expandr_repro/llm/chats.py",
-        "expandr_repro/llm/local/chat.py",
-        "expandr_repro/llm/local/reading.py",
-        "expandr_repro/llm/local/transformers.py",
-        "expandr_repro/llm/local/vllm.py",
-        "expandr_repro/llm/openai/__init__.py",
-        "expandr_repro/llm/openai/client.py",
-        "expandr_repro/llm/openai/endpoints.py",
-        "expandr_repro/llm/openai/retries.py",
-        "expandr_repro/llm/rendering.py",
-        "expandr_repro/prefer/__main__.py",
-        "expandr_repro/prefer/candidates.py",
-        "expandr_repro/prefer/options.py",
-        "expandr_repro/prefer/run.py",
-        "expandr_repro/prefer/scoring.py",
-        "expandr_repro/prefer/serving.py",
-        "expandr_repro/preview/plan.py",
-        "expandr_repro/registry.py",
-        "expandr_repro/regress/__main__.py",
-        "expandr_repro/regress/conditions/reading.py",
-        "expandr_repro/regress/conditions/shapes.py",
-        "expandr_repro/regress/reuse.py",
-        "expandr_repro/report/__main__.py",
-        "expandr_repro/report/meanings.py",
-        "expandr_repro/report/options.py",
-        "expandr_repro/report/studies.py",
-        "expandr_repro/search/__main__.py",
-        "expandr_repro/search/bm25.py",
-        "expandr_repro/search/dense.py",
-        "expandr_repro/search/fusion/texts.py",
-        "expandr_repro/search/options.py",
-        "expandr_repro/search/query.py",
-        "expandr_repro/search/run.py",
-        "expandr_repro/search/typed.py",
-        "expandr_repro/train_encoder/__main__.py",
-        "expandr_repro/train_encoder/dev_topics.py",
-        "expandr_repro/train_encoder/settings.py",
-        "expandr_repro/train_generator/__main__.py",
-        "expandr_repro/train_generator/examples.py",
-        "expandr_repro/train_generator/online/__init__.py",
-        "expandr_repro/train_generator/online/data.py",
-        "expandr_repro/train_generator/online/rewarding.py",
-        "expandr_repro/train_generator/online/rollouts.py",
-        "expandr_repro/train_generator/online/session.py",
-        "expandr_repro/train_generator/online/trainer.py",
-        "expandr_repro/train_generator/online/validation.py",
-        "expandr_repro/train_generator/options.py",
-        "expandr_repro/train_generator/run.py",
-        "expandr_repro/train_generator/sampled.py",
-        "expandr_repro/train_generator/settings.py",
-        "expandr_repro/train_generator/trl/arguments.py",
-        "expandr_repro/train_generator/trl/best.py",
-        "expandr_repro/train_generator/trl/session.py",
-        "expandr_repro/train_generator/trl/trainers.py",
-        "expandr_repro/train_generator/trl/watching.py",
-        "expandr_repro/training/options.py",
-    ]
-)
-"""Files that are not read yet."""
+LATER = ("CHANGELOG.md", "docs/api", "docs/compare.md", "docs/expand.md", "docs/prefer.md", "docs/search.md", "docs/train_generator.md",
+         *(f"expandr_repro/{part}" for part in (
+             "__", "api", "cli", "compare", "console", "data", "doctor/__", "encode/", "encoders/loading", "encoders/options", "errors", "evaluate", "expand",
+             "fuse", "io", "llm", "prefer", "preview", "registry", "regress", "report/", "search", "train_encoder", "train_generator", "training")))  # fmt: skip
+"""Beginnings of the names of files that are not read yet."""
 
 COUNTED = "answers?|billion|bytes|candidates|columns?|documents?|expansions?|files?|hits|ids?|lines|negatives?|objects?|once|one|pairs|passages?|records?|samples?|shards?|texts?|tokens|vectors?|words"
 KINDS = "answer|character|dataset|development search|document|file|folder|index|list|model|name|number|object|parameter|part|path|prompt|record|run|spec|string|text|topic|URL|variable|whole number"
@@ -257,12 +118,12 @@ def variables(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg
 
 
-@pytest.mark.parametrize("path", [p for p in PAGES if name(p) not in LATER], ids=name)
+@pytest.mark.parametrize("path", [p for p in PAGES if not name(p).startswith(LATER)], ids=name)
 def test_a_page_is_in_plain_english(path):
     assert faults(prose(path.read_text(encoding="utf-8")), name(path)) == []
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in LATER], ids=name)
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith(LATER)], ids=name)
 def test_docstrings_and_messages_of_a_module_are_in_plain_english(path):
     assert [fault for line, text in texts(path) for fault in faults(text, name(path), line)] == []
 
@@ -278,7 +139,7 @@ def test_the_page_of_a_report_is_in_plain_english(path):
     assert faults(path.read_text(encoding="utf-8"), name(path)) == []
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if name(p) not in LATER], ids=name)
+@pytest.mark.parametrize("path", [p for p in MODULES if not name(p).startswith(LATER)], ids=name)
 def test_a_variable_says_what_it_is(path):
     assert sorted(f"{name(path)}:{line}: {v}: {NAMES[v]}" for line, v in variables(path) if v in NAMES) == []
 
