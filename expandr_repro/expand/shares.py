@@ -1,4 +1,4 @@
-"""Divide a task over several processes, and wait for all of them.
+"""Several processes on one task: which share is whose, and how the first learns that the others are done.
 
 The processes come from `accelerate launch`, `torchrun` or `--data-parallel`; all of them set RANK, WORLD_SIZE,
 MASTER_ADDR and MASTER_PORT.
@@ -52,7 +52,7 @@ class Share:
             rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         except ValueError as error:
             raise SetupError(
-                "RANK and WORLD_SIZE are set, but are not whole numbers; unset them, or start through accelerate launch"
+                "RANK and WORLD_SIZE are set, but are no whole numbers; unset them, or start through accelerate launch"
             ) from error
         if not 0 <= rank < world:
             raise SetupError(
@@ -80,7 +80,7 @@ class Share:
             ) from error
 
     def gather(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """Gather what all processes did in the first one, once they are done; the others get nothing."""
+        """Tell the first process what this one did; it returns what all did, once they are done, the others nothing."""
         if self._meeting is None:
             return [facts]
         self._meeting.set(f"expandr/{self.rank}", json.dumps(facts))

@@ -1,4 +1,4 @@
-"""Check what a training needs before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
+"""What must hold before anything is loaded: the libraries, one GPU a process, a precision that the device has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def require_libraries() -> None:
     """
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SetupError(f"training a generator needs {', '.join(missing)}; run `pip install expandr-repro[train]`")
+        raise SetupError(
+            f"training a generator needs {', '.join(missing)}; `pip install expandr-repro[train]` brings {'it' if len(missing) == 1 else 'them'}"
+        )
 
 
 def processes() -> int:
@@ -29,7 +31,7 @@ def processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the one that writes."""
+    """Say whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -73,7 +75,7 @@ def pick_precision(precision: str, device: str) -> str:
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Return what to lower where a device runs out of memory.
+    """Say what to lower where a device runs out of memory.
 
     Raises:
         SetupError: it did.
