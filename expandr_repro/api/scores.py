@@ -67,6 +67,7 @@ def significance(
     *,
     test: str = "student",
     all_pairs: bool = False,
+    bootstrap: bool = False,
 ) -> pd.DataFrame:
     """Compare runs on the same topics and test whether they differ.
 
@@ -76,10 +77,12 @@ def significance(
         metrics: as `score` takes them.
         test: `student` (paired t) or `fisher` (randomization).
         all_pairs: compare all with all, not only with the first.
+        bootstrap: add the 95% confidence interval of the difference (BCa bootstrap over topics, seeded).
 
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
-        `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics.
+        `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics;
+        with `bootstrap` also `low` and `high`, the limits of the interval.
 
     Raises:
         ExpandrError: fewer than two runs.
@@ -105,8 +108,9 @@ def significance(
     for fault in depth_faults(figures, measures):
         log.warning("%s", fault)
     rows = [
-        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
-        for c in compare(figures, measures, test, all_pairs)
+        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
+         *(c.interval or ())]
+        for c in compare(figures, measures, test, all_pairs, bootstrap)
     ]  # fmt: skip
     header = [
         "metric",
@@ -120,6 +124,7 @@ def significance(
         "wins",
         "ties",
         "losses",
+        *(("low", "high") if bootstrap else ()),
     ]
     return pd.DataFrame(rows, columns=header)
 

@@ -6,11 +6,12 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.console.applies import Applies
 from expandr_repro.console.tables import FORMATS, Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
@@ -31,6 +32,9 @@ python -m expandr_repro.compare --qrels qrels.txt a.trec b.trec --metrics nDCG@1
 """
 
 
+RULES = (Applies(("--topics",), "with --largest, which shows queries", lambda args: bool(args.largest)),)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     made = cli.parser(
@@ -47,8 +51,20 @@ def build_parser() -> argparse.ArgumentParser:
         default="student",
         help="paired t, or Fisher's randomisation (default: %(default)s); p is shown with Holm's correction too",
     )
+    made.add_argument("--bootstrap", action="store_true", help="add each difference's 95%% confidence interval")
     made.add_argument("--all-pairs", action="store_true", help="compare all with all, not only with the first")
     made.add_argument("--per-topic", action="store_true", help="the differences of each topic, largest loss first")
+    made.add_argument(
+        "--largest",
+        type=cli.positive,
+        metavar="N",
+        help="the N topics of largest loss, and of largest gain, with their queries",
+    )
+    made.add_argument(
+        "--topics",
+        metavar="T",
+        help="with --largest: where the queries are, by path or name (default: the judgements' collection)",
+    )
     made.add_argument(
         "--plot", metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)"
     )
@@ -64,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.compare.comparison import compare, short_names
+    from expandr_repro.compare.queries import as_table, largest, queries_of
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import depth_faults
     from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
@@ -86,8 +103,11 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
         warn_of_gaps(path, found)
     split = split_files(list(zip(names, args.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
-    compared = {part: compare(some, measures, args.test, args.all_pairs) for part, some in parts.items()}
+    compared = {
+        part: compare(some, measures, args.test, args.all_pairs, args.bootstrap) for part, some in parts.items()
+    }
     comparisons = compared["all"]
+    queries = queries_of(args.topics, args.qrels, [f.get("collection") for f in facts]) if args.largest else {}
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
@@ -99,23 +119,49 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     if args.format == "json":
         print(
             printable(
-                json.dumps(_as_json(figures, compared, args) | {"warnings": warnings}, indent=2, ensure_ascii=False)
+                json.dumps(
+                    _as_json(figures, compared, queries, args) | {"warnings": warnings}, indent=2, ensure_ascii=False
+                )
             )
         )
         return 0
     print(split.table("run", figures.items(), measures).render(args.format))
     told = ["topics", "count"] if split.seen else []
-    header = ["comparison", "metric", *told, "Δ", f"p ({args.test})", "p (Holm)", "better", "equal", "worse"]
+    header = [
+        "comparison",
+        "metric",
+        *told,
+        "Δ",
+        *(("Δ 2.5%", "Δ 97.5%") if args.bootstrap else ()),
+        f"p ({args.test})",
+        "p (Holm)",
+        "better",
+        "equal",
+        "worse",
+    ]
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []
             rows.append(
-                [f"{c.b} - {c.a}", str(c.measure), *where, c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
+                [
+                    f"{c.b} - {c.a}",
+                    str(c.measure),
+                    *where,
+                    c.difference,
+                    *(c.interval or ()),
+                    c.p,
+                    c.p_holm,
+                    c.wins,
+                    c.ties,
+                    c.losses,
+                ]
             )
     print("\n" + Table(header, rows).render(args.format))
     for sentence in (*split.told, *(f"WARNING: {fault}" for fault in (faults if args.format == "text" else warnings))):
         print("\n" + note(sentence, args.format))
+    for c in comparisons if args.largest else ():
+        print("\n" + as_table(c, largest(c, figures, queries, args.largest)).render(args.format))
     qids = next(iter(figures.values())).qids
     for c in comparisons if args.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
@@ -133,8 +179,13 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
 
 
 def _as_json(
-    figures: dict[str, Figures], compared: dict[str, list[Comparison]], args: argparse.Namespace
+    figures: dict[str, Figures],
+    compared: dict[str, list[Comparison]],
+    queries: Mapping[str, str],
+    args: argparse.Namespace,
 ) -> dict[str, Any]:
+    from expandr_repro.compare.queries import largest
+
     measures = list(next(iter(figures.values())).per_topic)
     qids = next(iter(figures.values())).qids
     listed = []
@@ -145,6 +196,8 @@ def _as_json(
             entry[part] = {"topics": len(some.per_topic), **_numbers(some)}
         if args.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
+        if args.largest:
+            entry["largest"] = largest(c, figures, queries, args.largest)
         listed.append(entry)
     return {
         "test": args.test,
@@ -153,14 +206,15 @@ def _as_json(
     }
 
 
-def _numbers(c: Comparison) -> dict[str, float | None]:
+def _numbers(c: Comparison) -> dict[str, Any]:
     found = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
-    return found | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
+    return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv)
+    return cli.execute(build_parser(), run, argv, RULES)
 
 
 if __name__ == "__main__":

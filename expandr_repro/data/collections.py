@@ -301,6 +301,11 @@ def find_qrels(name: str) -> Qrels:
     raise _unknown("qrels", name)
 
 
+def has_topics(qrels: str) -> bool:
+    """Say whether judgments come with topics that `find_topics` finds by the same name: those of a collection do, those in a file do not."""
+    return bool(collection_named(qrels)) or qrels.startswith("irds:") or Path(qrels).is_dir()
+
+
 def _known_qrels(name: CollectionName) -> Qrels:
     if folder := local_folder(name):
         return read_qrels(_qrels_file(folder, name.split))

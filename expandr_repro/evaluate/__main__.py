@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--metrics",
         default=",".join(DEFAULT),
         metavar="M",
-        help="nDCG@k, R@k, P@k, Success@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
+        help="nDCG@k, R@k, P@k, Success@k, Judged@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
     )
     made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
     made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
