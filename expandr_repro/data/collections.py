@@ -362,7 +362,7 @@ def _fetched(
     if name is None:
         if place.irds:
             return of_irds(place.irds)
-        if place.pyserini in known():
+        if place.name in known():
             return of_pyserini(place.name)
         raise unknown(place.what, place.name)
     base = data_dir()
