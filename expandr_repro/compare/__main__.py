@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
-from expandr_repro.console.applies import Applies
-from expandr_repro.console.tables import FORMATS, Table, note, number
+from expandr_repro.compare.options import CompareRequest
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.tables import Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
-from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
-from expandr_repro.evaluate.significance import TESTS
+from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.outputs import PLOT, check_output
 
 if TYPE_CHECKING:
@@ -32,53 +31,23 @@ python -m expandr_repro.compare --qrels qrels.txt a.trec b.trec --metrics nDCG@1
 """
 
 
-RULES = (Applies(("--topics",), "with --largest, which shows queries", lambda args: bool(args.largest)),)
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
-        "compare", "Compare TREC runs on the same judgements: the first is what the others are compared with.", EXAMPLES
+    return cli.parser(
+        "compare",
+        "Compare TREC runs on the same judgements: the first is what the others are compared with.",
+        EXAMPLES,
+        CompareRequest,
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="two or more TREC run files, plain or gzipped")
-    made.add_argument(
-        "--qrels", required=True, metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name"
-    )
-    made.add_argument("--metrics", default=",".join(DEFAULT), metavar="M", help="(default: %(default)s)")
-    made.add_argument(
-        "--test",
-        choices=TESTS,
-        default="student",
-        help="paired t, or Fisher's randomisation (default: %(default)s); p is shown with Holm's correction too",
-    )
-    made.add_argument("--bootstrap", action="store_true", help="add each difference's 95%% confidence interval")
-    made.add_argument("--all-pairs", action="store_true", help="compare all with all, not only with the first")
-    made.add_argument("--per-topic", action="store_true", help="the differences of each topic, largest loss first")
-    made.add_argument(
-        "--largest",
-        type=cli.positive,
-        metavar="N",
-        help="the N topics of largest loss, and of largest gain, with their queries",
-    )
-    made.add_argument(
-        "--topics",
-        metavar="T",
-        help="with --largest: where the queries are, by path or name (default: the judgements' collection)",
-    )
-    made.add_argument(
-        "--plot", metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)"
-    )
-    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
-    return made
 
 
-def run(args: argparse.Namespace) -> int:
+def run(request: CompareRequest) -> int:
     """Do what the command line says."""
     with warned() as told:
-        return _run(args, told)
+        return _run(request, told)
 
 
-def _run(args: argparse.Namespace, warnings: list[str]) -> int:
+def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.compare.comparison import compare, short_names
     from expandr_repro.compare.queries import as_table, largest, queries_of
     from expandr_repro.data.collections import find_qrels, relevance_level
@@ -88,52 +57,48 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
 
-    if args.plot:
-        check_output("--plot", Path(args.plot), PLOT, [*args.runs, args.qrels])
-    names = short_names(args.runs)
-    facts = [facts_beside(path) for path in args.runs]
-    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
-    measures = parse_measures(args.metrics, level)
-    qrels = find_qrels(args.qrels)
-    for path, known in zip(args.runs, facts, strict=True):
-        refuse_other_collection(path, known, args.qrels)
-    scored = comparable([evaluate_file(path, qrels, measures) for path in args.runs], facts)
+    if request.plot:
+        check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
+    names = short_names(request.runs)
+    facts = [facts_beside(path) for path in request.runs]
+    level = relevance_level(request.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(request.metrics, level)
+    qrels = find_qrels(request.qrels)
+    for path, known in zip(request.runs, facts, strict=True):
+        refuse_other_collection(path, known, request.qrels)
+    scored = comparable([evaluate_file(path, qrels, measures) for path in request.runs], facts)
     figures = dict(zip(names, scored, strict=True))
-    for path, found in zip(args.runs, scored, strict=True):
+    for path, found in zip(request.runs, scored, strict=True):
         warn_of_gaps(path, found)
-    split = split_files(list(zip(names, args.runs, facts, strict=True)), scored, qrels, level)
+    split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
-    compared = {
-        part: compare(some, measures, args.test, args.all_pairs, args.bootstrap) for part, some in parts.items()
-    }
+    how = (request.test, request.all_pairs, request.bootstrap)
+    compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
-    queries = queries_of(args.topics, args.qrels, [f.get("collection") for f in facts]) if args.largest else {}
+    searched = [f.get("collection") for f in facts]
+    queries = queries_of(request.topics, request.qrels, searched) if request.largest else {}
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
-    if args.plot:
+    if request.plot:
         from expandr_repro.compare.plots import plot_differences
 
-        plot_differences([c for c in comparisons if c.measure == measures[0]], args.plot)
-        log.info("wrote %s", args.plot)
-    if args.format == "json":
-        print(
-            printable(
-                json.dumps(
-                    _as_json(figures, compared, queries, args) | {"warnings": warnings}, indent=2, ensure_ascii=False
-                )
-            )
-        )
+        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
+        log.info("wrote %s", request.plot)
+    if request.format == "json":
+        told_all = _as_json(figures, compared, queries, request) | {"warnings": warnings}
+        print(printable(json.dumps(told_all, indent=2, ensure_ascii=False)))
         return 0
-    print(split.table("run", figures.items(), measures).render(args.format))
+    print(split.table("run", figures.items(), measures).render(request.format))
     told = ["topics", "count"] if split.seen else []
+    limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
     header = [
         "comparison",
         "metric",
         *told,
         "Δ",
-        *(("Δ 2.5%", "Δ 97.5%") if args.bootstrap else ()),
-        f"p ({args.test})",
+        *limits,
+        f"p ({request.test})",
         "p (Holm)",
         "better",
         "equal",
@@ -143,27 +108,18 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []
-            rows.append(
-                [
-                    f"{c.b} - {c.a}",
-                    str(c.measure),
-                    *where,
-                    c.difference,
-                    *(c.interval or ()),
-                    c.p,
-                    c.p_holm,
-                    c.wins,
-                    c.ties,
-                    c.losses,
-                ]
-            )
-    print("\n" + Table(header, rows).render(args.format))
-    for sentence in (*split.told, *(f"WARNING: {fault}" for fault in (faults if args.format == "text" else warnings))):
-        print("\n" + note(sentence, args.format))
-    for c in comparisons if args.largest else ():
-        print("\n" + as_table(c, largest(c, figures, queries, args.largest)).render(args.format))
+            found = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *found])
+    print("\n" + Table(header, rows).render(request.format))
+    for sentence in (
+        *split.told,
+        *(f"WARNING: {fault}" for fault in (faults if request.format == "text" else warnings)),
+    ):
+        print("\n" + note(sentence, request.format))
+    for c in comparisons if request.largest else ():
+        print("\n" + as_table(c, largest(c, figures, queries, request.largest or 0)).render(request.format))
     qids = next(iter(figures.values())).qids
-    for c in comparisons if args.per_topic else ():
+    for c in comparisons if request.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
         scores = [
             [
@@ -174,7 +130,7 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
             ]
             for i in order
         ]
-        print("\n" + Table([f"{c.measure}", c.a, c.b, "Δ"], scores).render(args.format))
+        print("\n" + Table([f"{c.measure}", c.a, c.b, "Δ"], scores).render(request.format))
     return 0
 
 
@@ -182,7 +138,7 @@ def _as_json(
     figures: dict[str, Figures],
     compared: dict[str, list[Comparison]],
     queries: Mapping[str, str],
-    args: argparse.Namespace,
+    request: CompareRequest,
 ) -> dict[str, Any]:
     from expandr_repro.compare.queries import largest
 
@@ -194,13 +150,13 @@ def _as_json(
         entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": str(c.measure), **_numbers(c)}
         for part, some in zip(list(compared)[1:], group[1:], strict=True):
             entry[part] = {"topics": len(some.per_topic), **_numbers(some)}
-        if args.per_topic:
+        if request.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
-        if args.largest:
-            entry["largest"] = largest(c, figures, queries, args.largest)
+        if request.largest:
+            entry["largest"] = largest(c, figures, queries, request.largest)
         listed.append(entry)
     return {
-        "test": args.test,
+        "test": request.test,
         "runs": {n: {str(m): f.mean(m) for m in measures} for n, f in figures.items()},
         "comparisons": listed,
     }
@@ -214,7 +170,7 @@ def _numbers(c: Comparison) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv, RULES)
+    return cli.execute(build_parser(), run, argv)
 
 
 if __name__ == "__main__":
