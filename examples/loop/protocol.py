@@ -29,10 +29,19 @@ from typing import Any
 
 from retriever import call, settings, start_worker
 
-SPLITS = {"i": ("scifact/train", ("--hold-out", "scifact/test")), "ii": ("nfcorpus/train", ()), "iii": ("scifact/train", ())}
+SPLITS = {
+    "i": ("scifact/train", ("--hold-out", "scifact/test")),
+    "ii": ("nfcorpus/train", ()),
+    "iii": ("scifact/train", ()),
+}
 """Training topics, and what is held out of them."""
 
-TESTS = {"i": ("scifact", "nfcorpus", "cacm"), "ii": ("scifact", "cacm"), "iii": ("nfcorpus", "cacm"), "": ("scifact", "nfcorpus", "cacm")}
+TESTS = {
+    "i": ("scifact", "nfcorpus", "cacm"),
+    "ii": ("scifact", "cacm"),
+    "iii": ("nfcorpus", "cacm"),
+    "": ("scifact", "nfcorpus", "cacm"),
+}
 """What may be searched after a split; after no training, all."""
 
 DPO = {"epochs": 3, "batch_size": 8, "gradient_accumulation": 2, "learning_rate": "1e-4", "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05,
@@ -101,8 +110,12 @@ class Plan:
         topics = self.topics(split)
         stem = topics.replace("/", ".")
         samples = 1 if self.small else 4 if topics.startswith("scifact") else 2
-        candidates = self.expand(f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples, keep=False)
-        answers = self.expand(f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1, keep=False)
+        candidates = self.expand(
+            f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples, keep=False
+        )
+        answers = self.expand(
+            f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1, keep=False
+        )
         output = self.path(f"pairs.{split}{'.' if reward else ''}{reward}.jsonl")
         floor = (0.0 if self.small else 0.6) if not reward else 0.0
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
@@ -112,7 +125,12 @@ class Plan:
 
     def dpo(self, name: str, seed: int, pairs: str, adapter: str = "", **values: object) -> str:
         """Train the LLM on pairs."""
-        chosen = {**DPO, **({"max_steps": 3, "eval_steps": 2, "batch_size": 2} if self.small else {}), "seed": seed, **values}
+        chosen = {
+            **DPO,
+            **({"max_steps": 3, "eval_steps": 2, "batch_size": 2} if self.small else {}),
+            "seed": seed,
+            **values,
+        }
         output = self.path(f"models/{name}.seed{seed}")
         more = ("--adapter", self.path(f"models/{adapter}.seed{seed}")) if adapter else ()
         return self.add(f"{name}.seed{seed}", "train_generator", "--pairs", self.path(f"{pairs}.jsonl"), "--dev-pairs", self.path(f"{pairs}.dev.jsonl"),
@@ -128,14 +146,15 @@ class Plan:
             for encoder, model in self.encoders.items():
                 run = self.path(f"runs/{name}.seed{seed}.{collection}.{encoder}.trec")
                 index = self.index(collection, encoder)
-                self.add(f"search.{run.stem}", "search", "--topics", collection, "--expansions", self.path(f"{texts}.jsonl"), "--fusion", "mean",
-                         "--encoder", model, "--no-baseline", "--hits", 100, "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run,
+                fusion = "repeat" if encoder == "bm25" else "mean"
+                self.add(f"search.{run.stem}", "search", "--topics", collection, "--expansions", self.path(f"{texts}.jsonl"), "--fusion", fusion,
+                         *retriever(encoder, model), "--no-baseline", "--hits", 100, "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run,
                          needs=(texts, index), run=(run, collection))  # fmt: skip
 
     def index(self, collection: str, encoder: str) -> str:
         """Search the query alone, which builds the index that later searches share."""
         run = self.path(f"runs/none.{collection}.{encoder}.trec")
-        return self.add(f"search.{run.stem}", "search", "--topics", collection, "--fusion", "none", "--encoder", self.encoders[encoder], "--hits", 100,
+        return self.add(f"search.{run.stem}", "search", "--topics", collection, "--fusion", "none", *retriever(encoder, self.encoders[encoder]), "--hits", 100,
                         "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run, run=(run, collection))  # fmt: skip
 
     def generators(self, names: list[str]) -> None:
@@ -148,7 +167,11 @@ class Plan:
             elif name == "sft":
                 for seed in seeds:
                     output = self.path(f"models/{name}.seed{seed}")
-                    source = ("--sft", "pocket/test") if self.small else ("--sft", "scifact/train", "--expansions", "claude.q2d", "--hold-out", "scifact/test")
+                    source = (
+                        ("--sft", "pocket/test")
+                        if self.small
+                        else ("--sft", "scifact/train", "--expansions", "claude.q2d", "--hold-out", "scifact/test")
+                    )
                     values = {"max_prompt_length": 160, "max_length": 400, "lora_r": 16, "learning_rate": "1e-4", "seed": seed, **({"max_steps": 2} if self.small else {})}  # fmt: skip
                     self.add(f"{name}.seed{seed}", "train_generator", *source, "--dev", 4 if self.small else 60, "--model", self.args.model,
                              *settings(**values), "--output", output, "--format", "json", keeps=(output / "metrics.jsonl",))  # fmt: skip
@@ -160,6 +183,16 @@ class Plan:
                 pairs = self.pairs(split, reward[0] if reward else "")
                 for seed in seeds:
                     self.judge(name, seed, split, self.dpo(name, seed, pairs, **values))
+
+
+def retriever(name: str, model: str) -> tuple[str, ...]:
+    """Return the options of a retriever: BM25, or dense with an encoder."""
+    return ("--retriever", "bm25") if name == "bm25" else ("--encoder", model)
+
+
+def kept_as(path: Path) -> str:
+    """Return the name of a file in --output."""
+    return f"metrics.{path.parent.name}.jsonl.gz" if path.name == "metrics.jsonl" else f"{path.name}.gz"
 
 
 def done_before(record: Path) -> dict[str, dict[str, Any]]:
@@ -203,6 +236,9 @@ class Runner:
         begin = time.monotonic()
         done = {name for name, row in done_before(self.record).items() if row["code"] == 0}
         waiting = [s for s in steps.values() if s.name not in done]
+        for step in steps.values():
+            if step.name in done:
+                self.restore(step)
         failed: set[str] = set()
         running: dict[Future[dict[str, Any]], Step] = {}
         while waiting or running:
@@ -227,11 +263,17 @@ class Runner:
         yield from (s.name for s in waiting)
 
     def keep(self, step: Step) -> None:
-        """Copy what a step leaves for the tables."""
+        """Copy what a step leaves for the tables and for other machines."""
         for path in step.keeps:
             if path.exists():
-                name = "metrics." + path.parent.name + ".jsonl.gz" if path.name == "metrics.jsonl" else path.name + ".gz"
-                (self.args.output / name).write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+                (self.args.output / kept_as(path)).write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+
+    def restore(self, step: Step) -> None:
+        """Fetch back what a step left on another machine."""
+        for path in step.keeps:
+            packed = self.args.output / kept_as(path)
+            if packed.exists() and not path.exists() and path.suffix == ".jsonl" and path.parent == self.args.work:
+                path.write_bytes(gzip.decompress(packed.read_bytes()))
 
 
 def main() -> int:
@@ -240,7 +282,13 @@ def main() -> int:
     made.add_argument("--model", required=True, help="the LLM: a GGUF file, a folder or a hub name")
     made.add_argument("--work", type=Path, required=True)
     made.add_argument("--output", type=Path, required=True)
-    made.add_argument("--encoders", nargs="+", default=["minilm=all-MiniLM-L6-v2"], metavar="NAME=E", help="what searches")
+    made.add_argument(
+        "--encoders",
+        nargs="+",
+        default=["minilm=all-MiniLM-L6-v2"],
+        metavar="NAME=E",
+        help="what searches; bm25= for BM25",
+    )
     made.add_argument("--generators", nargs="+", default=["untrained", "dpo.i"], metavar="G",
                       help="untrained, sft, or dpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, dpo.i+ld_alpha=0.5")  # fmt: skip
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
@@ -256,7 +304,10 @@ def main() -> int:
     plan = Plan(args)
     plan.generators(args.generators)
     left = list(Runner(args).go(plan.steps))
-    print(f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done" + (f"; to come: {', '.join(left[:5])} ..." if left else ""))
+    print(
+        f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done"
+        + (f"; to come: {', '.join(left[:5])} ..." if left else "")
+    )
     return 0
 
 
