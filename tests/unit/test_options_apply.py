@@ -76,6 +76,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("regress", ["--list"], {"--output": "f"}),
     ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f"}),
     ("doctor", ["--env"], {"--format": "json"}),
+    ("compare", ["--qrels", "q", "a", "b"], {"--topics": "t"}),
 ]  # fmt: skip
 """Command, command line, and the options that do not apply to it, each with a value: sometimes its default, which counts as given too."""
 
@@ -85,7 +86,7 @@ ALWAYS = {
     "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
-    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
+    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--bootstrap", "--largest", "--per-topic", "--plot", "--format"},
     "prefer": {"--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
                "--output", "--sample", "--dev", "--format", "--encoder", "--device", "--max-length", "--trust-remote-code"},
     "train_encoder": {"--train", "--hold-out", "--expansions", "--qrels", "--corpus", "--dev-topics", "--fusion", "--config", "--set", "--output", "--overwrite", "--format",
