@@ -25,6 +25,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
@@ -350,7 +351,7 @@ def _checked(name: str, one: Declared, value: Any) -> Any:
 
 
 _ACCEPTED: dict[Any, tuple[Any, str]] = {
-    bool: (bool, "True or False"), int: (int, "a whole number"), float: (int | float, "a number"), str: (str | Path, "a string"),
+    bool: (bool, "True or False"), int: (Integral, "a whole number"), float: (Real, "a number"), str: (str | Path, "a string"),
     Path: (str | Path, "a path"), dict: (Mapping, "a dict of settings"),
 }  # fmt: skip
 """Type of a field -> what may be given from Python, and what to call it."""
@@ -362,7 +363,7 @@ def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any)
     least = parse is positive
     if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
         raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
-    return kind(value) if kind in (str, Path) else value
+    return value if isinstance(value, int | float) else kind(value)
 
 
 def dry_run(group: str | None = None) -> Any:
