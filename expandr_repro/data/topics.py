@@ -34,6 +34,9 @@ from expandr_repro.io.files import (
 ID_KEYS = ("qid", "id", "_id", "query_id")
 TITLE_KEYS = ("title", "text", "query")
 
+TYPES = ("passage", "keywords", "question", "rewrite")
+"""What an expansion may be."""
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -43,11 +46,15 @@ class Expansion:
         text: the text, cleaned.
         sampling: its settings.
         finish: why it ended: "stop", "length" (cut at the limit of tokens), or "" where that is not known.
+        type: passage, keywords, question or rewrite; "" where that is not known, which means a passage.
+        prompt: which of the `prompts` of the topic's provenance it answers, from 0; None where they are not written there.
     """
 
     text: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
     finish: str = ""
+    type: str = ""
+    prompt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -205,7 +212,16 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
                 number,
                 f'an expansion\'s `finish` must be a string such as "stop" or "length", found {shown(finish)}',
             )
-        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
+        kind = entry.get("type") or ""
+        if kind and kind not in TYPES:
+            raise FormatError(path, number, f"an expansion's `type` is {shown(kind)}; wanted one of {', '.join(TYPES)}")
+        prompt = entry.get("prompt")
+        if prompt is not None and (isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 0):
+            raise FormatError(
+                path, number, f"an expansion's `prompt` is {shown(prompt)}; wanted the number of a prompt, from 0"
+            )
+        sampling = read_facts(path, number, entry.get("sampling", {}), "sampling")
+        found.append(Expansion(entry["text"], sampling, finish, kind, prompt))
     return tuple(found)
 
 
@@ -214,7 +230,10 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
         record["expansions"] = [
-            {"text": e.text, "sampling": dict(e.sampling)} | ({"finish": e.finish} if e.finish else {})
+            {"text": e.text, "sampling": dict(e.sampling)}
+            | ({"finish": e.finish} if e.finish else {})
+            | ({"type": e.type} if e.type else {})
+            | ({} if e.prompt is None else {"prompt": e.prompt})
             for e in topic.expansions
         ]
     if topic.provenance is not None:
