@@ -22,7 +22,7 @@ FEATURES = {"search", "encode", "expand", "compare", "prefer", "training", "trai
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
-    ("search", "preview"), ("encode", "preview"), ("expand", "preview"),
+    ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("expand", "search"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip

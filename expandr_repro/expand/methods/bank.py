@@ -31,7 +31,7 @@ def read_bank(path: str | Path) -> dict[str, Chat]:
         NotAvailableError: the file cannot be read.
     """
     repeated: list[str] = []
-    listed = parse_yaml(read_text(path, MAX_YAML), path, repeated=repeated)
+    listed = parse_yaml(f"{read_text(path, MAX_YAML)}\n", path, repeated=repeated)
     if not isinstance(listed, list):
         raise FormatError(
             path, None, "wanted a list of prompts, each with `id` and `template` (QueryGym's prompt_bank.yaml)"
