@@ -75,7 +75,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
                        help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
     group.add_argument("--limit", type=cli.positive, metavar="N", help="expand the first N topics alone")
     group.add_argument("--qids", metavar="IDS", help="expand these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
-    group.add_argument("--prompt", default="q2d", metavar="P",
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--method", metavar="M", help="a method in place of a prompt: `expand methods` lists them; or a .yaml file with one")  # fmt: skip
+    either.add_argument("--prompt", default="q2d", metavar="P",
                        help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file (default: %(default)s)")  # fmt: skip
     group.add_argument("--backend", default="openai", metavar="B",
                        help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()) + " (default: %(default)s)")  # fmt: skip
@@ -84,6 +86,13 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--passages", metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's judgements)")  # fmt: skip
     group.add_argument("--examples-from", metavar="T", help="training topics for few-shot examples (default: the collection's train split)")  # fmt: skip
     group.add_argument("--language", metavar="L", help="for a prompt with {language}")
+    group.add_argument("--context", metavar="C", help="passages for the prompts of a method: bm25:10, dense:10, a run file (RUN or RUN:10) or none (default: the method's)")  # fmt: skip
+    group.add_argument("--context-encoder", metavar="E", help="of --context dense (default: all-MiniLM-L6-v2)")
+    group.add_argument("--corpus", metavar="C", help="the documents that the passages are from: a collection or a corpus (default: the topics' own)")  # fmt: skip
+    group.add_argument(
+        "--prompt-bank", metavar="FILE", help="prompts of QueryGym's format, sent in place of the method's own"
+    )
+    group.add_argument("--window", type=cli.positive, metavar="N", help="tokens of prompt and answer that the model reads; passages that do not fit are left out (default: its own, where it is on this machine)")  # fmt: skip
 
 
 def _add_sampling(group: argparse._ArgumentGroup) -> None:
@@ -189,8 +198,9 @@ RULES = (
         "to a model of the hub and, as a label, to an endpoint's; a folder is what it is",
         lambda args: "base_url" in BACKENDS.find(args.backend).options or not Path(args.model).is_dir(),
     ),
-    Applies(("--passages",), "to a prompt with {passage}, such as q2a", _prompt_has("passage")),
-    Applies(("--examples-from",), "to a prompt with {examples}", _prompt_has("examples")),
+    Applies(("--passages",), "to a prompt with {passage}, such as q2a", lambda args: not args.method and _prompt_has("passage")(args)),
+    Applies(("--examples-from",), "to a prompt with {examples}", lambda args: bool(args.method) or _prompt_has("examples")(args)),
+    Applies(("--context", "--context-encoder", "--corpus", "--prompt-bank", "--window"), "with --method", lambda args: bool(args.method)),
     Applies(
         ("--preset",),
         "without --temperature and --samples, which together replace it",
@@ -242,6 +252,8 @@ def _request(args: argparse.Namespace) -> ExpandRequest:
         output=Path(args.output) if args.output else None, store=Path(args.store) if args.store else cache_dir() / "expansions.sqlite",
         passages=args.passages, examples_from=args.examples_from, language=args.language, dry_run=args.dry_run,
         keep_refusals=args.keep_refusals, retry_refused=args.retry_refused, form=args.format, limit=args.limit, qids=args.qids,
+        method=args.method, context=args.context, context_encoder=args.context_encoder, corpus=args.corpus, prompt_bank=args.prompt_bank,
+        window=args.window,
     )  # fmt: skip
 
 
@@ -271,6 +283,21 @@ def build_reading_parser(word: str) -> argparse.ArgumentParser:
     return made
 
 
+def build_methods_parser() -> argparse.ArgumentParser:
+    """Return the parser of `expand methods`."""
+    made = cli.parser("expand methods", "List the expansion methods: what they write, what they need, and their sources.", "python -m expandr_repro.expand methods")  # fmt: skip
+    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
+    return made
+
+
+def methods(args: argparse.Namespace) -> int:
+    """Print the table of methods."""
+    from expandr_repro.expand.methods.listing import methods_table
+
+    print(methods_table().render(args.format))
+    return 0
+
+
 def show(args: argparse.Namespace) -> int:
     """Print topics with their prompt and their expansions."""
     from expandr_repro.expand.show import shown
@@ -297,6 +324,8 @@ def stats(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] == "methods":
+        return cli.execute(build_methods_parser(), methods, words[1:])
     if words and words[0] in ("show", "stats"):
         return cli.execute(build_reading_parser(words[0]), {"show": show, "stats": stats}[words[0]], words[1:])
     made = build_parser()

@@ -45,7 +45,10 @@ class Reader:
             cleaned: the same without reasoning, small talk and markup.
         """
         answer = answer_of(raw)[0].strip()
-        return [text for item in self.function(answer, cleaned, **self.values, **self.supplied) if (text := " ".join(item.split()) if self.name != "text" else item.strip())]  # fmt: skip
+        found = self.function(answer, cleaned, **self.values, **self.supplied)
+        if self.name == "text":
+            return [item.strip() for item in found if item.strip()]
+        return [" ".join(item.split()) for item in found if any(c.isalnum() for c in item)]
 
     def join(self, items: Sequence[str]) -> str:
         """Return texts as the one text of an expansion."""

@@ -39,7 +39,9 @@ def test_the_end_of_a_block_stays_as_it_is(bank):
 
 
 def test_of_a_role_that_is_there_twice_the_last_counts_and_it_is_reported(bank, caplog):
-    found = read_bank(bank("- id: a\n  template:\n    user: one {query}\n    assistant: Sure,\n    user: two {query}\n"))
+    found = read_bank(
+        bank("- id: a\n  template:\n    user: one {query}\n    assistant: Sure,\n    user: two {query}\n")
+    )
 
     assert found["a"] == (("user", "two {query}"), ("assistant", "Sure,"))
     assert "line 5: the key 'user' is there twice; the last one counts" in caplog.text

@@ -19,7 +19,9 @@ TOPICS = TopicSet("t", [Topic("q1", "cats"), Topic("q2", "dogs")])
 @pytest.fixture
 def corpus(tmp_path):
     path = tmp_path / "corpus.jsonl"
-    path.write_text("".join(json.dumps({"_id": f"d{n}", "title": f"T{n}", "text": f"text {n}"}) + "\n" for n in range(9)))
+    path.write_text(
+        "".join(json.dumps({"_id": f"d{n}", "title": f"T{n}", "text": f"text {n}"}) + "\n" for n in range(9))
+    )
     return path
 
 
@@ -55,7 +57,9 @@ def test_what_is_no_context_is_refused(text, problem):
 
 
 @pytest.mark.parametrize("name", ["run.trec", "run.trec.gz"])
-def test_a_run_gives_its_first_documents_by_score_then_docid_and_others_where_some_were_seen(run, corpus, tmp_path, name):
+def test_a_run_gives_its_first_documents_by_score_then_docid_and_others_where_some_were_seen(
+    run, corpus, tmp_path, name
+):
     path = run([("q1", "d3", 1.0), ("q1", "d2", 2.0), ("q1", "d1", 1.0), ("q1", "d4", 0.5), ("q2", "d5", 1.0)], name)
     context = opened(f"{path}:2", corpus, tmp_path)
 
@@ -68,7 +72,9 @@ def test_a_run_gives_its_first_documents_by_score_then_docid_and_others_where_so
 
 
 def test_a_run_of_another_collection_is_refused(run, corpus, tmp_path):
-    with pytest.raises(MismatchError, match=r"1 of its documents are not in .*corpus.jsonl \(first: 'MED-1', topic 'q1'\)"):
+    with pytest.raises(
+        MismatchError, match=r"1 of its documents are not in .*corpus.jsonl \(first: 'MED-1', topic 'q1'\)"
+    ):
         opened(run([("q1", "MED-1", 1.0)]), corpus, tmp_path)
     with pytest.raises(MismatchError, match="has none of the 2 topics"):
         opened(run([("PLAIN-1", "d1", 1.0)]), corpus, tmp_path)
