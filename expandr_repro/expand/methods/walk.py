@@ -127,26 +127,23 @@ class Walk:
                 state.previous = []
         return made
 
-    def _lacks(self, state: State, one: Ask, found: Mapping[str, list[Passage]]) -> str:
-        """Return what a step needs and a topic does not have; nothing where it has all."""
-        if one.wants_previous and not state.previous:
-            return "the step before gave nothing to go on with"
-        if one.wants_passages and self.context and not found.get(state.topic.qid):
-            return "the context has no passage for it"
-        return ""
+    def _lacks(self, state: State, one: Ask, found: Mapping[str, list[Passage]]) -> bool:
+        """Say whether a topic has not got what a step needs: what the step before gives, or a passage."""
+        return (one.wants_previous and not state.previous) or self._lacks_passages(state, one, found)
+
+    def _lacks_passages(self, state: State, one: Ask, found: Mapping[str, list[Passage]]) -> bool:
+        return one.wants_passages and self.context is not None and not found.get(state.topic.qid)
 
     def _skipped(
         self, states: Sequence[State], one: Ask, found: Mapping[str, list[Passage]], label: str
     ) -> list[Failure]:
-        if not one.step.type:
-            return []
+        """Return the texts that are not asked for since a topic has no passage; where the step before gave nothing, that is listed already."""
         samples = range(len(one.plan.settings()))
-        return [
-            Failure(s.topic.qid, n, f"{label}: {why}", "skipped")
-            for s in states
-            if (why := self._lacks(s, one, found))
-            for n in samples
-        ]
+        without = [s.topic.qid for s in states if self._lacks_passages(s, one, found)]
+        why = (
+            f"{label}: the context has no passage for it" if len(self.asks) > 1 else "the context has no passage for it"
+        )
+        return [Failure(qid, n, why, "skipped") for qid in without for n in samples]
 
     def _fitting(
         self, states: Sequence[State], one: Ask, found: Mapping[str, list[Passage]]

@@ -70,5 +70,5 @@ def test_what_is_no_bank_is_refused_with_the_place(bank, text, problem):
 
 
 def test_a_missing_id_names_the_nearest():
-    with pytest.raises(UnknownNameError, match="did you mean 'lamer.msmarco.v1'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'lamer\.msmarco\.v1'"):
         banked({"lamer.msmarco.v1": (("user", "x"),)}, "lamer.msmarco.v2", "bank.yaml")
