@@ -31,7 +31,7 @@ python -m benchmarks prefer -- --shape tiny --topics 20 --candidates 4
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = Parser(
         prog="python -m benchmarks",

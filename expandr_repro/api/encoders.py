@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from expandr_repro.api.calls import api
-from expandr_repro.encoders.loading import DEFAULT, EncoderOptions
 from expandr_repro.encoders.loading import load_encoder as load
+from expandr_repro.encoders.options import DEFAULT, EncoderOptions
 from expandr_repro.encoders.protocol import PRECISIONS, TextEncoder
 from expandr_repro.errors import UnknownNameError
 

@@ -13,7 +13,8 @@ from expandr_repro.api.calls import api
 from expandr_repro.api.inputs import as_id, is_frame, records
 from expandr_repro.data.collections import collection_meant
 from expandr_repro.data.corpus import ID_KEYS, Document
-from expandr_repro.encoders.loading import DEFAULT, load_encoder
+from expandr_repro.encoders.loading import load_encoder
+from expandr_repro.encoders.options import DEFAULT
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError, shown
 from expandr_repro.indexes.faiss_index import FaissIndex

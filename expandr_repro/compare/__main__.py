@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import FORMATS, Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
@@ -31,7 +32,7 @@ python -m expandr_repro.compare --qrels qrels.txt a.trec b.trec --metrics nDCG@1
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "compare", "Compare TREC runs on the same judgements: the first is what the others are compared with.", EXAMPLES

@@ -5,11 +5,11 @@ Each command lists its conditions beside its parser as `Applies`; an option in n
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from expandr_repro.console.options import given_options as given_options
 from expandr_repro.errors import ExpandrError
 
 
@@ -28,30 +28,6 @@ class Applies:
     when: str
     holds: Callable[[Any], bool]
     otherwise: Callable[[Any], str] | None = None
-
-
-def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, str]:
-    """Return the options that a command line gives by hand: the first spelling of each, and the one that was typed.
-
-    Args:
-        parser: without abbreviations, so that a word is an option only where it is spelt in full.
-        words: the command line, which the parser accepts.
-
-    Example:
-        >>> made = argparse.ArgumentParser(allow_abbrev=False)
-        >>> _ = made.add_argument("--normalize", action=argparse.BooleanOptionalAction)
-        >>> given_options(made, ["--no-normalize"])
-        {'--normalize': '--no-normalize'}
-    """
-    spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}
-    found: dict[str, str] = {}
-    for word in words:
-        if word == "--":
-            break
-        typed = word.partition("=")[0]
-        if typed in spelt:
-            found[spelt[typed]] = typed
-    return found
 
 
 def refuse_idle(given: Mapping[str, str], rules: Iterable[Applies], context: Any) -> None:

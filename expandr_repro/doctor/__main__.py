@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from expandr_repro import cli
 from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.errors import CheckFailedError
 
@@ -21,7 +22,7 @@ SIGNS = {"ok": "ok  ", "without": "--  ", "broken": "FAIL"}
 COLOURS = {"ok": "\033[32m", "without": "\033[33m", "broken": "\033[31m"}
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "doctor",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
 from expandr_repro.errors import ExpandrError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ torchrun --nproc-per-node 4 -m expandr_repro.encode --corpus msmarco --device cu
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "encode", "Encode a corpus into a Faiss index in Pyserini's layout, or index it with Lucene for BM25.", EXAMPLES
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     made.add_argument("--shard-id", type=int, metavar="N", help="encode one of --num-shards parts, counted from 0")
     made.add_argument("--num-shards", type=cli.positive, metavar="N", help="how many parts there are")
     cli.add_dry_run(made)
-    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
+    cli.add_encoder_options(made)
     return made
 
 
@@ -131,7 +132,8 @@ def _lucene(args: argparse.Namespace, target: Path) -> int:
 
 def _dense(args: argparse.Namespace, target: Path, shard: Shard, rank: int | None) -> int:
     from expandr_repro.data.collections import find_corpus
-    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.encoders.options import EncoderOptions
     from expandr_repro.indexes.build import Shard, build_faiss, index_facts, is_built
     from expandr_repro.indexes.faiss_index import is_faiss_folder
     from expandr_repro.indexes.find import corpus_facts, take_from_cache

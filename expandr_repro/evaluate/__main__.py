@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
+from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import FORMATS, Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
@@ -26,7 +27,7 @@ python -m expandr_repro.evaluate --qrels scifact --per-topic --format json my.tr
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "evaluate",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from expandr_repro import cli
 from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
 from expandr_repro.console.terminal import printable
 from expandr_repro.errors import ExpandrError, SetupError
 from expandr_repro.io.outputs import JSON_REPORT, JUNIT_REPORT, check_output
@@ -30,7 +31,7 @@ python -m expandr_repro.regress my.minilm.none --record
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "regress",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
 from expandr_repro.io.files import atomic_bytes, is_surrogate_free, sha256_file
@@ -36,7 +37,7 @@ python -m expandr_repro.report --regressions 'scifact.minilm.*' --output report.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "report",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.console.applies import Applies, refuse_idle
+from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import FORMATS, Table
 from expandr_repro.console.terminal import printable
 from expandr_repro.errors import ExpandrError
@@ -36,7 +37,7 @@ torchrun --nproc-per-node 2 -m expandr_repro.train_encoder --config expandr-enco
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = cli.parser(
         "train_encoder",
@@ -59,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument("--alpha", type=float, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)")  # fmt: skip
     how.add_argument("--config", default="encoder", metavar="F", help="encoder, expandr-encoder (the paper's values) or a .yaml file (default: %(default)s)")  # fmt: skip
     how.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting in place of the file's, e.g. --set epochs=2; may be repeated")  # fmt: skip
-    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
+    cli.add_encoder_options(made)
     out = made.add_argument_group("output")
     out.add_argument("--output", required=True, metavar="FOLDER", help="where the trained encoder goes")
     out.add_argument("--overwrite", action="store_true", help="replace what is there, if it is something else")
@@ -143,7 +144,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _encoder(args: argparse.Namespace, device: str) -> Encoder:
     from expandr_repro.encoders.encoder import Encoder
-    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.encoders.options import EncoderOptions
 
     options = dataclasses.replace(EncoderOptions.of(args), precision="fp32", device=device)
     encoder = None if args.encoder.startswith("pyserini:") else load_encoder(args.encoder, options, training=True)

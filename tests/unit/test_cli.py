@@ -183,16 +183,21 @@ def test_another_number_is_refused_with_its_option(capsys, value, problem):
 
 def test_encoder_options_leave_everything_to_the_encoder_unless_said():
     made = cli.parser("test", "Tests.", "x")
-    cli.add_encoder_options(made, "the-default")
+    cli.add_encoder_options(made)
     args = made.parse_args([])
 
-    assert (args.encoder, args.device, args.precision, args.trust_remote_code) == ("the-default", "auto", "fp32", False)
+    assert (args.encoder, args.device, args.precision, args.trust_remote_code) == (
+        "all-MiniLM-L6-v2",
+        "auto",
+        "fp32",
+        False,
+    )
     assert args.pooling is args.normalize is args.query_prefix is args.document_prefix is args.max_length is None
 
 
 def test_unit_vectors_can_be_asked_for_and_refused():
     made = cli.parser("test", "Tests.", "x")
-    cli.add_encoder_options(made, "e")
+    cli.add_encoder_options(made)
 
     assert made.parse_args(["--normalize"]).normalize is True
     assert made.parse_args(["--no-normalize"]).normalize is False

@@ -9,7 +9,8 @@ import pytest
 
 from expandr_repro import cli
 from expandr_repro.__main__ import COMMANDS
-from expandr_repro.console.applies import given_options, refuse_idle
+from expandr_repro.console.applies import refuse_idle
+from expandr_repro.console.options import declared, given_options, read_options
 
 from .test_docs import EXAMPLES, parser_for
 
@@ -62,6 +63,8 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("expand", [*EXPAND, "--backend", "vllm"], {**ENDPOINT, "--device": "auto"}),
     ("expand", [*EXPAND, "--backend", "transformers", "--model", "FOLDER"], {"--revision": "r"}),
     ("expand", [*EXPAND, "--temperature", "1", "--samples", "2"], {"--preset": "expandr-eval"}),
+    ("expand", EXPAND, {"--context": "dense:3", "--context-encoder": "e", "--corpus": "pocket", "--prompt-bank": "b.yaml", "--window": "99"}),
+    ("expand", [*EXPAND, "--method", "lamer"], {"--passages": "p"}),
     ("prefer", PREFER, {"--hits": "10", "--threads": "2", "--index": "pocket", "--seed": "1", "--allow-overlap": None}),
     ("prefer", [*PREFER, "--reward", "delta-ndcg"], {"--hits": "10"}),
     ("prefer", [*PREFER, "--encoder", "pyserini:auto:m"], {"--precision": "bf16", "--batch-tokens": "9"}),
@@ -82,7 +85,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
 ALWAYS = {
     "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
     "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
-    "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
+    "expand": {"--topics", "--limit", "--qids", "--method", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
@@ -96,10 +99,9 @@ ALWAYS = {
     "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
     "doctor": {"--env"},
 }  # fmt: skip
-"""Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or in its command's RULES."""
+"""Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or says when it applies."""
 
 CHECKED_INSIDE = {
-    "train_generator": {"--dev-pairs", "--expansions", "--dev", "--prompt"},
     "report": {"--qrels", "--topics", "--expansions", "--corpus"},
     "train_encoder": {"--negatives", "--allow-overlap"},
 }
@@ -111,6 +113,8 @@ def test_it_is_decided_of_every_option_when_it_applies(command):
     module = importlib.import_module(f"expandr_repro.{command}.__main__")
     options = {a.option_strings[0] for a in module.build_parser()._actions if a.option_strings}
     ruled = {option for rule in getattr(module, "RULES", ()) for option in rule.options}
+    shape = module.build_parser().shape
+    ruled |= {one.flags[0] for one in declared(shape) if one.applies} if shape else set()
     decided = ruled | ALWAYS[command] | CHECKED_INSIDE.get(command, set()) | {"-h", "--version", "-q", "-v"}
     assert options == decided
 
@@ -150,15 +154,14 @@ def test_an_option_that_does_not_apply_is_refused_by_name_in_one_line_and_nothin
 
 def test_an_option_with_its_default_is_given_too_and_one_left_out_is_not():
     module = importlib.import_module("expandr_repro.search.__main__")
-    made = module.build_parser()
-    made.set_defaults(judged=None)
     seen = {}
 
-    def run(args):
-        seen.update(args.given)
+    def run(request):
+        seen.update(request.given)
         return 0
 
-    assert cli.execute(made, run, ["--topics", "pocket", "--fusion=mean", "--alpha", "0.5", "--no-normalize"], module.RULES) == 0  # fmt: skip
+    words = ["--topics", "pocket", "--fusion=mean", "--alpha", "0.5", "--no-normalize"]
+    assert cli.execute(module.build_parser(), run, words) == 0
     assert seen == {
         "--topics": "--topics",
         "--fusion": "--fusion",
@@ -179,9 +182,7 @@ def test_an_option_with_its_default_is_given_too_and_one_left_out_is_not():
 )
 def test_an_option_that_applies_passes(words):
     module = importlib.import_module("expandr_repro.search.__main__")
-    made = module.build_parser()
-    made.set_defaults(judged=None)
-    assert cli.execute(made, lambda args: 0, words, module.RULES) == 0
+    assert cli.execute(module.build_parser(), lambda request: 0, words) == 0
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example[0]}: {' '.join(example[1:])}"[:120])
@@ -192,7 +193,9 @@ def test_the_options_of_an_example_in_the_documentation_apply(example):
     name = module or words[0]
     parser, arguments = parser_for(module, words)
     args = parser.parse_args(arguments)
-    args.judged = None
+    if parser.shape:
+        read_options(parser.shape, args, given_options(parser, arguments)).refuse_idle()
+        return
     reading = {"show", "stats"} & set(words[:2])  # `expand show` has no conditions
     rules = () if reading else getattr(importlib.import_module(f"expandr_repro.{name}.__main__"), "RULES", ())
     refuse_idle(given_options(parser, arguments), rules, args)

@@ -17,6 +17,7 @@ from expandr_repro.expand.methods.context import Context, Function, Named, open_
 from expandr_repro.expand.methods.parsers import VERSION as PARSERS
 from expandr_repro.expand.methods.spec import METHODS, Method, find_method
 from expandr_repro.expand.methods.walk import State, Walk
+from expandr_repro.expand.options import store_file
 from expandr_repro.expand.shares import Share
 from expandr_repro.expand.store import Store
 from expandr_repro.expand.tasks import Assembly, Remaining
@@ -26,7 +27,7 @@ from expandr_repro.llm.base import Generator
 from expandr_repro.llm.sampling import PRESETS, SamplingPlan
 
 if TYPE_CHECKING:
-    from expandr_repro.expand.run import ExpandRequest
+    from expandr_repro.expand.options import ExpandRequest
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ def prepared_method(
     for topic in some.topics:
         if not topic.title.strip():
             raise ExpandrError(f"topic {topic.qid!r} has an empty query; give it a text or take it out")
-    with Store(request.store) as store:
+    with Store(store_file(request.store)) as store:
         opened = _context(named, method, asks, request, found, store)
         walk = Walk(
             method, asks, generator, store, opened, request.window, request.keep_refusals, request.retry_refused,

@@ -13,7 +13,8 @@ from expandr_repro.data.overlap.trained_on import TrainedOn, record_beside, writ
 from expandr_repro.data.topics import Expansion, Topic, write_topics
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.manifest import write_manifest
-from expandr_repro.prefer.candidates import HELD_OUT, PreferRequest, plan
+from expandr_repro.prefer.candidates import HELD_OUT, plan
+from expandr_repro.prefer.options import PreferRequest
 from expandr_repro.prefer.pairs import PreferencePair, write_pairs
 from expandr_repro.prefer.run import trained_on
 from expandr_repro.train_encoder.dev_topics import SAME, SHARED, TrainRequest
