@@ -35,7 +35,7 @@ PAGES = {
 }
 """Command -> its page in docs/."""
 
-READING = {"expand": ("show", "stats")}
+READING = {"expand": ("methods", "show", "stats")}
 """Command -> words after which it takes other options."""
 
 

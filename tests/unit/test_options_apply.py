@@ -196,6 +196,6 @@ def test_the_options_of_an_example_in_the_documentation_apply(example):
     if parser.shape:
         read_options(parser.shape, args, given_options(parser, arguments)).refuse_idle()
         return
-    reading = {"show", "stats"} & set(words[:2])  # `expand show` has no conditions
+    reading = {"methods", "show", "stats"} & set(words[:2])  # `expand show` has no conditions
     rules = () if reading else getattr(importlib.import_module(f"expandr_repro.{name}.__main__"), "RULES", ())
     refuse_idle(given_options(parser, arguments), rules, args)
