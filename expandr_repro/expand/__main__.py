@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
@@ -121,7 +122,8 @@ def stats(request: StatsRequest) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in (reading := {"methods": methods, "show": show, "stats": stats}):
+    reading: dict[str, Callable[[Any], int]] = {"methods": methods, "show": show, "stats": stats}
+    if words and words[0] in reading:
         return cli.execute(build_reading_parser(words[0]), reading[words[0]], words[1:])
     return cli.execute(build_parser(), lambda request: run(request, words), words)
 

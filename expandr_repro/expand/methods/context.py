@@ -40,15 +40,15 @@ class Passage:
 
 
 class Context(Protocol):
-    """Where passages are from.
+    """Where passages are from."""
 
-    Attributes:
-        facts: what it is, for the provenance.
-        known: whether what it gives is known without a search, so that a dry run can count it.
-    """
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is, for the provenance."""
 
-    facts: dict[str, Any]
-    known: bool
+    @property
+    def known(self) -> bool:
+        """Whether what it gives is known without a search, so that a dry run can count it."""
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
         """Return each topic's passages, best first.
@@ -176,11 +176,13 @@ class Search:
     def searcher(self) -> DenseSearch | Bm25Search:
         """The index, opened when first wanted, or built."""
         from expandr_repro.search.fusion import fusion_named
-        from expandr_repro.search.run import SearchRequest, open_searcher
+        from expandr_repro.search.options import SearchRequest
+        from expandr_repro.search.run import open_searcher
 
         encoder = None
         if self.named.kind == "dense":
-            from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+            from expandr_repro.encoders.loading import load_encoder
+            from expandr_repro.encoders.options import EncoderOptions
 
             encoder = load_encoder(self.encoder, EncoderOptions())
         request = SearchRequest(self.topics.label, index=self.corpus.name, retriever=self.named.kind)
@@ -188,27 +190,22 @@ class Search:
         return open_searcher(request, self.topics, alone, encoder)[0]
 
     @cached_property
-    def facts(self) -> dict[str, Any]:  # type: ignore[override]
+    def facts(self) -> dict[str, Any]:
         """The search, the index and the encoder."""
         from expandr_repro.io.manifest import NAME, read_manifest
         from expandr_repro.search.dense import DenseSearch
 
         searcher = self.searcher
-        manifest = (
-            searcher.index.manifest if isinstance(searcher, DenseSearch) else read_manifest(searcher.index / NAME) or {}
-        )
-        made_of = manifest.get("corpus")
+        if isinstance(searcher, DenseSearch):
+            manifest, own = searcher.index.manifest, {"encoder": searcher.encoder.identity}
+        else:
+            manifest, own = (
+                read_manifest(searcher.index / NAME),
+                {"bm25": {"k1": searcher.settings.k1, "b": searcher.settings.b}},
+            )
+        made_of = (manifest or {}).get("corpus")
         corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-        own = (
-            {"encoder": searcher.encoder.identity}
-            if isinstance(searcher, DenseSearch)
-            else {"k1": searcher.settings.k1, "b": searcher.settings.b}
-        )
-        return {
-            "source": f"{self.named.kind}:{self.named.depth}",
-            "corpus_sha256": corpus,
-            **own,
-        }
+        return {"source": f"{self.named.kind}:{self.named.depth}", "corpus_sha256": corpus, **own}
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
         """Return each topic's passages; see `Context`."""
