@@ -154,7 +154,7 @@ def find_method(name: str) -> Method:
     if path.suffix in (".yaml", ".yml"):
         return read_method(read_yaml(path), str(path), path.stem)
     found = METHODS.find(name, "A .yaml file with one method will do as well.")
-    return found if found.name else dataclasses.replace(found, name=name)
+    return dataclasses.replace(found, name=name)
 
 
 def read_method(values: Any, path: str, name: str) -> Method:
