@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from expandr_repro import __version__
-from expandr_repro.console.applies import Applies, refuse_idle
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.options import Options, add_options, given_options, included, option, read_options
-from expandr_repro.console.options import positive as positive
+from expandr_repro.console.options import Options, add_options, given_options, option, read_options
 from expandr_repro.console.terminal import one_line, printable
-from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.io.files import is_surrogate_free
 
@@ -53,31 +50,23 @@ def parser(command: str, summary: str, examples: str, shape: type[Options] | Non
     return made
 
 
-def execute(
-    made: Parser,
-    run: Callable[[Any], int],
-    argv: Sequence[str] | None,
-    rules: Sequence[Applies] = (),
-) -> int:
+def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 
     Args:
         made: the command's parser.
-        run: the command, a function of its options.
+        run: the command, a function of the dataclass of its options, or of what the parser returns where it has none.
         argv: the command line, or None for the process's own.
-        rules: when options apply; one given by hand that does not is refused.
     """
     words = sys.argv[1:] if argv is None else argv
     args = made.parse_args(words)
-    args.given = given_options(made, words)
     _set_up(args.quiet, args.verbose)
     try:
-        if made.shape:
-            options = read_options(made.shape, args, args.given)
-            options.refuse_idle()
-            return run(options)
-        refuse_idle(args.given, rules, args)
-        return run(args)
+        if made.shape is None:
+            return run(args)
+        options = read_options(made.shape, args, given_options(made, words))
+        options.refuse_idle()
+        return run(options)
     except ExpandrError as error:
         return _fail(str(error), error.exit_code, args.verbose)
     except KeyboardInterrupt:
@@ -132,60 +121,3 @@ def _set_up(quiet: bool, verbose: bool) -> None:
     handler = logging.StreamHandler()  # a new one each time: standard error may be another by now
     handler.setFormatter(_Plain())
     logger.handlers = [handler]
-
-
-def add_dry_run(group: argparse._ActionsContainer) -> None:
-    """Add the option that shows what a command would do."""
-    group.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing",
-    )
-
-
-ENCODER_OPTIONS = (
-    "--encoder", "--device", "--precision", "--batch-tokens", "--compile", "--pooling", "--normalize", "--query-prefix", "--document-prefix",
-    "--max-length", "--trust-remote-code",
-)  # fmt: skip
-"""Those of `add_encoder_options`."""
-
-
-def _pyserini_class(encoder: str) -> str:
-    return encoder.removeprefix("pyserini:").partition(":")[0] if encoder.startswith("pyserini:") else ""
-
-
-ENCODER_RULES = (
-    Applies(
-        ("--precision", "--batch-tokens", "--compile"),
-        "to encoders that this toolkit runs itself, not to pyserini:CLASS:MODEL",
-        lambda args: not _pyserini_class(args.encoder),
-    ),
-    Applies(
-        ("--pooling", "--normalize", "--query-prefix", "--document-prefix"),
-        "to encoders that this toolkit runs itself and to pyserini:auto:MODEL; Pyserini's other classes have their own",
-        lambda args: _pyserini_class(args.encoder) in ("", "auto"),
-    ),
-)
-"""When the options of `add_encoder_options` apply."""
-
-
-@dataclass(frozen=True)
-class _Encodes:
-    encoder: EncoderOptions = included(EncoderOptions, "encoder")  # noqa: RUF009
-
-
-def add_encoder_options(made: argparse.ArgumentParser) -> None:
-    """Add the options that choose an encoder and say how it runs."""
-    add_options(made, _Encodes)
-
-
-def add_hold_out(group: argparse._ArgumentGroup) -> None:
-    """Add the option that leaves out training topics for the sake of topics that are to be searched later."""
-    group.add_argument("--hold-out", nargs="+", action="extend", default=[], metavar="T",
-                       help="topics to be searched later, e.g. scifact/test: training topics that are among them, or share a relevant document with one, are left out; may be repeated")  # fmt: skip
-
-
-def add_allow_overlap(group: argparse._ArgumentGroup) -> None:
-    """Add the option that lets development topics share what training sees."""
-    group.add_argument("--allow-overlap", action="store_true",
-                       help="let development topics be training topics or share relevant documents with them; they are counted")  # fmt: skip

@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import itertools
 import re
 import sys
 import textwrap
@@ -115,7 +116,7 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, made:
     if made:
         keywords = [p for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
         shown = [f"{p.name}: {p.annotation}{'' if p.default is p.empty else f' = {p.default!r}'}" for p in keywords]
-        listed = [*listed[:-1], "*", *shown]
+        listed = [*itertools.takewhile(lambda text: text[0] != "*", listed), "*", *shown]
     return laid_out(node.name, listed, returned)
 
 

@@ -175,8 +175,15 @@ class Declared:
 
     @property
     def annotation(self) -> str:
-        """Its type, as it is written."""
+        """The type that Python may give, as it is written."""
         kind = self.kind.__name__ if isinstance(self.kind, type) else str(self.kind).replace("typing.", "")
+        if self.option.choices is not None:
+            kind = f"Literal[{', '.join(map(repr, self.option.choices))}]"
+        elif typing.get_origin(self.kind) is tuple:
+            inner = typing.get_args(self.kind)[0].__name__
+            kind = f"{inner} | Sequence[{inner}]"
+        elif self.kind is Path:
+            kind = "str | Path"
         return f"{kind} | None" if self.optional else kind
 
 
@@ -304,12 +311,15 @@ def with_options(shape: type[T], keywords: Mapping[str, Any], **known: Any) -> T
 
     Raises:
         UnknownNameError: no option of that name, or none of its values; offers the nearest.
-        ExpandrError: a value of another type.
+        ExpandrError: a value of another type, or none where there must be one.
     """
     options = {o.path[-1]: o for o in declared(shape)}
     if unknown := next((name for name in keywords if name not in options), None):
         raise UnknownNameError("keyword", unknown, options)
     given = {name: _checked(name, options[name], value) for name, value in keywords.items() if value is not None}
+    for name, one in options.items():
+        if one.default is MISSING and name not in given and one.path[0] not in known:
+            raise ExpandrError(f"{name} is required: {one.help}")
     values: dict[tuple[str, ...], Any] = {options[name].path: value for name, value in given.items()}
     values |= {(name,): value for name, value in known.items()}
     return dataclasses.replace(_made(shape, values), given={options[name].flags[0]: name for name in given})
@@ -351,6 +361,12 @@ def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any)
     if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
         raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
     return kind(value) if kind in (str, Path) else value
+
+
+def dry_run(group: str | None = None) -> Any:
+    """Declare the option that shows what a command would do."""
+    told = "print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing"
+    return option(False, group=group, help=told)
 
 
 def positive(text: str) -> int:

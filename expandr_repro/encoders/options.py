@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from expandr_repro.console.options import Options, When, declared, option, positive
+from expandr_repro.console.options import Options, When, option, positive
 from expandr_repro.data.specs import POOLINGS, EncoderSpec
 from expandr_repro.encoders.protocol import PRECISIONS
 
@@ -43,11 +42,6 @@ class EncoderOptions(Options):
     document_prefix: str | None = option(None, metavar="S", applies=OURS_OR_AUTO, help="set before a document, in place of the encoder's own")  # fmt: skip
     max_length: int | None = option(None, metavar="N", parse=positive, help="tokens of a text, in place of the encoder's own")  # fmt: skip
     trust_remote_code: bool = option(False, help="let the model's own code run; only for models you trust")
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> EncoderOptions:
-        """Take the options from a command line made by `cli.add_encoder_options`."""
-        return cls(**{o.path[-1]: getattr(args, o.dest) for o in declared(cls)})
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
         """Return the spec with what was said laid over it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,21 +92,21 @@ def _searched(request: Any, name: str) -> Iterator[Step]:
     yield from _index(request.index or name, request.retriever)
 
 
-def encode(args: argparse.Namespace) -> int:
-    """Print what `encode` would do."""
-    if args.merge:
-        steps = [_read("index", shard, Path(shard)) for shard in args.merge]
-        steps.append(_run("merge", f"{len(args.merge)} shards, {args.factory}"))
-        return _show(steps, args.output, "text")
-    steps = [*_resource("documents", args.corpus)]
-    if args.retriever == "dense":
+def encode(request: Any) -> int:
+    """Print what `encode` would do on an `EncodeRequest`."""
+    if request.merge:
+        steps = [_read("index", shard, Path(shard)) for shard in request.merge]
+        steps.append(_run("merge", f"{len(request.merge)} shards, {request.factory}"))
+        return _show(steps, str(request.output), "text")
+    steps = [*_resource("documents", request.corpus)]
+    if request.retriever == "dense":
         steps += [
-            _encoder(args.encoder),
-            _run("encode", f"Faiss {args.factory}, {args.precision}, device {args.device}"),
+            _encoder(request.encoder.name),
+            _run("encode", f"Faiss {request.factory}, {request.encoder.precision}, device {request.encoder.device}"),
         ]
     else:
-        steps.append(_run("index", "Lucene, with document vectors" if args.feedback else "Lucene"))
-    return _show(steps, args.output, "text")
+        steps.append(_run("index", "Lucene, with document vectors" if request.feedback else "Lucene"))
+    return _show(steps, str(request.output), "text")
 
 
 def expand(request: Any) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.console.options import Options, When, included, option, positive
+from expandr_repro.console.options import Options, When, dry_run, included, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.specs import collection_named, datasets
 from expandr_repro.encoders.options import EncoderOptions
@@ -114,7 +114,7 @@ class SearchRequest(Options):
                               applies=(TOPICS, When("where judgments are known; give --qrels", lambda options: options.judged is not False)))  # fmt: skip
     baseline: bool = out(True, "--no-baseline", help="do not search the query alone beside the fusion", applies=TOPICS)
     format: str = out("text", choices=FORMATS, help="of the summary")
-    dry_run: bool = out(False, help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing")  # fmt: skip
+    dry_run: bool = dry_run("output")
     export_queries: str | None = out(None, metavar="FOLDER", help="write the searched vectors for stock pyserini.search.faiss --encoded-queries",
                                      applies=(TOPICS, When("to a dense fusion that searches one vector per topic", _exports)))  # fmt: skip
     judged: bool | None = None

@@ -9,7 +9,6 @@ import pytest
 
 from expandr_repro import cli
 from expandr_repro.__main__ import COMMANDS
-from expandr_repro.console.applies import refuse_idle
 from expandr_repro.console.options import declared, given_options, read_options
 
 from .test_docs import EXAMPLES, parser_for
@@ -101,21 +100,13 @@ ALWAYS = {
 }  # fmt: skip
 """Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or says when it applies."""
 
-CHECKED_INSIDE = {
-    "report": {"--qrels", "--topics", "--expansions", "--corpus"},
-    "train_encoder": {"--negatives", "--allow-overlap"},
-}
-"""Options whose conditions the command itself checks."""
-
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_it_is_decided_of_every_option_when_it_applies(command):
     module = importlib.import_module(f"expandr_repro.{command}.__main__")
     options = {a.option_strings[0] for a in module.build_parser()._actions if a.option_strings}
-    ruled = {option for rule in getattr(module, "RULES", ()) for option in rule.options}
-    shape = module.build_parser().shape
-    ruled |= {one.flags[0] for one in declared(shape) if one.applies} if shape else set()
-    decided = ruled | ALWAYS[command] | CHECKED_INSIDE.get(command, set()) | {"-h", "--version", "-q", "-v"}
+    ruled = {one.flags[0] for one in declared(module.build_parser().shape) if one.applies}
+    decided = ruled | ALWAYS[command] | {"-h", "--version", "-q", "-v"}
     assert options == decided
 
 
@@ -190,12 +181,5 @@ def test_the_options_of_an_example_in_the_documentation_apply(example):
     _, module, *words = example
     if module == "pyserini":
         return
-    name = module or words[0]
     parser, arguments = parser_for(module, words)
-    args = parser.parse_args(arguments)
-    if parser.shape:
-        read_options(parser.shape, args, given_options(parser, arguments)).refuse_idle()
-        return
-    reading = {"methods", "show", "stats"} & set(words[:2])  # `expand show` has no conditions
-    rules = () if reading else getattr(importlib.import_module(f"expandr_repro.{name}.__main__"), "RULES", ())
-    refuse_idle(given_options(parser, arguments), rules, args)
+    read_options(parser.shape, parser.parse_args(arguments), given_options(parser, arguments)).refuse_idle()
