@@ -153,7 +153,9 @@ def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
     provenance = {
         "prompt": str(pipeline.get("method_id", "imported")),
         **({"model": str(pipeline["model"])} if "model" in pipeline else {}),
-        "source": f"QueryGym {whole.get('querygym_version', '')}, run {whole.get('run_id', path.stem)}".replace(" ,", ","),
+        "source": f"QueryGym {whole.get('querygym_version', '')}, run {whole.get('run_id', path.stem)}".replace(
+            " ,", ","
+        ),
         **({"method_parameters": parameters} if parameters else {}),
     }
     name = dataset.get("topics")

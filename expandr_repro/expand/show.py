@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from expandr_repro.console.terminal import one_line
-from expandr_repro.data.topics import Topic, read_topics
+from expandr_repro.data.topics import TYPES, Topic, read_topics
 from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError
 from expandr_repro.expand.store import Store
 from expandr_repro.io.files import sha256_text
@@ -64,7 +64,8 @@ def _lines(topic: Topic, template: str | None) -> Iterator[str]:
     if template:
         yield from _wrapped(Prompt("", 0, template).render(topic.title, "(the gold passage)"), "  > ")
     for number, expansion in enumerate(topic.expansions, start=1):
-        facts_of_it = {**expansion.sampling, **({"finish": "length"} if expansion.finish == "length" else {})}
+        facts_of_it = {**({"type": expansion.type} if expansion.type != TYPES[0] else {}), **expansion.sampling,
+                       **({"finish": "length"} if expansion.finish == "length" else {})}  # fmt: skip
         settings = ", ".join(f"{k} {v}" for k, v in facts_of_it.items())
         yield one_line(f"expansion {number}" + (f" ({settings})" if settings else ""))
         yield from _wrapped(expansion.text, "  ")

@@ -11,12 +11,11 @@ from typing import Any
 from expandr_repro.data.collections import collection_meant
 from expandr_repro.data.overlap.seen_topics import Seen
 from expandr_repro.data.trec import Run, read_run, strictly_decreasing
-from expandr_repro.errors import ExpandrError, MismatchError
+from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.evaluate.gaps import ENOUGH
 from expandr_repro.evaluate.run_facts import WITHOUT_HITS, documents_in, facts_beside, versions, without_paths
 from expandr_repro.evaluate.seen import OVERLAP, Overlap, overlap_beside
-from expandr_repro.fuse.methods import Method, Sheet, normalized
-from expandr_repro.io.manifest import RUN_HASH
+from expandr_repro.fuse.methods import NORMS, Method, Sheet, normalized
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +103,34 @@ def sheets_of(inputs: Sequence[Input], norm: str) -> dict[str, Sheet]:
     return {qid: normalized(Sheet.of([run.get(qid, {}) for run in ordered]), norm) for qid in topics_of(inputs)}
 
 
+@dataclass(frozen=True)
+class Fused:
+    """A fused run, the facts of its manifest, and which topics any model of its runs saw in training."""
+
+    run: Run
+    facts: dict[str, Any]
+    overlap: Overlap | None
+
+
+def fuse(inputs: Sequence[Input], chosen: Method, norm: str | None = None, hits: int = HITS) -> Fused:
+    """Fuse runs of the same topics.
+
+    Args:
+        inputs: two or more runs.
+        chosen: the method, with its parameters and weights.
+        norm: the normalisation of scores; min-max where it is not given and the method looks at scores.
+        hits: documents that a topic keeps.
+
+    Raises:
+        MismatchError: the runs do not belong together.
+        ExpandrError: there is one alone, or the normalisation does not go with the method.
+    """
+    check_inputs(inputs)
+    norm = default_norm(chosen, norm)
+    run = fuse_sheets(sheets_of(inputs, norm), chosen, hits)
+    return Fused(run, fused_facts(inputs, chosen, norm, hits, run), merged_overlap(inputs))
+
+
 def fuse_sheets(sheets: Mapping[str, Sheet], chosen: Method, hits: int) -> Run:
     """Fuse each topic's rankings: documents by descending fused score, ties by docid, the best `hits` of them."""
     fused: Run = {}
@@ -118,8 +145,11 @@ def default_norm(chosen: Method, norm: str | None) -> str:
     """Return the normalisation asked for, or ranx's default for methods that look at scores.
 
     Raises:
+        UnknownNameError: no such normalisation.
         ExpandrError: the method looks at ranks, which no normalisation changes.
     """
+    if norm is not None and norm not in NORMS:
+        raise UnknownNameError("normalisation", norm, NORMS)
     if norm is not None and norm != "none" and chosen.by == "ranks":
         raise ExpandrError(f"--norm {norm}: method {chosen.name!r} looks at ranks alone, which no normalisation changes; leave it out")  # fmt: skip
     return norm or ("min-max" if chosen.by == "scores" else "none")
@@ -170,11 +200,6 @@ def _expansions(inputs: Sequence[Input]) -> list[dict[str, Any]] | None:
     """Return the sources of expansions of any of the runs."""
     listed = [source for item in inputs for source in item.facts.get("expansions") or () if isinstance(source, dict)]
     return [source for n, source in enumerate(listed) if source not in listed[:n]] or None
-
-
-def digested(item: Input, digest: str) -> Input:
-    """Return a run with the hash of its file among its facts, where its manifest did not have it."""
-    return Input(item.name, item.run, {**item.facts, RUN_HASH: digest}, item.overlap)
 
 
 def merged_overlap(inputs: Sequence[Input]) -> Overlap | None:

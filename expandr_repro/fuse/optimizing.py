@@ -13,7 +13,7 @@ from expandr_repro.errors import ExpandrError, MismatchError
 from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.run_facts import qrels_sha256
 from expandr_repro.evaluate.scoring import Scorer
-from expandr_repro.fuse.fusing import Input, check_inputs, sheets_of, topics_of
+from expandr_repro.fuse.fusing import Input, check_inputs, default_norm, sheets_of, topics_of
 from expandr_repro.fuse.methods import Method, Sheet
 
 STEPS = 10
@@ -51,12 +51,14 @@ def trials_of(chosen: Method, runs: int) -> Iterator[Method]:
         yield replace(chosen, values={**chosen.values, name: value})
 
 
-def optimize(chosen: Method, norm: str, inputs: Sequence[Input], qrels: Qrels, name: str, measure: Measure) -> Choice:
+def optimize(
+    chosen: Method, norm: str | None, inputs: Sequence[Input], qrels: Qrels, name: str, measure: Measure
+) -> Choice:
     """Choose what scores best on training topics; of several that score the same the last, as ranx does.
 
     Args:
         chosen: the method.
-        norm: the normalisation of scores.
+        norm: the normalisation of scores; the method's default where it is None.
         inputs: runs of the training topics, in the order of the runs that are to be fused.
         qrels: their relevance judgments.
         name: what the judgments are called.
@@ -71,7 +73,7 @@ def optimize(chosen: Method, norm: str, inputs: Sequence[Input], qrels: Qrels, n
     judged = judged_among(qrels, topics_of(inputs))
     if not judged:
         raise MismatchError(f"--training-qrels {name}: judge none of the topics of {inputs[0].name}")
-    sheets = {qid: sheet for qid, sheet in sheets_of(inputs, norm).items() if qid in judged}
+    sheets = {qid: sheet for qid, sheet in sheets_of(inputs, default_norm(chosen, norm)).items() if qid in judged}
     best, most = trials[0], -1.0
     for trial in trials:
         scorer = Scorer(judged, [measure])

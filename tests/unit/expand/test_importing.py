@@ -29,7 +29,9 @@ def as_tsv(rows):
     return file.getvalue()
 
 
-@given(rows=st.dictionaries(ids.map("9".__add__), said.filter(lambda t: not {"\r", "\0"} & set(t)), min_size=1, max_size=4))
+@given(
+    rows=st.dictionaries(ids.map("9".__add__), said.filter(lambda t: not {"\r", "\0"} & set(t)), min_size=1, max_size=4)
+)
 def test_texts_of_a_table_come_back_whatever_quotes_tabs_and_line_breaks_they_hold(rows, tmp_path_factory):
     path = tmp_path_factory.mktemp("import") / "x.queries.tsv"
     path.write_text(as_tsv(rows.items()), encoding="utf-8", newline="")
@@ -71,7 +73,7 @@ def test_a_table_takes_its_provenance_from_the_run_json_beside_it(write):
 
 
 def test_a_run_json_without_its_texts_says_which_file_is_missing(write):
-    with pytest.raises(NotAvailableError, match="4b21ad67.queries.tsv, are not beside it"):
+    with pytest.raises(NotAvailableError, match=r"4b21ad67\.queries\.tsv, are not beside it"):
         import_topics(write("4b21ad67.json", json.dumps(RUN)))
 
 
