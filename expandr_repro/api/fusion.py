@@ -11,9 +11,9 @@ from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import parse_measure
-from expandr_repro.fuse.fusing import HITS, Input
+from expandr_repro.fuse.fusing import Input
 from expandr_repro.fuse.fusing import fuse as fuse_inputs
-from expandr_repro.fuse.methods import check_weights, method_named
+from expandr_repro.fuse.methods import HITS, check_weights, method_named
 from expandr_repro.fuse.optimizing import optimize as choose
 from expandr_repro.fuse.optimizing import refuse_same_topics
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 By = Literal["scores", "ranks"]
 
+HITS = 1000
+"""Documents per topic where no other number is asked for."""
+
 
 @dataclass(frozen=True)
 class Sheet:

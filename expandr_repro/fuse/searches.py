@@ -12,7 +12,7 @@ from expandr_repro.fuse.fusing import Input
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.fusion.registry import RETRIEVERS
 from expandr_repro.search.options import SearchRequest
-from expandr_repro.search.run import Given, Outcome, search
+from expandr_repro.search.run import search
 
 
 def split_retrievers(text: str) -> list[tuple[str, str | None]]:
@@ -26,7 +26,7 @@ def split_retrievers(text: str) -> list[tuple[str, str | None]]:
         >>> split_retrievers("bm25,dense:mean:alpha=0.3")
         [('bm25', None), ('dense', 'mean:alpha=0.3')]
     """
-    parts = re.split(rf",(?=\s*(?:{'|'.join(RETRIEVERS)})\s*(?:[:,]|$))", text)
+    parts = re.split(r",(?=[^,=:]*(?:[:,]|$))", text)  # a comma before PARAMETER=VALUE is the fusion's
     found: list[tuple[str, str | None]] = []
     for part in parts:
         name, _, fusion = part.strip().partition(":")
@@ -43,22 +43,27 @@ def split_retrievers(text: str) -> list[tuple[str, str | None]]:
 
 
 def search_all(
-    request: SearchRequest, retrievers: Sequence[tuple[str, str | None]], encoder: TextEncoder | None
-) -> list[tuple[Input, Outcome]]:
-    """Search the same topics once for each retriever; return what is fused, and what `search` says of each.
+    request: SearchRequest,
+    retrievers: Sequence[tuple[str, str | None]],
+    index: Sequence[str],
+    encoder: TextEncoder | None,
+) -> list[Input]:
+    """Search the same topics once for each retriever.
 
     Args:
-        request: topics, expansions and settings; its retriever and fusion do not count.
+        request: topics, expansions and settings; its retriever, fusion and index do not count.
         retrievers: of `split_retrievers`.
+        index: one for all, or one for each; none for the topics' own collection.
         encoder: for dense retrieval.
 
     Raises:
         ExpandrError: whatever `search` refuses.
     """
     found = []
-    for retriever, fusion in retrievers:
+    where = list(index) if len(index) == len(retrievers) else [*index, *[None] * len(retrievers)][:1] * len(retrievers)
+    for (retriever, fusion), name in zip(retrievers, where, strict=True):
         without = fusion is not None and not fusion_named(fusion, retriever).expands
-        one = replace(request, retriever=retriever, fusion=fusion, baseline=False, expansions=() if without else request.expansions)  # fmt: skip
-        outcome = search(one, encoder if retriever == "dense" else None, given=Given())
-        found.append((Input(f"{retriever}:{outcome.chosen}", outcome.run, outcome.facts, outcome.overlap), outcome))
+        one = replace(request, retriever=retriever, fusion=fusion, index=name, baseline=False, expansions=() if without else request.expansions)  # fmt: skip
+        outcome = search(one, encoder if retriever == "dense" else None)
+        found.append(Input(f"{retriever}:{outcome.chosen}", outcome.run, outcome.facts, outcome.overlap))
     return found
