@@ -174,10 +174,10 @@ def main() -> int:
     made.add_argument("--steps", type=int, default=0, help="of each training, to try it out")
     args = made.parse_args()
 
-    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
-    from expandr_repro.train_encoder.dev_topics import TrainRequest
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.encoders.options import EncoderOptions
     from expandr_repro.train_encoder.examples import gather
-    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 
     begin = time.perf_counter()
     encoder: Any = load_encoder(args.encoder, EncoderOptions(device=args.device))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.tables import FORMATS, Table, number
+from expandr_repro.console.tables import Table, number
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.errors import ExpandrError
 from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
-from expandr_repro.fuse.options import FuseRequest
+from expandr_repro.fuse.options import FuseRequest, MethodsRequest
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.io.outputs import RUN, SEEN, check_output, manifest_kind
@@ -275,12 +275,10 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
 
 def build_reading_parser(_: str = "methods") -> Parser:
     """Return the parser of `fuse methods`."""
-    made = cli.parser("fuse methods", "List the methods of fusion and the normalisations of scores.", "python -m expandr_repro.fuse methods")  # fmt: skip
-    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
-    return made
+    return cli.parser("fuse methods", "List the methods of fusion and the normalisations of scores.", "python -m expandr_repro.fuse methods", MethodsRequest)  # fmt: skip
 
 
-def list_methods(args: Any) -> int:
+def list_methods(request: MethodsRequest) -> int:
     """Print the methods and the normalisations."""
     rows = [[m.name, m.by, ", ".join([*(["weights"] if m.weighted else []), *(f"{k}={v}" for k, v in m.values.items())]) or "-", m.summary, m.source]
             for m in METHODS.values()]  # fmt: skip
@@ -288,10 +286,10 @@ def list_methods(args: Any) -> int:
         Table(["method", "looks at", "parameters", "what it does", "source"], rows),
         Table(["normalisation", "what it does"], [[name, told] for name, (told, _) in NORMS.items()]),
     ]
-    if args.format == "json":
+    if request.format == "json":
         print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
     else:
-        print("\n\n".join(table.render(args.format) for table in tables))
+        print("\n\n".join(table.render(request.format) for table in tables))
     return 0
 
 

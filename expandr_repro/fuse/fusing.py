@@ -19,6 +19,7 @@ from expandr_repro.fuse.methods import HITS, NORMS, Method, Sheet, normalized
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True)
 class Input:
     """A run that is to be fused.

@@ -27,7 +27,14 @@ def numbers(text: str) -> tuple[float, ...]:
 what, how, training, out = (partial(option, group=title) for title in ("what", "how", "training topics", "output"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class MethodsRequest(Options):
+    """How `fuse methods` prints its lists."""
+
+    format: str = option("text", choices=FORMATS)
+
+
+@dataclass(frozen=True)
 class FuseRequest(Options):
     """What is to be fused, and how."""
 

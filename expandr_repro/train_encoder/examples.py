@@ -21,13 +21,12 @@ from expandr_repro.io.files import sha256_file, sha256_text
 from expandr_repro.train_encoder.batches import Example, held_out
 from expandr_repro.train_encoder.dev_topics import (
     DevSearch,
-    TrainRequest,
     check_selection,
     dev_searches,
     expansion_sets,
     judgements_of,
 )
-from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 from expandr_repro.training.hold_out import TrainingTopics, collection_of, leave_out
 
 log = logging.getLogger(__name__)

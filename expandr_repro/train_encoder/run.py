@@ -32,9 +32,9 @@ from expandr_repro.train_encoder.checkpoint import (
     save_weights,
 )
 from expandr_repro.train_encoder.dev_search import measure
-from expandr_repro.train_encoder.dev_topics import TrainRequest, selected
+from expandr_repro.train_encoder.dev_topics import selected
 from expandr_repro.train_encoder.examples import TrainingData
-from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 from expandr_repro.train_encoder.trainer import ContrastiveTrainer, StepOptions
 from expandr_repro.training.curves import plot_if_possible
 from expandr_repro.training.early_stopping import Progress

@@ -22,6 +22,7 @@ from expandr_repro.llm.base import GeneratorOptions
 from expandr_repro.llm.local.weights import Weights, find_weights
 from expandr_repro.llm.rendering import API, KWARGS, OTHERS
 from expandr_repro.train_generator.examples import TrainingData
+from expandr_repro.train_generator.options import TrainRequest
 from expandr_repro.train_generator.settings import DpoSettings, SftSettings
 from expandr_repro.train_generator.trl.arguments import Place
 from expandr_repro.train_generator.trl.best import GOALS, Goal
@@ -57,32 +58,18 @@ PANELS = {
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """What to train, and how.
+class Training:
+    """A training about to begin.
 
     Attributes:
+        request: what to train, and where it goes.
         data: texts to train on.
         settings: `DpoSettings` for pairs, `SftSettings` for topics.
-        model: a folder or a hub name.
-        output: the folder to write.
-        adapter: a LoRA adapter to train further; its own rank and layers hold.
-        merge: write the model with the adapter merged, and the adapter in `adapter/` within.
-        overwrite: whether another training's output may be replaced.
-        device: cpu, cuda or auto.
-        revision: the model's hub revision.
-        trust_remote_code: let the model's own code run.
     """
 
+    request: TrainRequest
     data: TrainingData
     settings: DpoSettings | SftSettings
-    model: str
-    output: Path
-    adapter: str | None = None
-    merge: bool = False
-    overwrite: bool = False
-    device: str = "auto"
-    revision: str | None = None
-    trust_remote_code: bool = False
 
     @property
     def kind(self) -> str:
@@ -92,10 +79,10 @@ class TrainRequest:
     @property
     def has_adapter(self) -> bool:
         """Whether an adapter is trained, and not all weights."""
-        return bool(self.settings.lora_r or self.adapter)
+        return bool(self.settings.lora_r or self.request.adapter)
 
 
-def train_generator(request: TrainRequest) -> dict[str, Any]:
+def train_generator(training: Training) -> dict[str, Any]:
     """Train a generator, or go on with a training that was interrupted, and write it.
 
     Returns:
@@ -104,15 +91,16 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     Raises:
         ExpandrError: the request makes no sense, the output is taken, or the training fails; its kinds say how.
     """
-    _check(request)
-    request = replace(request, settings=_as_generated(request.settings, request.data.rendering))
+    _check(training)
+    training = replace(training, settings=_as_generated(training.settings, training.data.rendering))
+    request = training.request
     require_libraries()
     device = pick_one_device(request.device)
-    options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
+    options = GeneratorOptions(request.model, request.revision, adapter=request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
     weights = find_weights("transformers", options, device)
-    precision = pick_precision(request.settings.precision, device)
-    record = _record(request, weights)
-    facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    precision = pick_precision(training.settings.precision, device)
+    record = _record(training, weights)
+    facts = _facts(training, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
     reads = [weights.folder, request.adapter]
     if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
         log.info("%s is just this training already; nothing to do", request.output)
@@ -121,20 +109,20 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     with reserved(work) if is_first_process() else nullcontext():
         place = Place(work, device, precision)
         trained = train(
-            request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, place,
+            training.settings, GOALS[training.kind][training.settings.best_by], weights, training.data.texts, place,
             _store(weights, device, precision), request.trust_remote_code,
         )  # fmt: skip
-        manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
+        manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[training.kind])}
         if is_first_process():
-            _write(request, weights, trained, work / METRICS, manifest, record)
+            _write(training, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 
-def _check(request: TrainRequest) -> None:
-    if request.merge and not request.has_adapter:
+def _check(training: Training) -> None:
+    if training.request.merge and not training.has_adapter:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
-    if request.settings.patience and "dev" not in request.data.texts:
+    if training.settings.patience and "dev" not in training.data.texts:
         raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
 
 
@@ -171,16 +159,16 @@ def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, An
     return made
 
 
-def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:
+def _facts(training: Training, weights: Weights, device: str, precision: str) -> dict[str, Any]:
     identity = weights.identity
     return {
-        "training": request.kind,
+        "training": training.kind,
         "base": {"model": identity.model, "revision": identity.revision},
         "adapter": {"name": identity.adapter, "sha256": identity.adapter_sha256} if identity.adapter else None,
-        "settings": asdict(request.settings) | {"precision": precision},
-        **request.data.facts,
-        "names": request.data.names,
-        "merge": request.merge,
+        "settings": asdict(training.settings) | {"precision": precision},
+        **training.data.facts,
+        "names": training.data.names,
+        "merge": training.request.merge,
         "device": device,
         "processes": processes(),
         "versions": _versions(),
@@ -215,23 +203,24 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
-def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:
+def _record(training: Training, weights: Weights) -> list[TrainedOn]:
     """Return what the result will have been trained on: the data, and what model and adapter were trained on before."""
     folders = [folder for folder in (weights.folder, weights.adapter) if folder]
-    return [*request.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
+    return [*training.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
 
 
 def _write(
-    request: TrainRequest,
+    training: Training,
     weights: Weights,
     trained: Trained,
     metrics: Path,
     manifest: dict[str, Any],
     record: list[TrainedOn],
 ) -> None:
+    request = training.request
     with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
         base = weights.identity.model
-        if not request.has_adapter:
+        if not training.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
         elif request.merge:
             write_adapter(trained.checkpoint, folder / "adapter", base)
@@ -241,6 +230,6 @@ def _write(
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(metrics, folder / METRICS)
-        plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
+        plot_if_possible(trained.records, PANELS[training.kind], folder / "curves.png")
         write_trained_on(folder, record)
         write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

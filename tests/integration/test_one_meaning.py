@@ -198,9 +198,8 @@ def test_the_collections_level_of_relevance_is_the_default_of_every_command_and_
 
 def test_the_collections_level_decides_what_is_gold_and_positive(deep):
     from expandr_repro.prefer.gold import find_gold
-    from expandr_repro.train_encoder.dev_topics import TrainRequest
     from expandr_repro.train_encoder.examples import gather
-    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 
     topics = read_topics(deep / "queries.jsonl")
     for name in ("dl19/test", f"{deep}/test"):

@@ -11,7 +11,8 @@ import torch
 
 from expandr_repro.encoders.checkpoints.checkpoint import spec_of_folder
 from expandr_repro.encoders.encoder import Encoder
-from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.encoders.loading import load_encoder
+from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import FormatError, MismatchError, NotAvailableError
 from tests.tiny_bert import save_tiny_bert
 

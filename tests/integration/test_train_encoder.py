@@ -383,9 +383,8 @@ def test_a_checkpoint_of_another_architecture_is_refused(command, bert, tmp_path
 
 
 def test_other_judgements_of_the_development_topics_make_another_training(tmp_path):
-    from expandr_repro.train_encoder.dev_topics import TrainRequest
     from expandr_repro.train_encoder.examples import gather
-    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
     from expandr_repro.training.settings import read_config
 
     shutil.copytree(POCKET, tmp_path / "dev")
