@@ -133,7 +133,7 @@ def _read(path: Path) -> tuple[list[Text], Run]:
     else:
         texts = [_text_of(path, number, _parsed(path, number, line)) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]  # fmt: skip
     if not texts:
-        raise FormatError(path, None, 'holds no texts; wanted `qid<TAB>text` lines, or a JSON list of {"qid", "text"}')
+        raise FormatError(path, None, 'contains no texts; wanted `qid<TAB>text` lines, or a JSON list of {"qid", "text"}')
     return texts, run
 
 
@@ -149,7 +149,7 @@ def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
     sampling, dataset = (_object(path, config, key) for key in ("llm_config", "dataset_config"))
     parameters = _object(path, config, "method_params")
     if not is_writable(whole):
-        raise FormatError(path, None, "holds NaN, an infinite number or half a surrogate pair, which cannot be written again; mend it")  # fmt: skip
+        raise FormatError(path, None, "contains NaN, an infinite number or half a surrogate pair, which cannot be written again; mend it")  # fmt: skip
     provenance = {
         "prompt": str(pipeline.get("method_id", "imported")),
         **({"model": str(pipeline["model"])} if "model" in pipeline else {}),
@@ -249,5 +249,5 @@ def _checked(path: Path, number: int, qid: object, text: object) -> Text:
     if not isinstance(text, str) or not text.strip():
         raise FormatError(path, number, f"the text of topic {known!r} is {shown(text)}; wanted some words")
     if not is_surrogate_free(text):
-        raise FormatError(path, number, f"topic {known!r} holds half a surrogate pair, which is no character; mend the text")  # fmt: skip
+        raise FormatError(path, number, f"topic {known!r} contains half a surrogate pair, which is no character; mend the text")  # fmt: skip
     return Text(number, known, text)
