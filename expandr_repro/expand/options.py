@@ -12,6 +12,7 @@ from typing import Any
 
 from expandr_repro.console.options import Options, When, included, option, positive, to_path
 from expandr_repro.console.tables import FORMATS
+from expandr_repro.data.topics import TYPES
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.llm.base import BACKENDS, GeneratorOptions
@@ -143,6 +144,16 @@ class ShowRequest(Options):
     file: str = option(argument=True, metavar="F", help="augmented topics")
     qids: tuple[str, ...] = option((), argument=True, metavar="QID", help="topics (default: all)")
     store: Path | None = option(None, metavar="S", parse=to_path, help="where to look for prompts that are none of ours (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImportRequest(Options):
+    """What `expand import` reads and writes."""
+
+    file: str = option(argument=True, metavar="F", help="QueryGym's queries.tsv or run JSON, or a JSON list (or JSON lines) of objects with qid and text")  # fmt: skip
+    output: Path = option(parse=Path, metavar="F", help="augmented topics to write (.jsonl)")
+    topics: str | None = option(None, metavar="T", help="where the queries are, as for `expand` (default: the topics that a run JSON names; else the texts stand as titles)")  # fmt: skip
+    type: str = option("rewrite", choices=TYPES, help="of the texts: rewrite is searched in place of the query, the others expand it")  # fmt: skip
 
 
 @dataclass(frozen=True)

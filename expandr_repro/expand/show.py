@@ -72,11 +72,8 @@ def _lines(topic: Topic, template: str | None) -> Iterator[str]:
         if expansion.prompt is not None and expansion.prompt != asked:
             asked = expansion.prompt
             yield from _recorded(facts, asked)
-        facts_of_it = {
-            **expansion.sampling,
-            **({"finish": "length"} if expansion.finish == "length" else {}),
-            **({"type": expansion.type} if expansion.type != TYPES[0] else {}),
-        }
+        facts_of_it = {**({"type": expansion.type} if expansion.type != TYPES[0] else {}), **expansion.sampling,
+                       **({"finish": "length"} if expansion.finish == "length" else {})}  # fmt: skip
         settings = ", ".join(f"{k} {v}" for k, v in facts_of_it.items())
         yield one_line(f"expansion {number}" + (f" ({settings})" if settings else ""))
         yield from _wrapped(expansion.text, "  ")

@@ -77,6 +77,9 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     *(("regress", [what], {"--reference": "f", "--jobs": "1", "--json": "f", "--junit": "f"}) for what in ("--list", "--show", "--dry-run")),
     ("regress", ["--list"], {"--output": "f"}),
     ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f"}),
+    ("fuse", ["a", "b"], {"--expansions": "x", "--retrievers": "bm25", "--types": "keywords", "--index": "pocket", "--limit": "2", "--qids": "1", "--k1": "1",
+                          "--b": "0.4", "--encoder": "bge", "--training-runs": "x", "--training-qrels": "q", "--tag": "t"}),
+    ("fuse", ["--topics", "pocket", "--optimize", "nDCG@10"], {"--weights": "1,1", "--training-runs": "x"}),
     ("doctor", ["--env"], {"--format": "json"}),
 ]  # fmt: skip
 """Command, command line, and the options that do not apply to it, each with a value: sometimes its default, which counts as given too."""
@@ -88,6 +91,7 @@ ALWAYS = {
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
+    "fuse": {"--topics", "--qrels", "--method", "--norm", "--hits", "--optimize", "--output", "--metrics", "--format"},
     "prefer": {"--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
                "--output", "--sample", "--dev", "--format", "--encoder", "--device", "--max-length", "--trust-remote-code"},
     "train_encoder": {"--train", "--hold-out", "--expansions", "--qrels", "--corpus", "--dev-topics", "--fusion", "--config", "--set", "--output", "--overwrite", "--format",
@@ -111,7 +115,7 @@ def test_it_is_decided_of_every_option_when_it_applies(command):
 
 
 def cases():
-    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value beside it or after `=`."""
+    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value next to it or after `=`."""
     every = [(command, words, option, value) for command, words, options in IDLE for option, value in options.items()]
     draw = random.Random(13)
     for number, (command, words, option, value) in enumerate([*every, *draw.choices(every, k=200)]):
