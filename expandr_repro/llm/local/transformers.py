@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-<<<<<<< HEAD
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-=======
-from collections.abc import Callable, Iterator, Sequence
->>>>>>> main
 from typing import Any
 
 from expandr_repro.encoders.batching import batches
