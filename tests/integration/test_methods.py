@@ -465,7 +465,7 @@ def test_a_method_that_needs_training_topics_where_there_are_none_is_one_line(ex
     result = expand("http://127.0.0.1:9/v1", "query2doc-fs", topics=topics)
 
     assert result.code == 2
-    assert "no training judgements are known for these topics; name some with --examples-from" in result.error
+    assert "no training qrels are known for these topics; name some with --examples-from" in result.error
 
 
 def test_the_methods_are_listed_with_their_source_their_calls_and_what_they_need(command):
