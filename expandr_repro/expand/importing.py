@@ -133,7 +133,9 @@ def _read(path: Path) -> tuple[list[Text], Run]:
     else:
         texts = [_text_of(path, number, _parsed(path, number, line)) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]  # fmt: skip
     if not texts:
-        raise FormatError(path, None, 'contains no texts; wanted `qid<TAB>text` lines, or a JSON list of {"qid", "text"}')
+        raise FormatError(
+            path, None, 'contains no texts; wanted `qid<TAB>text` lines, or a JSON list of {"qid", "text"}'
+        )
     return texts, run
 
 
