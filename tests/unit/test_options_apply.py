@@ -79,6 +79,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
                           "--b": "0.4", "--encoder": "bge", "--training-runs": "x", "--training-qrels": "q", "--tag": "t"}),
     ("fuse", ["--topics", "pocket", "--optimize", "nDCG@10"], {"--weights": "1,1", "--training-runs": "x"}),
     ("doctor", ["--env"], {"--format": "json"}),
+    ("compare", ["--qrels", "q", "a", "b"], {"--topics": "t"}),
 ]  # fmt: skip
 """Command, command line, and the options that do not apply to it, each with a value: sometimes its default, which counts as given too."""
 
@@ -88,7 +89,7 @@ ALWAYS = {
     "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
-    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
+    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--bootstrap", "--largest", "--per-topic", "--plot", "--format"},
     "fuse": {"--topics", "--qrels", "--method", "--norm", "--hits", "--optimize", "--output", "--metrics", "--format"},
     "prefer": {"--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
                "--output", "--sample", "--dev", "--format", "--encoder", "--device", "--max-length", "--trust-remote-code"},
