@@ -145,7 +145,9 @@ def _warn_of_unused(args: argparse.Namespace, settings: TrainingSettings, valida
     unused = {
         "with --adapter, which brings its own": given & {"lora_r", *OF_LORA} if args.adapter else set(),
         "with lora_r 0, which trains all weights": set() if settings.lora_r or args.adapter else given & set(OF_LORA),
-        "without anything to validate on": set() if validates else given & {"eval_steps", "keep_best", "best_by"},
+        "without anything to validate on": set()
+        if validates
+        else given & {"eval_steps", "keep_best", "best_by", "sample_texts"},
         "with max_steps": given & {"epochs"} if settings.max_steps else set(),
     }
     for why, names in unused.items():
@@ -157,10 +159,12 @@ def _report(manifest: dict[str, Any], form: str) -> None:
     result = manifest["result"]
     measures = Table(["", "before", "after"], [[name, *ends] for name, ends in result["before_after"].items()])
     if form == "json":
-        parts = {key: result[key] for key in ("steps", "chosen_step")}
+        parts = {key: result[key] for key in ("steps", "chosen_step", "texts") if key in result}
         print(json.dumps({**parts, "counts": manifest["counts"], "measures": json.loads(measures.render("json"))}, indent=2))  # fmt: skip
         return
     rows: list[list[object]] = [["steps", result["steps"]], ["the result is after step", result["chosen_step"]]]
+    if "texts" in result:
+        rows.append(["texts generated before and after, one for each validation prompt", result["texts"]])
     for name, counts in manifest["counts"].items():
         whose = "training" if name == "train" else "validation"
         rows += [[f"{whose}: {what}", n] for what, n in counts.items() if n]

@@ -22,6 +22,7 @@ from expandr_repro.llm.base import GeneratorOptions
 from expandr_repro.llm.local.weights import Weights, find_weights
 from expandr_repro.llm.rendering import API, KWARGS, OTHERS
 from expandr_repro.train_generator.examples import TrainingData
+from expandr_repro.train_generator.sampled import Sampler, before_and_after
 from expandr_repro.train_generator.settings import DpoSettings, SftSettings
 from expandr_repro.train_generator.trl.arguments import Place
 from expandr_repro.train_generator.trl.best import GOALS, Goal
@@ -122,10 +123,11 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
         place = Place(work, device, precision)
         trained = train(
             request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, place,
-            _store(weights, device, precision), request.trust_remote_code,
+            _store(request, weights, device, precision), request.trust_remote_code,
         )  # fmt: skip
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
         if is_first_process():
+            _add_texts(manifest["result"], request, replace(weights, precision=precision), trained, device)
             _write(request, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
@@ -191,15 +193,17 @@ def _versions() -> dict[str, str]:
     return {dist.name: dist.version for name in LIBRARIES for dist in metadata.distributions(name=name)}
 
 
-def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
+def _store(request: TrainRequest, weights: Weights, device: str, precision: str) -> ReferenceStore:
     import torch
 
+    alpha = getattr(request.settings, "ld_alpha", None)
     facts = {
         "base": weights.identity.revision,
         "adapter": weights.identity.adapter_sha256,
         "precision": precision,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "versions": _versions(),
+        **({} if alpha is None else {"ld_alpha": alpha}),  # it is in the sums that are kept
     }
     return ReferenceStore(cache_dir() / "reference", facts)
 
@@ -213,6 +217,19 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
         if {0, step} <= set(found):
             measures[label] = [found[0], found[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
+
+
+def _add_texts(result: dict[str, Any], request: TrainRequest, weights: Weights, trained: Trained, device: str) -> None:
+    """Add what the model writes before and after: longer or shorter texts, refusals and cut ones are half of what a training does."""
+    dev = request.data.texts.get("dev")
+    prompts = list(dict.fromkeys(dev.prompts))[: request.settings.sample_texts] if dev else []
+    if not prompts:
+        return
+    sampler = Sampler(prompts, request.settings, device, request.trust_remote_code)
+    found = before_and_after(sampler, weights, trained.checkpoint, request.has_adapter, bool(trained.chosen_step))
+    if found:
+        result["texts"] = found["texts"]
+        result["before_after"] |= found["measures"]
 
 
 def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:

@@ -11,7 +11,7 @@ from expandr_repro.errors import ExpandrError, shown
 _FROM_ONE = ("max_prompt_length", "epochs", "batch_size", "gradient_accumulation", "logging_steps", "eval_batch_size")
 _FROM_ONE_OR_NONE = ("eval_steps", "save_steps", "patience")
 _FROM_ZERO_OR_NONE = ("max_steps",)
-_FROM_ZERO = ("lora_r", "lora_dropout", "warmup", "weight_decay", "seed")
+_FROM_ZERO = ("lora_r", "lora_dropout", "warmup", "weight_decay", "seed", "sample_texts")
 _ABOVE_ZERO = ("learning_rate", "lora_alpha", "max_grad_norm")
 
 
@@ -47,6 +47,7 @@ class TrainingSettings:
         max_steps: steps in all, in place of epochs; None or 0 for epochs.
         chat_template: whether the prompt is put into the model's chat template; None for as the data was generated.
         chat_template_kwargs: values for the chat template, as in `expand --extra`; None for those that the data was generated with.
+        sample_texts: validation prompts that the model answers before and after training, one text each, whose lengths are reported; 0 for none.
     """
 
     max_length: int
@@ -76,6 +77,7 @@ class TrainingSettings:
     max_steps: int | None = field(default=None, kw_only=True)
     chat_template: bool | None = field(default=None, kw_only=True)
     chat_template_kwargs: dict[str, Any] | None = field(default=None, kw_only=True)
+    sample_texts: int = field(default=32, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
@@ -120,16 +122,26 @@ class DpoSettings(TrainingSettings):
     Attributes:
         beta: weight of the distance from the model before training.
         precompute_reference: whether that model's log-probabilities are computed once and kept, or at every step.
+        loss: `sigmoid` sums over a passage's tokens; `sigmoid_norm` and `ipo` take their mean, so that length alone wins nothing.
+        ld_alpha: weight of the tokens of the longer passage beyond the length of the shorter one (LD-DPO, Liu et al. 2024, arXiv 2409.06411); None
+            or 1 counts them in full, 0 not at all.
+        sft_weight: weight of the chosen passage's negative log-likelihood per token, added to the loss.
     """
 
     beta: float
     precompute_reference: bool
+    loss: Literal["sigmoid", "sigmoid_norm", "ipo"] = field(default="sigmoid", kw_only=True)
+    ld_alpha: float | None = field(default=None, kw_only=True)
+    sft_weight: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
         super().__post_init__()
         if not 0 < self.beta < float("inf"):
             raise ExpandrError(f"beta: found {self.beta}, wanted more than 0")
+        self._at_least("sft_weight", 0)
+        if self.ld_alpha is not None and not 0 <= self.ld_alpha <= 1:
+            raise ExpandrError(f"ld_alpha: found {self.ld_alpha}, wanted a number from 0 to 1, or null")
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,9 @@ def _dpo(
     config = DPOConfig(
         **common_arguments(settings, place),
         beta=settings.beta,
+        loss_type=[settings.loss] + ["sft"] * bool(settings.sft_weight),
+        loss_weights=[1.0] + [settings.sft_weight] * bool(settings.sft_weight),
+        ld_alpha=settings.ld_alpha,
         disable_dropout=False,  # trl's default would set the adapter's dropout to 0, too
         precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
         precompute_ref_batch_size=settings.eval_batch_size,
