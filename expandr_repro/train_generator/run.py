@@ -10,9 +10,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
+from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, MismatchError, shown
 from expandr_repro.io.files import atomic_folder
 from expandr_repro.io.manifest import NAME, write_manifest
@@ -22,8 +23,11 @@ from expandr_repro.llm.base import GeneratorOptions
 from expandr_repro.llm.local.weights import Weights, find_weights
 from expandr_repro.llm.rendering import API, KWARGS, OTHERS
 from expandr_repro.train_generator.examples import TrainingData
+from expandr_repro.train_generator.online.data import OnlineData
+from expandr_repro.train_generator.online.session import check_length, train_online
+from expandr_repro.train_generator.online.validation import ALONE, NDCG, WORDS, WRITTEN
 from expandr_repro.train_generator.sampled import Sampler, before_and_after
-from expandr_repro.train_generator.settings import DpoSettings, SftSettings
+from expandr_repro.train_generator.settings import DpoSettings, GrpoSettings, SftSettings
 from expandr_repro.train_generator.trl.arguments import Place
 from expandr_repro.train_generator.trl.best import GOALS, Goal
 from expandr_repro.train_generator.trl.checks import (
@@ -42,6 +46,8 @@ from expandr_repro.training.folder import finished, reserved, working_folder
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S", DpoSettings, SftSettings, GrpoSettings)
+
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 PANELS = {
@@ -54,6 +60,12 @@ PANELS = {
         ("loss", ("loss", "eval_loss")),
         ("accuracy: the next token is the likeliest", ("mean_token_accuracy", "eval_mean_token_accuracy")),
     ),
+    "grpo": (
+        ("reward of the texts learnt from", ("reward",)),
+        ("nDCG@10 for validation topics", (NDCG, ALONE)),
+        ("words per text", ("words", WORDS)),
+        ("KL divergence from the model before training", ("kl",)),
+    ),
 }
 
 
@@ -62,8 +74,8 @@ class TrainRequest:
     """What to train, and how.
 
     Attributes:
-        data: texts to train on.
-        settings: `DpoSettings` for pairs, `SftSettings` for topics.
+        data: texts to train on, or topics.
+        settings: `DpoSettings` for pairs, `SftSettings` for topics with expansions, `GrpoSettings` for topics whose texts are still to be written.
         model: a folder or a hub name.
         output: the folder to write.
         adapter: a LoRA adapter to train further; its own rank and layers hold.
@@ -74,8 +86,8 @@ class TrainRequest:
         trust_remote_code: let the model's own code run.
     """
 
-    data: TrainingData
-    settings: DpoSettings | SftSettings
+    data: TrainingData | OnlineData
+    settings: DpoSettings | SftSettings | GrpoSettings
     model: str
     output: Path
     adapter: str | None = None
@@ -87,8 +99,15 @@ class TrainRequest:
 
     @property
     def kind(self) -> str:
-        """`dpo` or `sft`."""
+        """`dpo`, `sft` or `grpo`."""
+        if isinstance(self.settings, GrpoSettings):
+            return "grpo"
         return "dpo" if isinstance(self.settings, DpoSettings) else "sft"
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is anything to validate on."""
+        return bool(self.data.dev) if isinstance(self.data, OnlineData) else "dev" in self.data.texts
 
     @property
     def has_adapter(self) -> bool:
@@ -113,7 +132,9 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     weights = find_weights("transformers", options, device)
     precision = pick_precision(request.settings.precision, device)
     record = _record(request, weights)
+    encoder = _encoder(request, device)
     facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    facts |= {"encoder": encoder.identity} if encoder else {}
     reads = [weights.folder, request.adapter]
     if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
         log.info("%s is just this training already; nothing to do", request.output)
@@ -121,10 +142,16 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     work = working_folder(request.output, facts)
     with reserved(work) if is_first_process() else nullcontext():
         place = Place(work, device, precision)
-        trained = train(
-            request.settings, GOALS[request.kind][request.settings.best_by], weights, request.data.texts, place,
-            _store(request, weights, device, precision), request.trust_remote_code,
-        )  # fmt: skip
+        goal = GOALS[request.kind][request.settings.best_by]
+        trust = request.trust_remote_code
+        if isinstance(request.data, OnlineData):
+            assert isinstance(request.settings, GrpoSettings)
+            assert encoder is not None
+            trained = train_online(request.settings, goal, weights, request.data, encoder, place, trust)
+        else:
+            assert not isinstance(request.settings, GrpoSettings)
+            store = _store(request, weights, device, precision)
+            trained = train(request.settings, goal, weights, request.data.texts, place, store, trust)
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
         if is_first_process():
             _add_texts(manifest["result"], request, replace(weights, precision=precision), trained, device)
@@ -136,11 +163,24 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
 def _check(request: TrainRequest) -> None:
     if request.merge and not request.has_adapter:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
-    if request.settings.patience and "dev" not in request.data.texts:
-        raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
+    if request.settings.patience and not request.validates:
+        raise ExpandrError(
+            "patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev; with --grpo: --dev or --dev-topics)"
+        )
+    if isinstance(request.data, OnlineData) and isinstance(request.settings, GrpoSettings):
+        check_length(request.settings, request.data)
 
 
-def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, Any]) -> DpoSettings | SftSettings:
+def _encoder(request: TrainRequest, device: str) -> TextEncoder | None:
+    """Return the encoder that rewards and searches, where texts are rewarded as training goes."""
+    if not isinstance(request.data, OnlineData):
+        return None
+    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+
+    return load_encoder(request.data.request.encoder, EncoderOptions(device=device))
+
+
+def _as_generated(settings: S, recorded: Mapping[str, Any]) -> S:
     """Take over how the passages' prompts were rendered: training must read what generation read.
 
     Raises:
@@ -211,7 +251,9 @@ def _store(request: TrainRequest, weights: Weights, device: str, precision: str)
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
     step, measures = trained.chosen_step, {}
-    labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
+    labels = {"train loss": Goal(MEASURED, False)}
+    labels |= {f"validation {'nDCG@10' if name == 'ndcg' else name}": goal for name, goal in goals.items()}
+    labels |= {name: Goal(key, False) for name, key in WRITTEN.items()}
     for label, goal in labels.items():
         found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
         if {0, step} <= set(found):
@@ -221,6 +263,8 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
 
 def _add_texts(result: dict[str, Any], request: TrainRequest, weights: Weights, trained: Trained, device: str) -> None:
     """Add what the model writes before and after: longer or shorter texts, refusals and cut ones are half of what a training does."""
+    if isinstance(request.data, OnlineData) or isinstance(request.settings, GrpoSettings):
+        return  # its validations have counted them
     dev = request.data.texts.get("dev")
     prompts = list(dict.fromkeys(dev.prompts))[: request.settings.sample_texts] if dev else []
     if not prompts:

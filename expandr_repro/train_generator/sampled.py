@@ -16,7 +16,7 @@ from expandr_repro.llm.base import GeneratorOptions, Reply, Request
 from expandr_repro.llm.local.transformers import TransformersGenerator
 from expandr_repro.llm.local.weights import Weights
 from expandr_repro.llm.sampling import PRESETS, Sampling, seed_of
-from expandr_repro.train_generator.settings import TrainingSettings
+from expandr_repro.train_generator.settings import PassageSettings
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Sampler:
     """
 
     prompts: Sequence[str]
-    settings: TrainingSettings
+    settings: PassageSettings
     device: str
     trust: bool = False
 
