@@ -33,6 +33,7 @@ python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/trai
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --reward retriever --min-similarity 0.3 --output pairs.jsonl
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/train --reward retriever=1,corpus-rank=1,delta-ndcg=0.5 --output pairs.jsonl
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --answers answers.jsonl --encoder contriever --candidates-per-topic 32 --sample 30000 --dev 3000 --output pairs.jsonl
+python -m expandr_repro.prefer --serve --gold scifact/train --reward retriever=1,delta-ndcg=1 --port 8080
 """
 
 
@@ -45,11 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_what(made.add_argument_group("what"))
     _add_choice(made.add_argument_group("which pairs"))
+    served = made.add_argument_group("serving")
+    served.add_argument("--serve", action="store_true", help="write no pairs: reward texts of --gold's topics over HTTP, for trainers of other toolkits")  # fmt: skip
+    served.add_argument("--port", type=int, default=0, metavar="N", help="--serve: to listen on, of this machine alone (default: a free one, printed)")  # fmt: skip
     cli.add_encoder_options(made, "all-MiniLM-L6-v2")
     out = made.add_argument_group("output")
-    out.add_argument(
-        "--output", required=True, metavar="F", help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl beside"
-    )
+    out.add_argument("--output", metavar="F", help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl beside")
     out.add_argument(
         "--sample", type=cli.positive, metavar="N", help="keep N pairs, drawn by seed; ExpandR 30000 (default: all)"
     )
@@ -63,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--candidates", required=True, metavar="F", help="augmented topics with n expansions each, as `expand` writes them"
+        "--candidates", metavar="F", help="augmented topics with n expansions each, as `expand` writes them"
     )  # fmt: skip
     group.add_argument(
         "--gold", metavar="C", help="a collection or BEIR folder whose judgments and documents give the gold passages, e.g. scifact/train (its train split, where none is named)"
@@ -120,14 +122,52 @@ RULES = (
         _searches,
         lambda _: " is for the rewards corpus-rank and delta-ndcg; add one to --reward or leave it out",
     ),
+    Applies(("--port",), "with --serve", lambda args: args.serve),
+    Applies(
+        (
+            "--candidates",
+            "--output",
+            "--sample",
+            "--dev",
+            "--hold-out",
+            "--candidates-per-topic",
+            "--min-similarity",
+            "--min-margin",
+            "--prompt",
+            "--format",
+        ),
+        "to pairs, not with --serve",
+        lambda args: not args.serve,
+    ),
     Applies(("--seed",), "with --sample or --dev, which draw", lambda args: bool(args.sample or args.dev)),
     Applies(("--allow-overlap",), "with --dev", lambda args: bool(args.dev)),
 )
 """When options apply."""
 
 
+def _serve(args: argparse.Namespace) -> int:
+    """Answer requests for rewards until interrupted."""
+    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+    from expandr_repro.prefer.serving import RewardServer, serving_scorer
+
+    if not args.gold:
+        raise ExpandrError("--serve: for which topics? Give --gold C, e.g. --gold scifact/train")
+    scorer = serving_scorer(
+        args.gold, args.gold_file, args.answers, args.reward, lambda: load_encoder(args.encoder, EncoderOptions.of(args)),
+        index=args.index, hits=args.hits, threads=args.threads,
+    )  # fmt: skip
+    server = RewardServer(scorer, args.port)
+    print(f"rewards of {len(scorer.cases)} topics at {server.url}", flush=True)
+    server.run()
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says."""
+    if args.serve:
+        return _serve(args)
+    if not (args.candidates and args.output):
+        raise ExpandrError("give --candidates F and --output F to write pairs, or --serve to reward texts over HTTP")
     output = Path(args.output)
     _check_place(output, args)
     from expandr_repro.encoders.loading import EncoderOptions, load_encoder

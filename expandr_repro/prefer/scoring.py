@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,19 @@ class Remembering:
         return np.stack([self._kept[role, t] for t in texts])
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What the texts of a topic are worth.
+
+    Attributes:
+        totals: of each text the weighted sum.
+        parts: reward -> unweighted values.
+    """
+
+    totals: list[float]
+    parts: dict[str, list[float]]
+
+
 @dataclass
 class Scorer:
     """Rewards texts of known topics.
@@ -99,24 +112,37 @@ class Scorer:
     searched: SearchedRewards | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def score(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Rewarded]:
+    def score(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scores]:
         """Reward the texts of topics; all are encoded and searched together, and ranked among the texts of their own entry.
 
+        A blank text says nothing that could be searched with: it has 0 of every reward, and is not ranked.
+
         Args:
-            asked: qid and texts, at least one each.
+            asked: qid and texts.
 
         Raises:
-            ExpandrError: a topic is not known, or has no text.
+            ExpandrError: a topic is not known.
         """
         cases = []
         for qid, texts in asked:
             if qid not in self.cases:
                 raise ExpandrError(f"qid {qid!r}: no topic with a gold passage has it")
-            if not texts:
-                raise ExpandrError(f"qid {qid!r}: no texts to be rewarded")
-            cases.append(replace(self.cases[qid], candidates=tuple(texts)))
+            if said := tuple(text for text in texts if text.strip()):
+                cases.append(replace(self.cases[qid], candidates=said))
         with self._lock:  # neither Faiss nor an encoder is asked by two threads at once
-            return list(reward(cases, self.encoder, self.weights, self.searched))
+            rewarded = iter(list(reward(cases, self.encoder, self.weights, self.searched)))
+        return [self._scores(texts, rewarded) for _, texts in asked]
+
+    def _scores(self, texts: Sequence[str], rewarded: Iterator[Rewarded]) -> Scores:
+        rows = [row for row, text in enumerate(texts) if text.strip()]
+        totals, parts = [0.0] * len(texts), {name: [0.0] * len(texts) for name in self.weights}
+        if rows:
+            found = next(rewarded)
+            for number, row in enumerate(rows):
+                totals[row] = float(found.totals[number])
+                for name, column in parts.items():
+                    column[row] = float(found.parts[name][number])
+        return Scores(totals, parts)
 
 
 def make_scorer(

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
 from expandr_repro.encoders.protocol import TextEncoder
@@ -46,7 +46,7 @@ from expandr_repro.training.folder import finished, reserved, working_folder
 
 log = logging.getLogger(__name__)
 
-S = TypeVar("S", DpoSettings, SftSettings, GrpoSettings)
+Settings = DpoSettings | SftSettings | GrpoSettings
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
@@ -87,7 +87,7 @@ class TrainRequest:
     """
 
     data: TrainingData | OnlineData
-    settings: DpoSettings | SftSettings | GrpoSettings
+    settings: Settings
     model: str
     output: Path
     adapter: str | None = None
@@ -180,7 +180,7 @@ def _encoder(request: TrainRequest, device: str) -> TextEncoder | None:
     return load_encoder(request.data.request.encoder, EncoderOptions(device=device))
 
 
-def _as_generated(settings: S, recorded: Mapping[str, Any]) -> S:
+def _as_generated(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
     """Take over how the passages' prompts were rendered: training must read what generation read.
 
     Raises:

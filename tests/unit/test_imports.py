@@ -24,7 +24,7 @@ FEATURES = {"search", "encode", "expand", "compare", "prefer", "training", "trai
 ACROSS = {
     ("search", "preview"), ("encode", "preview"), ("expand", "preview"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
-    ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
+    ("train_generator", "training"), ("train_generator", "prefer"), ("train_generator", "search"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
 

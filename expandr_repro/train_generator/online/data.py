@@ -54,12 +54,14 @@ class Validated:
     """Topics to validate on.
 
     Attributes:
+        label: the source, for people and the manifest.
         topics: without expansions.
         qrels: their relevance judgments.
         corpus: what their index is found by.
         remove_own: whether a topic's own id is taken out of its ranking.
     """
 
+    label: str
     topics: list[Topic]
     qrels: Qrels
     corpus: str
@@ -152,7 +154,7 @@ def find_data(request: OnlineRequest, reward: str, seed: int) -> OnlineData:
     }  # fmt: skip
     names: dict[str, Any] = {"topics": found.label, "split": split_of(found)}
     names |= {"answers": Path(request.answers).name} if request.answers else {}
-    names |= {"dev_topics": request.dev_topics} if request.dev_topics and not Path(request.dev_topics).exists() else {}
+    names |= {"dev_topics": dev.label} if dev else {}
     names |= {"hold_out": left_out.names} if request.hold_out else {}
     record = TrainedOn(seen.collection, seen.corpus, seen.titles, documents, tuple(left_out.names))
     both = {"train": counts} | ({"dev": {"read": len(dev.topics), "used": len(dev.topics)}} if dev else {})
@@ -202,4 +204,6 @@ def _searchable(name: str, found: TopicSet, qrels: Qrels, topics: Sequence[Topic
             f"{name}: its documents are not known, so validation topics cannot be searched; name a collection"
         )
     plain = [Topic(t.qid, t.title) for t in topics]
-    return Validated(plain, {t.qid: qrels.get(t.qid, {}) for t in plain}, found.documents, removes_own_ids(name))
+    return Validated(
+        found.label, plain, {t.qid: qrels.get(t.qid, {}) for t in plain}, found.documents, removes_own_ids(name)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -57,20 +57,10 @@ class GroupRewards:
             set(qids[i : i + size]) != {qids[i]} or len(qids[i : i + size]) != size for i in range(0, len(qids), size)
         ):
             raise ExpandrError("the texts of a topic do not stand together; this is a fault of the toolkit")
-        asked = [(qid, [self._searched(t) for t in group if self._says_something(t)]) for qid, group in groups]
-        scored = iter(self.scorer.score([(qid, said) for qid, said in asked if said]))
-        values: list[float] = []
-        parts: dict[str, list[float]] = {name: [] for name in self.scorer.weights}
-        for (_, group), (_, said) in zip(groups, asked, strict=True):
-            found = next(scored) if said else None
-            number = 0
-            for text in group:
-                speaks = found is not None and self._says_something(text)
-                for name in parts:
-                    parts[name].append(float(found.parts[name][number]) if found is not None and speaks else 0.0)
-                values.append(float(found.totals[number]) if found is not None and speaks else 0.0)
-                number += speaks
-        words = [len(self._searched(t).split()) for t in texts]
+        scored = self.scorer.score([(qid, [self._searched(t) for t in group]) for qid, group in groups])
+        values = [value for found in scored for value in found.totals]
+        parts = {name: [value for found in scored for value in found.parts[name]] for name in self.scorer.weights}
+        words = [len(t.cleaned.text.split()) for t in texts]
         self.means = {f"rewards/{name}": fmean(column) for name, column in parts.items()}
         self.means |= {
             "words": fmean(words),
@@ -89,10 +79,5 @@ class GroupRewards:
 
     @staticmethod
     def _searched(text: Text) -> str:
-        return text.cleaned.text.strip()
-
-    def _says_something(self, text: Text) -> bool:
-        return bool(self._searched(text)) and not text.cleaned.refused
-
-
-Reward = Callable[[Sequence[str], Sequence[Text]], list[float]]
+        """Return what would be searched with: nothing where the model refuses."""
+        return "" if text.cleaned.refused else text.cleaned.text

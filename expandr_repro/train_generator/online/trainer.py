@@ -115,6 +115,7 @@ def _trainer_class() -> Any:
 
         def __init__(self, settings: GrpoSettings, parts: Parts, place: Place, **named: Any) -> None:
             self.chosen, self.parts = settings, parts
+            self.control: Any
             self.written: list[Text] = []
             super().__init__(reward_funcs=[self.reward], rollout_func=self.roll_out, **named)
             inner = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model

@@ -70,7 +70,7 @@ class Validation:
         )
         said: dict[str, list[Expansion]] = {t.qid: [] for t in topics}
         for (topic, _), text in zip(jobs, texts, strict=True):
-            if text.cleaned.text.strip():
+            if text.cleaned.text.strip() and not text.cleaned.refused:
                 said[topic.qid].append(Expansion(text.cleaned.text, {}))
         searcher = DenseSearch(self.encoder, self.index, HITS, self.dev.remove_own)
         if self._alone is None:
