@@ -155,7 +155,7 @@ class RewardServer:
         if not isinstance(value, str):
             raise AskedWronglyError(f"{name}: found {shown(value)}; wanted a string")
         qid = value if name == "qid" else self._by_title.get(same_title(value))
-        if qid not in self.scorer.cases:
+        if qid is None or qid not in self.scorer.cases:
             raise AskedWronglyError(
                 f"{name} {value[:80]!r}: none of the {len(self.scorer.cases)} topics with a gold passage has it"
             )

@@ -65,10 +65,13 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("prefer", PREFER, {"--hits": "10", "--threads": "2", "--index": "pocket", "--seed": "1", "--allow-overlap": None}),
     ("prefer", [*PREFER, "--reward", "delta-ndcg"], {"--hits": "10"}),
     ("prefer", [*PREFER, "--encoder", "pyserini:auto:m"], {"--precision": "bf16", "--batch-tokens": "9"}),
+    ("prefer", PREFER, {"--port": "80"}),
+    ("prefer", ["--serve", "--gold", "pocket/test"], {"--candidates": "c", "--output": "o", "--sample": "2", "--dev": "2", "--hold-out": "scifact", "--min-similarity": "0.6", "--min-margin": "0", "--candidates-per-topic": "2", "--prompt": "q2d", "--format": "json", "--seed": "1"}),
     ("train_encoder", TRAIN, {"--dev-expansions": "x", "--allow-overlap": None}),
     *(("train_encoder", [*TRAIN, "--fusion", fusion], {"--alpha": "0.5"}) for fusion in ("hyde", "expansion", "none")),
     ("train_encoder", [*TRAIN, "--set", "hard_negatives=0"], {"--negatives": "run.trec"}),
-    ("train_generator", ["--pairs", "p", "--model", "m", "--output", "o"], {"--expansions": "x", "--dev": "2", "--prompt": "q2d", "--allow-overlap": None}),
+    ("train_generator", ["--pairs", "p", "--model", "m", "--output", "o"], {"--expansions": "x", "--dev": "2", "--prompt": "q2d", "--allow-overlap": None, "--topics": "t", "--answers": "a", "--dev-topics": "t", "--encoder": "e", "--index": "i"}),
+    ("train_generator", ["--grpo", "--topics", "pocket", "--model", "m", "--output", "o"], {"--expansions": "x", "--dev-pairs": "p", "--allow-overlap": None}),
     ("train_generator", ["--sft", "pocket", "--model", "FOLDER", "--output", "o"], {"--dev-pairs": "p", "--revision": "r"}),
     ("report", ["a", "b", "--qrels", "pocket", "--output", "o"], {"--regressions-folder": "f", "--reference": "f"}),
     ("report", ["--tier", "ci", "--output", "o"], {"--qrels": "q", "--topics": "t", "--expansions": "x", "--corpus": "c"}),
@@ -86,11 +89,11 @@ ALWAYS = {
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
-    "prefer": {"--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
+    "prefer": {"--serve", "--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
                "--output", "--sample", "--dev", "--format", "--encoder", "--device", "--max-length", "--trust-remote-code"},
     "train_encoder": {"--train", "--hold-out", "--expansions", "--qrels", "--corpus", "--dev-topics", "--fusion", "--config", "--set", "--output", "--overwrite", "--format",
                       "--encoder", "--device", "--max-length", "--trust-remote-code"},
-    "train_generator": {"--pairs", "--sft", "--hold-out", "--model", "--adapter", "--device", "--trust-remote-code", "--config", "--set", "--output", "--merge", "--overwrite",
+    "train_generator": {"--pairs", "--sft", "--grpo", "--hold-out", "--model", "--adapter", "--device", "--trust-remote-code", "--config", "--set", "--output", "--merge", "--overwrite",
                         "--format"},
     "report": {"--tier", "--regressions", "--baseline", "--metrics", "--title", "--depth", "--words", "--output"},
     "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
@@ -99,7 +102,7 @@ ALWAYS = {
 """Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or in its command's RULES."""
 
 CHECKED_INSIDE = {
-    "train_generator": {"--dev-pairs", "--expansions", "--dev", "--prompt"},
+    "train_generator": {"--dev-pairs", "--expansions", "--dev", "--prompt", "--topics", "--answers", "--dev-topics", "--encoder", "--index"},
     "report": {"--qrels", "--topics", "--expansions", "--corpus"},
     "train_encoder": {"--negatives", "--allow-overlap"},
 }
