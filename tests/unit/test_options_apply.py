@@ -102,7 +102,17 @@ ALWAYS = {
 """Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or in its command's RULES."""
 
 CHECKED_INSIDE = {
-    "train_generator": {"--dev-pairs", "--expansions", "--dev", "--prompt", "--topics", "--answers", "--dev-topics", "--encoder", "--index"},
+    "train_generator": {
+        "--dev-pairs",
+        "--expansions",
+        "--dev",
+        "--prompt",
+        "--topics",
+        "--answers",
+        "--dev-topics",
+        "--encoder",
+        "--index",
+    },
     "report": {"--qrels", "--topics", "--expansions", "--corpus"},
     "train_encoder": {"--negatives", "--allow-overlap"},
 }
