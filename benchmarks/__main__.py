@@ -18,6 +18,7 @@ from benchmarks.registry import BENCHMARKS
 from benchmarks.results import as_json
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.options import positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.errors import CheckFailedError, ExpandrError, UnknownNameError
 from expandr_repro.io.files import write_json
@@ -31,7 +32,7 @@ python -m benchmarks prefer -- --shape tiny --topics 20 --candidates 4
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
     made = Parser(
         prog="python -m benchmarks",
@@ -45,12 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     size = made.add_mutually_exclusive_group()
     size.add_argument("--gpu", action="store_true", help="sizes that fill a GPU; only the benchmarks that have such")
     size.add_argument("--smallest", action="store_true", help="a few seconds each, on made-up text and random weights")
-    made.add_argument("--repeat", type=cli.positive, metavar="N", help="rounds (default: 3; 1 with --smallest)")
+    made.add_argument("--repeat", type=positive, metavar="N", help="rounds (default: 3; 1 with --smallest)")
     made.add_argument("--device", help="cpu, cuda or cuda:N (default: cuda with --gpu, else cpu)")
-    made.add_argument("--threads", type=cli.positive, metavar="N", help="of searches (default: all processors)")
-    made.add_argument("--passages", type=cli.positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000) and of encode on a CPU (1,000); the largest size of encode_memory")  # fmt: skip
-    made.add_argument("--vectors", type=cli.positive, default=0, metavar="N", help="of scale_index (default: 1,000,000)")  # fmt: skip
-    made.add_argument("--gpus", type=cli.positive, default=1, metavar="N", help="scale_encode: also on so many at once")
+    made.add_argument("--threads", type=positive, metavar="N", help="of searches (default: all processors)")
+    made.add_argument("--passages", type=positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000) and of encode on a CPU (1,000); the largest size of encode_memory")  # fmt: skip
+    made.add_argument("--vectors", type=positive, default=0, metavar="N", help="of scale_index (default: 1,000,000)")  # fmt: skip
+    made.add_argument("--gpus", type=positive, default=1, metavar="N", help="scale_encode: also on so many at once")
     made.add_argument("--json", metavar="FOLDER", help="keep what was measured, a file for each benchmark")
     made.add_argument("--work", metavar="FOLDER", help="where what is made goes, and stays (default: a temporary folder)")  # fmt: skip
     made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")

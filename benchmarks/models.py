@@ -69,7 +69,8 @@ class Model:
 
     def load(self, device: str, precision: str = "fp32", compiled: bool = False) -> Any:
         """Load it with this project."""
-        from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+        from expandr_repro.encoders.loading import load_encoder
+        from expandr_repro.encoders.options import EncoderOptions
 
         said = {"pooling": "mean", "normalize": True, "max_length": self.max_length} if self.plain else {}
         return load_encoder(self.name, EncoderOptions(device=device, precision=precision, compile=compiled, **said))  # type: ignore[arg-type]
@@ -92,7 +93,7 @@ def model_for(options: Options) -> Model:
     """Return MiniLM; on a GPU BERT-base's shape; at the smallest size a tiny one."""
     if not options.gpu and not options.smallest:
         from expandr_repro.encoders.checkpoints.checkpoint import locate
-        from expandr_repro.encoders.loading import DEFAULT
+        from expandr_repro.encoders.options import DEFAULT
 
         return Model("MiniLM (6 layers, 384 dimensions)", DEFAULT, locate(MINILM), 256, False)  # fmt: skip
     shape = "tiny" if options.smallest else "bert-base"

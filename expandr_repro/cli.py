@@ -7,22 +7,33 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from expandr_repro import __version__
-from expandr_repro.console.applies import Applies, given_options, refuse_idle
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.options import Options, add_options, given_options, option, read_options
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.io.files import is_surrogate_free
 
 
-def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser:
-    """Return a parser with the options that every command has.
+@dataclass(frozen=True)
+class Common:
+    """The options that every command has."""
+
+    quiet: bool = option(False, "-q", "--quiet", help="no progress bars and no notes")
+    verbose: bool = option(False, "-v", "--verbose", help="say more of what is done")
+
+
+def parser(command: str, summary: str, examples: str, shape: type[Options] | None = None) -> Parser:
+    """Return a parser with the options that every command has, and the command's own.
 
     Args:
         command: the command's name.
         summary: what it does, in a sentence.
         examples: command lines to show at the end of the help.
+        shape: the command's own options.
     """
     made = Parser(
         prog=f"python -m expandr_repro.{command}",
@@ -32,31 +43,30 @@ def parser(command: str, summary: str, examples: str) -> argparse.ArgumentParser
         allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
-    made.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no notes")
-    made.add_argument("-v", "--verbose", action="store_true", help="say more of what is done")
+    add_options(made, Common)
+    if shape:
+        made.shape = shape
+        add_options(made, shape)
     return made
 
 
-def execute(
-    made: argparse.ArgumentParser,
-    run: Callable[[argparse.Namespace], int],
-    argv: Sequence[str] | None,
-    rules: Sequence[Applies] = (),
-) -> int:
+def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 
     Args:
         made: the command's parser.
-        run: the command; `given` among its arguments has the options that were given by hand.
+        run: the command, a function of the dataclass of its options, or of what the parser returns where it has none.
         argv: the command line, or None for the process's own.
-        rules: when options apply; one given by hand that does not is refused.
     """
-    args = made.parse_args(argv)
-    args.given = given_options(made, sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = made.parse_args(words)
     _set_up(args.quiet, args.verbose)
     try:
-        refuse_idle(args.given, rules, args)
-        return run(args)
+        if made.shape is None:
+            return run(args)
+        options = read_options(made.shape, args, given_options(made, words))
+        options.refuse_idle()
+        return run(options)
     except ExpandrError as error:
         return _fail(str(error), error.exit_code, args.verbose)
     except KeyboardInterrupt:
@@ -111,104 +121,3 @@ def _set_up(quiet: bool, verbose: bool) -> None:
     handler = logging.StreamHandler()  # a new one each time: standard error may be another by now
     handler.setFormatter(_Plain())
     logger.handlers = [handler]
-
-
-def positive(text: str) -> int:
-    """Parse a whole number from 1 (an argparse type)."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
-
-
-positive.__name__ = "whole number"
-
-
-def add_dry_run(group: argparse._ActionsContainer) -> None:
-    """Add the option that shows what a command would do."""
-    group.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing",
-    )
-
-
-ENCODER_OPTIONS = (
-    "--encoder", "--device", "--precision", "--batch-tokens", "--compile", "--pooling", "--normalize", "--query-prefix", "--document-prefix",
-    "--max-length", "--trust-remote-code",
-)  # fmt: skip
-"""Those of `add_encoder_options`."""
-
-
-def _pyserini_class(encoder: str) -> str:
-    return encoder.removeprefix("pyserini:").partition(":")[0] if encoder.startswith("pyserini:") else ""
-
-
-ENCODER_RULES = (
-    Applies(
-        ("--precision", "--batch-tokens", "--compile"),
-        "to encoders that this toolkit runs itself, not to pyserini:CLASS:MODEL",
-        lambda args: not _pyserini_class(args.encoder),
-    ),
-    Applies(
-        ("--pooling", "--normalize", "--query-prefix", "--document-prefix"),
-        "to encoders that this toolkit runs itself and to pyserini:auto:MODEL; Pyserini's other classes have their own",
-        lambda args: _pyserini_class(args.encoder) in ("", "auto"),
-    ),
-)
-"""When the options of `add_encoder_options` apply."""
-
-
-def add_encoder_options(made: argparse.ArgumentParser, default: str) -> None:
-    """Add the options that choose an encoder and say how it runs."""
-    from expandr_repro.data.specs import POOLINGS
-
-    group = made.add_argument_group("encoder")
-    group.add_argument("--encoder", default=default, metavar="E",
-                       help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL (default: %(default)s)")  # fmt: skip
-    group.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: %(default)s)")
-    group.add_argument(
-        "--precision",
-        default="fp32",
-        choices=("fp32", "bf16", "fp16"),
-        help="of the model's arithmetic (default: %(default)s, exact)",
-    )
-    group.add_argument(
-        "--batch-tokens",
-        type=int,
-        default=0,
-        metavar="N",
-        help="tokens that go through the model together (default: by device)",
-    )
-    group.add_argument(
-        "--compile",
-        action="store_true",
-        help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU",
-    )
-    group.add_argument("--pooling", metavar="P", help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}")
-    group.add_argument(
-        "--normalize",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="unit vectors, for a checkpoint that does not say",
-    )
-    group.add_argument("--query-prefix", metavar="S", help="set before a query, in place of the encoder's own")
-    group.add_argument("--document-prefix", metavar="S", help="set before a document, in place of the encoder's own")
-    group.add_argument(
-        "--max-length", type=positive, metavar="N", help="tokens of a text, in place of the encoder's own"
-    )
-    group.add_argument(
-        "--trust-remote-code", action="store_true", help="let the model's own code run; only for models you trust"
-    )
-
-
-def add_hold_out(group: argparse._ArgumentGroup) -> None:
-    """Add the option that leaves out training topics for the sake of topics that are to be searched later."""
-    group.add_argument("--hold-out", nargs="+", action="extend", default=[], metavar="T",
-                       help="topics to be searched later, e.g. scifact/test: training topics that are among them, or share a relevant document with one, are left out; may be repeated")  # fmt: skip
-
-
-def add_allow_overlap(group: argparse._ArgumentGroup) -> None:
-    """Add the option that lets development topics share what training sees."""
-    group.add_argument("--allow-overlap", action="store_true",
-                       help="let development topics be training topics or share relevant documents with them; they are counted")  # fmt: skip

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
+import inspect
+import itertools
 import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "expandr_repro"
@@ -28,10 +32,10 @@ PAGES = {
     "encoders": (
         "Encoders",
         "What turns texts into vectors.",
-        ["encoders.protocol", "encoders.loading", "encoders.encoder", "train_encoder.loss"],
+        ["encoders.protocol", "encoders.options", "encoders.loading", "encoders.encoder", "train_encoder.loss"],
     ),
     "indexes": ("Indexes", "What is searched.", ["indexes.find", "indexes.faiss_index"]),
-    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.run", "search.fusion"]),
+    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.fusion"]),
     "evaluate": (
         "Scores and significance",
         "Metrics with the meaning of trec_eval, and paired tests.",
@@ -75,8 +79,12 @@ def module_parts(name: str, tree: ast.Module, shown: bool) -> Iterator[str]:
         if not is_public(node):
             continue
         yield f"{level} `{node.name}`"
-        yield code(signature(node))
-        yield from text_parts(ast.get_docstring(node) or "")
+        taking = any(
+            "takes(" in ast.unparse(d) for d in node.decorator_list
+        )  # options of a command, which stand in no source
+        made = getattr(importlib.import_module(name), node.name) if taking else None
+        yield code(signature(node, made))
+        yield from text_parts(inspect.cleandoc(made.__doc__) if made else ast.get_docstring(node) or "")
         for inner in node.body if isinstance(node, ast.ClassDef) else ():
             if is_public(inner):
                 yield f"{level}# `{node.name}.{inner.name}`"
@@ -90,21 +98,34 @@ def is_public(node: ast.AST) -> bool:
     return named and not node.name.startswith("_") and bool(ast.get_docstring(node))
 
 
-def signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
-    """Return how a function is called, a class made, or a property read."""
+def signature(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, made: Any = None) -> str:
+    """Return how a function is called, a class made, or a property read; `made` is a function that takes options of a command."""
     if isinstance(node, ast.ClassDef):
         made = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
         if made:
             return f"class {laid_out(node.name, arguments(made.args), '')}"
         if any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-            fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign) and not ast.unparse(n.target).startswith("_")]  # fmt: skip
+            fields = [field(n) for n in node.body if isinstance(n, ast.AnnAssign) and not ast.unparse(n.target).startswith("_")]  # fmt: skip
             return f"class {laid_out(node.name, fields, '')}"
         bases = ", ".join(map(ast.unparse, node.bases))
         return f"class {node.name}({bases})" if bases else f"class {node.name}"
     returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     if any(ast.unparse(d) == "property" for d in node.decorator_list):
         return f"{node.name}{returned.replace(' ->', ':')}"
-    return laid_out(node.name, arguments(node.args), returned)
+    listed = arguments(node.args)
+    if made:
+        keywords = [p for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        shown = [f"{p.name}: {p.annotation}{'' if p.default is p.empty else f' = {p.default!r}'}" for p in keywords]
+        listed = [*itertools.takewhile(lambda text: text[0] != "*", listed), "*", *shown]
+    return laid_out(node.name, listed, returned)
+
+
+def field(node: ast.AnnAssign) -> str:
+    """Return a field of a dataclass as written; of an option its name, its type and its default."""
+    if not isinstance(node.value, ast.Call) or not {"help", "choices"} & {k.arg for k in node.value.keywords}:
+        return ast.unparse(node)
+    typed, default = f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}", node.value.args[:1]
+    return f"{typed} = {ast.unparse(default[0])}" if default else typed
 
 
 def arguments(args: ast.arguments) -> list[str]:

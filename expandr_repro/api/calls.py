@@ -6,8 +6,9 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from expandr_repro.console.options import declared
 from expandr_repro.errors import ExpandrError, UnknownNameError
 
 P = ParamSpec("P")
@@ -36,6 +37,32 @@ def api(function: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return call
+
+
+def takes(shape: type, *names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function's `**options` some of a command's: its signature and its docstring have their types, defaults and help.
+
+    Args:
+        shape: the dataclass of the options, which the function makes with `with_options`.
+        names: of those that it takes.
+    """
+    options = {o.path[-1]: o for o in declared(shape)}
+    chosen = {name: options[name] for name in names}
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        whole = inspect.signature(function)
+        own = [p for p in whole.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        keywords = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=o.annotation, default=inspect.Parameter.empty if o.option.required else o.default)
+            for name, o in chosen.items()
+        ]  # fmt: skip
+        listed = "\n".join(f"        {name}: {in_keywords(o.help)}" for name, o in chosen.items())
+        changed: Any = function
+        changed.__signature__ = whole.replace(parameters=[*own, *keywords])
+        changed.__doc__ = re.sub(r"^ +\*\*options: .*$", lambda _: listed, function.__doc__ or "", flags=re.MULTILINE)
+        return function
+
+    return decorate
 
 
 def in_keywords(message: str) -> str:

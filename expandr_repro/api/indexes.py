@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.api.calls import api
+from expandr_repro.api.calls import api, takes
 from expandr_repro.api.inputs import as_id, is_frame, records
+from expandr_repro.console.options import with_options
 from expandr_repro.data.collections import collection_meant
 from expandr_repro.data.corpus import ID_KEYS, Document
-from expandr_repro.encoders.loading import DEFAULT, load_encoder
+from expandr_repro.encode.options import EncodeRequest
+from expandr_repro.encoders.loading import load_encoder
+from expandr_repro.encoders.options import DEFAULT
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError, shown
 from expandr_repro.indexes.faiss_index import FaissIndex
@@ -54,7 +57,8 @@ class Index:
 
 
 @api
-def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, *, factory: str = "Flat") -> Index:
+@takes(EncodeRequest, "factory")
+def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: Any) -> Index:
     """Open an index of documents; it is built where there is none yet, and kept in the cache.
 
     Args:
@@ -62,7 +66,7 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, *, factory:
             docid -> text, a list of dicts (`docid`, `text`, and perhaps `title`) or of tuples (docid, text) or (docid, title, text),
             or a DataFrame with these columns.
         encoder: an encoder, its name, or `bm25`.
-        factory: Faiss factory string of an index that is built now; Flat is exact.
+        **options: those of the command `encode`, for an index that is built now.
 
     Raises:
         UnknownNameError: nothing has that name; offers the nearest.
@@ -74,7 +78,7 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, *, factory:
         >>> index.documents, index.retriever
         (2, 'dense')
     """
-    name = name_of(documents)
+    name, factory = name_of(documents), with_options(EncodeRequest, options).factory
     if isinstance(encoder, str) and encoder.lower() == BM25:
         if factory != "Flat":
             raise ExpandrError(f"factory {factory!r}: is for dense indexes; leave it out with {BM25!r}")

@@ -1,4 +1,4 @@
-"""A report of runs on one page, which a notebook shows inline."""
+"""Make a report of runs as one page, which a notebook shows inline."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.api.calls import api
+from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.topics import Qrels, Topics, load_qrels
+from expandr_repro.console.options import with_options
 from expandr_repro.data.trec import write_qrels
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.files import atomic_text
 from expandr_repro.io.outputs import PAGE
+from expandr_repro.report.options import ReportRequest
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,14 @@ class Page:
 
 
 @api
+@takes(ReportRequest, "depth", "words", "title")
 def report_page(
     runs: Mapping[str, Run | Any],
     topics: Topics,
     qrels: Qrels | Any = None,
     *,
     metrics: str | None = None,
-    depth: int = 10,
-    words: int = 200,
-    title: str | None = None,
+    **options: Any,
 ) -> Page:
     """Make a report of runs: their scores, differences per topic, and rankings, as the command `report` does.
 
@@ -62,9 +63,7 @@ def report_page(
         topics: that were searched, as `load_topics` loads them by name.
         qrels: those of the topics where not given.
         metrics: the collection's where not given.
-        depth: documents shown of each ranking.
-        words: words kept of a document.
-        title: of the page.
+        **options: those of the command `report`.
 
     Raises:
         ExpandrError: fewer than two runs, or topics that do not come from a name or a file.
@@ -80,6 +79,7 @@ def report_page(
     from expandr_repro.report.studies import study_of
     from expandr_repro.report.writing import page
 
+    request = with_options(ReportRequest, options)
     judged = topics.qrels if qrels is None else load_qrels(qrels)
     corpus = None if topics._corpus is None else name_of(topics._corpus)
     with tempfile.TemporaryDirectory() as folder:
@@ -92,5 +92,5 @@ def report_page(
             topics.save(named)
         study = study_of(paths, str(Path(folder, "qrels.txt")), named, corpus)
         measures = parse_measures(metrics or ",".join(judged.metrics), judged.level)
-        sheet = gather([study], measures, depth, words)
-    return Page(page(sheet, title or f"Runs compared: {topics.label}"))
+        sheet = gather([study], measures, request.depth, request.words)
+    return Page(page(sheet, request.title or f"Runs compared: {topics.label}"))

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expandr_repro.api.calls import api
+from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import Index, open_index
 from expandr_repro.api.inputs import nested
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.api.topics import MEMORY, Topics, as_topics
-from expandr_repro.console.applies import refuse_idle
+from expandr_repro.console.options import with_options
 from expandr_repro.console.progress import counted
 from expandr_repro.console.terminal import printable
 from expandr_repro.data.overlap.trained_on import record_beside, write_record
@@ -24,7 +24,8 @@ from expandr_repro.evaluate.run_facts import facts_beside
 from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.search.run import Given, Resolved, SearchRequest, final_ranking, search
+from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.run import Given, final_ranking, search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,41 +143,16 @@ def load_run(path: str | Path | Any) -> Run:
 
 
 @api
-def retrieve(
-    topics: Topics | Any,
-    index: Index | Any,
-    *,
-    fusion: str | None = None,
-    alpha: float | None = None,
-    repeat: int | None = None,
-    rrf_k: int | None = None,
-    feedback_depth: int | None = None,
-    k1: float | None = None,
-    b: float | None = None,
-    hits: int | None = None,
-    remove_query: bool | None = None,
-    search_params: str | None = None,
-    batch_size: int | None = None,
-    threads: int | None = None,
-) -> Run:
+@takes(
+    SearchRequest, "fusion", "alpha", "repeat", "rrf_k", "feedback_depth", "k1", "b", "hits", "remove_query", "search_params", "batch_size", "threads"
+)  # fmt: skip
+def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
     """Retrieve documents for topics, with a fusion of each query and its expansions.
 
     Args:
         topics: of `load_topics`, `generate` or `Topics`, or what `Topics` takes.
         index: of `open_index`, or what `open_index` takes.
-        fusion: how a query and its expansions become one search: none, mean, hyde, expansion, concat, repeat, rrf, rocchio, average or
-            rm3; `mean` (dense) or `repeat` (BM25) where topics have expansions, else `none`.
-        alpha: of `mean`, the query's weight from 0 to 1; all texts weigh the same where it is not given.
-        repeat: of `repeat`, how often the query stands before the expansions (5).
-        rrf_k: of `rrf`, the formula's constant (60).
-        feedback_depth: of `rocchio` and `average`, documents taken as relevant (3).
-        k1: of BM25 (0.9).
-        b: of BM25 (0.4).
-        hits: documents per topic (1000, or all).
-        remove_query: take a document with the topic's own id out; as the collection has it where it is not given.
-        search_params: of an approximate Faiss index, e.g. `nprobe=32`.
-        batch_size: topics searched together (1024).
-        threads: 0 for all processors.
+        **options: those of the command `search`.
 
     Returns:
         The run; its `save` writes what the command `search` writes.
@@ -191,48 +167,26 @@ def retrieve(
         >>> round(ex.score(run, topics.qrels, ["nDCG@10"])["nDCG@10"], 4)
         0.7922
     """
-    from expandr_repro.search.__main__ import RULES, build_parser
-
     topics, index = as_topics(topics), index if isinstance(index, Index) else open_index(index)
-    named = {
-        "fusion": fusion, "alpha": alpha, "repeat": repeat, "rrf_k": rrf_k, "feedback_depth": feedback_depth, "k1": k1, "b": b, "hits": hits,
-        "remove_query": remove_query, "search_params": search_params, "batch_size": batch_size, "threads": threads,
-    }  # fmt: skip
-    given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    for name in ("repeat", "rrf_k", "feedback_depth", "hits", "batch_size"):
-        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int) or given[name] < 1):
-            raise ExpandrError(f"{name} {given[name]!r}: wanted a whole number from 1")
-
-    for name in ("alpha", "k1", "b"):
-        if name in given and (isinstance(given[name], bool) or not isinstance(given[name], int | float)):
-            raise ExpandrError(f"{name} {given[name]!r}: wanted a number")
-
-    def check(resolved: Resolved) -> None:
-        words = build_parser().parse_args([])
-        vars(words).update(
-            given, retriever=index.retriever, fusion=resolved.fusion, judged=resolved.judged, index=index.name
-        )
-        options = {f"--{name.replace('_', '-')}": name for name in given}
-        refuse_idle(options, RULES, words)
-
     qrels = topics._qrels
-    request = SearchRequest(
+    request = with_options(
+        SearchRequest,
+        options,
         topics=topics._name,
-        expansions=topics._sources,
+        expansions=tuple(topics._sources),
         index=index.name,
         qrels=(qrels.name or None) if qrels else None,
         retriever=index.retriever,
         baseline=False,
-        **given,
     )
     # parameters of a search stay with an index that is open, so such a search opens it anew
-    opened = None if search_params else index._faiss
+    opened = None if request.search_params else index._faiss
     known = Given(topics._set, topics._joined, qrels, qrels.level if qrels else None, opened)
     with tempfile.TemporaryDirectory() as folder:
         if topics._own:
             file = Path(folder, MEMORY)
-            known = replace(known, files=(file,) if any(t.texts for t in topics) and fusion != "none" else ())
+            known = replace(known, files=(file,) if any(t.texts for t in topics) and request.fusion != "none" else ())
             if topics._trained_on:
                 write_record(record_beside(file), topics._trained_on)
-        outcome = search(request, index.encoder, check=check, given=known)
+        outcome = search(request, index.encoder, given=known)
     return Run._of(outcome.run, outcome.facts, outcome.overlap)

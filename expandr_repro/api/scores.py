@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expandr_repro.api.calls import api
+from expandr_repro.api.calls import api, takes
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.topics import Qrels, load_qrels
+from expandr_repro.compare.options import CompareRequest
+from expandr_repro.console.options import with_options
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.depths import depth_faults, warn_of_depth
 from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, searched_alone, warn_of_gaps
@@ -60,13 +62,9 @@ def score(
 
 
 @api
+@takes(CompareRequest, "test", "all_pairs")
 def significance(
-    runs: Mapping[str, Run | Any],
-    qrels: Qrels | Any,
-    metrics: str | Sequence[str] | None = None,
-    *,
-    test: str = "student",
-    all_pairs: bool = False,
+    runs: Mapping[str, Run | Any], qrels: Qrels | Any, metrics: str | Sequence[str] | None = None, **options: Any
 ) -> pd.DataFrame:
     """Compare runs on the same topics and test whether they differ.
 
@@ -74,8 +72,7 @@ def significance(
         runs: name -> run, the first being the baseline; each as `score` takes it.
         qrels: as `score` takes them.
         metrics: as `score` takes them.
-        test: `student` (paired t) or `fisher` (randomization).
-        all_pairs: compare all with all, not only with the first.
+        **options: those of the command `compare`.
 
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
@@ -94,6 +91,7 @@ def significance(
 
     from expandr_repro.compare.comparison import compare
 
+    request = with_options(CompareRequest, options, runs=(), qrels="")
     if not isinstance(runs, Mapping):
         raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
     qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
@@ -106,7 +104,7 @@ def significance(
         log.warning("%s", fault)
     rows = [
         [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
-        for c in compare(figures, measures, test, all_pairs)
+        for c in compare(figures, measures, request.test, request.all_pairs)
     ]  # fmt: skip
     header = [
         "metric",

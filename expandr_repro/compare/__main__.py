@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
-from expandr_repro.console.tables import FORMATS, Table, note, number
+from expandr_repro.compare.options import CompareRequest
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.tables import Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
-from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
-from expandr_repro.evaluate.significance import TESTS
+from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.outputs import PLOT, check_output
 
 if TYPE_CHECKING:
@@ -31,38 +31,23 @@ python -m expandr_repro.compare --qrels qrels.txt a.trec b.trec --metrics nDCG@1
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
-        "compare", "Compare TREC runs on the same judgements: the first is what the others are compared with.", EXAMPLES
+    return cli.parser(
+        "compare",
+        "Compare TREC runs on the same judgements: the first is what the others are compared with.",
+        EXAMPLES,
+        CompareRequest,
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="two or more TREC run files, plain or gzipped")
-    made.add_argument(
-        "--qrels", required=True, metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name"
-    )
-    made.add_argument("--metrics", default=",".join(DEFAULT), metavar="M", help="(default: %(default)s)")
-    made.add_argument(
-        "--test",
-        choices=TESTS,
-        default="student",
-        help="paired t, or Fisher's randomisation (default: %(default)s); p is shown with Holm's correction too",
-    )
-    made.add_argument("--all-pairs", action="store_true", help="compare all with all, not only with the first")
-    made.add_argument("--per-topic", action="store_true", help="the differences of each topic, largest loss first")
-    made.add_argument(
-        "--plot", metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)"
-    )
-    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
-    return made
 
 
-def run(args: argparse.Namespace) -> int:
+def run(request: CompareRequest) -> int:
     """Do what the command line says."""
     with warned() as told:
-        return _run(args, told)
+        return _run(request, told)
 
 
-def _run(args: argparse.Namespace, warnings: list[str]) -> int:
+def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.compare.comparison import compare, short_names
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import depth_faults
@@ -71,41 +56,41 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
 
-    if args.plot:
-        check_output("--plot", Path(args.plot), PLOT, [*args.runs, args.qrels])
-    names = short_names(args.runs)
-    facts = [facts_beside(path) for path in args.runs]
-    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
-    measures = parse_measures(args.metrics, level)
-    qrels = find_qrels(args.qrels)
-    for path, known in zip(args.runs, facts, strict=True):
-        refuse_other_collection(path, known, args.qrels)
-    scored = comparable([evaluate_file(path, qrels, measures) for path in args.runs], facts)
+    if request.plot:
+        check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
+    names = short_names(request.runs)
+    facts = [facts_beside(path) for path in request.runs]
+    level = relevance_level(request.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(request.metrics, level)
+    qrels = find_qrels(request.qrels)
+    for path, known in zip(request.runs, facts, strict=True):
+        refuse_other_collection(path, known, request.qrels)
+    scored = comparable([evaluate_file(path, qrels, measures) for path in request.runs], facts)
     figures = dict(zip(names, scored, strict=True))
-    for path, found in zip(args.runs, scored, strict=True):
+    for path, found in zip(request.runs, scored, strict=True):
         warn_of_gaps(path, found)
-    split = split_files(list(zip(names, args.runs, facts, strict=True)), scored, qrels, level)
+    split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
-    compared = {part: compare(some, measures, args.test, args.all_pairs) for part, some in parts.items()}
+    compared = {part: compare(some, measures, request.test, request.all_pairs) for part, some in parts.items()}
     comparisons = compared["all"]
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
-    if args.plot:
+    if request.plot:
         from expandr_repro.compare.plots import plot_differences
 
-        plot_differences([c for c in comparisons if c.measure == measures[0]], args.plot)
-        log.info("wrote %s", args.plot)
-    if args.format == "json":
+        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
+        log.info("wrote %s", request.plot)
+    if request.format == "json":
         print(
             printable(
-                json.dumps(_as_json(figures, compared, args) | {"warnings": warnings}, indent=2, ensure_ascii=False)
+                json.dumps(_as_json(figures, compared, request) | {"warnings": warnings}, indent=2, ensure_ascii=False)
             )
         )
         return 0
-    print(split.table("run", figures.items(), measures).render(args.format))
+    print(split.table("run", figures.items(), measures).render(request.format))
     told = ["topics", "count"] if split.seen else []
-    header = ["comparison", "metric", *told, "Δ", f"p ({args.test})", "p (Holm)", "better", "equal", "worse"]
+    header = ["comparison", "metric", *told, "Δ", f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
@@ -113,11 +98,14 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
             rows.append(
                 [f"{c.b} - {c.a}", str(c.measure), *where, c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
             )
-    print("\n" + Table(header, rows).render(args.format))
-    for sentence in (*split.told, *(f"WARNING: {fault}" for fault in (faults if args.format == "text" else warnings))):
-        print("\n" + note(sentence, args.format))
+    print("\n" + Table(header, rows).render(request.format))
+    for sentence in (
+        *split.told,
+        *(f"WARNING: {fault}" for fault in (faults if request.format == "text" else warnings)),
+    ):
+        print("\n" + note(sentence, request.format))
     qids = next(iter(figures.values())).qids
-    for c in comparisons if args.per_topic else ():
+    for c in comparisons if request.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
         scores = [
             [
@@ -128,12 +116,12 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
             ]
             for i in order
         ]
-        print("\n" + Table([f"{c.measure}", c.a, c.b, "Δ"], scores).render(args.format))
+        print("\n" + Table([f"{c.measure}", c.a, c.b, "Δ"], scores).render(request.format))
     return 0
 
 
 def _as_json(
-    figures: dict[str, Figures], compared: dict[str, list[Comparison]], args: argparse.Namespace
+    figures: dict[str, Figures], compared: dict[str, list[Comparison]], request: CompareRequest
 ) -> dict[str, Any]:
     measures = list(next(iter(figures.values())).per_topic)
     qids = next(iter(figures.values())).qids
@@ -143,11 +131,11 @@ def _as_json(
         entry: dict[str, Any] = {"a": c.a, "b": c.b, "metric": str(c.measure), **_numbers(c)}
         for part, some in zip(list(compared)[1:], group[1:], strict=True):
             entry[part] = {"topics": len(some.per_topic), **_numbers(some)}
-        if args.per_topic:
+        if request.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
         listed.append(entry)
     return {
-        "test": args.test,
+        "test": request.test,
         "runs": {n: {str(m): f.mean(m) for m in measures} for n, f in figures.items()},
         "comparisons": listed,
     }

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from expandr_repro.console.options import Options
 from expandr_repro.console.terminal import one_line
 from expandr_repro.errors import nearest, shown
 
@@ -68,6 +69,9 @@ class Parser(argparse.ArgumentParser):
         >>> made.parse_args(["--hits", "10"]).hits
         10
     """
+
+    shape: type[Options] | None = None
+    """The dataclass of the command's options."""
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Parse a whole command line; an option that there is not is reported first, with the nearest one."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from expandr_repro import cli
-from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.options import Options, When, option
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.errors import CheckFailedError
 
@@ -21,29 +22,30 @@ SIGNS = {"ok": "ok  ", "without": "--  ", "broken": "FAIL"}
 COLOURS = {"ok": "\033[32m", "without": "\033[33m", "broken": "\033[31m"}
 
 
-def build_parser() -> argparse.ArgumentParser:
+SHELL = When("without --env, which prints lines for a shell", lambda request: not request.env)
+
+
+@dataclass(frozen=True)
+class DoctorRequest(Options):
+    """What is printed."""
+
+    env: bool = option(False, help="print the shell lines under which stock Pyserini finds a Java that works, and nothing else")  # fmt: skip
+    format: str = option("text", choices=("text", "json"), applies=SHELL)
+
+
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
+    return cli.parser(
         "doctor",
         "Look at this machine and at the versions of what is installed. Exit code 1 if a part is broken.",
         EXAMPLES,
+        DoctorRequest,
     )
-    made.add_argument(
-        "--env",
-        action="store_true",
-        help="print the shell lines under which stock Pyserini finds a Java that works, and nothing else",
-    )
-    made.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
-    return made
 
 
-RULES = (Applies(("--format",), "without --env, which prints lines for a shell", lambda args: not args.env),)
-"""When options apply."""
-
-
-def run(args: argparse.Namespace) -> int:
+def run(request: DoctorRequest) -> int:
     """Do what the command line says."""
-    if args.env:
+    if request.env:
         import shlex
 
         from expandr_repro.pyserini.java import find_java
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from expandr_repro.doctor.health import examine
 
     findings = examine()
-    if args.format == "json":
+    if request.format == "json":
         print(printable(json.dumps([vars(f) for f in findings], indent=2, ensure_ascii=False)))
     else:
         colour = sys.stdout.isatty()
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv, RULES)
+    return cli.execute(build_parser(), run, argv)
 
 
 if __name__ == "__main__":

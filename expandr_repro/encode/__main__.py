@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro import cli
-from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
+from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.errors import ExpandrError
 
 if TYPE_CHECKING:
@@ -30,127 +31,81 @@ torchrun --nproc-per-node 4 -m expandr_repro.encode --corpus msmarco --device cu
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
-        "encode", "Encode a corpus into a Faiss index in Pyserini's layout, or index it with Lucene for BM25.", EXAMPLES
+    return cli.parser(
+        "encode",
+        "Encode a corpus into a Faiss index in Pyserini's layout, or index it with Lucene for BM25.",
+        EXAMPLES,
+        EncodeRequest,
     )
-    source = made.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--corpus",
-        metavar="C",
-        help="a collection, a BEIR folder, a folder of JSONL files, a JSONL or TSV file, or irds:...",
-    )
-    source.add_argument("--merge", nargs="+", metavar="SHARD", help="put the shards of one corpus together")
-    made.add_argument("--output", required=True, metavar="FOLDER", help="the index folder to write")
-    made.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace another index of the same kind; anything else that is there is left alone",
-    )
-    made.add_argument("--retriever", choices=("dense", "bm25"), default="dense", help="(default: %(default)s)")
-    made.add_argument(
-        "--factory",
-        default="Flat",
-        metavar="S",
-        help="Faiss factory string: Flat, HNSW32, IVF256,Flat, SQ8, ... (default: %(default)s, exact)",
-    )
-    made.add_argument(
-        "--feedback", action="store_true", help="bm25: store the document vectors that rm3 and rocchio need"
-    )
-    made.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="bm25: indexing threads (default: all processors)"
-    )
-    made.add_argument("--shard-id", type=int, metavar="N", help="encode one of --num-shards parts, counted from 0")
-    made.add_argument("--num-shards", type=cli.positive, metavar="N", help="how many parts there are")
-    cli.add_dry_run(made)
-    cli.add_encoder_options(made, "all-MiniLM-L6-v2")
-    return made
 
 
-CORPUS = "with --corpus, not with --merge"
-
-RULES = (
-    Applies(("--retriever", "--feedback", "--threads", "--shard-id", "--num-shards", *cli.ENCODER_OPTIONS), CORPUS, lambda args: not args.merge),
-    Applies(
-        ("--shard-id", "--num-shards"),
-        "with --retriever dense",
-        lambda args: args.retriever == "dense",
-        lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads",
-    ),
-    Applies((*cli.ENCODER_OPTIONS, "--factory"), "with --retriever dense", lambda args: args.retriever == "dense"),
-    Applies(("--feedback", "--threads"), "with --retriever bm25", lambda args: args.retriever == "bm25"),
-    *cli.ENCODER_RULES,
-    Applies(("--query-prefix",), "where queries are encoded, as in `search`; an index holds documents alone", lambda _: False),
-)  # fmt: skip
-"""When options apply."""
-
-
-def run(args: argparse.Namespace) -> int:
+def run(request: EncodeRequest) -> int:
     """Do what the command line says."""
-    if args.dry_run:
+    if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
-        return dry_run.encode(args)
+        return dry_run.encode(request)
     from expandr_repro.io.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
 
-    target = Path(args.output)
-    kind = LUCENE_INDEX if args.retriever == "bm25" and not args.merge else FAISS_INDEX
-    check_output("--output", target, kind, [args.corpus, args.encoder, *(args.merge or ())])
-    if args.merge:
+    target = request.output
+    kind = LUCENE_INDEX if request.retriever == "bm25" and not request.merge else FAISS_INDEX
+    check_output("--output", target, kind, [request.corpus, request.encoder.name, *request.merge])
+    if request.merge:
         from expandr_repro.indexes.merge import merge_shards
 
-        count = merge_shards([Path(p) for p in args.merge], target, args.factory, args.overwrite)
-        log.info("wrote %s: %s documents from %d shards", target, f"{count:,}", len(args.merge))
+        count = merge_shards([Path(p) for p in request.merge], target, request.factory, request.overwrite)
+        log.info("wrote %s: %s documents from %d shards", target, f"{count:,}", len(request.merge))
         return 0
-    if args.retriever == "bm25":
-        return _lucene(args, target)
-    shard, rank = _shard(args)
+    if request.retriever == "bm25":
+        return _lucene(request, target)
+    shard, rank, device = _shard(request)
+    request = replace(request, encoder=replace(request.encoder, device=device))
     if rank is None:
-        return _dense(args, target, shard, None)
+        return _dense(request, target, shard, None)
     from expandr_repro.indexes.together import showing_life
 
     with showing_life(target, shard):
-        return _dense(args, target, shard, rank)
+        return _dense(request, target, shard, rank)
 
 
-def _lucene(args: argparse.Namespace, target: Path) -> int:
+def _lucene(request: EncodeRequest, target: Path) -> int:
     from expandr_repro.data.collections import find_corpus
     from expandr_repro.indexes.build_lucene import build_lucene, lucene_facts
     from expandr_repro.indexes.find import corpus_facts
 
-    corpus = find_corpus(args.corpus)
+    corpus = find_corpus(request.corpus or "")
     facts = corpus_facts(corpus)
-    _refuse_other(target, lucene_facts(facts, corpus.source, args.feedback), args.overwrite)
-    built = build_lucene(corpus, facts, target, args.feedback, args.threads)
+    _refuse_other(target, lucene_facts(facts, corpus.source, request.feedback), request.overwrite)
+    built = build_lucene(corpus, facts, target, request.feedback, request.threads)
     log.info(
         "%s %s: %s documents", "wrote" if built else "there already, nothing to do:", target, f"{facts.documents:,}"
     )
     return 0
 
 
-def _dense(args: argparse.Namespace, target: Path, shard: Shard, rank: int | None) -> int:
+def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None) -> int:
     from expandr_repro.data.collections import find_corpus
-    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+    from expandr_repro.encoders.loading import load_encoder
     from expandr_repro.indexes.build import Shard, build_faiss, index_facts, is_built
     from expandr_repro.indexes.faiss_index import is_faiss_folder
     from expandr_repro.indexes.find import corpus_facts, take_from_cache
     from expandr_repro.indexes.together import merge_parts, part_of
 
-    corpus = find_corpus(args.corpus)
+    corpus = find_corpus(request.corpus or "")
     facts = corpus_facts(corpus)
-    options = EncoderOptions.of(args)
-    encoder = load_encoder(args.encoder, options)
-    folder, factory = target, args.factory
+    encoder = load_encoder(request.encoder.name, request.encoder)
+    folder, factory = target, request.factory
     if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
-        whole = index_facts(encoder, facts, corpus.source, args.factory, Shard())
+        whole = index_facts(encoder, facts, corpus.source, request.factory, Shard())
         if is_faiss_folder(target) and is_built(target, whole):
             log.info("there already, nothing to do: %s: %s documents", target, f"{facts.documents:,}")
             return 0
-        _refuse_other(target, whole, args.overwrite)
+        _refuse_other(target, whole, request.overwrite)
         folder, factory = part_of(target, shard), "Flat"
     made = index_facts(encoder, facts, corpus.source, factory, shard)
-    _refuse_other(folder, made, args.overwrite)
+    _refuse_other(folder, made, request.overwrite)
     if shard.count == 1 and take_from_cache(folder, made):
         log.info("wrote %s: %s documents, as an earlier search had encoded them", folder, f"{facts.documents:,}")
         return 0
@@ -172,35 +127,36 @@ def _dense(args: argparse.Namespace, target: Path, shard: Shard, rank: int | Non
     if rank == 0:
         shards = [Shard(n, shard.count) for n in range(shard.count)]
         every = [index_facts(encoder, facts, corpus.source, factory, s) for s in shards]
-        total = merge_parts(target, every, args.factory, args.overwrite)
+        total = merge_parts(target, every, request.factory, request.overwrite)
         log.info("wrote %s: %s documents from %d processes", target, f"{total:,}", shard.count)
     return 0
 
 
-def _shard(args: argparse.Namespace) -> tuple[Shard, int | None]:
-    """Return the part to encode, and this process's rank where a launcher started several."""
+def _shard(request: EncodeRequest) -> tuple[Shard, int | None, str]:
+    """Return the part to encode, this process's rank where a launcher started several, and its device."""
     from expandr_repro.indexes.build import Shard
 
-    if (args.shard_id is None) != (args.num_shards is None):
+    device = request.encoder.device
+    if (request.shard_id is None) != (request.num_shards is None):
         raise ExpandrError("--shard-id and --num-shards go together")
-    if args.num_shards:
-        return Shard(args.shard_id, args.num_shards), None
+    if request.num_shards:
+        return Shard(request.shard_id or 0, request.num_shards), None, device
     try:
         world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if world == 1:
-            return Shard(), None
+            return Shard(), None, device
         shard = Shard(rank, world)
     except (ValueError, ExpandrError) as error:
         raise ExpandrError(
             f"RANK={os.environ.get('RANK')} and WORLD_SIZE={os.environ.get('WORLD_SIZE')} make no sense together; unset both, or start through torchrun"
         ) from error
-    if args.device in ("auto", "cuda"):
+    if device in ("auto", "cuda"):
         import torch
 
         if torch.cuda.is_available():
-            args.device = f"cuda:{local}"
-    return shard, rank
+            device = f"cuda:{local}"
+    return shard, rank, device
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
@@ -214,7 +170,7 @@ def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv, RULES)
+    return cli.execute(build_parser(), run, argv)
 
 
 if __name__ == "__main__":

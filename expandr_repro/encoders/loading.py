@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import logging
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from expandr_repro.encoders.cached import cached
 from expandr_repro.encoders.checkpoints.checkpoint import SETTINGS, is_sentence_transformers, locate, spec_of_folder
 from expandr_repro.encoders.checkpoints.sentence_modules import refuse_other_kinds
 from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.encoders.protocol import TextEncoder, pick_device
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.io.strict_yaml import read_yaml
@@ -24,9 +23,7 @@ from expandr_repro.registry import Registry
 
 log = logging.getLogger(__name__)
 
-DEFAULT = "all-MiniLM-L6-v2"
-
-Factory = Callable[["EncoderOptions"], TextEncoder]
+Factory = Callable[[EncoderOptions], TextEncoder]
 
 
 def _adopt(thing: Any) -> EncoderSpec | Factory:
@@ -57,40 +54,6 @@ PREFIXES = {
 """Names of model families and the prefixes of queries and documents that their model cards ask for."""
 
 
-@dataclass(frozen=True)
-class EncoderOptions:
-    """What the command line may say of an encoder beyond its name; None leaves the spec's value."""
-
-    device: str = "auto"
-    precision: str = "fp32"
-    batch_tokens: int = 0
-    compile: bool = False
-    pooling: str | None = None
-    normalize: bool | None = None
-    query_prefix: str | None = None
-    document_prefix: str | None = None
-    max_length: int | None = None
-    trust_remote_code: bool = False
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> EncoderOptions:
-        """Take the options from a command line made by `cli.add_encoder_options`."""
-        return cls(**{f.name: getattr(args, f.name) for f in dataclasses.fields(cls)})
-
-    def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
-        """Return the spec with what was said laid over it."""
-        changes: dict[str, Any] = {
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "query_prefix": self.query_prefix,
-            "document_prefix": self.document_prefix,
-            "query_max_length": self.max_length,
-            "document_max_length": self.max_length,
-            "trust_remote_code": self.trust_remote_code or None,
-        }
-        return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
-
-
 def load_encoder(
     name: str, options: EncoderOptions | None = None, *, cache: bool = False, training: bool = False
 ) -> TextEncoder:
@@ -107,7 +70,7 @@ def load_encoder(
         NotAvailableError: its weights are not here and could not be fetched.
         ExpandrError: a plain checkpoint without a word on how to pool.
     """
-    options = options or EncoderOptions()
+    options = dataclasses.replace(options or EncoderOptions(), name=name)
     if name.startswith("pyserini:"):
         kind, _, model = name.removeprefix("pyserini:").partition(":")
         spec = options.applied_to(EncoderSpec(model=model, pyserini_class=kind, source="Pyserini"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
-from expandr_repro.console.tables import FORMATS, Table, note, number
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.tables import Table, note, number
 from expandr_repro.console.terminal import printable
 from expandr_repro.console.warned import warned
-from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
+from expandr_repro.evaluate.metrics import Measure, parse_measures
+from expandr_repro.evaluate.options import EvaluateRequest
 
 if TYPE_CHECKING:
     from expandr_repro.evaluate.scoring import Figures
@@ -26,35 +27,23 @@ python -m expandr_repro.evaluate --qrels scifact --per-topic --format json my.tr
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
+    return cli.parser(
         "evaluate",
         "Evaluate TREC runs. A judged topic that a run misses scores 0 and is reported (trec_eval -c); ties are broken as trec_eval does.",
         EXAMPLES,
+        EvaluateRequest,
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="TREC run files, plain or gzipped")
-    made.add_argument(
-        "--qrels", required=True, metavar="Q", help="judgements: a file, a collection, irds:... or a Pyserini name"
-    )
-    made.add_argument(
-        "--metrics",
-        default=",".join(DEFAULT),
-        metavar="M",
-        help="nDCG@k, R@k, P@k, Success@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts (default: %(default)s)",
-    )
-    made.add_argument("--per-topic", action="store_true", help="every topic's figures as well")
-    made.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
-    return made
 
 
-def run(args: argparse.Namespace) -> int:
+def run(request: EvaluateRequest) -> int:
     """Do what the command line says."""
     with warned() as told:
-        return _run(args, told)
+        return _run(request, told)
 
 
-def _run(args: argparse.Namespace, warnings: list[str]) -> int:
+def _run(request: EvaluateRequest, warnings: list[str]) -> int:
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import warn_of_depth
     from expandr_repro.evaluate.gaps import refuse_other_collection, searched_alone, warn_of_gaps
@@ -62,36 +51,36 @@ def _run(args: argparse.Namespace, warnings: list[str]) -> int:
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
 
-    facts = [facts_beside(path) for path in args.runs]
-    level = relevance_level(args.qrels, *(f.get("collection") for f in facts))
-    measures = parse_measures(args.metrics, level)
-    qrels = find_qrels(args.qrels)
+    facts = [facts_beside(path) for path in request.runs]
+    level = relevance_level(request.qrels, *(f.get("collection") for f in facts))
+    measures = parse_measures(request.metrics, level)
+    qrels = find_qrels(request.qrels)
     found: list[tuple[str, Figures]] = []
     of_run: list[list[str]] = []
-    for path, known in zip(args.runs, facts, strict=True):
+    for path, known in zip(request.runs, facts, strict=True):
         before = len(warnings)
-        refuse_other_collection(path, known, args.qrels)
+        refuse_other_collection(path, known, request.qrels)
         figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
         found.append((Path(path).name, figures))
         warn_of_gaps(path, figures)
         warn_of_depth(path, measures, figures.depth, documents_in(known))
         of_run.append(warnings[before:])
-    runs = [(name, path, known) for (name, _), path, known in zip(found, args.runs, facts, strict=True)]
+    runs = [(name, path, known) for (name, _), path, known in zip(found, request.runs, facts, strict=True)]
     split = split_files(runs, [f for _, f in found], qrels, level)
-    if args.format == "json":
+    if request.format == "json":
         listed = [
-            {**_as_json(name, split, f, measures, args.per_topic), "warnings": told}
+            {**_as_json(name, split, f, measures, request.per_topic), "warnings": told}
             for (name, f), told in zip(found, of_run, strict=True)
         ]
         print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
         return 0
-    print(split.table("run", found, measures).render(args.format))
-    beside = () if args.format == "text" else warnings  # in a terminal they stand above already
+    print(split.table("run", found, measures).render(request.format))
+    beside = () if request.format == "text" else warnings  # in a terminal they stand above already
     for sentence in (*split.told, *(f"WARNING: {told}" for told in beside)):
-        print("\n" + note(sentence, args.format))
-    for name, figures in found if args.per_topic else ():
+        print("\n" + note(sentence, request.format))
+    for name, figures in found if request.per_topic else ():
         rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]
-        print("\n" + Table([name, *map(str, measures)], rows).render(args.format))
+        print("\n" + Table([name, *map(str, measures)], rows).render(request.format))
     return 0
 
 

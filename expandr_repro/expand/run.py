@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from expandr_repro.console.progress import counted, text_progress
 from expandr_repro.console.tables import Table
@@ -18,6 +17,7 @@ from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_
 from expandr_repro.data.passages import draw_examples, gold_passages, training_split
 from expandr_repro.data.topics import write_topics
 from expandr_repro.expand.fill import Expansions
+from expandr_repro.expand.options import ExpandRequest, store_file
 from expandr_repro.expand.shares import Share
 from expandr_repro.expand.store import Store
 from expandr_repro.expand.tasks import Assembly, Failure, Remaining, Task
@@ -30,29 +30,6 @@ log = logging.getLogger(__name__)
 
 CHARACTERS_A_TOKEN = 4
 """For the estimate of a dry run: about four characters of English make a token."""
-
-
-@dataclass(frozen=True)
-class ExpandRequest:
-    """What is to be expanded, and how; the names mean what they mean on the command line of `expand`."""
-
-    topics: str
-    prompt: str
-    backend: str
-    options: GeneratorOptions
-    store: Path
-    output: Path | None = None
-    preset: str = "expandr-eval"
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    passages: str | None = None
-    examples_from: str | None = None
-    language: str | None = None
-    dry_run: bool = False
-    keep_refusals: bool = False
-    retry_refused: bool = False
-    form: str = "text"
-    limit: int | None = None
-    qids: str | None = None
 
 
 def expand(request: ExpandRequest) -> int:
@@ -68,7 +45,7 @@ def expand(request: ExpandRequest) -> int:
     with prepared(request) as ready:
         if request.dry_run:
             left = _remaining_table(ready.work.remaining(), len(ready.topics.topics) * len(ready.work.settings))
-            print(left.render(request.form))
+            print(left.render(request.format))
             return 0
         made = ready.generate()
     if made is None:
@@ -112,14 +89,14 @@ def prepared(request: ExpandRequest, topics: TopicSet | None = None) -> Iterator
         topics: in place of those that the request names.
     """
     plan = plan_named(request.preset, **request.plan)
-    generator = load_generator(request.backend, request.options)
+    generator = load_generator(request.backend, request.generator)
     found = topics or find_topics(request.topics)
     prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
     some = select_topics(found, request.limit, request.qids)
     passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
     task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
-    with Store(request.store) as store:
-        record = _trained_on(generator, request.options)
+    with Store(store_file(request.store)) as store:
+        record = _trained_on(generator, request.generator)
         yield Prepared(
             some,
             generator,
@@ -151,7 +128,7 @@ def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list
         beside = record_beside(request.output)
         remember = (lambda: write_record(beside, record)) if record else None
         write_topics(request.output, made.topics, about={beside: remember, failed: again})
-    print(summary.render(request.form))
+    print(summary.render(request.format))
     if request.output:
         log.info(
             "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from expandr_repro.console.options import option, positive
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.llm.sampling import Sampling
 from expandr_repro.registry import Registry, summary_of
@@ -93,25 +95,40 @@ class Identity:
         return {k: v for k, v in facts.items() if k not in later or v not in (None, later[k])}
 
 
+what, endpoint, local = (
+    partial(option, group=title) for title in ("what", "backend openai", "backends transformers and vllm")
+)
+
+
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """What the command line may say of a generator; the names mean what they mean there."""
+    """What the command line may say of a generator.
 
-    model: str
-    revision: str | None = None
-    adapter: str | None = None
-    base_url: tuple[str, ...] = ()
-    api_key_env: str = "OPENAI_API_KEY"
-    api: str = "chat"
-    concurrency: int = 32
-    timeout: float = 120.0
-    retries: int = 8
-    backoff: float = 0.5
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    tensor_parallel: int = 1
-    trust_remote_code: bool = False
+    Raises:
+        ExpandrError: a negative number, or no time for an answer.
+    """
+
+    model: str = what(metavar="M", help="the endpoint's model, a hub name or a model folder")
+    revision: str | None = what(None, metavar="R", help="the hub revision; for an endpoint a label of your own")
+    base_url: tuple[str, ...] = endpoint((), metavar="URL", again=True, help="e.g. http://localhost:8000/v1; several are served in turn (default: $OPENAI_BASE_URL, else OpenAI's)")  # fmt: skip
+    api_key_env: str = endpoint("OPENAI_API_KEY", metavar="NAME", help="environment variable that holds the key")
+    api: str = endpoint("chat", choices=("chat", "completions"), help="completions: plain text, for base models")
+    concurrency: int = endpoint(32, metavar="N", parse=positive, help="requests at a time")
+    timeout: float = endpoint(120.0, metavar="S", help="seconds for one answer")
+    retries: int = endpoint(8, metavar="N", help="further tries of a request")
+    backoff: float = endpoint(0.5, metavar="S", help="seconds before the second try; then doubling")
+    adapter: str | None = local(None, metavar="A", help="a LoRA adapter: a folder or a hub name")
+    device: str = local("auto", help="cpu, cuda, cuda:N or auto")
+    precision: str = local("auto", help="bf16, fp16, fp32 or auto: bf16 on a GPU (default: {default})")
+    batch_size: int | None = local(None, metavar="N", parse=positive, help="texts at a time (default: 32; vllm 256)")
+    tensor_parallel: int = local(1, metavar="N", parse=positive, help="vllm: GPUs that share one copy")
+    data_parallel: int = local(1, metavar="N", parse=positive, help="copies of the model, each a process with GPUs of its own")  # fmt: skip
+    trust_remote_code: bool = local(False, help="let the model's own code run; only for models you trust")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense."""
+        if self.timeout <= 0 or self.retries < 0 or self.backoff < 0:
+            raise ExpandrError("--timeout is above 0, --retries and --backoff are 0 or more")
 
 
 class Generator(Protocol):
@@ -137,7 +154,7 @@ class Backend:
 
     Attributes:
         make: from the options to a generator.
-        options: the fields of `GeneratorOptions` that it uses besides model and revision, and `data_parallel` where copies of the model may run.
+        options: the fields of `GeneratorOptions` that it uses besides model and revision.
     """
 
     make: Callable[[GeneratorOptions], Generator]
@@ -164,7 +181,7 @@ def generator(name: str, *, options: Iterable[str] = ()) -> Callable[[G], G]:
     Raises:
         ExpandrError: the name is taken, or there is no such option.
     """
-    known = {f.name for f in fields(GeneratorOptions)} | {"data_parallel"}
+    known = {f.name for f in fields(GeneratorOptions)}
     if unknown := set(options) - known:
         raise UnknownNameError(f"option of backend {name!r}", min(unknown), known)
 

@@ -15,7 +15,8 @@ from expandr_repro.errors import ExpandrError
 from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
 from expandr_repro.llm.rendering import one_rendering, rendering_of
 from expandr_repro.prefer.gold import Gold, find_gold, read_answers
-from expandr_repro.prefer.rewards import OFFICIAL, REWARDS, parse_rewards
+from expandr_repro.prefer.options import PreferRequest
+from expandr_repro.prefer.rewards import REWARDS, parse_rewards
 from expandr_repro.prefer.similarity import Case
 from expandr_repro.training.hold_out import LeftOut, TrainingTopics, corpus_hash, leave_out
 
@@ -31,25 +32,6 @@ SAME = "no two candidates that differ in text and reward"
 CLOSE = "margin under --min-margin"
 REASONS = (HELD_OUT, NO_GOLD, NO_ANSWER, MISSING, TOO_MANY, UNLIKE, SAME, CLOSE)
 """Why a topic gives no pair; the first that holds is counted."""
-
-
-@dataclass(frozen=True)
-class PreferRequest:
-    """What is to be ranked, and how; the names mean what they mean on the command line of `prefer`."""
-
-    candidates: str
-    gold: str | None = None
-    gold_file: str | None = None
-    answers: str | None = None
-    index: str | None = None
-    rewards: str = OFFICIAL
-    candidates_per_topic: int | None = None
-    min_similarity: float = 0.6
-    min_margin: float = 0.0
-    prompt: str = "q2d"
-    hits: int = 1000
-    threads: int = 0
-    hold_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

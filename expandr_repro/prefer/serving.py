@@ -16,6 +16,7 @@ from expandr_repro.data.topics import Topic
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, SetupError, shown
 from expandr_repro.prefer.gold import find_gold, read_answers
+from expandr_repro.prefer.options import PreferRequest
 from expandr_repro.prefer.rewards import REWARDS, parse_rewards
 from expandr_repro.prefer.scoring import Scorer, make_scorer
 from expandr_repro.prefer.similarity import Case
@@ -34,39 +35,25 @@ class AskedWronglyError(ExpandrError):
     """A request that makes no sense; the answer says why."""
 
 
-def serving_scorer(
-    gold: str,
-    gold_file: str | None,
-    answers: str | None,
-    rewards: str,
-    encoder: Callable[[], TextEncoder],
-    *,
-    index: str | None = None,
-    hits: int = 1000,
-    threads: int = 0,
-) -> Scorer:
+def serving_scorer(request: PreferRequest, encoder: Callable[[], TextEncoder]) -> Scorer:
     """Return what rewards texts of a collection's topics.
 
     Args:
-        gold: a collection; its topics are those that can be asked for.
-        gold_file: passages in place of the collection's documents.
-        answers: of `expand --prompt q2a`.
-        rewards: names with weights.
+        request: what was asked for.
         encoder: loads the reward model, once all else is in order.
-        index: in place of the collection's own.
-        hits: how deep `corpus-rank` looks.
-        threads: of Faiss.
 
     Raises:
         ExpandrError: a reward lacks what it needs, or no topic has a gold passage.
     """
-    weights = parse_rewards(rewards)
+    if not request.gold:
+        raise ExpandrError("--serve: for which topics? Give --gold C, e.g. --gold scifact/train")
+    weights = parse_rewards(request.rewards)
     needs = [name for name in weights if REWARDS.find(name).of_answers]
-    if needs and not answers:
+    if needs and not request.answers:
         raise ExpandrError(f"the reward {needs[0]!r} needs --answers F (made by `expand --prompt q2a`); or go without: --reward retriever=1")  # fmt: skip
-    topics = find_topics(with_split(gold, "--gold")).topics
-    found = find_gold(gold, gold_file, topics)
-    said = read_answers(answers, topics) if answers else None
+    topics = find_topics(with_split(request.gold, "--gold")).topics
+    found = find_gold(request.gold, request.gold_file, topics)
+    said = read_answers(request.answers, topics) if request.answers else None
     of_corpus = any(REWARDS.find(name).of_corpus for name in weights)
     cases = {
         t.qid: Case(Topic(t.qid, t.title), (), found.texts[t.qid], found.docids.get(t.qid, ""), said[t.qid] if said else "")
@@ -74,8 +61,12 @@ def serving_scorer(
         if t.qid in found.texts and (said is None or t.qid in said) and (t.qid in found.docids or not of_corpus)
     }  # fmt: skip
     if not cases:
-        raise ExpandrError(f"--answers {answers}: no topic of {gold} with a gold passage has an answer there")
-    return make_scorer(cases, found, encoder(), weights, index=index, hits=hits, threads=threads)
+        raise ExpandrError(
+            f"--answers {request.answers}: no topic of {request.gold} with a gold passage has an answer there"
+        )
+    return make_scorer(
+        cases, found, encoder(), weights, index=request.index, hits=request.hits, threads=request.threads
+    )
 
 
 class RewardServer:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import printable
@@ -50,80 +50,86 @@ class Step:
     by: str = ""
 
 
-def search(args: argparse.Namespace) -> int:
-    """Print what `search` would do."""
+def search(request: Any) -> int:
+    """Print what `search` would do on a `SearchRequest`."""
     steps = []
-    if args.query is not None:
-        if not (where := args.index or args.topics):
+    if request.query is not None:
+        if not (where := request.index or request.topics):
             raise ExpandrError(
                 "--query: which documents? give --index: an index folder, a collection's name or a corpus"
             )
-        steps += _index(where, args.retriever)
+        steps += _index(where, request.retriever)
     else:
-        known = collection_named(args.topics)
-        for name in known.spec.members if known and known.spec.members else [args.topics]:
-            steps += _searched(args, name)
-    for source in args.expansions or ():
+        known = collection_named(request.topics)
+        for name in known.spec.members if known and known.spec.members else [request.topics]:
+            steps += _searched(request, name)
+    for source in request.expansions:
         steps.append(_expansions(source))
-    if args.retriever == "dense":
-        steps.append(_encoder(args.encoder))
-        _warn_of_other_encoder(args.index, args.encoder)
+    if request.retriever == "dense":
+        steps.append(_encoder(request.encoder.name))
+        _warn_of_other_encoder(request.index, request.encoder.name)
     fusion = (
-        args.fusion or f"{'mean' if args.retriever == 'dense' else 'repeat'} where topics have expansions, else none"
+        request.fusion
+        or f"{'mean' if request.retriever == 'dense' else 'repeat'} where topics have expansions, else none"
     )
     steps.append(
-        _run("search", f"{args.retriever}, fusion {fusion}, {args.hits or 1000} hits, searcher {args.searcher}")
+        _run(
+            "search", f"{request.retriever}, fusion {fusion}, {request.hits or 1000} hits, searcher {request.searcher}"
+        )
     )
-    return _show(steps, args.output, args.format)
+    return _show(steps, request.output, request.format)
 
 
-def _searched(args: argparse.Namespace, name: str) -> Iterator[Step]:
+def _searched(request: Any, name: str) -> Iterator[Step]:
     yield from _resource("topics", name)
     tells = collection_named(name) or Path(name).is_dir()
-    if args.qrels or collection_named(name) or (Path(name) / "qrels").is_dir():
-        yield from _resource("qrels", args.qrels or name)
-    if args.index is None and not tells:
+    if request.qrels or collection_named(name) or (Path(name) / "qrels").is_dir():
+        yield from _resource("qrels", request.qrels or name)
+    if request.index is None and not tells:
         raise ExpandrError(
             f"{name}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
         )
-    yield from _index(args.index or name, args.retriever)
+    yield from _index(request.index or name, request.retriever)
 
 
-def encode(args: argparse.Namespace) -> int:
-    """Print what `encode` would do."""
-    if args.merge:
-        steps = [_read("index", shard, Path(shard)) for shard in args.merge]
-        steps.append(_run("merge", f"{len(args.merge)} shards, {args.factory}"))
-        return _show(steps, args.output, "text")
-    steps = [*_resource("documents", args.corpus)]
-    if args.retriever == "dense":
+def encode(request: Any) -> int:
+    """Print what `encode` would do on an `EncodeRequest`."""
+    if request.merge:
+        steps = [_read("index", shard, Path(shard)) for shard in request.merge]
+        steps.append(_run("merge", f"{len(request.merge)} shards, {request.factory}"))
+        return _show(steps, str(request.output), "text")
+    steps = [*_resource("documents", request.corpus)]
+    if request.retriever == "dense":
         steps += [
-            _encoder(args.encoder),
-            _run("encode", f"Faiss {args.factory}, {args.precision}, device {args.device}"),
+            _encoder(request.encoder.name),
+            _run("encode", f"Faiss {request.factory}, {request.encoder.precision}, device {request.encoder.device}"),
         ]
     else:
-        steps.append(_run("index", "Lucene, with document vectors" if args.feedback else "Lucene"))
-    return _show(steps, args.output, "text")
+        steps.append(_run("index", "Lucene, with document vectors" if request.feedback else "Lucene"))
+    return _show(steps, str(request.output), "text")
 
 
-def expand(args: argparse.Namespace) -> bool:
-    """Print what `expand` would do; tell whether its topics are on this machine, so that requests can be counted."""
-    steps = [*_resource("topics", args.topics)]
-    takes = BACKENDS.find(args.backend).options
+def expand(request: Any) -> bool:
+    """Print what `expand` would do on an `ExpandRequest`; tell whether its topics are on this machine, so that requests can be counted."""
+    steps = [*_resource("topics", request.topics)]
+    takes = BACKENDS.find(request.backend).options
     if "base_url" in takes:
         steps.append(
             _run(
                 "ask",
-                f"model {args.model} at {', '.join(args.base_url or ['$OPENAI_BASE_URL, else the default of the client'])}",
+                f"model {request.generator.model} at {', '.join(request.generator.base_url or ['$OPENAI_BASE_URL, else the default of the client'])}",
             )
         )
     elif "precision" in takes:
-        steps += [_model(args.model, args.revision), _run("generate", f"{args.backend}, device {args.device}")]
+        steps += [
+            _model(request.generator.model, request.generator.revision),
+            _run("generate", f"{request.backend}, device {request.generator.device}"),
+        ]
     else:
-        steps.append(_run("generate", f"{args.backend}, model {args.model}"))
+        steps.append(_run("generate", f"{request.backend}, model {request.generator.model}"))
     here = steps[0].step == "read"
-    if args.format == "text" or not here:  # else the one table is that of the requests
-        _show(steps, args.output, args.format)
+    if request.format == "text" or not here:  # else the one table is that of the requests
+        _show(steps, request.output and str(request.output), request.format)
     return here
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from expandr_repro import cli
-from expandr_repro.console.applies import Applies
+from expandr_repro.console.arguments import Parser
+from expandr_repro.console.options import Options, When, option, positive
 from expandr_repro.console.terminal import printable
 from expandr_repro.errors import ExpandrError, SetupError
 from expandr_repro.io.outputs import JSON_REPORT, JUNIT_REPORT, check_output
@@ -30,119 +32,111 @@ python -m expandr_repro.regress my.minilm.none --record
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+CHECK = When(
+    "to a check or --record",
+    lambda request: not (request.listing or request.show or request.dry_run or request.document),
+)
+OUTPUT = When("to a check, --record, --show or --dry-run", lambda request: not (request.listing or request.document))
+TIER = When("without --document, which lists all conditions", lambda request: not request.document)
+
+instead, out = partial(option, group="instead of a check", one_of="task"), partial(option, group="output")
+
+
+@dataclass(frozen=True)
+class RegressRequest(Options):
+    """Which conditions, and what to do with them."""
+
+    names: tuple[str, ...] = option((), argument=True, metavar="NAME", help="a condition, a pattern (scifact.*), or a YAML file")  # fmt: skip
+    tier: str | None = option(None, choices=TIERS, help="the conditions of a tier, of NAMEs if there are any", applies=TIER)  # fmt: skip
+    regressions: str = option("regressions", metavar="FOLDER", help="of the YAML files")
+    reference: str = option("runs/reference", metavar="FOLDER", help="of the reference runs", applies=CHECK)
+    listing: bool = instead(False, "--list", help="name the conditions and what is pinned")
+    show: bool = instead(False, help="print what a condition is, and its commands, ready for a shell")
+    dry_run: bool = instead(False, help="print what would run here, and what would be skipped")
+    record: bool = instead(False, help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked")  # fmt: skip
+    document: str | None = instead(None, metavar="FILE", help="write the page of results from the YAML files")
+    output: str = out("runs", metavar="FOLDER", help="for runs, indexes and logs", applies=OUTPUT)
+    jobs: int = out(1, metavar="N", parse=positive, help="conditions at a time", applies=CHECK)
+    json: str | None = out(None, metavar="FILE", help="write the results as JSON", applies=CHECK)
+    junit: str | None = out(None, metavar="FILE", help="write the results as JUnit XML", applies=CHECK)
+
+
+def build_parser() -> Parser:
     """Return the command's parser."""
-    made = cli.parser(
+    return cli.parser(
         "regress",
         "Run the commands of regression files and compare every figure with what is pinned. One that moved, up or down, is a FAIL "
         "and exit code 1; a condition whose needs this machine lacks is a SKIP; the rest still runs.",
         EXAMPLES,
+        RegressRequest,
     )
-    made.add_argument("names", nargs="*", metavar="NAME", help="a condition, a pattern (scifact.*), or a YAML file")
-    made.add_argument("--tier", choices=TIERS, help="the conditions of a tier, of NAMEs if there are any")
-    made.add_argument(
-        "--regressions", default="regressions", metavar="FOLDER", help="of the YAML files (default: %(default)s)"
-    )
-    made.add_argument(
-        "--reference", default="runs/reference", metavar="FOLDER", help="of the reference runs (default: %(default)s)"
-    )
-    what = made.add_argument_group("instead of a check").add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="name the conditions and what is pinned")
-    what.add_argument(
-        "--show", action="store_true", help="print what a condition is, and its commands, ready for a shell"
-    )
-    what.add_argument("--dry-run", action="store_true", help="print what would run here, and what would be skipped")
-    what.add_argument(
-        "--record",
-        action="store_true",
-        help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked",
-    )
-    what.add_argument("--document", metavar="FILE", help="write the page of results from the YAML files")
-    out = made.add_argument_group("output")
-    out.add_argument(
-        "--output", default="runs", metavar="FOLDER", help="for runs, indexes and logs (default: %(default)s)"
-    )
-    out.add_argument("--jobs", type=cli.positive, default=1, metavar="N", help="conditions at a time (default: 1)")
-    out.add_argument("--json", metavar="FILE", help="write the results as JSON")
-    out.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
-    return made
 
 
-RULES = (
-    Applies(
-        ("--reference", "--jobs", "--json", "--junit"),
-        "to a check or --record",
-        lambda args: not (args.list or args.show or args.dry_run or args.document),
-    ),
-    Applies(("--output",), "to a check, --record, --show or --dry-run", lambda args: not (args.list or args.document)),
-    Applies(("--tier",), "without --document, which lists all conditions", lambda args: not args.document),
-)
-"""When options apply."""
-
-
-def run(args: argparse.Namespace) -> int:
+def run(request: RegressRequest) -> int:
     """Do what the command line says."""
-    if args.document:
-        if args.names:
-            raise ExpandrError(f"--document lists all conditions; leave {args.names[0]} out")
+    if request.document:
+        if request.names:
+            raise ExpandrError(f"--document lists all conditions; leave {request.names[0]} out")
         from expandr_repro.regress.page import write_page
 
-        write_page(Path(args.document), conditions(Path(args.regressions)))
-        log.info("wrote %s", args.document)
+        write_page(Path(request.document), conditions(Path(request.regressions)))
+        log.info("wrote %s", request.document)
         return 0
-    chosen = _chosen(args)
-    if args.list or args.show or args.dry_run:
+    chosen = _chosen(request)
+    if request.listing or request.show or request.dry_run:
         from expandr_repro.regress import plans
 
-        if args.list:
+        if request.listing:
             print(plans.listing(chosen))
         else:
-            tell = plans.show if args.show else plans.plan
-            print(printable("\n\n".join(tell(condition, Path(args.output)) for condition in chosen)))
+            tell = plans.show if request.show else plans.plan
+            print(printable("\n\n".join(tell(condition, Path(request.output)) for condition in chosen)))
         return 1 if any(c.regression is None for c in chosen) else 0
-    return _check(args, chosen)
+    return _check(request, chosen)
 
 
-def _chosen(args: argparse.Namespace) -> list[Condition]:
+def _chosen(request: RegressRequest) -> list[Condition]:
     """Return the conditions that are meant; a file that cannot be read is of every tier, so that it is never passed over."""
-    folder = Path(args.regressions)
-    if not (args.names or args.tier or args.list):
+    folder = Path(request.regressions)
+    if not (request.names or request.tier or request.listing):
         raise ExpandrError("which conditions? give names or --tier ci|full|manual; --list names all")
-    found = [c for name in args.names for c in named(folder, name)] if args.names else conditions(folder)
-    tier = [c for c in found if not args.tier or c.regression is None or c.regression.tier == args.tier]
+    found = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
+    tier = [c for c in found if not request.tier or c.regression is None or c.regression.tier == request.tier]
     if not tier:
-        raise ExpandrError(f"--tier {args.tier}: {' '.join(args.names) or args.regressions} has no condition of it")
+        raise ExpandrError(
+            f"--tier {request.tier}: {' '.join(request.names) or request.regressions} has no condition of it"
+        )
     return list({c.path: c for c in tier}.values())
 
 
-def _check(args: argparse.Namespace, chosen: Sequence[Condition]) -> int:
+def _check(request: RegressRequest, chosen: Sequence[Condition]) -> int:
     from expandr_repro.regress import reports
     from expandr_repro.regress.running import Runner
 
-    for option, path, kind in (("--json", args.json, JSON_REPORT), ("--junit", args.junit, JUNIT_REPORT)):
+    for flag, path, kind in (("--json", request.json, JSON_REPORT), ("--junit", request.junit, JUNIT_REPORT)):
         if path:
-            check_output(option, Path(path), kind, args.names)
-    if Path(args.output).exists() and not Path(args.output).is_dir():
-        raise SetupError(f"--output {args.output}: is a file; wanted a folder's name")
+            check_output(flag, Path(path), kind, request.names)
+    if Path(request.output).exists() and not Path(request.output).is_dir():
+        raise SetupError(f"--output {request.output}: is a file; wanted a folder's name")
     started = time.monotonic()
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(c.name) for c in chosen)
-    runner = Runner(Path(args.output), Path(args.reference), args.record)
+    runner = Runner(Path(request.output), Path(request.reference), request.record)
     results = []
-    for result in runner.check_all(chosen, args.jobs):
+    for result in runner.check_all(chosen, request.jobs):
         print(reports.line(result, width, colour), flush=True)
         results.append(result)
     print("\n" + reports.summary(results, time.monotonic() - started))
-    if args.json:
-        reports.write_report(Path(args.json), results)
-    if args.junit:
-        reports.write_junit(Path(args.junit), results)
+    if request.json:
+        reports.write_report(Path(request.json), results)
+    if request.junit:
+        reports.write_junit(Path(request.junit), results)
     return 1 if any(r.verdict == "FAIL" for r in results) else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return cli.execute(build_parser(), run, argv, RULES)
+    return cli.execute(build_parser(), run, argv)
 
 
 if __name__ == "__main__":

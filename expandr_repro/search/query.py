@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,8 @@ from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.io.files import is_surrogate_free
 from expandr_repro.search.fusion import check_alpha, fusion_named
-from expandr_repro.search.run import Resolved, SearchRequest, choose_fusion, final_ranking, open_searcher, source_of
-
-HITS = 10
-"""Documents shown where no other number is asked for."""
+from expandr_repro.search.options import HITS, SearchRequest
+from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of
 
 WIDTH = 80
 """Characters of a document's text that stand in place of a title where it has none."""
@@ -37,25 +35,17 @@ class Answer:
     hits: list[tuple[str, float, str]]
 
 
-def ask(
-    request: SearchRequest,
-    encoder: TextEncoder | None,
-    query: str,
-    expansions: Sequence[str] = (),
-    check: Callable[[Resolved], object] | None = None,
-) -> list[Answer]:
+def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     """Search one query: alone, and where there are expansions with these as well.
 
     Args:
-        request: what is searched and how; `topics` may name the collection in place of `index`.
+        request: the query, the texts that expand it, what is searched and how; `topics` may name the collection in place of `index`.
         encoder: for dense retrieval.
-        query: as typed.
-        expansions: texts that expand it.
-        check: as for `search`.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
+    query, expansions = request.query or "", request.expansion_text
     for option, text in (("--query", query), *(("--expansion-text", text) for text in expansions)):
         if not text.strip() or not is_surrogate_free(text):
             raise ExpandrError(f"{option}: is empty or holds what is no character; write some words")
@@ -68,8 +58,7 @@ def ask(
         where = known.dataset  # topics of a collection mean its documents
     request = replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
-    if check:
-        check(Resolved(fusion.name, False))
+    replace(request, fusion=fusion.name, judged=False).refuse_idle()
     searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
     searcher.hits = min(request.hits or HITS, size)
     fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}

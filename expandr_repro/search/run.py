@@ -57,6 +57,7 @@ from expandr_repro.io.manifest import NAME, read_manifest
 from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
+from expandr_repro.search.options import SearchRequest
 
 log = logging.getLogger(__name__)
 
@@ -70,53 +71,6 @@ OWN = "those of the topics"
 
 SEEN = 10
 """Ranks in which a topic's own id is noticed."""
-
-
-@dataclass(frozen=True)
-class SearchRequest:
-    """What is to be searched, and how; the names mean what they mean on the command line of `search`."""
-
-    topics: str
-    expansions: str | Sequence[str] | None = None
-    index: str | None = None
-    retriever: str = "dense"
-    fusion: str | None = None
-    alpha: float | None = None
-    repeat: int | None = None
-    rrf_k: int | None = None
-    feedback_depth: int | None = None
-    hits: int | None = None
-    qrels: str | None = None
-    metrics: str | None = None
-    remove_query: bool | None = None
-    baseline: bool = True
-    threads: int = 0
-    batch_size: int = 1024
-    stock: bool = False
-    factory: str = "Flat"
-    search_params: str | None = None
-    k1: float = 0.9
-    b: float = 0.4
-    limit: int | None = None
-    qids: str | None = None
-
-    @property
-    def sources(self) -> list[str]:
-        """The names of the expansions."""
-        return [self.expansions] if isinstance(self.expansions, str) else list(self.expansions or ())
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a request turns out to mean once its topics are read.
-
-    Attributes:
-        fusion: the one asked for, or the default.
-        judged: whether judgments are known.
-    """
-
-    fusion: str
-    judged: bool
 
 
 @dataclass
@@ -159,9 +113,9 @@ class Outcome:
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
     """Find the topics of a request, with its expansions; also where these are from, unless they are the topics' own."""
     found = select_topics(find_topics(request.topics), request.limit, request.qids)
-    if not request.sources:
+    if not request.expansions:
         return found, None
-    joined = join_sources(found, request.sources)
+    joined = join_sources(found, request.expansions)
     return replace(found, topics=joined.topics), joined
 
 
@@ -214,7 +168,6 @@ def search(
     request: SearchRequest,
     encoder: TextEncoder | None,
     write: Callable[[Run], object] | None = None,
-    check: Callable[[Resolved], object] | None = None,
     given: Given = Given(),
 ) -> Outcome:
     """Search, `BLOCK` topics at a time.
@@ -223,7 +176,6 @@ def search(
         request: what and how.
         encoder: for dense retrieval.
         write: takes the run, some topics at a time, so that it need not be held; None keeps it in the outcome.
-        check: called with what the request turns out to mean, before anything is searched; may refuse it.
         given: what is in memory already.
 
     Raises:
@@ -235,8 +187,7 @@ def search(
     topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
     fusion = choose_fusion(request, topics.topics)
     qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
-    if check:
-        check(Resolved(fusion.name, bool(qrels)))
+    replace(request, fusion=fusion.name, judged=bool(qrels)).refuse_idle()
     searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
@@ -310,7 +261,9 @@ def _overlap(
     if given is None and fusion.expands:
         folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
         own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
-        files = [expansions_path(topics, name) for name in request.sources] or [path for path in own if path.is_file()]
+        files = [expansions_path(topics, name) for name in request.expansions] or [
+            path for path in own if path.is_file()
+        ]
     searched = Searched(frozenset(names), corpus)
     return find_overlap(encoder, files, topics.topics, qrels, searched, level)
 

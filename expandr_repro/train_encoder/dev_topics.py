@@ -1,4 +1,4 @@
-"""What an encoder's training is asked for, and the searches that are made during it: topics held out, or others."""
+"""The searches that are made during an encoder's training: on topics held out, or on others."""
 
 from __future__ import annotations
 
@@ -14,30 +14,13 @@ from expandr_repro.data.splits import DEV, with_split
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.errors import ExpandrError, nearest
-from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 from expandr_repro.training.hold_out import TrainingTopics, collection_of
 
 log = logging.getLogger(__name__)
 
 SAME = "development topics that are training topics"
 SHARED = "development topics that share a relevant document with training topics"
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What an encoder is trained on; the names mean what they mean on the command line of `train_encoder`."""
-
-    train: str
-    expansions: tuple[str, ...] = ()
-    negatives: str | None = None
-    fusion: str = "mean"
-    alpha: float | None = None
-    qrels: str | None = None
-    corpus: str | None = None
-    dev_topics: str | None = None
-    dev_expansions: tuple[str, ...] = ()
-    hold_out: tuple[str, ...] = ()
-    allow_overlap: bool = False
 
 
 @dataclass(frozen=True)

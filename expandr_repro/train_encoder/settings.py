@@ -1,10 +1,16 @@
-"""The settings of `train_encoder`, as `resources/training/encoder.yaml` and a user's YAML give them."""
+"""The options of `train_encoder`, and its settings as `resources/training/encoder.yaml` and a user's YAML give them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
+from expandr_repro.console.options import Options, When, included, option
+from expandr_repro.console.tables import FORMATS
+from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.training.options import allow_overlap, hold_out
 
 VIEWS = ("fused", "query", "expansion")
 """What a query may be in the loss: fused with its expansions, alone, or its expansions alone."""
@@ -98,3 +104,37 @@ class EncoderTraining:
                 raise ExpandrError(f"views: the weight of {view!r} is {weight}; wanted a number above 0")
         if not self.views:
             raise ExpandrError(f"views: wanted at least one of {', '.join(VIEWS)}")
+
+
+# what depends on the settings is decided once they are read
+HARD = When("with hard_negatives above 0", lambda request: not request.settings or request.settings.hard_negatives > 0)
+VALIDATES = When("with --dev-topics or --set dev=N", lambda request: not request.settings or bool(request.settings.dev or request.dev_topics))  # fmt: skip
+MEAN = When("with --fusion mean", lambda request: request.fusion.partition(":")[0] == "mean")
+DEV_TOPICS = When("with --dev-topics; topics held out have those of --expansions", lambda request: bool(request.dev_topics))  # fmt: skip
+
+what, how, out = (partial(option, group=title) for title in ("what", "how", "output"))
+
+
+@dataclass(frozen=True)
+class TrainRequest(Options):
+    """What an encoder is trained on, and how."""
+
+    train: str = what(metavar="T", help="training topics with judgments and documents: a collection or BEIR folder (its train split, where none is named), a topics file with --qrels and --corpus")  # fmt: skip
+    expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics, or packaged sets; of several, a step uses one, drawn (default: the topics' own)")  # fmt: skip
+    negatives: str | None = what(None, metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: the other queries' documents alone)", applies=HARD)  # fmt: skip
+    qrels: str | None = what(None, metavar="Q", help="judgements (default: the topics' collection's)")
+    corpus: str | None = what(None, metavar="C", help="documents (default: the topics' collection's)")
+    hold_out: tuple[str, ...] = hold_out("what")
+    dev_topics: str | None = what(None, metavar="T", help="topics searched during training, on the same documents: a collection's split (dev, where none is named); refused where training sees them or their relevant documents (default: those that --set dev=N holds out)")  # fmt: skip
+    dev_expansions: tuple[str, ...] = what((), metavar="X", help="of --dev-topics", applies=DEV_TOPICS)
+    allow_overlap: bool = allow_overlap("what", VALIDATES)
+    fusion: str = how("mean", metavar="F", help="mean, hyde, expansion or another fusion of vectors, perhaps with parameters: of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries")  # fmt: skip
+    alpha: float | None = how(None, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)", applies=MEAN)  # fmt: skip
+    config: str = how("encoder", metavar="F", help="encoder, expandr-encoder (the paper's values) or a .yaml file")
+    changes: tuple[str, ...] = how((), "--set", metavar="K=V", again=True, help="a setting in place of the file's, e.g. --set epochs=2; may be repeated")  # fmt: skip
+    encoder: EncoderOptions = included(EncoderOptions, "encoder")  # noqa: RUF009
+    output: Path = out(Path(), required=True, metavar="FOLDER", help="where the trained encoder goes")  # noqa: RUF009
+    overwrite: bool = out(False, help="replace what is there, if it is something else")
+    format: str = out("text", choices=FORMATS, help="of the report")
+    settings: EncoderTraining | None = None
+    """Those of `config` and `changes`; None before they are read."""

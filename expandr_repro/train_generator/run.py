@@ -26,6 +26,7 @@ from expandr_repro.train_generator.examples import TrainingData
 from expandr_repro.train_generator.online.data import OnlineData
 from expandr_repro.train_generator.online.session import check_length, train_online
 from expandr_repro.train_generator.online.validation import ALONE, NDCG, WORDS, WRITTEN
+from expandr_repro.train_generator.options import TrainRequest
 from expandr_repro.train_generator.sampled import Sampler, before_and_after
 from expandr_repro.train_generator.settings import DpoSettings, GrpoSettings, SftSettings
 from expandr_repro.train_generator.trl.arguments import Place
@@ -70,32 +71,18 @@ PANELS = {
 
 
 @dataclass(frozen=True)
-class TrainRequest:
-    """What to train, and how.
+class Training:
+    """A training about to begin.
 
     Attributes:
+        request: what to train, and where it goes.
         data: texts to train on, or topics.
         settings: `DpoSettings` for pairs, `SftSettings` for topics with expansions, `GrpoSettings` for topics whose texts are still to be written.
-        model: a folder or a hub name.
-        output: the folder to write.
-        adapter: a LoRA adapter to train further; its own rank and layers hold.
-        merge: write the model with the adapter merged, and the adapter in `adapter/` within.
-        overwrite: whether another training's output may be replaced.
-        device: cpu, cuda or auto.
-        revision: the model's hub revision.
-        trust_remote_code: let the model's own code run.
     """
 
+    request: TrainRequest
     data: TrainingData | OnlineData
     settings: Settings
-    model: str
-    output: Path
-    adapter: str | None = None
-    merge: bool = False
-    overwrite: bool = False
-    device: str = "auto"
-    revision: str | None = None
-    trust_remote_code: bool = False
 
     @property
     def kind(self) -> str:
@@ -112,10 +99,10 @@ class TrainRequest:
     @property
     def has_adapter(self) -> bool:
         """Whether an adapter is trained, and not all weights."""
-        return bool(self.settings.lora_r or self.adapter)
+        return bool(self.settings.lora_r or self.request.adapter)
 
 
-def train_generator(request: TrainRequest) -> dict[str, Any]:
+def train_generator(training: Training) -> dict[str, Any]:
     """Train a generator, or go on with a training that was interrupted, and write it.
 
     Returns:
@@ -124,16 +111,17 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     Raises:
         ExpandrError: the request makes no sense, the output is taken, or the training fails; its kinds say how.
     """
-    _check(request)
-    request = replace(request, settings=_as_generated(request.settings, request.data.rendering))
+    _check(training)
+    training = replace(training, settings=_as_generated(training.settings, training.data.rendering))
+    request = training.request
     require_libraries()
     device = pick_one_device(request.device)
-    options = GeneratorOptions(request.model, request.revision, request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
+    options = GeneratorOptions(request.model, request.revision, adapter=request.adapter, trust_remote_code=request.trust_remote_code)  # fmt: skip
     weights = find_weights("transformers", options, device)
-    precision = pick_precision(request.settings.precision, device)
-    record = _record(request, weights)
-    encoder = _encoder(request, device)
-    facts = _facts(request, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    precision = pick_precision(training.settings.precision, device)
+    record = _record(training, weights)
+    encoder = _encoder(training, device)
+    facts = _facts(training, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
     facts |= {"encoder": encoder.identity} if encoder else {}
     reads = [weights.folder, request.adapter]
     if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
@@ -142,42 +130,46 @@ def train_generator(request: TrainRequest) -> dict[str, Any]:
     work = working_folder(request.output, facts)
     with reserved(work) if is_first_process() else nullcontext():
         place = Place(work, device, precision)
-        goal = GOALS[request.kind][request.settings.best_by]
-        trust = request.trust_remote_code
-        if isinstance(request.data, OnlineData):
-            assert isinstance(request.settings, GrpoSettings)
-            assert encoder is not None
-            trained = train_online(request.settings, goal, weights, request.data, encoder, place, trust)
-        else:
-            assert not isinstance(request.settings, GrpoSettings)
-            store = _store(request, weights, device, precision)
-            trained = train(request.settings, goal, weights, request.data.texts, place, store, trust)
-        manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[request.kind])}
+        trained = _train(training, weights, place, encoder)
+        manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[training.kind])}
         if is_first_process():
-            _add_texts(manifest["result"], request, replace(weights, precision=precision), trained, device)
-            _write(request, weights, trained, work / METRICS, manifest, record)
+            _add_texts(manifest["result"], training, replace(weights, precision=precision), trained, device)
+            _write(training, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 
-def _check(request: TrainRequest) -> None:
-    if request.merge and not request.has_adapter:
+def _train(training: Training, weights: Weights, place: Place, encoder: TextEncoder | None) -> Trained:
+    data, settings, trust = training.data, training.settings, training.request.trust_remote_code
+    goal = GOALS[training.kind][settings.best_by]
+    if isinstance(data, OnlineData):
+        assert isinstance(settings, GrpoSettings)
+        assert encoder is not None
+        return train_online(settings, goal, weights, data, encoder, place, trust)
+    assert not isinstance(settings, GrpoSettings)
+    store = _store(settings, weights, place.device, place.precision)
+    return train(settings, goal, weights, data.texts, place, store, trust)
+
+
+def _encoder(training: Training, device: str) -> TextEncoder | None:
+    """Return the encoder that rewards and searches, where texts are rewarded as training goes."""
+    if not isinstance(training.data, OnlineData):
+        return None
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.encoders.options import EncoderOptions
+
+    return load_encoder(training.request.encoder, EncoderOptions(name=training.request.encoder, device=device))
+
+
+def _check(training: Training) -> None:
+    if training.request.merge and not training.has_adapter:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
-    if request.settings.patience and not request.validates:
+    if training.settings.patience and not training.validates:
         raise ExpandrError(
             "patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev; with --grpo: --dev or --dev-topics)"
         )
-    if isinstance(request.data, OnlineData) and isinstance(request.settings, GrpoSettings):
-        check_length(request.settings, request.data)
-
-
-def _encoder(request: TrainRequest, device: str) -> TextEncoder | None:
-    """Return the encoder that rewards and searches, where texts are rewarded as training goes."""
-    if not isinstance(request.data, OnlineData):
-        return None
-    from expandr_repro.encoders.loading import EncoderOptions, load_encoder
-
-    return load_encoder(request.data.request.encoder, EncoderOptions(device=device))
+    if isinstance(training.data, OnlineData) and isinstance(training.settings, GrpoSettings):
+        check_length(training.settings, training.data)
 
 
 def _as_generated(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
@@ -213,16 +205,16 @@ def _as_generated(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
     return made
 
 
-def _facts(request: TrainRequest, weights: Weights, device: str, precision: str) -> dict[str, Any]:
+def _facts(training: Training, weights: Weights, device: str, precision: str) -> dict[str, Any]:
     identity = weights.identity
     return {
-        "training": request.kind,
+        "training": training.kind,
         "base": {"model": identity.model, "revision": identity.revision},
         "adapter": {"name": identity.adapter, "sha256": identity.adapter_sha256} if identity.adapter else None,
-        "settings": asdict(request.settings) | {"precision": precision},
-        **request.data.facts,
-        "names": request.data.names,
-        "merge": request.merge,
+        "settings": asdict(training.settings) | {"precision": precision},
+        **training.data.facts,
+        "names": training.data.names,
+        "merge": training.request.merge,
         "device": device,
         "processes": processes(),
         "versions": _versions(),
@@ -233,10 +225,10 @@ def _versions() -> dict[str, str]:
     return {dist.name: dist.version for name in LIBRARIES for dist in metadata.distributions(name=name)}
 
 
-def _store(request: TrainRequest, weights: Weights, device: str, precision: str) -> ReferenceStore:
+def _store(settings: DpoSettings | SftSettings, weights: Weights, device: str, precision: str) -> ReferenceStore:
     import torch
 
-    alpha = getattr(request.settings, "ld_alpha", None)
+    alpha = settings.ld_alpha if isinstance(settings, DpoSettings) else None
     facts = {
         "base": weights.identity.revision,
         "adapter": weights.identity.adapter_sha256,
@@ -261,38 +253,40 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
-def _add_texts(result: dict[str, Any], request: TrainRequest, weights: Weights, trained: Trained, device: str) -> None:
+def _add_texts(result: dict[str, Any], training: Training, weights: Weights, trained: Trained, device: str) -> None:
     """Add what the model writes before and after: longer or shorter texts, refusals and cut ones are half of what a training does."""
-    if isinstance(request.data, OnlineData) or isinstance(request.settings, GrpoSettings):
+    data, settings, request = training.data, training.settings, training.request
+    if isinstance(data, OnlineData) or isinstance(settings, GrpoSettings):
         return  # its validations have counted them
-    dev = request.data.texts.get("dev")
-    prompts = list(dict.fromkeys(dev.prompts))[: request.settings.sample_texts] if dev else []
+    dev = data.texts.get("dev")
+    prompts = list(dict.fromkeys(dev.prompts))[: settings.sample_texts] if dev else []
     if not prompts:
         return
-    sampler = Sampler(prompts, request.settings, device, request.trust_remote_code)
-    found = before_and_after(sampler, weights, trained.checkpoint, request.has_adapter, bool(trained.chosen_step))
+    sampler = Sampler(prompts, settings, device, request.trust_remote_code)
+    found = before_and_after(sampler, weights, trained.checkpoint, training.has_adapter, bool(trained.chosen_step))
     if found:
         result["texts"] = found["texts"]
         result["before_after"] |= found["measures"]
 
 
-def _record(request: TrainRequest, weights: Weights) -> list[TrainedOn]:
+def _record(training: Training, weights: Weights) -> list[TrainedOn]:
     """Return what the result will have been trained on: the data, and what model and adapter were trained on before."""
     folders = [folder for folder in (weights.folder, weights.adapter) if folder]
-    return [*request.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
+    return [*training.data.trained_on, *(part for folder in folders for part in carried_on(folder))]
 
 
 def _write(
-    request: TrainRequest,
+    training: Training,
     weights: Weights,
     trained: Trained,
     metrics: Path,
     manifest: dict[str, Any],
     record: list[TrainedOn],
 ) -> None:
+    request = training.request
     with atomic_folder(request.output, TRAINED_GENERATOR) as folder:
         base = weights.identity.model
-        if not request.has_adapter:
+        if not training.has_adapter:
             write_model(trained.checkpoint, weights.folder, folder)
         elif request.merge:
             write_adapter(trained.checkpoint, folder / "adapter", base)
@@ -302,6 +296,6 @@ def _write(
             write_adapter(trained.checkpoint, folder, base)
         write_tokenizer(weights.folder, folder, request.trust_remote_code)
         shutil.copyfile(metrics, folder / METRICS)
-        plot_if_possible(trained.records, PANELS[request.kind], folder / "curves.png")
+        plot_if_possible(trained.records, PANELS[training.kind], folder / "curves.png")
         write_trained_on(folder, record)
         write_manifest(folder / NAME, "generator", manifest | {"files": files_of(folder)})

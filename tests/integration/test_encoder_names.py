@@ -10,7 +10,8 @@ import pytest
 from expandr_repro.data.specs import EncoderSpec, encoders
 from expandr_repro.data.topics import Expansion, Topic
 from expandr_repro.encoders.encoder import Encoder
-from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.encoders.loading import load_encoder
+from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import NotAvailableError
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import concat_text, unit

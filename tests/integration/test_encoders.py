@@ -11,7 +11,8 @@ import torch
 from expandr_repro.data.specs import EncoderSpec, datasets, encoders
 from expandr_repro.encoders.checkpoints.checkpoint import locate, spec_of_folder
 from expandr_repro.encoders.encoder import Encoder
-from expandr_repro.encoders.loading import EncoderOptions, load_encoder
+from expandr_repro.encoders.loading import load_encoder
+from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError, NotAvailableError
 
 TEXTS = [

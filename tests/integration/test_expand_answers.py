@@ -273,15 +273,14 @@ def test_a_passage_cut_at_the_limit_says_so_in_the_file(expand, topics, command,
 
 
 def test_expand_works_inside_a_running_event_loop_as_in_a_notebook(topics, tmp_path):
-    from expandr_repro.expand.run import ExpandRequest, expand
+    from expandr_repro.expand.options import ExpandRequest
+    from expandr_repro.expand.run import expand
     from expandr_repro.llm.base import GeneratorOptions
 
     async def notebook(url, output):
         options = GeneratorOptions(model="mock", base_url=(url,))
         return expand(
-            ExpandRequest(
-                str(topics(20)), "q2d", "openai", options, tmp_path / "store.sqlite", output=tmp_path / output
-            )
+            ExpandRequest(str(topics(20)), generator=options, store=tmp_path / "store.sqlite", output=tmp_path / output)
         )
 
     with openai_server(delay=0.01) as server:

@@ -198,9 +198,8 @@ def test_the_collections_level_of_relevance_is_the_default_of_every_command_and_
 
 def test_the_collections_level_decides_what_is_gold_and_positive(deep):
     from expandr_repro.prefer.gold import find_gold
-    from expandr_repro.train_encoder.dev_topics import TrainRequest
     from expandr_repro.train_encoder.examples import gather
-    from expandr_repro.train_encoder.settings import EncoderTraining
+    from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 
     topics = read_topics(deep / "queries.jsonl")
     for name in ("dl19/test", f"{deep}/test"):
@@ -243,7 +242,7 @@ def test_expansions_that_do_not_belong_are_still_refused(command, tmp_path):
         ([other], "4 of 4 ids are not among the topics"),
         ([good, other], "4 of 4 ids are not among the topics"),
         ([good, titled], "has another title there"),
-        ([good, good], "is there twice"),
+        ([good, good], "occurs twice"),
     ):
         result = command("search", "--topics", "pocket", "--expansions", *sources)
         assert result.code == 2

@@ -10,6 +10,7 @@ import pytest
 from expandr_repro import __main__ as program
 from expandr_repro import __version__, cli
 from expandr_repro.console import progress
+from expandr_repro.console.options import positive
 from expandr_repro.errors import CheckFailedError, ExpandrError, FormatError
 
 
@@ -165,7 +166,7 @@ def test_two_commands_in_one_process_say_everything_once(capsys):
 
 
 def test_a_positive_number_is_parsed():
-    assert cli.positive("7") == 7
+    assert positive("7") == 7
 
 
 @pytest.mark.parametrize(
@@ -174,28 +175,11 @@ def test_a_positive_number_is_parsed():
 )
 def test_another_number_is_refused_with_its_option(capsys, value, problem):
     made = cli.parser("test", "Tests.", "x")
-    made.add_argument("--hits", type=cli.positive)
+    made.add_argument("--hits", type=positive)
 
     with pytest.raises(SystemExit):
         made.parse_args([f"--hits={value}"])
     assert f"--hits: {problem}" in capsys.readouterr().err
-
-
-def test_encoder_options_leave_everything_to_the_encoder_unless_said():
-    made = cli.parser("test", "Tests.", "x")
-    cli.add_encoder_options(made, "the-default")
-    args = made.parse_args([])
-
-    assert (args.encoder, args.device, args.precision, args.trust_remote_code) == ("the-default", "auto", "fp32", False)
-    assert args.pooling is args.normalize is args.query_prefix is args.document_prefix is args.max_length is None
-
-
-def test_unit_vectors_can_be_asked_for_and_refused():
-    made = cli.parser("test", "Tests.", "x")
-    cli.add_encoder_options(made, "e")
-
-    assert made.parse_args(["--normalize"]).normalize is True
-    assert made.parse_args(["--no-normalize"]).normalize is False
 
 
 def call_program(monkeypatch, *argv: str) -> int:

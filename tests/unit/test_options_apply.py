@@ -9,7 +9,7 @@ import pytest
 
 from expandr_repro import cli
 from expandr_repro.__main__ import COMMANDS
-from expandr_repro.console.applies import given_options, refuse_idle
+from expandr_repro.console.options import declared, given_options, read_options
 
 from .test_docs import EXAMPLES, parser_for
 
@@ -79,6 +79,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("regress", ["--list"], {"--output": "f"}),
     ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f"}),
     ("doctor", ["--env"], {"--format": "json"}),
+    ("compare", ["--qrels", "q", "a", "b"], {"--topics": "t"}),
 ]  # fmt: skip
 """Command, command line, and the options that do not apply to it, each with a value: sometimes its default, which counts as given too."""
 
@@ -88,7 +89,7 @@ ALWAYS = {
     "expand": {"--topics", "--limit", "--qids", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
-    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--per-topic", "--plot", "--format"},
+    "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--bootstrap", "--largest", "--per-topic", "--plot", "--format"},
     "prefer": {"--serve", "--candidates", "--hold-out", "--gold", "--gold-file", "--answers", "--prompt", "--reward", "--candidates-per-topic", "--min-similarity", "--min-margin",
                "--output", "--sample", "--dev", "--format", "--encoder", "--device", "--max-length", "--trust-remote-code"},
     "train_encoder": {"--train", "--hold-out", "--expansions", "--qrels", "--corpus", "--dev-topics", "--fusion", "--config", "--set", "--output", "--overwrite", "--format",
@@ -99,37 +100,20 @@ ALWAYS = {
     "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
     "doctor": {"--env"},
 }  # fmt: skip
-"""Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or in its command's RULES."""
-
-CHECKED_INSIDE = {
-    "train_generator": {
-        "--dev-pairs",
-        "--expansions",
-        "--dev",
-        "--prompt",
-        "--topics",
-        "--answers",
-        "--dev-topics",
-        "--encoder",
-        "--index",
-    },
-    "report": {"--qrels", "--topics", "--expansions", "--corpus"},
-    "train_encoder": {"--negatives", "--allow-overlap"},
-}
-"""Options whose conditions the command itself checks."""
+"""Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or says when it applies."""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_it_is_decided_of_every_option_when_it_applies(command):
     module = importlib.import_module(f"expandr_repro.{command}.__main__")
     options = {a.option_strings[0] for a in module.build_parser()._actions if a.option_strings}
-    ruled = {option for rule in getattr(module, "RULES", ()) for option in rule.options}
-    decided = ruled | ALWAYS[command] | CHECKED_INSIDE.get(command, set()) | {"-h", "--version", "-q", "-v"}
+    ruled = {one.flags[0] for one in declared(module.build_parser().shape) if one.applies}
+    decided = ruled | ALWAYS[command] | {"-h", "--version", "-q", "-v"}
     assert options == decided
 
 
 def cases():
-    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value beside it or after `=`."""
+    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value next to it or after `=`."""
     every = [(command, words, option, value) for command, words, options in IDLE for option, value in options.items()]
     draw = random.Random(13)
     for number, (command, words, option, value) in enumerate([*every, *draw.choices(every, k=200)]):
@@ -163,15 +147,14 @@ def test_an_option_that_does_not_apply_is_refused_by_name_in_one_line_and_nothin
 
 def test_an_option_with_its_default_is_given_too_and_one_left_out_is_not():
     module = importlib.import_module("expandr_repro.search.__main__")
-    made = module.build_parser()
-    made.set_defaults(judged=None)
     seen = {}
 
-    def run(args):
-        seen.update(args.given)
+    def run(request):
+        seen.update(request.given)
         return 0
 
-    assert cli.execute(made, run, ["--topics", "pocket", "--fusion=mean", "--alpha", "0.5", "--no-normalize"], module.RULES) == 0  # fmt: skip
+    words = ["--topics", "pocket", "--fusion=mean", "--alpha", "0.5", "--no-normalize"]
+    assert cli.execute(module.build_parser(), run, words) == 0
     assert seen == {
         "--topics": "--topics",
         "--fusion": "--fusion",
@@ -192,9 +175,7 @@ def test_an_option_with_its_default_is_given_too_and_one_left_out_is_not():
 )
 def test_an_option_that_applies_passes(words):
     module = importlib.import_module("expandr_repro.search.__main__")
-    made = module.build_parser()
-    made.set_defaults(judged=None)
-    assert cli.execute(made, lambda args: 0, words, module.RULES) == 0
+    assert cli.execute(module.build_parser(), lambda request: 0, words) == 0
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example[0]}: {' '.join(example[1:])}"[:120])
@@ -202,10 +183,5 @@ def test_the_options_of_an_example_in_the_documentation_apply(example):
     _, module, *words = example
     if module == "pyserini":
         return
-    name = module or words[0]
     parser, arguments = parser_for(module, words)
-    args = parser.parse_args(arguments)
-    args.judged = None
-    reading = {"show", "stats"} & set(words[:2])  # `expand show` has no conditions
-    rules = () if reading else getattr(importlib.import_module(f"expandr_repro.{name}.__main__"), "RULES", ())
-    refuse_idle(given_options(parser, arguments), rules, args)
+    read_options(parser.shape, parser.parse_args(arguments), given_options(parser, arguments)).refuse_idle()

@@ -22,31 +22,12 @@ from expandr_repro.prefer.gold import Gold, find_gold, read_answers
 from expandr_repro.prefer.rewards import REWARDS, parse_rewards
 from expandr_repro.prefer.similarity import Case
 from expandr_repro.train_generator.examples import drawn_apart, plain_prompt, training_topics
+from expandr_repro.train_generator.options import TrainRequest
 from expandr_repro.training.hold_out import TrainingTopics, collection_of, leave_out
 
 log = logging.getLogger(__name__)
 
 NO_GOLD, NO_ANSWER = "topics without a gold passage", "topics without an answer"
-
-
-@dataclass(frozen=True)
-class OnlineRequest:
-    """What is trained on; the names mean what they mean on the command line.
-
-    Attributes:
-        dev: topics kept for validation, drawn by seed in whole groups that share relevant documents.
-        dev_topics: other topics to validate on.
-    """
-
-    topics: str
-    answers: str | None = None
-    dev: int = 0
-    dev_topics: str | None = None
-    prompt: str | None = None
-    encoder: str = "all-MiniLM-L6-v2"
-    index: str | None = None
-    hold_out: tuple[str, ...] = ()
-    allow_overlap: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,7 @@ class OnlineData:
         rendering: how prompts were rendered before: nothing was.
     """
 
-    request: OnlineRequest
+    request: TrainRequest
     cases: dict[str, Case]
     gold: Gold
     dev: Validated | None
@@ -97,7 +78,7 @@ class OnlineData:
     rendering: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_data(request: OnlineRequest, reward: str, seed: int) -> OnlineData:
+def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
     """Read and check the topics to train on and to validate on, before a model is loaded.
 
     Args:
@@ -113,7 +94,8 @@ def find_data(request: OnlineRequest, reward: str, seed: int) -> OnlineData:
     needs = [name for name in weights if REWARDS.find(name).of_answers]
     if needs and not request.answers:
         raise ExpandrError(f"the reward {needs[0]!r} needs --answers F (made by `expand --prompt q2a`); or leave it out: --set reward=retriever=1")  # fmt: skip
-    name = with_split(request.topics, "--topics")
+    wanted = request.dev or 0
+    name = with_split(request.topics or "", "--topics")
     found = find_topics(name)
     log.info("training topics: %s, %d topics", found.label, len(found.topics))
     prompt = plain_prompt(request.prompt or "q2d", found.collection.dataset if found.collection else None)
@@ -126,11 +108,11 @@ def find_data(request: OnlineRequest, reward: str, seed: int) -> OnlineData:
     left_out = leave_out(request.hold_out, training)
     counts |= left_out.counts
     usable = [t for t in usable if t.qid not in left_out.qids]
-    if len(usable) <= request.dev:
-        raise ExpandrError(f"--topics {name}: {len(usable)} topics have gold passages{' and answers' if answers else ''}, {request.dev} are for validation; nothing is left to train on")  # fmt: skip
+    if len(usable) <= wanted:
+        raise ExpandrError(f"--topics {name}: {len(usable)} topics have gold passages{' and answers' if answers else ''}, {wanted} are for validation; nothing is left to train on")  # fmt: skip
     training = training.only(t.qid for t in usable)
     in_common = {} if request.allow_overlap else training.in_common()
-    kept = drawn_apart([t.qid for t in usable], request.dev, seed, in_common) if request.dev else set[str]()
+    kept = drawn_apart([t.qid for t in usable], wanted, seed, in_common) if wanted else set[str]()
     train = [t for t in usable if t.qid not in kept]
     dev, overlap = _validated(
         request, name, found, gold, [t for t in usable if t.qid in kept], training.only(t.qid for t in train)
@@ -162,7 +144,7 @@ def find_data(request: OnlineRequest, reward: str, seed: int) -> OnlineData:
 
 
 def _validated(
-    request: OnlineRequest, name: str, found: TopicSet, gold: Gold, kept: Sequence[Topic], training: TrainingTopics
+    request: TrainRequest, name: str, found: TopicSet, gold: Gold, kept: Sequence[Topic], training: TrainingTopics
 ) -> tuple[Validated | None, int]:
     """Return the topics to validate on, and how many of them share a document or a title with training."""
     if request.dev_topics and request.dev:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import logging
 
-from expandr_repro.prefer.candidates import PreferRequest, plan
+from expandr_repro.prefer.candidates import plan
+from expandr_repro.prefer.options import PreferRequest
 
 
 def test_candidates_that_name_the_hash_of_their_prompt_alone_get_the_warning(write, caplog, monkeypatch):

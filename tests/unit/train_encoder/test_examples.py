@@ -12,9 +12,8 @@ from expandr_repro.data.topics import Expansion, Topic, write_topics
 from expandr_repro.data.trec import write_run
 from expandr_repro.errors import ExpandrError
 from expandr_repro.train_encoder.batches import Example, epoch_batches
-from expandr_repro.train_encoder.dev_topics import TrainRequest
 from expandr_repro.train_encoder.examples import RELEVANT, gather
-from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 
 CONFIG = EncoderTraining(epochs=1, batch_size=4, learning_rate=1.0, temperature=1.0)
 

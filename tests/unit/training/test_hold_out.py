@@ -13,12 +13,13 @@ from expandr_repro.data.overlap.trained_on import TrainedOn, record_beside, writ
 from expandr_repro.data.topics import Expansion, Topic, write_topics
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.manifest import write_manifest
-from expandr_repro.prefer.candidates import HELD_OUT, PreferRequest, plan
+from expandr_repro.prefer.candidates import HELD_OUT, plan
+from expandr_repro.prefer.options import PreferRequest
 from expandr_repro.prefer.pairs import PreferencePair, write_pairs
 from expandr_repro.prefer.run import trained_on
-from expandr_repro.train_encoder.dev_topics import SAME, SHARED, TrainRequest
+from expandr_repro.train_encoder.dev_topics import SAME, SHARED
 from expandr_repro.train_encoder.examples import gather
-from expandr_repro.train_encoder.settings import EncoderTraining
+from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
 from expandr_repro.train_generator.examples import from_pairs, from_topics
 from expandr_repro.training.hold_out import LEFT_OUT
 

@@ -1,0 +1,24 @@
+"""The options of `compare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expandr_repro.console.options import Options, option
+from expandr_repro.console.tables import FORMATS
+from expandr_repro.evaluate.options import METRICS, QRELS
+from expandr_repro.evaluate.significance import TESTS
+
+
+@dataclass(frozen=True)
+class CompareRequest(Options):
+    """What is to be compared, and how."""
+
+    runs: tuple[str, ...] = option(argument=True, metavar="RUN", help="two or more TREC run files, plain or gzipped")
+    qrels: str = option(metavar="Q", help=QRELS)
+    metrics: str = option(METRICS, metavar="M")
+    test: str = option("student", choices=TESTS, help="paired t, or Fisher's randomisation (default: {default}); p is shown with Holm's correction too")  # fmt: skip
+    all_pairs: bool = option(False, help="compare all with all, not only with the first")
+    per_topic: bool = option(False, help="the differences of each topic, largest loss first")
+    plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)")  # fmt: skip
+    format: str = option("text", choices=FORMATS)

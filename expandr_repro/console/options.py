@@ -1,0 +1,385 @@
+"""Options declared once, as fields of a frozen dataclass, from which the command line, the Python API and the help read them.
+
+Example:
+    >>> @dataclass(frozen=True)
+    ... class Search(Options):
+    ...     fusion: str = option("mean", metavar="F", help="how texts become one search")
+    ...     alpha: float | None = option(None, help="the query's weight", applies=When("with --fusion mean", lambda o: o.fusion == "mean"))
+    >>> parser = argparse.ArgumentParser(allow_abbrev=False)
+    >>> add_options(parser, Search)
+    >>> words = ["--alpha", "0.5", "--fusion", "rrf"]
+    >>> options = read_options(Search, parser.parse_args(words), given_options(parser, words))
+    >>> options
+    Search(fusion='rrf', alpha=0.5)
+    >>> options.refuse_idle()
+    Traceback (most recent call last):
+    expandr_repro.errors.ExpandrError: --alpha: applies only with --fusion mean; leave it out
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, TypeVar, Union
+
+from expandr_repro.errors import ExpandrError, UnknownNameError, shown
+
+T = TypeVar("T", bound="Options")
+
+KEY = "option"
+"""Where a field's metadata has its `Option`, or the `Included` of a dataclass of options."""
+
+
+@dataclass(frozen=True)
+class When:
+    """When an option applies; given by hand where it would change nothing, it is refused.
+
+    Attributes:
+        told: completes "applies only ...", for the error.
+        holds: tells from the options whether it is so; true where that is not known yet.
+        otherwise: what the error says after the option, in place of `told`.
+    """
+
+    told: str
+    holds: Callable[[Any], bool]
+    otherwise: Callable[[Any], str] | None = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field is on the command line; see `option`."""
+
+    help: str
+    flags: tuple[str, ...]
+    metavar: str | None
+    choices: tuple[Any, ...] | None
+    group: str | None
+    one_of: str | None
+    parse: Callable[[str], Any] | None
+    again: bool
+    argument: bool
+    required: bool
+    applies: tuple[When, ...]
+
+
+@dataclass(frozen=True)
+class Included:
+    """That a field holds other options; see `included`."""
+
+    shape: type
+    group: str | None
+    applies: Callable[[str], Sequence[When]]
+
+
+def option(
+    default: Any = MISSING,
+    *flags: str,
+    help: str = "",  # noqa: A002 - argparse's word
+    metavar: str | None = None,
+    choices: Iterable[Any] | None = None,
+    group: str | None = None,
+    one_of: str | None = None,
+    parse: Callable[[str], Any] | None = None,
+    again: bool = False,
+    argument: bool = False,
+    required: bool = False,
+    applies: When | Sequence[When] = (),
+) -> Any:
+    """Declare a field that is an option.
+
+    Args:
+        default: its value where it is not given; without one it must be.
+        flags: as typed; the field's name with hyphens where there are none.
+        help: a phrase; the default is added to it, or stands in it as {default}, unless it says "(default" itself.
+        metavar: what stands for the value in the help.
+        choices: the valid values.
+        group: title of the options that it is shown with.
+        one_of: name of a set of options of which at most one may be given; one of them must be where the name ends in "!".
+        parse: from text to the value; raises ValueError or ArgumentTypeError.
+        again: of a tuple: the flag stands again before each value, in place of several values after it.
+        argument: it has no flag, and stands alone.
+        required: on the command line, though Python has a default.
+        applies: when it does; all of these must hold.
+    """
+    made = Option(help, flags, metavar, tuple(choices) if choices is not None else None, group, one_of, parse, again, argument, required or default is MISSING, _tuple(applies))  # fmt: skip
+    return dataclasses.field(default=default, metadata={KEY: made})
+
+
+def included(
+    shape: type, group: str | None = None, applies: When | Sequence[When] | Callable[[str], Sequence[When]] = ()
+) -> Any:
+    """Declare a field that holds a dataclass of options, which are options of this one too.
+
+    Args:
+        shape: the dataclass.
+        group: for those of its options that name none.
+        applies: when all of them do, or from the name of one to when it does; asked before what they say themselves.
+    """
+    asked = applies if callable(applies) else lambda _: _tuple(applies)
+    return dataclasses.field(default_factory=shape, metadata={KEY: Included(shape, group, asked)})
+
+
+def _tuple(applies: When | Sequence[When]) -> tuple[When, ...]:
+    return (applies,) if isinstance(applies, When) else tuple(applies)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An option of a dataclass, or of one that is included in it.
+
+    Attributes:
+        path: names of the fields that lead to it.
+        kind: its type without None.
+        optional: whether it may be None.
+        default: `MISSING` where there is none.
+        option: what it is on the command line.
+        applies: when it does: the path of the options that decide it, and the condition.
+    """
+
+    path: tuple[str, ...]
+    kind: Any
+    optional: bool
+    default: Any
+    option: Option
+    applies: tuple[tuple[tuple[str, ...], When], ...]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How it is typed."""
+        if self.option.argument:
+            return (self.path[-1],)
+        return self.option.flags or ("--" + self.path[-1].replace("_", "-"),)
+
+    @property
+    def dest(self) -> str:
+        """Its name in what argparse returns."""
+        return next((f for f in self.flags if f[:2] == "--"), self.flags[0]).lstrip("-").replace("-", "_")
+
+    @property
+    def help(self) -> str:
+        """What it is, with its default."""
+        text = self.option.help.replace("{default}", str(self.default))
+        plain = (
+            self.option.required
+            or self.default in (None, (), "")
+            or isinstance(self.default, bool)
+            or "(default" in text
+        )
+        return text if plain else f"{text} (default: {self.default})".strip()
+
+    @property
+    def annotation(self) -> str:
+        """The type that Python may give, as it is written."""
+        kind = self.kind.__name__ if isinstance(self.kind, type) else str(self.kind).replace("typing.", "")
+        if self.option.choices is not None:
+            kind = f"Literal[{', '.join(map(repr, self.option.choices))}]"
+        elif typing.get_origin(self.kind) is tuple:
+            inner = typing.get_args(self.kind)[0].__name__
+            kind = f"{inner} | Sequence[{inner}]"
+        elif self.kind is Path:
+            kind = "str | Path"
+        return f"{kind} | None" if self.optional else kind
+
+
+def declared(shape: Any) -> tuple[Declared, ...]:
+    """Return the options of a dataclass, in the order of declaration."""
+    kinds, found = typing.get_type_hints(shape), []
+    for field in dataclasses.fields(shape):
+        made = field.metadata.get(KEY)
+        if isinstance(made, Included):
+            for one in declared(made.shape):
+                outer = [((), when) for when in made.applies(one.path[-1])]
+                inner = [((field.name, *path), when) for path, when in one.applies]
+                grouped = dataclasses.replace(one.option, group=one.option.group or made.group)
+                found.append(dataclasses.replace(one, path=(field.name, *one.path), option=grouped, applies=(*outer, *inner)))  # fmt: skip
+        elif made:
+            kind = kinds[field.name]
+            rest = typing.get_args(kind) if typing.get_origin(kind) in (Union, types.UnionType) else (kind,)
+            plain = next(k for k in rest if k is not type(None))
+            found.append(Declared((field.name,), plain, len(rest) > 1, field.default, made, tuple(((), when) for when in made.applies)))  # fmt: skip
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a command or a function is asked to do; its fields are options.
+
+    Attributes:
+        given: the options that were given by hand: the first spelling of each, and how it was typed.
+    """
+
+    given: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def refuse_idle(self) -> None:
+        """Refuse an option that was given by hand and does not apply.
+
+        Raises:
+            ExpandrError: so it is; names the option as it was typed, and when it applies.
+        """
+        for one in declared(type(self)):
+            for path, when in one.applies if one.flags[0] in self.given else ():
+                context = functools.reduce(getattr, path, self)
+                if not when.holds(context):
+                    why = when.otherwise(context) if when.otherwise else f": applies only {when.told}; leave it out"
+                    raise ExpandrError(self.given[one.flags[0]] + why)
+
+
+def add_options(parser: argparse.ArgumentParser, shape: type) -> None:
+    """Add the options of a dataclass to a parser, each to its group."""
+    groups: dict[str, Any] = {group.title: group for group in parser._action_groups if group.title}
+    titles = list(dict.fromkeys(one.option.group for one in declared(shape)))
+    for one in sorted(declared(shape), key=lambda one: titles.index(one.option.group)):
+        target: Any = parser
+        if title := one.option.group:
+            target = groups[title] = groups.get(title) or parser.add_argument_group(title)
+        if name := one.option.one_of:
+            target = groups[name] = groups.get(name) or target.add_mutually_exclusive_group(required=name[-1] == "!")
+        settings = _settings(one)
+        if not one.option.argument:
+            settings |= {"dest": one.dest} | ({"required": True} if one.option.required else {})
+        target.add_argument(*one.flags, help=one.help.replace("%", "%%"), **settings)
+
+
+def _settings(one: Declared) -> dict[str, Any]:
+    """Return what argparse is told of an option."""
+    made, kind = one.option, one.kind
+    if kind is bool:
+        action: Any = argparse.BooleanOptionalAction if one.optional else f"store_{str(not one.default).lower()}"
+        return {"action": action, "default": one.default}
+    settings: dict[str, Any] = {} if one.option.required else {"default": one.default}
+    if typing.get_origin(kind) is tuple and not made.parse:
+        kind = typing.get_args(kind)[0]
+        if not one.option.argument:
+            settings |= {"action": "append"} if made.again else {"nargs": "+", "action": "extend"}
+        else:
+            settings["nargs"] = "+" if one.option.required else "*"
+        if not one.option.required:
+            settings["default"] = None  # which argparse would add to
+    if made.choices is not None:
+        settings["choices"] = made.choices
+    if made.metavar:
+        settings["metavar"] = made.metavar
+    if made.parse or kind is not str:
+        settings["type"] = made.parse or kind
+    return settings
+
+
+def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, str]:
+    """Return the options that a command line gives by hand: the first spelling of each, and the one that was typed.
+
+    Args:
+        parser: without abbreviations, so that a word is an option only where it is spelt in full.
+        words: the command line, which the parser accepts.
+
+    Example:
+        >>> made = argparse.ArgumentParser(allow_abbrev=False)
+        >>> _ = made.add_argument("--normalize", action=argparse.BooleanOptionalAction)
+        >>> given_options(made, ["--no-normalize"])
+        {'--normalize': '--no-normalize'}
+    """
+    spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}
+    found: dict[str, str] = {}
+    for word in words:
+        if word == "--":
+            break
+        typed = word.partition("=")[0]
+        if typed in spelt:
+            found[spelt[typed]] = typed
+    return found
+
+
+def read_options(shape: type[T], args: argparse.Namespace, given: Mapping[str, str]) -> T:
+    """Make the dataclass from a command line that a parser with its options has read; `given` is of `given_options`."""
+    read = {o.path: getattr(args, o.dest) for o in declared(shape)}
+    values = {path: tuple(v) if isinstance(v, list) else v for path, v in read.items() if v is not None}
+    return dataclasses.replace(_made(shape, values), given=given)
+
+
+def with_options(shape: type[T], keywords: Mapping[str, Any], **known: Any) -> T:
+    """Make the dataclass from keyword arguments of the Python API; those that are None are not given.
+
+    Args:
+        shape: the dataclass.
+        keywords: name of an option, without the names of the fields that include it -> value.
+        known: other fields of the dataclass, which are taken as they are.
+
+    Raises:
+        UnknownNameError: no option of that name, or none of its values; offers the nearest.
+        ExpandrError: a value of another type, or none where there must be one.
+    """
+    options = {o.path[-1]: o for o in declared(shape)}
+    if unknown := next((name for name in keywords if name not in options), None):
+        raise UnknownNameError("keyword", unknown, options)
+    given = {name: _checked(name, options[name], value) for name, value in keywords.items() if value is not None}
+    for name, one in options.items():
+        if one.default is MISSING and name not in given and one.path[0] not in known:
+            raise ExpandrError(f"{name} is required: {one.help}")
+    values: dict[tuple[str, ...], Any] = {options[name].path: value for name, value in given.items()}
+    values |= {(name,): value for name, value in known.items()}
+    return dataclasses.replace(_made(shape, values), given={options[name].flags[0]: name for name in given})
+
+
+def _made(shape: type[T], values: Mapping[tuple[str, ...], Any], path: tuple[str, ...] = ()) -> T:
+    found = {}
+    for field in dataclasses.fields(shape):
+        here = (*path, field.name)
+        if here in values:
+            found[field.name] = values[here]
+        elif isinstance(inside := field.metadata.get(KEY), Included):
+            found[field.name] = _made(inside.shape, values, here)
+    return shape(**found)
+
+
+def _checked(name: str, one: Declared, value: Any) -> Any:
+    """Return a value from Python as the command line would have given it."""
+    if typing.get_origin(one.kind) is tuple:
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+        kind = typing.get_args(one.kind)[0]
+        return tuple(kind(_plain(name, kind, None, v)) for v in values)
+    if one.option.choices is not None and value not in one.option.choices:
+        raise UnknownNameError(name, str(value), map(str, one.option.choices))
+    return _plain(name, one.kind, one.option.parse, value)
+
+
+_ACCEPTED: dict[Any, tuple[Any, str]] = {
+    bool: (bool, "True or False"), int: (int, "a whole number"), float: (int | float, "a number"), str: (str | Path, "a string"),
+    Path: (str | Path, "a path"), dict: (Mapping, "a dict of settings"),
+}  # fmt: skip
+"""Type of a field -> what may be given from Python, and what to call it."""
+
+
+def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any) -> Any:
+    kind = typing.get_origin(kind) or kind
+    accepted, wanted = _ACCEPTED[kind]
+    least = parse is positive
+    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
+        raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
+    return kind(value) if kind in (str, Path) else value
+
+
+def dry_run(group: str | None = None) -> Any:
+    """Declare the option that shows what a command would do."""
+    told = "print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing"
+    return option(False, group=group, help=told)
+
+
+def positive(text: str) -> int:
+    """Parse a whole number from 1 (an argparse type)."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+positive.__name__ = "whole number"
+
+
+def to_path(text: str) -> Path | None:
+    """Parse a path, of which the empty one is none (an argparse type)."""
+    return Path(text) if text else None

@@ -1,0 +1,137 @@
+"""The options of `expand`, and when they apply."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.console.options import Options, When, included, option, positive, to_path
+from expandr_repro.console.tables import FORMATS
+from expandr_repro.errors import ExpandrError
+from expandr_repro.io.paths import cache_dir
+from expandr_repro.llm.base import BACKENDS, GeneratorOptions
+from expandr_repro.llm.prompts import find_prompt, prompts
+from expandr_repro.llm.sampling import PRESETS
+
+
+def temperatures(text: str) -> tuple[float, ...]:
+    """Parse numbers separated by commas (an argparse type)."""
+    return tuple(float(part) for part in text.split(","))
+
+
+temperatures.__name__ = "list of numbers"
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object (an argparse type)."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text} is no JSON object")
+    return value
+
+
+json_object.__name__ = "JSON object"
+
+
+def store_file(named: Path | None) -> Path:
+    """Return where generations are kept."""
+    return named or cache_dir() / "expansions.sqlite"
+
+
+def _prompt_has(part: str) -> Callable[[Any], bool]:
+    """Hold where the prompt has a placeholder; also where which prompt it is depends on the topics."""
+
+    def holds(request: ExpandRequest) -> bool:
+        from expandr_repro.llm.templates import fields_of
+
+        try:
+            return part in fields_of(find_prompt(request.prompt)[1].template)
+        except ExpandrError:
+            return True
+
+    return holds
+
+
+HUB = When(
+    "to a model of the hub and, as a label, to an endpoint's; a folder is what it is",
+    lambda request: "base_url" in BACKENDS.find(request.backend).options or not Path(request.generator.model).is_dir(),
+)
+PRESET = When(
+    "without --temperature and --samples, which together replace it",
+    lambda request: request.temperature is None or request.samples is None,
+)
+
+
+def _takes(name: str) -> Sequence[When]:
+    """Return when an option of the generator applies: for backends that use it; one that there is not is refused by its name."""
+
+    def holds(request: ExpandRequest) -> bool:
+        return request.backend not in BACKENDS.names() or name in BACKENDS.find(request.backend).options
+
+    def otherwise(request: ExpandRequest) -> str:
+        return f" has no meaning for --backend {request.backend}; leave it out or choose another backend"
+
+    if name in ("model", "revision"):
+        return (HUB,) if name == "revision" else ()
+    return (When("", holds, otherwise),)
+
+
+what, sampling, out = (partial(option, group=title) for title in ("what", "sampling", "output"))
+
+
+@dataclass(frozen=True)
+class ExpandRequest(Options):
+    """What is to be expanded, and how."""
+
+    topics: str = what(metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
+    limit: int | None = what(None, metavar="N", parse=positive, help="expand the first N topics alone")
+    qids: str | None = what(None, metavar="IDS", help="expand these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
+    prompt: str = what("q2d", metavar="P", help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file")  # fmt: skip
+    backend: str = what("openai", metavar="B", help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()))
+    preset: str = sampling("expandr-eval", metavar="P", choices=PRESETS, applies=PRESET, help="expandr-eval: 1 sample at 1.0; expandr-candidates: 8 each at 0.8, 0.9, 1.0, 1.1")  # fmt: skip
+    temperature: tuple[float, ...] | None = sampling(None, metavar="X", parse=temperatures, help="one or several, e.g. 0.8,1.0 (default: the preset's)")  # fmt: skip
+    samples: int | None = sampling(None, metavar="N", parse=positive, help="texts at each temperature (default: the preset's)")  # fmt: skip
+    top_p: float | None = sampling(None, metavar="X", help="(default: 0.9)")
+    max_tokens: int | None = sampling(None, metavar="N", parse=positive, help="new tokens at most (default: 512)")
+    seed: int | None = sampling(None, metavar="N", help="each text's seed is derived from it (default: 42)")
+    extra: dict[str, Any] | None = sampling(None, metavar="JSON", parse=json_object, help='more settings for the backend, e.g. {"top_k": 50}; null takes one out of an endpoint\'s request')  # fmt: skip
+    generator: GeneratorOptions = included(GeneratorOptions, applies=_takes)
+    passages: str | None = what(None, metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's judgements)",
+                                applies=When("to a prompt with {passage}, such as q2a", _prompt_has("passage")))  # fmt: skip
+    examples_from: str | None = what(None, metavar="T", help="training topics for few-shot examples (default: the collection's train split)",
+                                     applies=When("to a prompt with {examples}", _prompt_has("examples")))  # fmt: skip
+    language: str | None = what(None, metavar="L", help="for a prompt with {language}")
+    output: Path | None = out(None, metavar="F", parse=to_path, help="augmented topics to write (.jsonl); what failed goes to F.failures.jsonl")  # fmt: skip
+    store: Path | None = out(None, metavar="S", parse=to_path, help="where generations are kept (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+    dry_run: bool = out(False, help="print what would be read and fetched, and how many requests and about how many tokens remain")  # fmt: skip
+    keep_refusals: bool = out(False, help="write refusals, marked, instead of leaving them out")
+    retry_refused: bool = out(False, help="ask again, with other seeds, for what was refused or came out empty")
+    format: str = out("text", choices=FORMATS, help="of the summary")
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What changes the preset."""
+        names = ("samples", "top_p", "max_tokens", "seed", "extra")
+        return {"temperatures": self.temperature} | {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class ShowRequest(Options):
+    """What `expand show` prints."""
+
+    file: str = option(argument=True, metavar="F", help="augmented topics")
+    qids: tuple[str, ...] = option((), argument=True, metavar="QID", help="topics (default: all)")
+    store: Path | None = option(None, metavar="S", parse=to_path, help="where to look for prompts that are none of ours (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StatsRequest(Options):
+    """What `expand stats` counts."""
+
+    file: str = option(argument=True, metavar="F", help="augmented topics")
+    format: str = option("text", choices=FORMATS)

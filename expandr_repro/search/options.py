@@ -1,0 +1,126 @@
+"""The options of `search`, and when they apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.console.options import Options, When, dry_run, included, option, positive
+from expandr_repro.console.tables import FORMATS
+from expandr_repro.data.specs import collection_named, datasets
+from expandr_repro.encoders.options import EncoderOptions
+from expandr_repro.errors import ExpandrError
+from expandr_repro.search.fusion import Fusion, fusion_named, listed
+
+HITS = 10
+"""Documents shown for a query typed by hand, where no other number is asked for."""
+
+
+def fusion_is(*names: str) -> Callable[[Any], bool]:
+    """Hold where the fusion is one of some, or not known yet."""
+    return lambda options: (chosen := _chosen(options)) is None or chosen.name in names
+
+
+def _chosen(options: SearchRequest) -> Fusion | None:
+    """Return the fusion asked for; None where none is, or it is refused later for what it is."""
+    try:
+        return fusion_named(options.fusion, options.retriever) if options.fusion else None
+    except ExpandrError:
+        return None
+
+
+def _parameters(fusion: Fusion) -> str:
+    """Return a fusion's parameters with their defaults for the help, in brackets."""
+    told = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
+    return f" [{'; for bm25 '.join(filter(None, told))}]" if any(told) else ""
+
+
+def _expands(options: SearchRequest) -> bool:
+    return (chosen := _chosen(options)) is None or chosen.expands
+
+
+def _exports(options: SearchRequest) -> bool:
+    return options.retriever == "dense" and ((chosen := _chosen(options)) is None or chosen.one_query)
+
+
+def _builds_index(options: SearchRequest) -> bool:
+    """Say whether an index is built on demand: what is named is neither a folder of one nor one of Pyserini's."""
+    if not options.index or options.index in datasets():
+        return True
+    from expandr_repro.indexes.faiss_index import is_faiss_folder
+    from expandr_repro.pyserini import registry
+
+    return not is_faiss_folder(Path(options.index)) and options.index not in registry.faiss_indexes()
+
+
+def members(name: str) -> list[str]:
+    """Return the collections of a group; none where the name is no group's."""
+    known = collection_named(name)
+    return datasets()[known.dataset].members if known else []
+
+
+WITH_DENSE = "with --retriever dense"
+DENSE = When(WITH_DENSE, lambda options: options.retriever == "dense")
+BM25 = When("with --retriever bm25", lambda options: options.retriever == "bm25")
+TOPICS = When("to topics, not with --query", lambda options: options.query is None)
+OURS = When(f"{WITH_DENSE} and --searcher expandr", lambda options: options.retriever == "dense" and options.searcher == "expandr")  # fmt: skip
+
+what, how, out = (partial(option, group=title) for title in ("what", "how", "output"))
+
+
+@dataclass(frozen=True)
+class SearchRequest(Options):
+    """What is to be searched, and how."""
+
+    topics: str = what("", metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder",
+                       applies=When("without --query, or with it in place of --index", lambda options: options.query is None or not options.index))  # fmt: skip
+    query: str | None = what(None, metavar="S", help=f"in place of topics: one query typed by hand; prints its best documents ({HITS}, or --hits) with their titles")  # fmt: skip
+    expansion_text: tuple[str, ...] = what((), metavar="S", again=True, help="a text that expands --query, which is then searched without and with it; may be repeated",
+                                           applies=When("with --query", lambda options: options.query is not None))  # fmt: skip
+    expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics files, or packaged sets (claude.q2d), joined to the topics by qid; of a topic in several, all texts are used",
+                                       applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
+    limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
+    qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id a line, or ids with commas between",
+                            applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
+    index: str | None = what(None, metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once)")  # fmt: skip
+    qrels: str | None = what(None, metavar="Q", help="judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
+    retriever: str = how("dense", choices=("dense", "bm25"))
+    fusion: str | None = how(None, metavar="F", help="NAME or NAME:PARAMETER=VALUE,...; " + "; ".join(f"{f.name}: {f.summary}{_parameters(f)}" for f in listed())
+                             + " (default: mean or repeat where topics have expansions, else none)")  # fmt: skip
+    alpha: float | None = how(None, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)", applies=When("with --fusion mean", fusion_is("mean")))  # fmt: skip
+    repeat: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion repeat:n=N (default: 5)", applies=When("with --fusion repeat", fusion_is("repeat")))  # fmt: skip
+    rrf_k: int | None = how(None, metavar="K", parse=positive, help="the same as --fusion rrf:k=K (default: 60)", applies=When("with --fusion rrf", fusion_is("rrf")))  # fmt: skip
+    feedback_depth: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion rocchio:depth=N or average:depth=N (default: 3)",
+                                     applies=When(f"{WITH_DENSE} and --fusion rocchio or average", lambda options: options.retriever == "dense" and fusion_is("rocchio", "average")(options)))  # fmt: skip
+    k1: float = how(0.9, help="of BM25", applies=BM25)
+    b: float = how(0.4, help="of BM25", applies=BM25)
+    hits: int | None = how(None, metavar="K", parse=positive, help="documents a topic (default: 1000, or all)")
+    remove_query: bool | None = how(None, help="take a document with the topic's own id out, before the cut (default: the collection's)", applies=TOPICS)  # fmt: skip
+    threads: int = how(0, metavar="N", help="(default: all processors)")
+    batch_size: int = how(1024, metavar="N", parse=positive, help="topics searched together", applies=OURS)
+    vector_cache: bool = how(True, "--no-vector-cache", help="encode queries and expansions anew; neither take their vectors from the cache nor keep them", applies=DENSE)  # fmt: skip
+    searcher: str = how("expandr", choices=("expandr", "pyserini"), help="pyserini: the same search through stock FaissSearcher or LuceneSearcher (default: {default})")  # fmt: skip
+    factory: str = how("Flat", metavar="S", help="Faiss factory string of an index built on demand (default: {default}, exact)",
+                       applies=When(f"{WITH_DENSE} where the index is built on demand; an index that is there already has its own", lambda options: options.retriever == "dense" and _builds_index(options)))  # fmt: skip
+    search_params: str | None = how(None, metavar="S", help="of an approximate Faiss index, e.g. nprobe=32 (IVF) or efSearch=128 (HNSW); commas between several",
+                                    applies=When("", OURS.holds, lambda _: ": is for Faiss indexes that --searcher expandr searches; leave it out"))  # fmt: skip
+    encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=DENSE)
+    output: str | None = out(None, metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder", applies=TOPICS)  # fmt: skip
+    tag: str = out("expandr_repro", help="last column of the run", applies=(TOPICS, When("with --output", lambda options: bool(options.output))))  # fmt: skip
+    metrics: str | None = out(None, metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)",
+                              applies=(TOPICS, When("where judgments are known; give --qrels", lambda options: options.judged is not False)))  # fmt: skip
+    baseline: bool = out(True, "--no-baseline", help="do not search the query alone beside the fusion", applies=TOPICS)
+    format: str = out("text", choices=FORMATS, help="of the summary")
+    dry_run: bool = dry_run("output")
+    export_queries: str | None = out(None, metavar="FOLDER", help="write the searched vectors for stock pyserini.search.faiss --encoded-queries",
+                                     applies=(TOPICS, When("to a dense fusion that searches one vector per topic", _exports)))  # fmt: skip
+    judged: bool | None = None
+    """Whether judgments are known; None before the topics are read."""
+
+    @property
+    def stock(self) -> bool:
+        """Whether Pyserini's own searchers search."""
+        return self.searcher == "pyserini"
