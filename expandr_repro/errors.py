@@ -75,12 +75,13 @@ class UnknownNameError(ExpandrError):
         kind: what the name should be of ("encoder", "metric").
         name: the name as given.
         known: the valid names.
-        hint: a further cure.
+        hint: a further fix.
+        meant: the name that was meant, where it is not simply the nearest of the valid ones.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "", meant: str | None = None) -> None:
         names = sorted(set(known))
-        close = nearest(name, names)
+        close = meant or nearest(name, names)
         offer = f"did you mean {close!r}?" if close else f"known: {', '.join(names)}."
         super().__init__(f"unknown {kind} {shown(name)}: {offer}{' ' + hint if hint else ''}")
 

@@ -21,16 +21,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Within:
-    """Bounds of a number, both included: `Annotated[float, Within(0, 1)]`."""
+    """Bounds of a finite number: `low` and `high` are included, `above` and `below` are not: `Annotated[float, Within(0, below=1)]`."""
 
     low: float = -math.inf
     high: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        """Say whether a number keeps to the bounds."""
+        return self.low <= value <= self.high and self.above < value < self.below
 
     def __str__(self) -> str:
         """Return the bounds in words."""
-        if math.isinf(self.low) or math.isinf(self.high):
-            return f"{self.low:g} or more" if math.isinf(self.high) else f"{self.high:g} or less"
-        return f"{self.low:g} to {self.high:g}"
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return f"{self.low:g} to {self.high:g}"
+        limits = {
+            "above {:g}": self.above,
+            "{:g} or more": self.low,
+            "below {:g}": self.below,
+            "{:g} or less": self.high,
+        }
+        said = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]
+        return " and ".join(said) or "a finite number"
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class Parameter:
         else:
             good = type(value) in self.kinds
         if good and number and not self.choices:
-            good = self.bounds.low <= value <= self.bounds.high  # type: ignore[operator]
+            good = value in self.bounds  # type: ignore[operator]
         if not good:
             raise ExpandrError(f"{owner}: {self.name}={shown(value)}; wanted {self.wanted}")
         return value

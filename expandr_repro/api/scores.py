@@ -62,7 +62,7 @@ def score(
 
 
 @api
-@takes(CompareRequest, "test", "all_pairs")
+@takes(CompareRequest, "test", "all_pairs", "bootstrap")
 def significance(
     runs: Mapping[str, Run | Any], qrels: Qrels | Any, metrics: str | Sequence[str] | None = None, **options: Any
 ) -> pd.DataFrame:
@@ -76,7 +76,8 @@ def significance(
 
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
-        `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics.
+        `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics;
+        with `bootstrap` also `low` and `high`, the limits of the interval.
 
     Raises:
         ExpandrError: fewer than two runs.
@@ -103,8 +104,9 @@ def significance(
     for fault in depth_faults(figures, measures):
         log.warning("%s", fault)
     rows = [
-        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
-        for c in compare(figures, measures, request.test, request.all_pairs)
+        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
+         *(c.interval or ())]
+        for c in compare(figures, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
     header = [
         "metric",
@@ -118,6 +120,7 @@ def significance(
         "wins",
         "ties",
         "losses",
+        *(("low", "high") if request.bootstrap else ()),
     ]
     return pd.DataFrame(rows, columns=header)
 

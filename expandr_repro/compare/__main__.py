@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ def run(request: CompareRequest) -> int:
 
 def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.compare.comparison import compare, short_names
+    from expandr_repro.compare.queries import as_table, largest, queries_of
     from expandr_repro.data.collections import find_qrels, relevance_level
     from expandr_repro.evaluate.depths import depth_faults
     from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
@@ -71,8 +72,11 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         warn_of_gaps(path, found)
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
-    compared = {part: compare(some, measures, request.test, request.all_pairs) for part, some in parts.items()}
+    how = (request.test, request.all_pairs, request.bootstrap)
+    compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
+    searched = [f.get("collection") for f in facts]
+    queries = queries_of(request.topics, request.qrels, searched) if request.largest else {}
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
@@ -82,28 +86,38 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
         log.info("wrote %s", request.plot)
     if request.format == "json":
-        print(
-            printable(
-                json.dumps(_as_json(figures, compared, request) | {"warnings": warnings}, indent=2, ensure_ascii=False)
-            )
-        )
+        told_all = _as_json(figures, compared, queries, request) | {"warnings": warnings}
+        print(printable(json.dumps(told_all, indent=2, ensure_ascii=False)))
         return 0
     print(split.table("run", figures.items(), measures).render(request.format))
     told = ["topics", "count"] if split.seen else []
-    header = ["comparison", "metric", *told, "Δ", f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
+    limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
+    header = [
+        "comparison",
+        "metric",
+        *told,
+        "Δ",
+        *limits,
+        f"p ({request.test})",
+        "p (Holm)",
+        "better",
+        "equal",
+        "worse",
+    ]
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []
-            rows.append(
-                [f"{c.b} - {c.a}", str(c.measure), *where, c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses]
-            )
+            found = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *found])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
         *split.told,
         *(f"WARNING: {fault}" for fault in (faults if request.format == "text" else warnings)),
     ):
         print("\n" + note(sentence, request.format))
+    for c in comparisons if request.largest else ():
+        print("\n" + as_table(c, largest(c, figures, queries, request.largest or 0)).render(request.format))
     qids = next(iter(figures.values())).qids
     for c in comparisons if request.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
@@ -121,8 +135,13 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
 
 
 def _as_json(
-    figures: dict[str, Figures], compared: dict[str, list[Comparison]], request: CompareRequest
+    figures: dict[str, Figures],
+    compared: dict[str, list[Comparison]],
+    queries: Mapping[str, str],
+    request: CompareRequest,
 ) -> dict[str, Any]:
+    from expandr_repro.compare.queries import largest
+
     measures = list(next(iter(figures.values())).per_topic)
     qids = next(iter(figures.values())).qids
     listed = []
@@ -133,6 +152,8 @@ def _as_json(
             entry[part] = {"topics": len(some.per_topic), **_numbers(some)}
         if request.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
+        if request.largest:
+            entry["largest"] = largest(c, figures, queries, request.largest)
         listed.append(entry)
     return {
         "test": request.test,
@@ -141,9 +162,10 @@ def _as_json(
     }
 
 
-def _numbers(c: Comparison) -> dict[str, float | None]:
+def _numbers(c: Comparison) -> dict[str, Any]:
     found = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
-    return found | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
+    return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.scoring import Figures
-from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
+from expandr_repro.evaluate.significance import MARGIN, bootstrap_interval, holm, paired_p, wins_ties_losses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ class Comparison:
         ties: topics on which both are equal.
         losses: topics on which b is worse.
         per_topic: (topics,) differences.
+        interval: the 95% bootstrap confidence interval of the difference; None where it was not asked for.
     """
 
     a: str
@@ -45,10 +46,26 @@ class Comparison:
     ties: int
     losses: int
     per_topic: NDArray[np.float64]
+    interval: tuple[float, float] | None = None
+
+    def extremes(self, qids: Sequence[str], count: int) -> list[int]:
+        """Return the rows of the topics of largest difference: up to `count` losses, largest first, then up to `count` gains, the largest last.
+
+        Args:
+            qids: of the topics, in order.
+            count: how many of each.
+        """
+        order = sorted(range(len(qids)), key=lambda row: (self.per_topic[row], qids[row]))
+        losses, gains = ([row for row in order if sign * self.per_topic[row] > MARGIN] for sign in (-1, 1))
+        return losses[:count] + gains[-count:]
 
 
 def compare(
-    figures: Mapping[str, Figures], measures: Sequence[Measure], test: str = "student", all_pairs: bool = False
+    figures: Mapping[str, Figures],
+    measures: Sequence[Measure],
+    test: str = "student",
+    all_pairs: bool = False,
+    bootstrap: bool = False,
 ) -> list[Comparison]:
     """Compare runs with the first, or all with all.
 
@@ -57,6 +74,7 @@ def compare(
         measures: what to compare.
         test: `student` or `fisher`.
         all_pairs: whether every pair is compared, not only those with the first.
+        bootstrap: whether confidence intervals are computed.
 
     Raises:
         ExpandrError: fewer than two runs.
@@ -82,6 +100,7 @@ def compare(
                     corrected,
                     *wins_ties_losses(scores[a], scores[b]),
                     difference,
+                    bootstrap_interval(difference) if bootstrap else None,
                 )
             )
     return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expandr_repro.console.options import Options, option
+from expandr_repro.console.options import Options, When, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.evaluate.options import METRICS, QRELS
 from expandr_repro.evaluate.significance import TESTS
+
+LARGEST = When("with --largest, which shows queries", lambda request: request.largest is not None)
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,10 @@ class CompareRequest(Options):
     qrels: str = option(metavar="Q", help=QRELS)
     metrics: str = option(METRICS, metavar="M")
     test: str = option("student", choices=TESTS, help="paired t, or Fisher's randomisation (default: {default}); p is shown with Holm's correction too")  # fmt: skip
+    bootstrap: bool = option(False, help="add each difference's 95% confidence interval")
     all_pairs: bool = option(False, help="compare all with all, not only with the first")
+    largest: int | None = option(None, metavar="N", parse=positive, help="the N topics of largest loss, and of largest gain, with their queries")  # fmt: skip
+    topics: str | None = option(None, metavar="T", help="where the queries are, by path or name (default: the judgements' collection)", applies=LARGEST)  # fmt: skip
     per_topic: bool = option(False, help="the differences of each topic, largest loss first")
     plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)")  # fmt: skip
     format: str = option("text", choices=FORMATS)

@@ -56,6 +56,10 @@ SYNONYMS = {
     "--cuda": ("--device",),
     "--bm25": ("--retriever",),
     "--weight": ("--alpha",),
+    "--confidence": ("--bootstrap",),
+    "--ci": ("--bootstrap",),
+    "--worst": ("--largest",),
+    "--best": ("--largest",),
 }
 """What users of other tools type, and what it is called here; the first that a command has is offered."""
 

@@ -14,7 +14,7 @@ FORMATS = ("text", "json", "markdown", "latex")
 
 @dataclass(frozen=True)
 class Table:
-    """A header and rows of cells; the first column is left aligned, the others right.
+    """A header and rows of cells; the first column, and one of texts called "query", are left aligned, the others right.
 
     A float is printed with four decimals (`+0.0123` in a column whose name starts with Δ, `1.23e-05` in one that starts with p), None and NaN
     as a dash (null in JSON, which has no NaN).
@@ -22,6 +22,10 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
+
+    @property
+    def _left(self) -> list[bool]:
+        return [i == 0 or name == "query" for i, name in enumerate(self.header)]
 
     def render(self, form: str) -> str:
         """Return the table in one of `FORMATS`, without a final line end."""
@@ -39,7 +43,7 @@ class Table:
         cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
         if form == "markdown":
             header, *escaped = [[markdown(c) for c in row] for row in [head, *cells]]
-            rule = "| --- |" + " ---: |" * (len(self.header) - 1)
+            rule = "|" + "".join(" --- |" if left else " ---: |" for left in self._left)
             return "\n".join(
                 ["| " + " | ".join(header) + " |", rule, *("| " + " | ".join(row) + " |" for row in escaped)]
             )
@@ -47,7 +51,7 @@ class Table:
             lines = [" & ".join(_tex(c) for c in row) + r" \\" for row in [head, *cells]]
             return "\n".join(
                 [
-                    rf"\begin{{tabular}}{{l{'r' * (len(self.header) - 1)}}}",
+                    rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self._left)}}}",
                     r"\toprule",
                     lines[0],
                     r"\midrule",
@@ -59,7 +63,7 @@ class Table:
         widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(self.header))]
         return "\n".join(
             "  ".join(
-                c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+                c.ljust(w) if left else c.rjust(w) for c, w, left in zip(row, widths, self._left, strict=True)
             ).rstrip()
             for row in [head, *cells]
         )

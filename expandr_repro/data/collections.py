@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -169,6 +169,70 @@ def judged_among(qrels: Qrels, searched: Sequence[str]) -> Qrels:
     return {qid: judged for qid, judged in qrels.items() if qid in wanted} or qrels
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where topics, qrels or documents lie: on this machine, else by the names that other toolkits have for them.
+
+    Attributes:
+        what: `topics`, `qrels` or `documents`.
+        name: as it was given.
+        known: the known collection they are of, where the name is one of its names.
+        path: of a file, or for documents of a file or folder.
+        folder: in BEIR layout.
+        split: of that folder; empty where it has no qrels.
+        irds: ir_datasets' name.
+        pyserini: what may be Pyserini's name; of a known collection, it is.
+    """
+
+    what: str
+    name: str
+    known: CollectionName | None = None
+    path: Path | None = None
+    folder: Path | None = None
+    split: str = ""
+    irds: str | None = None
+    pyserini: str | None = None
+
+    @property
+    def here(self) -> Path | None:
+        """The file or folder on this machine; None where there is none.
+
+        Raises:
+            NotAvailableError: the collection's folder is here, and lacks it.
+        """
+        if self.folder is None or self.what == "documents":
+            return self.path or self.folder
+        return _qrels_file(self.folder, self.split) if self.what == "qrels" else _queries_in(self.folder)
+
+
+def place_of(what: str, name: str) -> Place:
+    """Find where topics, qrels or documents lie, by name or path; offline folders come first.
+
+    Args:
+        what: `topics`, `qrels` or `documents`.
+        name: one of ours, a path, `irds:ID`; of topics and qrels also what may be Pyserini's.
+
+    Raises:
+        ExpandrError: a group of collections, or a split that the collection does not have.
+    """
+    if known := collection_named(name):
+        entry, folder = known.split_spec, local_folder(known)
+        ours = {
+            "topics": (entry.irds, entry.pyserini_topics),
+            "qrels": (entry.irds, entry.pyserini_qrels),
+            "documents": (known.spec.irds, None),
+        }
+        return Place(what, name, known, None, folder, known.split if folder else "", *ours[what])
+    path = Path(name)
+    if path.exists() if what == "documents" else path.is_file():
+        return Place(what, name, path=path)
+    if beir := _beir_folder(path):
+        return Place(what, name, None, None, *beir)
+    if name.startswith("irds:"):
+        return Place(what, name, irds=name.removeprefix("irds:"))
+    return Place(what, name, pyserini=None if what == "documents" else name)
+
+
 def find_topics(name: str) -> TopicSet:
     """Find topics by name or path.
 
@@ -177,21 +241,19 @@ def find_topics(name: str) -> TopicSet:
         NotAvailableError: a known name whose data is not here and could not be fetched; lists what was tried.
         FormatError: the file is not what it should be.
     """
-    if known := collection_named(name):
-        return _known_topics(known)
-    path = Path(name)
-    if path.is_file():
-        return TopicSet(path.name, read_topics(path))
-    if beir := _beir_folder(path):
-        where, split = beir
-        known = _whose_folder(where, split)
-        label = str(known) if known else f"{where.name}/{split}".rstrip("/")
-        return TopicSet(label, _judged_topics(where, split), known, where, split)
-    if name.startswith("irds:"):
-        return TopicSet(name, irds.read_topics(name.removeprefix("irds:")))
-    if name in registry.topics_names():
-        return TopicSet(name, pyserini_resources.read_topics(name))
-    raise _unknown("topics", name)
+    place = place_of("topics", name)
+    if place.known and (members := place.known.spec.members):
+        raise ExpandrError(
+            f"{place.known.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
+        )
+    if place.path:
+        return TopicSet(place.path.name, read_topics(place.path))
+    if folder := place.folder:
+        known = place.known or _whose_folder(folder, place.split)
+        label = str(known) if known else f"{folder.name}/{place.split}".rstrip("/")
+        return TopicSet(label, _judged_topics(folder, place.split), known, folder, place.split)
+    topics = _fetched(place, irds.read_topics, registry.topics_names, pyserini_resources.read_topics)
+    return TopicSet(str(place.known or name), topics, place.known)
 
 
 def _whose_folder(folder: Path, split: str) -> CollectionName | None:
@@ -201,38 +263,21 @@ def _whose_folder(folder: Path, split: str) -> CollectionName | None:
     return CollectionName(named.dataset, split) if named and own and own.samefile(folder) else None
 
 
-def _known_topics(name: CollectionName) -> TopicSet:
-    if members := name.spec.members:
-        raise ExpandrError(
-            f"{name.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
-        )
-    folder = local_folder(name)
-    if folder:
-        return TopicSet(str(name), _judged_topics(folder, name.split), name, folder, name.split)
-    entry = name.split_spec
-    topics = _first_of(
-        name,
-        "topics",
-        [
-            (f"ir_datasets {entry.irds}", entry.irds, irds.read_topics),
-            (f"Pyserini {entry.pyserini_topics}", entry.pyserini_topics, pyserini_resources.read_topics),
-        ],
-    )
-    return TopicSet(str(name), topics, name)
-
-
 def _judged_topics(folder: Path, split: str) -> list[Topic]:
     """Return the topics of a BEIR folder that the split judges, in file order; all topics where there is no split."""
-    queries = _first_file(folder, QUERIES)
-    if queries is None:
-        raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
-    topics = read_topics(queries)
+    topics = read_topics(_queries_in(folder))
     if not split:
         return topics
     judged = read_qrels(_qrels_file(folder, split))
     if not (found := [t for t in topics if t.qid in judged]):
-        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {queries}")
+        raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {_queries_in(folder)}")
     return found
+
+
+def _queries_in(folder: Path) -> Path:
+    if found := _first_file(folder, QUERIES):
+        return found
+    raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
 
 
 def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
@@ -277,86 +322,67 @@ def _beir_folder(path: Path) -> tuple[Path, str] | None:
 
 
 def _is_collection(folder: Path) -> bool:
-    return (folder / "qrels").is_dir() or queries_file(folder) is not None
-
-
-def queries_file(folder: Path) -> Path | None:
-    """Return the file of queries of a folder in BEIR layout, or None where there is none."""
-    return _first_file(folder, QUERIES)
+    return (folder / "qrels").is_dir() or _first_file(folder, QUERIES) is not None
 
 
 def find_qrels(name: str) -> Qrels:
     """Find judgements by name or path, with the errors of `find_topics`."""
-    if known := collection_named(name):
-        return _known_qrels(known)
-    path = Path(name)
-    if path.is_file():
-        return read_qrels(path)
-    if beir := _beir_folder(path):
-        return read_qrels(_qrels_file(*beir))
-    if name.startswith("irds:"):
-        return irds.read_qrels(name.removeprefix("irds:"))
-    if name in registry.qrels_names():
-        return pyserini_resources.read_qrels(name)
-    raise _unknown("qrels", name)
+    place = place_of("qrels", name)
+    if here := place.here:
+        return read_qrels(here)
+    return _fetched(place, irds.read_qrels, registry.qrels_names, pyserini_resources.read_qrels)
 
 
-def _known_qrels(name: CollectionName) -> Qrels:
-    if folder := local_folder(name):
-        return read_qrels(_qrels_file(folder, name.split))
-    entry = name.split_spec
-    return _first_of(
-        name,
-        "judgements",
-        [
-            (f"ir_datasets {entry.irds}", entry.irds, irds.read_qrels),
-            (f"Pyserini {entry.pyserini_qrels}", entry.pyserini_qrels, pyserini_resources.read_qrels),
-        ],
-    )
+def has_topics(qrels: str) -> bool:
+    """Say whether judgments come with topics that `find_topics` finds by the same name: those of a collection do, those in a file do not."""
+    return bool(collection_named(qrels)) or qrels.startswith("irds:") or Path(qrels).is_dir()
 
 
 def qrels_of(topics: TopicSet) -> Qrels | None:
     """Return the judgements that belong to topics, or None where none are known."""
     if topics.folder:
         return read_qrels(_qrels_file(topics.folder, topics.split)) if topics.split else None
-    return _known_qrels(topics.collection) if topics.collection else None
+    return find_qrels(str(topics.collection)) if topics.collection else None
 
 
 def find_corpus(name: str) -> Corpus:
     """Find a corpus by name or path, with the errors of `find_topics`."""
-    if known := collection_named(name):
-        if folder := local_folder(known):
-            return replace(corpus_at(folder), source=known.dataset)
-        ident = known.spec.irds
-        if ident:
-            return _first_of(known, "documents", [(f"ir_datasets {ident}", ident, irds.corpus)])
-        return _first_of(known, "documents", [])
-    path = Path(name)
-    if path.exists():
-        return corpus_at(path)
-    if beir := _beir_folder(path):
-        return corpus_at(beir[0])
-    if name.startswith("irds:"):
-        return irds.corpus(name.removeprefix("irds:"))
-    raise _unknown("corpus", name)
+    place = place_of("documents", name)
+    if here := place.here:
+        corpus = corpus_at(here)
+        return replace(corpus, source=place.known.dataset) if place.known else corpus
+    return _fetched(place, irds.corpus, lambda: (), irds.corpus)
 
 
-def _first_of(name: CollectionName, what: str, ways: list[tuple[str, str | None, Callable[[str], T]]]) -> T:
+def _fetched(
+    place: Place, of_irds: Callable[[str], T], known: Callable[[], Iterable[str]], of_pyserini: Callable[[str], T]
+) -> T:
+    """Read what is not on this machine by ir_datasets or Pyserini."""
+    name = place.known
+    if name is None:
+        if place.irds:
+            return of_irds(place.irds)
+        if place.name in known():
+            return of_pyserini(place.name)
+        raise unknown(place.what, place.name)
     base = data_dir()
     tried = [f"{base / name.dataset} (not there)" if base else "$EXPANDR_DATA (not set)"]
-    for label, ident, read in ways:
+    ways = (("ir_datasets", place.irds, of_irds), ("Pyserini", place.pyserini, of_pyserini))
+    for toolkit, ident, read in ways:
         if ident:
             try:
                 return read(ident)
             except (NotAvailableError, UnknownNameError, SetupError) as error:
-                tried.append(f"{label} ({str(error)[:200]})")
+                tried.append(f"{toolkit} {ident} ({str(error)[:200]})")
     raise NotAvailableError(
-        f"the {what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
+        f"the {place.what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
         f"qrels/{name.split}.tsv into $EXPANDR_DATA/{name.dataset}/, or run once with a network"
     )
 
 
-def _unknown(kind: str, name: str) -> ExpandrError:
+def unknown(what: str, name: str) -> ExpandrError:
+    """Return the error of a name or path by which no topics, qrels or documents are found."""
+    kind = "corpus" if what == "documents" else what
     path = Path(name)
     if path.is_dir():
         return NotAvailableError(f"{name}: no {kind} there; {_holds(path)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError
+from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.io.paths import resource
 from expandr_repro.io.strict_yaml import build, read_yaml
 from expandr_repro.registry import Registry
@@ -163,12 +163,7 @@ def encoder_spec(name: str) -> EncoderSpec:
     if name in encoders():
         return encoders()[name]
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        try:
-            return build(EncoderSpec, read_yaml(name), name, "spec")
-        except FormatError:
-            raise
-        except ExpandrError as error:
-            raise FormatError(name, None, f"spec: {error}") from error
+        return build(EncoderSpec, read_yaml(name), name, "spec")
     raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec will do as well.")
 
 

@@ -1,18 +1,22 @@
-"""Metrics by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, and `(rel=2)` for graded cut-offs."""
+"""Metrics by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, Judged@10, and `(rel=2)` for graded cut-offs."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.errors import ExpandrError, UnknownNameError, nearest
 
-NAMES = ("nDCG", "MAP", "MRR", "R", "P", "Success")
+NAMES = ("nDCG", "MAP", "MRR", "R", "P", "Success", "Judged")
 
-ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "ap": "MAP", "mrr": "MRR", "rr": "MRR", "recip_rank": "MRR",
-           "r": "R", "recall": "R", "p": "P", "precision": "P", "success": "Success", "s": "Success", "hit_rate": "Success", "hr": "Success"}  # fmt: skip
+ALIASES = {"ndcg": "nDCG", "ndcg_cut": "nDCG", "map": "MAP", "map_cut": "MAP", "ap": "MAP", "average_precision": "MAP", "mrr": "MRR", "rr": "MRR", "recip_rank": "MRR", "reciprocal_rank": "MRR",
+           "r": "R", "recall": "R", "p": "P", "precision": "P", "success": "Success", "s": "Success", "hit_rate": "Success", "hr": "Success",
+           "judged": "Judged"}  # fmt: skip
 
 DEFAULT = ("nDCG@10", "R@100")
+
+NO_LEVEL = {"nDCG": "uses the grades themselves", "Judged": "counts documents of any grade"}
+"""Metrics on which the least relevant grade has no influence, and why."""
 
 _FORM = re.compile(
     r"(?P<name>[A-Za-z_]+?)(?:\(rel=(?P<rel>\d{1,9})\))?(?:[@_.](?P<depth>\d{1,9}))?(?:\(rel=(?P<rel2>\d{1,9})\))?"
@@ -26,7 +30,7 @@ class Measure:
     Attributes:
         name: one of `NAMES`.
         depth: the cut-off rank, or None for the whole ranking.
-        rel: the least grade that counts as relevant (nDCG uses the grades themselves).
+        rel: the least grade that counts as relevant (not of the metrics in `NO_LEVEL`).
         level: what `rel` is where it is not given; another one is printed, so that the name means the same when it is typed again.
     """
 
@@ -37,7 +41,7 @@ class Measure:
 
     def __str__(self) -> str:
         """Return `nDCG@10`, `MAP(rel=2)` and the like."""
-        told = self.rel != 1 or (self.level != 1 and self.name != "nDCG")
+        told = self.rel != 1 or (self.level != 1 and self.name not in NO_LEVEL)
         return self.name + (f"(rel={self.rel})" if told else "") + (f"@{self.depth}" if self.depth else "")
 
 
@@ -55,20 +59,26 @@ def parse_measure(text: str, level: int = 1) -> Measure:
     found = _FORM.fullmatch(text.strip())
     name = ALIASES.get(found["name"].lower()) if found else None
     if found is None or name is None:
-        raise UnknownNameError(
-            "metric", text, [f"{n}@10" for n in NAMES] + ["MAP", "MRR"], "A depth follows @, as in R@100."
-        )
+        known = [f"{n}@10" for n in NAMES] + ["MAP", "MRR"]
+        raise UnknownNameError("metric", text, known, "A depth follows @, as in R@100.", _meant(text))
     depth = int(found["depth"]) if found["depth"] else None
-    rel = int(found["rel"] or found["rel2"] or (1 if name == "nDCG" else level))
+    rel = int(found["rel"] or found["rel2"] or (1 if name in NO_LEVEL else level))
     if depth == 0 or rel == 0 or (depth or 0) > 1_000_000:
         raise ExpandrError(
             f"metric {text!r}: the depth and the relevance level start at 1, and depths end at 1,000,000"
         )
-    if name in ("R", "P", "Success") and depth is None:
+    if name not in ("nDCG", "MAP", "MRR") and depth is None:
         raise ExpandrError(f"metric {text!r}: wanted a depth, as in {name}@100")
-    if name == "nDCG" and rel != 1:
-        raise ExpandrError(f"metric {text!r}: nDCG uses the grades themselves; write nDCG@{depth or 10}")
+    if name in NO_LEVEL and rel != 1:
+        raise ExpandrError(f"metric {text!r}: {name} {NO_LEVEL[name]}; write {name}@{depth or 10}")
     return Measure(name, depth, rel, level)
+
+
+def _meant(text: str) -> str | None:
+    """Return the metric that a misspelt name is most like, at the depth that was typed; None where it is like none."""
+    words, depth = re.match(r"\s*([A-Za-z_ -]*)\D*(\d{0,7})", text).groups()  # type: ignore[union-attr]  # all of it is optional
+    name = ALIASES.get(nearest(words.strip("_ -"), ALIASES) or "")
+    return name and f"{name}@{depth.lstrip('0') or 10}"
 
 
 def parse_measures(text: str, level: int = 1) -> list[Measure]:

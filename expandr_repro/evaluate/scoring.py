@@ -41,7 +41,7 @@ FUNCTIONS = {
     "P": "precision",
     "Success": "hit_rate",
 }
-"""Our measure -> ranx's function."""
+"""Our measure -> ranx's function; Judged is computed here."""
 
 Ranked = Mapping[str, Mapping[str, float]]
 """qid -> docid -> score."""
@@ -183,7 +183,7 @@ class Scorer:
                     [qrels[names[r]] for r in some], trec_order({names[r]: part[names[r]] for r in some}).values()
                 )
                 for measure, values in self._per_topic.items():
-                    function = getattr(metrics, FUNCTIONS[measure.name])
+                    function = _judged if measure.name == "Judged" else getattr(metrics, FUNCTIONS[measure.name])
                     values[some] = function(gains, ranking, measure.depth or 0, measure.rel)
 
     def figures(self, label: str = "the run") -> Figures:
@@ -230,6 +230,16 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
         ranking[row, :n, 0] = np.arange(n)
         ranking[row, :n, 1] = np.arange(n, 0, -1)
     return gains, ranking
+
+
+def _judged(gains: NDArray[np.float64], ranking: NDArray[np.float64], depth: int, _: int) -> NDArray[np.float64]:
+    """Return the share of the first documents, or of all where there are fewer, that are judged (`Judged@k` of ir_measures)."""
+    import numpy as np
+
+    looked_at = np.minimum(depth, (ranking[:, :, 0] >= 0).sum(axis=1))
+    numbers = gains[:, :, 0]  # of judged documents; those that were found are numbered by rank, from 0
+    found: NDArray[np.float64] = ((numbers >= 0) & (numbers < looked_at[:, None])).sum(axis=1) / looked_at
+    return found
 
 
 _LOCK = threading.RLock()

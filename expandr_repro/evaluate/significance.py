@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TESTS = ("student", "fisher")
 PERMUTATIONS = 10_000
 
+MARGIN = 1e-9
+"""Scores of a topic that differ by no more are equal."""
+
 
 def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "student", seed: int = 42) -> float:
     """Return the two-sided p-value that two systems' scores on the same topics differ in the mean.
@@ -65,6 +68,36 @@ def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "studen
     return float(drawn.pvalue)
 
 
+def bootstrap_interval(difference: NDArray[np.float64], seed: int = 42) -> tuple[float, float]:
+    """Return the 95% bootstrap confidence interval of a mean difference over topics.
+
+    Bias-corrected and accelerated (BCa; Efron, JASA 1987) from 9,999 resamples; percentiles above 10,000 topics, where both agree and BCa's jackknife is slow.
+
+    Args:
+        difference: (topics,) paired differences.
+        seed: of the resampling.
+
+    Returns:
+        The lower and the upper limit; NaN where there are fewer than two topics.
+    """
+    import numpy as np
+
+    if len(difference) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(difference) == 0:  # every resample has this mean
+        return float(difference[0]), float(difference[0])
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (difference,),
+        np.mean,
+        batch=256,
+        method="BCa" if len(difference) <= 10_000 else "percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected for their number (Holm, Scandinavian Journal of Statistics 1979), in the order given; NaN stays NaN."""
     valid = sorted((p, i) for i, p in enumerate(p_values) if p == p)
@@ -76,7 +109,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def wins_ties_losses(a: NDArray[np.float64], b: NDArray[np.float64], margin: float = 1e-9) -> tuple[int, int, int]:
+def wins_ties_losses(a: NDArray[np.float64], b: NDArray[np.float64], margin: float = MARGIN) -> tuple[int, int, int]:
     """Count the topics on which b is better than, equal to and worse than a."""
     import numpy as np
 

@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from expandr_repro.errors import ExpandrError, SetupError
+from expandr_repro.io.launcher import launched
 
 T = TypeVar("T")
 
@@ -48,17 +49,7 @@ class Share:
         Raises:
             SetupError: the variables make no sense, or the other processes cannot be reached.
         """
-        try:
-            rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        except ValueError as error:
-            raise SetupError(
-                "RANK and WORLD_SIZE are set, but are no whole numbers; unset them, or start through accelerate launch"
-            ) from error
-        if not 0 <= rank < world:
-            raise SetupError(
-                f"RANK={rank} does not fit WORLD_SIZE={world}; unset both, or start through accelerate launch"
-            )
-        return cls(rank, world)
+        return cls(*launched()[:2])
 
     @property
     def first(self) -> bool:

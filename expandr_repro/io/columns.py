@@ -9,24 +9,8 @@ from pathlib import Path
 
 from expandr_repro.errors import FormatError
 
-QUERY_IDS = frozenset(
-    {
-        "qid",
-        "query_id",
-        "queryid",
-        "topic_id",
-        "topicid",
-        "question_id",
-        "topic_number",
-        "topic",
-        "topicnum",
-        "qnum",
-        "qno",
-        "num",
-        "number",
-        "claim_id",
-    }
-)
+QUERY_IDS = frozenset({"qid", "query_id", "queryid", "topic_id", "topicid", "question_id", "topic_number", "topic", "topicnum", "qnum", "qno", "num",
+                       "number", "claim_id"})  # fmt: skip
 DOCUMENT_IDS = frozenset(
     {"docid", "doc_id", "docno", "document_id", "documentid", "pid", "passage_id", "passageid", "corpus_id", "corpusid"}
 )
@@ -34,24 +18,8 @@ IDS = frozenset({"id", "_id", "identifier", "uid", "uuid"})
 GRADES = frozenset({"score", "rel", "relevance", "grade", "label", "judgment", "judgement", "rating"})
 ITERATIONS = frozenset({"iter", "iteration", "q0", "0", "unused", "subtopic"})
 TITLES = frozenset({"title", "headline"})
-TEXTS = frozenset(
-    {
-        "text",
-        "contents",
-        "content",
-        "passage",
-        "body",
-        "document",
-        "abstract",
-        "doc",
-        "passage_text",
-        "document_text",
-        "doc_text",
-        "paragraph",
-        "sentence",
-        "chunk",
-    }
-)
+TEXTS = frozenset({"text", "contents", "content", "passage", "body", "document", "abstract", "doc", "passage_text", "document_text", "doc_text",
+                   "paragraph", "sentence", "chunk"})  # fmt: skip
 QUERIES = frozenset({"query", "title", "text", "question", "query_text", "claim", "keywords", "utterance"})
 
 Fields = Mapping[str, frozenset[str]]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from expandr_repro.errors import FormatError, nearest, shown
+from expandr_repro.errors import ExpandrError, FormatError, nearest, shown
 from expandr_repro.io.files import is_surrogate_free, read_text
+from expandr_repro.registry import Within
 
 T = TypeVar("T")
+
+Count = Annotated[int, Within(1)]
+FromZero = Annotated[int, Within(0)]
+Positive = Annotated[float, Within(above=0)]
 
 MAX_YAML = 256 * 1024
 """Longest YAML file read, in bytes, and most that one may come to with its aliases written out."""
@@ -20,14 +25,14 @@ MAX_NUMBER = 2**63
 
 
 def build(cls: type[T], values: object, path: str | Path, where: str) -> T:
-    """Make a dataclass of parsed YAML, checking keys and types.
+    """Make a dataclass of parsed YAML, checking keys, types and the bounds of numbers (`Annotated[int, Within(1)]`).
 
     Raises:
-        FormatError: an unknown or missing key, or a value of the wrong type.
+        FormatError: an unknown or missing key, a value of the wrong type or size, or one that the dataclass refuses.
     """
     if not isinstance(values, dict):
         raise FormatError(path, None, f"{where}: wanted keys and values, found {shown(values)}")
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     ready: dict[str, Any] = {}
     for key, value in values.items():
@@ -46,12 +51,20 @@ def build(cls: type[T], values: object, path: str | Path, where: str) -> T:
     ]
     if missing:
         raise FormatError(path, None, f"{where}: the key {missing[0]!r} is missing")
-    return cls(**ready)
+    try:
+        return cls(**ready)
+    except ExpandrError as error:
+        raise FormatError(path, None, f"{where}: {error}") from error
 
 
 def _checked(hint: Any, value: Any, path: str | Path, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
+        return value
+    if origin is Annotated:
+        value, bounds = _checked(args[0], value, path, where), hint.__metadata__[0]
+        if value is not None and value not in bounds:
+            raise FormatError(path, None, f"{where}: found {shown(value)}, wanted {bounds}")
         return value
     if origin is Literal:
         if value not in args:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import printable
-from expandr_repro.data.collections import local_folder, queries_file, splits_of
+from expandr_repro.data.collections import place_of, unknown
 from expandr_repro.data.specs import (
-    CollectionName,
     EncoderSpec,
     collection_named,
-    collection_names,
     datasets,
     encoder_spec,
     encoders,
@@ -33,7 +31,6 @@ log = logging.getLogger(__name__)
 
 HEADER = ("step", "what", "name", "place", "size", "checksum", "by")
 
-FILES = {"topics": "queries.jsonl", "qrels": "qrels", "documents": "corpus.jsonl"}
 IRDS = {"topics": "queries", "qrels": "qrels", "documents": "docs"}
 
 
@@ -81,10 +78,10 @@ def search(request: Any) -> int:
 
 
 def _searched(request: Any, name: str) -> Iterator[Step]:
-    yield from _resource("topics", name)
+    yield _resource("topics", name)
     tells = collection_named(name) or Path(name).is_dir()
     if request.qrels or collection_named(name) or (Path(name) / "qrels").is_dir():
-        yield from _resource("qrels", request.qrels or name)
+        yield _resource("qrels", request.qrels or name)
     if request.index is None and not tells:
         raise ExpandrError(
             f"{name}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
@@ -98,7 +95,7 @@ def encode(request: Any) -> int:
         steps = [_read("index", shard, Path(shard)) for shard in request.merge]
         steps.append(_run("merge", f"{len(request.merge)} shards, {request.factory}"))
         return _show(steps, str(request.output), "text")
-    steps = [*_resource("documents", request.corpus)]
+    steps = [_resource("documents", request.corpus)]
     if request.retriever == "dense":
         steps += [
             _encoder(request.encoder.name),
@@ -111,7 +108,7 @@ def encode(request: Any) -> int:
 
 def expand(request: Any) -> bool:
     """Print what `expand` would do on an `ExpandRequest`; tell whether its topics are on this machine, so that requests can be counted."""
-    steps = [*_resource("topics", request.topics)]
+    steps = [_resource("topics", request.topics)]
     takes = BACKENDS.find(request.backend).options
     if "base_url" in takes:
         steps.append(
@@ -176,61 +173,22 @@ def _fetch(what: str, name: str, download: Download) -> Step:
     return Step("fetch", what, name, download.source, download.size, download.checksum, download.by)
 
 
-def _resource(what: str, name: str) -> Iterator[Step]:
+def _resource(what: str, name: str) -> Step:
     """Resolve topics, qrels or documents as the commands do: ours, paths, ir_datasets, Pyserini."""
-    if known := collection_named(name):
-        yield _known(what, name, known)
-        return
-    path = Path(name)
-    if path.is_file():
-        yield _read(what, name, path)
-    elif (path / "qrels").is_dir() or (path.parent / "qrels").is_dir():
-        folder = path if (path / "qrels").is_dir() else path.parent
-        split = (splits_of(folder) or ["test"])[0] if folder == path else path.name
-        yield _read(what, name, _in_folder(folder, what, split))
-    elif path.is_dir() and what == "documents":
-        yield _read(what, name, path)
-    elif path.is_dir() and what == "topics" and (queries := queries_file(path)):
-        yield _read(what, name, queries)
-    elif name.startswith("irds:"):
-        yield _fetch(what, name, irds_download(name.removeprefix("irds:"), IRDS[what]))
-    elif what != "documents" and (download := pyserini_evaluation(what, name)):
-        yield _fetch(what, name, download)
-    elif "/" in name or path.suffix:
-        raise NotAvailableError(
-            f"{name}: no such file or folder, and no known {what} (known collections: {', '.join(collection_names())})"
-        )
-    else:
-        raise UnknownNameError(
-            f"collection or {what}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
-        )
-
-
-def _known(what: str, name: str, known: CollectionName) -> Step:
-    if folder := local_folder(known):
-        return _read(what, name, _in_folder(folder, what, known.split))
-    split = known.split_spec
-    ident = known.spec.irds if what == "documents" else split.irds
-    theirs = {"topics": split.pyserini_topics, "qrels": split.pyserini_qrels}.get(what)
-    ways: list[Callable[[], Download | None]] = []
-    if ident:
-        ways.append(lambda: irds_download(ident, IRDS[what]))
-    if theirs:
-        ways.append(lambda: pyserini_evaluation(what, theirs))
-    found = [download for way in ways if (download := way())]
-    if not found:
-        base = data_dir()
+    place = place_of(what, name)
+    if here := place.here:
+        return _read(what, name, here)
+    found = [irds_download(place.irds, IRDS[what])] if place.irds else []
+    if place.pyserini and (download := pyserini_evaluation(what, place.pyserini)):
+        found.append(download)
+    if not found and (known := place.known):
         raise NotAvailableError(
             f"the {what} of {name!r} are not on this machine, and neither ir_datasets nor Pyserini has them; put them into "
-            f"{base / known.dataset if base else f'$EXPANDR_DATA/{known.dataset}'}"
+            f"{data_dir() or '$EXPANDR_DATA'}/{known.dataset}"
         )
+    if not found:
+        raise unknown(what, name)
     return _fetch(what, name, next((d for d in found if d.is_here), found[0]))
-
-
-def _in_folder(folder: Path, what: str, split: str) -> Path:
-    path = folder / "qrels" / f"{split}.tsv" if what == "qrels" else folder / FILES[what]
-    packed = path.with_name(f"{path.name}.gz")
-    return packed if packed.is_file() and not path.is_file() else path
 
 
 def _index(name: str, retriever: str) -> list[Step]:
@@ -248,7 +206,7 @@ def _index(name: str, retriever: str) -> list[Step]:
         if pyserini_index(kinds[other][0], name):
             raise ExpandrError(f"{name}: is one of Pyserini's indexes for --retriever {other}")
     place = f"{cache_dir() / 'indexes'}, unless it is there already"
-    return [*_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
+    return [_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
 
 
 def _warn_of_other_encoder(index: str | None, encoder: str) -> None:

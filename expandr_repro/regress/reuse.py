@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 import platform
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate import run_facts
 from expandr_repro.io.files import sha256_file, write_json
 from expandr_repro.io.manifest import NAME, key_of, read_manifest
 from expandr_repro.io.paths import resource
@@ -24,17 +24,7 @@ from expandr_repro.regress.stages import Places
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "pyserini", "ranx", "numpy")
 """What can move a figure."""
 
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Return the installed libraries that can move a figure, with their versions."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+versions = functools.partial(run_facts.versions, *LIBRARIES)
 
 
 @functools.cache

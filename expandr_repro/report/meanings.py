@@ -12,6 +12,8 @@ _MEANINGS = {
     "MAP": "is mean average precision: how pure the ranking is down to each relevant document, averaged. 1 means that all relevant "
     "documents come before all others.",
     "Success": "is 1 if a relevant document is among {first}, and 0 if there is none; averaged over topics, the share of topics with one.",
+    "Judged": "is the share of {first} that somebody has judged. Where it is low, the other metrics may count good documents as not relevant, because "
+    "nobody looked at them.",
     "MRR": "is one divided by the rank of the first relevant document: 1 if it is at the top, 0.5 if it is second.",
 }
 

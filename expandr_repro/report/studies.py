@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.compare.comparison import short_names
+from expandr_repro.data.collections import has_topics
 from expandr_repro.data.expansions import packaged_sets
-from expandr_repro.data.specs import collection_named
 from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.evaluate.run_facts import facts_beside
 from expandr_repro.io.files import sha256_file
@@ -95,7 +95,7 @@ def study_of(
         raise ExpandrError("one run has nothing to be compared with; give two or more")
     first = _position(baseline, names, runs)
     order = [first, *(i for i in range(len(runs)) if i != first)]
-    topics = topics or (qrels if _has_topics(qrels) else None)
+    topics = topics or (qrels if has_topics(qrels) else None)
     if expansions and not topics:
         raise ExpandrError("--expansions belong to topics, and of these judgements none are known; say --topics")
     given = [None, *_spread(expansions, len(runs) - 1)]
@@ -174,11 +174,6 @@ def _position(baseline: str | None, names: Sequence[str], runs: Sequence[str]) -
         if baseline in known:
             return known.index(baseline)
     raise UnknownNameError("baseline", baseline, names, "It must be one of the runs.")
-
-
-def _has_topics(name: str) -> bool:
-    """Say whether judgements come with topics: those of a collection do, those in a file do not."""
-    return bool(collection_named(name)) or name.startswith("irds:") or Path(name).is_dir()
 
 
 def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:

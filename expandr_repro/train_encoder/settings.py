@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from expandr_repro.console.options import Options, When, included, option
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.io.strict_yaml import Count, FromZero, Positive
+from expandr_repro.registry import Within
 from expandr_repro.training.options import allow_overlap, hold_out
 
 VIEWS = ("fused", "query", "expansion")
@@ -48,31 +51,31 @@ class EncoderTraining:
         seed: of every draw but `dev_seed`'s, and of dropout.
     """
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    temperature: float
-    accumulation: int = 1
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    views: dict[str, float] = field(default_factory=lambda: {"fused": 1.0})
-    hard_negatives: int = 1
-    negative_depth: int = 100
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    temperature: Positive
+    accumulation: Count = 1
+    warmup: Annotated[float, Within(0, below=1)] = 0.1
+    weight_decay: Annotated[float, Within(0)] = 0.01
+    max_grad_norm: Positive = 1.0
+    views: dict[str, Positive] = field(default_factory=lambda: {"fused": 1.0})
+    hard_negatives: FromZero = 1
+    negative_depth: Count = 100
     mask_relevant: bool = True
-    chunk_tokens: int = 16384
-    blend: float = 1.0
+    chunk_tokens: Count = 16384
+    blend: Annotated[float, Within(above=0, high=1)] = 1.0
     gradient_cache: bool = True
-    dev: int = 0
+    dev: FromZero = 0
     dev_seed: int = 42
-    dev_hits: int = 100
+    dev_hits: Annotated[int, Within(10)] = 100
     select_on: list[str] = field(default_factory=list)
-    evaluate_every: float = 1.0
-    patience: int = 0
-    save_every: int = 0
-    log_every: int = 1
+    evaluate_every: Positive = 1.0
+    patience: FromZero = 0
+    save_every: FromZero = 0
+    log_every: Count = 1
     seed: int = 42
-    max_steps: int | None = None
+    max_steps: FromZero | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -81,27 +84,9 @@ class EncoderTraining:
             ExpandrError: one of them.
             UnknownNameError: no such view.
         """
-        least = {
-            "epochs": 1, "batch_size": 1, "accumulation": 1, "negative_depth": 1, "chunk_tokens": 1, "dev_hits": 10, "log_every": 1,
-            "hard_negatives": 0, "dev": 0, "patience": 0, "save_every": 0, "weight_decay": 0,
-        }  # fmt: skip
-        for name, value in least.items():
-            if not value <= getattr(self, name) < float("inf"):
-                raise ExpandrError(f"{name} {getattr(self, name)}: wanted {value} or more")
-        if self.max_steps is not None and self.max_steps < 0:
-            raise ExpandrError(f"max_steps {self.max_steps}: wanted 0 or more")
-        for name in ("learning_rate", "temperature", "max_grad_norm", "evaluate_every"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ExpandrError(f"{name} {getattr(self, name)}: wanted a number above 0")
-        if not 0 <= self.warmup < 1:
-            raise ExpandrError(f"warmup {self.warmup}: wanted a share of all steps, from 0 to below 1")
-        if not 0 < self.blend <= 1:
-            raise ExpandrError(f"blend {self.blend}: wanted the trained weights' share, above 0 and at most 1")
-        for view, weight in self.views.items():
+        for view in self.views:
             if view not in VIEWS:
                 raise UnknownNameError("view", view, VIEWS)
-            if not 0 < weight < float("inf"):
-                raise ExpandrError(f"views: the weight of {view!r} is {weight}; wanted a number above 0")
         if not self.views:
             raise ExpandrError(f"views: wanted at least one of {', '.join(VIEWS)}")
 

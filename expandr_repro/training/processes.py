@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     import torch
@@ -76,16 +77,15 @@ def join_processes(device: str) -> tuple[Processes, str]:
     import torch
     import torch.distributed as dist
 
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    process = launched()
+    if process.world == 1:
         return Processes(), device
-    if device == "cuda":
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
+    device = process.gpu(device)
     if not dist.is_initialized():
         if device.startswith("cuda"):
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
-    return Processes(dist.get_rank(), count), device
+    return Processes(dist.get_rank(), process.world), device
 
 
 def leave_processes() -> None:

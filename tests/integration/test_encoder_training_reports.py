@@ -42,7 +42,7 @@ def test_no_max_steps_means_epochs(train):
     for number, text in enumerate(("0", "null")):
         result = train("--set", f"max_steps={text}", "--set", "epochs=1", "--format", "json", output=f"o{number}")
         assert json.loads(result.out)["steps"] == math.ceil(72 / 16)
-    assert "max_steps -1: wanted 0 or more" in train("--set", "max_steps=-1").error
+    assert "settings.max_steps: found -1, wanted 0 or more" in train("--set", "max_steps=-1").error
 
 
 @pytest.mark.parametrize(("precision", "says_fp32"), [("fp32", False), ("bf16", True)])

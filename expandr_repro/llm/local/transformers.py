@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from expandr_repro.encoders.batching import batches
 from expandr_repro.encoders.protocol import PRECISIONS, pick_device
 from expandr_repro.errors import SetupError, UnknownNameError
+from expandr_repro.io.launcher import launched
 from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
@@ -46,7 +46,7 @@ class TransformersGenerator:
 
     def __init__(self, options: GeneratorOptions, weights: Weights | None = None) -> None:
         self._options = options
-        self._device = _own_device(pick_device(options.device))
+        self._device = launched().gpu(pick_device(options.device))
         self._rows = options.batch_size or ROWS
         self._weights = weights
         self._loaded: tuple[Any, Any] | None = None
@@ -205,16 +205,6 @@ class TransformersGenerator:
         text = self._opening + tokenizer.decode(tokens[:length], skip_special_tokens=False)
         finish = "length" if length is None else "stop"
         return Reply(request, text, finish, len(prompt), len(tokens) if length is None else length + 1)
-
-
-def _own_device(device: str) -> str:
-    """Return this process's GPU where several processes share the work."""
-    local = os.environ.get("LOCAL_RANK")
-    if device != "cuda" or local is None:
-        return device
-    import torch
-
-    return f"cuda:{int(local) % torch.cuda.device_count()}"
 
 
 def _load(weights: Weights, device: str, trust: bool) -> tuple[Any, Any]:

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from expandr_repro.io.strict_yaml import Count
+from expandr_repro.registry import Within
 
 Tier = Literal["ci", "full", "manual"]
 TIERS: tuple[Tier, ...] = ("ci", "full", "manual")
 
 Need = Literal["jvm", "network", "gpu", "data", "models"]
+
+WIDEST = 0.01
+"""The widest tolerance: with a wider one a pin would check nothing."""
 
 ENVIRONMENT = ("EXPANDR_DATA", "EXPANDR_MODELS")
 """What a command may use of the user's environment."""
@@ -26,7 +32,7 @@ class CorpusPin:
     """The documents: the collection's name, their count, and the first digits of the SHA-256 over ids, titles and texts."""
 
     name: str
-    documents: int
+    documents: Count
     sha256: str | None = None
 
 
@@ -35,7 +41,7 @@ class TopicsPin:
     """The topics: name, count, and the first digits of the SHA-256 over ids and titles."""
 
     name: str
-    count: int
+    count: Count
     sha256: str | None = None
 
 
@@ -44,7 +50,7 @@ class QrelsPin:
     """The qrels: name, count over all grades, and the first digits of the SHA-256 over topics, documents and grades."""
 
     name: str
-    judgements: int
+    judgements: Count
     sha256: str | None = None
 
 
@@ -54,7 +60,7 @@ class ExpansionsPin:
 
     title: str
     source: str | None = None
-    count: int | None = None
+    count: Count | None = None
     sha256: str | None = None
 
 
@@ -77,8 +83,8 @@ class Stages:
 class Pin:
     """What a metric must be, to four decimals; None where it has not been measured yet. The tolerance goes both ways."""
 
-    value: float | None
-    tolerance: float = 0.0
+    value: Annotated[float, Within(0, 1)] | None
+    tolerance: Annotated[float, Within(0, WIDEST)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class Published:
     """A figure that others claim, and where; `note` says what is different about it."""
 
     metric: str
-    value: float
+    value: Annotated[float, Within()]
     source: str
     note: str = ""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from expandr_repro.errors import ExpandrError, SetupError
+from expandr_repro.io.launcher import launched
 
 LIBRARIES = ("trl", "peft", "datasets", "accelerate")
 
@@ -27,12 +28,12 @@ def require_libraries() -> None:
 
 def processes() -> int:
     """Return how many processes train together (`accelerate launch`)."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return launched().world
 
 
 def is_first_process() -> bool:
     """Say whether this process is the one that writes."""
-    return os.environ.get("RANK", "0") == "0"
+    return launched().rank == 0
 
 
 def pick_one_device(device: str) -> str:

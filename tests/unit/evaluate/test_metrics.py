@@ -13,6 +13,7 @@ measures = st.one_of(
     st.builds(Measure, st.just("nDCG"), st.none() | depths),
     st.builds(Measure, st.sampled_from(["MAP", "MRR"]), st.none() | depths, levels),
     st.builds(Measure, st.sampled_from(["R", "P", "Success"]), depths, levels),
+    st.builds(Measure, st.just("Judged"), depths),
 )
 
 
@@ -39,6 +40,9 @@ def test_a_measure_is_parsed_as_it_prints(measure):
         (" p@5 ", Measure("P", 5)),
         ("success_5", Measure("Success", 5)),
         ("hit_rate@5", Measure("Success", 5)),
+        ("judged@10", Measure("Judged", 10)),
+        ("map_cut_10", Measure("MAP", 10)),
+        ("recall@100", Measure("R", 100)),
     ],
 )
 def test_the_spellings_of_other_toolkits_are_understood(text, measure):
@@ -58,6 +62,33 @@ def test_an_unknown_measure_offers_the_nearest():
         parse_measure("nDGC@10")
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("nDGC@20", "nDCG@20"),
+        ("recal@100", "R@100"),
+        ("NDCG10", "nDCG@10"),
+        ("ndcg-cut-10", "nDCG@10"),
+        ("judge@5", "Judged@5"),
+        ("recip_rnk@10", "MRR@10"),
+        ("sucess@3", "Success@3"),
+        ("precison", "P@10"),
+    ],
+)
+def test_a_misspelt_measure_offers_the_nearest_at_the_depth_that_was_typed(text, meant):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{meant}'"):
+        parse_measure(text)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_measure_or_refused_with_names_to_choose_from(text):
+    try:
+        told = str(parse_measure(text)) and "metric "
+    except ExpandrError as error:
+        told = str(error)
+    assert told.startswith("metric ") or "did you mean" in told or "nDCG@10" in told
+
+
 @pytest.mark.parametrize("text", ["", "@10", "nDCG@", "nDCG@-1", "nDCG@ten", "R@" + "9" * 5000])
 def test_what_is_no_measure_is_refused(text):
     with pytest.raises(UnknownNameError, match="unknown metric"):
@@ -70,7 +101,7 @@ def test_a_depth_or_level_out_of_range_is_refused(text):
         parse_measure(text)
 
 
-@pytest.mark.parametrize("name", ["R", "P"])
+@pytest.mark.parametrize("name", ["R", "P", "Judged"])
 def test_recall_and_precision_want_a_depth(name):
     with pytest.raises(ExpandrError, match=f"metric '{name}': wanted a depth, as in {name}@100"):
         parse_measure(name)
@@ -79,6 +110,11 @@ def test_recall_and_precision_want_a_depth(name):
 def test_ndcg_takes_no_relevance_level():
     with pytest.raises(ExpandrError, match="nDCG uses the grades themselves; write nDCG@20"):
         parse_measure("nDCG(rel=2)@20")
+
+
+def test_judged_takes_no_relevance_level():
+    with pytest.raises(ExpandrError, match="Judged counts documents of any grade; write Judged@5"):
+        parse_measure("Judged(rel=2)@5")
 
 
 def test_measures_are_separated_by_commas_or_white_space_and_named_once():

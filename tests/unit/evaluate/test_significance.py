@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from expandr_repro.errors import UnknownNameError
-from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
+from expandr_repro.evaluate.significance import bootstrap_interval, holm, paired_p, wins_ties_losses
 
 p_values = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=8)
 
@@ -123,3 +123,42 @@ def test_every_topic_is_won_tied_or_lost(pairs):
 
     assert sum(wins_ties_losses(a, b)) == len(pairs)
     assert wins_ties_losses(a, b) == wins_ties_losses(b, a)[::-1]
+
+
+def test_the_interval_is_scipys_bca_bootstrap_and_the_same_on_every_run():
+    difference = np.random.default_rng(3).normal(0.05, 0.2, 60)
+    expected = stats.bootstrap((difference,), np.mean, method="BCa", rng=np.random.default_rng(42)).confidence_interval
+
+    assert bootstrap_interval(difference) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert bootstrap_interval(difference) == bootstrap_interval(difference)
+
+
+def test_the_interval_holds_the_mean_and_is_near_the_t_interval_on_many_topics():
+    difference = np.random.default_rng(4).normal(0.02, 0.1, 300)
+    low, high = bootstrap_interval(difference)
+
+    assert low < difference.mean() < high
+    assert (low, high) == pytest.approx(
+        stats.t.interval(0.95, 299, difference.mean(), difference.std(ddof=1) / 300**0.5), abs=0.002
+    )
+
+
+def test_the_interval_of_one_topic_is_not_known_and_that_of_equal_differences_is_the_difference():
+    assert all(math.isnan(limit) for limit in bootstrap_interval(np.array([0.5])))
+    assert bootstrap_interval(np.array([0.25, 0.25, 0.25])) == (0.25, 0.25)
+    assert bootstrap_interval(np.zeros(5)) == (0.0, 0.0)
+
+
+def test_one_topic_that_differs_among_many_has_a_finite_interval():
+    difference = np.zeros(50)
+    difference[7] = 1.0
+
+    assert all(map(math.isfinite, bootstrap_interval(difference)))
+
+
+def test_the_interval_of_many_topics_is_of_the_percentiles():
+    difference = np.random.default_rng(5).normal(0.1, 1.0, 20_000)
+    low, high = bootstrap_interval(difference)
+
+    assert low < difference.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / 20_000**0.5, rel=0.05)

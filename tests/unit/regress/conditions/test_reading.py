@@ -64,11 +64,11 @@ def test_a_good_file_is_read_as_it_was_written(write):
         ({"metrics": {"nDGC@10": {"value": 0.5}}}, "unknown metric 'nDGC@10': did you mean 'nDCG@10'?"),
         ({"metrics": {"ndcg@10": {"value": 0.5}}}, "found 'ndcg@10', wanted it spelled 'nDCG@10'"),
         ({"metrics": {"nDCG@10": {"valeu": 0.5}}}, "condition.metrics.nDCG@10: unknown key 'valeu'; did you mean 'value'?"),
-        ({"metrics": {"nDCG@10": {"value": 1.5}}}, "found the value 1.5, wanted 0 to 1"),
-        ({"metrics": {"nDCG@10": {"value": 0.58361}}}, "with four decimals"),
+        ({"metrics": {"nDCG@10": {"value": 1.5}}}, "condition.metrics.nDCG@10.value: found 1.5, wanted 0 to 1"),
+        ({"metrics": {"nDCG@10": {"value": 0.58361}}}, "value: found 0.58361, wanted four decimals"),
         ({"metrics": {"nDCG@10": {"value": "0.5"}}}, "found '0.5', wanted float"),
-        ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": 0.5}}}, "found the tolerance 0.5, wanted 0 to 0.01"),
-        ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": -0.001}}}, "found the tolerance -0.001"),
+        ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": 0.5}}}, "condition.metrics.nDCG@10.tolerance: found 0.5, wanted 0 to 0.01"),
+        ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": -0.001}}}, "tolerance: found -0.001, wanted 0 to 0.01"),
         ({"metrics": []}, "condition.metrics: found [], wanted keys and values"),
         ({"metrics": {"nDCG@10": ...}}, "tier ci wants at least one metric"),
         ({"tier": "c1"}, "found 'c1', wanted one of ci, full, manual"),
@@ -192,7 +192,7 @@ def test_a_published_figure_keeps_all_its_decimals(write):
 def test_a_published_figure_is_finite(write, value):
     text = render(replace(GOOD, published=[Published("MAP", 0.5, "there")])).replace("0.5000", value)
 
-    with pytest.raises(FormatError, match=r"condition.published: found the value (nan|inf), wanted a finite number"):
+    with pytest.raises(FormatError, match=r"condition.published.value: found (nan|inf), wanted a finite number"):
         load(write(NAME, text))
 
 
