@@ -14,7 +14,7 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table, number
 from expandr_repro.console.terminal import one_line, printable
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
 from expandr_repro.fuse.options import FuseRequest, MethodsRequest
 from expandr_repro.io.files import About, sha256_file
@@ -54,11 +54,19 @@ def build_parser() -> Parser:
 
 @dataclass(frozen=True)
 class Scored:
-    """What the runs and the fused run score: by name, the fused one last."""
+    """What the runs and the fused run score, by name.
+
+    Attributes:
+        figures: of all of them, the fused one last.
+        measures: what was measured.
+        split: topics that a model saw in training, and the others.
+        facts: for the manifest.
+    """
 
     figures: dict[str, Figures]
     measures: list[Measure]
     split: Split
+    facts: dict[str, Any]
 
 
 def run(request: FuseRequest) -> int:
@@ -91,8 +99,7 @@ def run(request: FuseRequest) -> int:
     fused = replace(fused, facts={**fused.facts, **facts})
     scored = _score(request, inputs, fused)
     if scored:
-        fused.facts["metrics"] = [str(m) for m in scored.measures]
-        fused.facts["figures"] = {str(m): round(scored.figures["fused"].mean(m), 4) for m in scored.measures}
+        fused.facts.update(scored.facts)
     if request.output:
         _write(Path(request.output), request.tag, fused)
     _print(request, inputs, fused, chosen, scored)
@@ -189,16 +196,16 @@ def _optimized(
 def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Scored | None:
     """Score the runs and the fused run on the topics that all of them can be compared on; None where no judgments are known."""
     from expandr_repro.data.collections import collection_meant, find_qrels, judged_among, relevance_level
-    from expandr_repro.errors import NotAvailableError
     from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
     from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
+    from expandr_repro.evaluate.run_facts import qrels_sha256
     from expandr_repro.evaluate.scoring import evaluate
     from expandr_repro.evaluate.seen import split_topics
 
-    name = request.qrels or fused.facts.get("collection") or request.topics
+    name = request.qrels or fused.facts.get("collection") or ("" if Path(request.topics).is_file() else request.topics)
     try:
         qrels = find_qrels(name) if name else None
-    except (NotAvailableError, ExpandrError):
+    except (NotAvailableError, UnknownNameError):
         if request.qrels:
             raise
         qrels = None
@@ -213,13 +220,20 @@ def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Score
     measures = parse_measures(request.metrics or ",".join(known.spec.measures if known else DEFAULT), level)
     if request.limit is not None or request.qids is not None:
         qrels = judged_among(qrels, list(fused.run))
-    every = [*inputs, replace(inputs[0], name="fused", run=fused.run, facts=fused.facts, overlap=fused.overlap)]
-    names = _names(every)
-    listed = comparable([evaluate(i.run, qrels, measures, n) for i, n in zip(every, names, strict=True)], [i.facts for i in every])  # fmt: skip
-    figures = dict(zip(names, listed, strict=True))
-    warn_of_gaps("the fused run", figures["fused"])
-    split = split_topics([("", fused.overlap)], figures["fused"].qids, qrels, level)
-    return Scored(figures, measures, split)
+    names = _names(inputs)
+    label = "fused" if "fused" not in names else "(fused)"
+    every = [*zip(names, inputs, strict=True), (label, replace(inputs[0], run=fused.run, facts=fused.facts))]
+    listed = comparable([evaluate(item.run, qrels, measures, n) for n, item in every], [item.facts for _, item in every])  # fmt: skip
+    figures = {n: f for (n, _), f in zip(every, listed, strict=True)}
+    warn_of_gaps("the fused run", listed[-1])
+    split = split_topics([("", fused.overlap)], listed[-1].qids, qrels, level)
+    here = judged_among(qrels, list(fused.run))
+    facts = {
+        "qrels": {"name": Path(name).name if Path(name).exists() else str(known or name), "topics": len(here), "sha256": qrels_sha256(here)},
+        "metrics": [str(m) for m in measures],
+        "figures": {str(m): round(listed[-1].mean(m), 4) for m in measures},
+    }  # fmt: skip
+    return Scored(figures, measures, split, facts)
 
 
 def _names(inputs: Sequence[Input]) -> list[str]:
@@ -243,15 +257,7 @@ def _write(path: Path, tag: str, fused: Fused) -> None:
 
 
 def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: Method, scored: Scored | None) -> None:
-    from expandr_repro.evaluate.significance import holm, paired_p
-
-    rows: list[list[Any]] = []
-    for m in scored.measures if scored else ():
-        scores = {name: f.per_topic[m] for name, f in scored.figures.items()} if scored else {}
-        after = scores.pop("fused")
-        p_values = [paired_p(before, after) for before in scores.values()]
-        for (name, before), p, corrected in zip(scores.items(), p_values, holm(p_values), strict=True):
-            rows.append([f"fused - {name}", str(m), float((after - before).mean()), p, corrected])
+    rows = _differences(scored) if scored else []
     if request.format == "json":
         result: dict[str, Any] = dict(fused.facts)
         if scored:
@@ -271,6 +277,19 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
         print(f"seen    {one_line(sentence)}")
     print("\n" + scored.split.table("run", scored.figures.items(), scored.measures).render(request.format))
     print("\n" + Table(["comparison", "metric", "Δ", "p", "p (Holm)"], rows).render(request.format) + "\n")
+
+
+def _differences(scored: Scored) -> list[list[Any]]:
+    """Return a row for each metric and run: how much more the fused run scores, p, and p with Holm's correction."""
+    from expandr_repro.evaluate.significance import holm, paired_p
+
+    rows: list[list[Any]] = []
+    for m in scored.measures:
+        *before, after = (figures.per_topic[m] for figures in scored.figures.values())
+        p_values = [paired_p(one, after) for one in before]
+        for name, one, p, corrected in zip(scored.figures, before, p_values, holm(p_values), strict=False):
+            rows.append([f"fused - {name}", str(m), float((after - one).mean()), p, corrected])
+    return rows
 
 
 def build_reading_parser(_: str = "methods") -> Parser:

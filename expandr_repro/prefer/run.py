@@ -15,6 +15,7 @@ from expandr_repro.io.files import sha256_file
 from expandr_repro.prefer.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.prefer.pairs import FINISHES, PreferencePair
 from expandr_repro.prefer.rewards import REWARDS, choose
+from expandr_repro.prefer.scoring import gold_index
 from expandr_repro.prefer.similarity import Rewarded, SearchedRewards, reward
 
 
@@ -61,14 +62,10 @@ def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
 def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
     if not plan.searched or plan.gold.corpus is None:
         return None
-    from expandr_repro.indexes.compatibility import any_of, refuse_foreign, refuse_other_version
-    from expandr_repro.indexes.find import dense_index
     from expandr_repro.prefer.rewards.searched import CorpusRewards
 
     request, gold = plan.request, plan.gold
-    index = dense_index(request.index or plan.gold.corpus, encoder)
-    refuse_other_version(index.folder, index.manifest, gold.corpus)
-    refuse_foreign(index.folder, {case.docid for case in plan.cases}, any_of(index.docids))
+    index = gold_index(gold, encoder, {case.docid for case in plan.cases}, request.index)
     return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
 
 

@@ -177,13 +177,13 @@ def from_topics(
     joined = with_expansions(found, expansions) if expansions else found.topics
     usable = [t for t in joined if any(text.strip() for text in t.texts)]
     source = str(expansions or topics)
-    written, recorded = _prompt(prompt, found.collection.dataset if found.collection else None), None
+    written, recorded = plain_prompt(prompt, found.collection.dataset if found.collection else None), None
     if prompt == PROMPT and usable and all(e.prompt is not None for t in usable for e in t.expansions):
         recorded = _recorded_facts(usable)
         log.info("the prompts are those that the expansions answer (%s), as they were sent", recorded["name"])
     if len(usable) < len(joined):
         log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), found.label)  # fmt: skip
-    training = _training(topics, found, usable)
+    training = training_topics(topics, found, usable)
     left_out = leave_out(hold_out, training) if usable else LeftOut()
     usable = [t for t in usable if t.qid not in left_out.qids]
     if len(usable) <= dev:
@@ -194,7 +194,7 @@ def from_topics(
         log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     if training.relevant is None:
         training = replace(training, relevant=left_out.relevant)
-    kept = _drawn([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
+    kept = drawn_apart([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
     parts = {"train": [t for t in usable if t.qid not in kept], "dev": [t for t in usable if t.qid in kept]}
     texts = {name: _examples(part, None if recorded else written, source) for name, part in parts.items() if part}
     facts = {
@@ -222,7 +222,8 @@ def from_topics(
     return TrainingData(texts, facts, names, rendering, record)
 
 
-def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+def training_topics(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+    """Return topics to be trained on, with their relevant documents where these are known."""
     from expandr_repro.data.collections import qrels_of, relevance_level
 
     try:
@@ -234,7 +235,7 @@ def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTo
     return TrainingTopics(found.label, titles, relevant, collection_of(found, name), corpus_hash(found.documents))
 
 
-def _drawn(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:
+def drawn_apart(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:
     """Draw the topics kept for validation; where none share a document, those that were always drawn."""
     draw = random.Random(seed)  # noqa: S311 - an experiment's draw, to be repeated
     first = draw.sample(range(len(qids)), dev)
@@ -243,11 +244,16 @@ def _drawn(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set
     return draw_apart([qids[i] for i in (*first, *rest)], in_common, dev, "--dev")
 
 
-def _prompt(name: str, collection: str | None) -> Prompt:
+def plain_prompt(name: str, collection: str | None) -> Prompt:
+    """Return a prompt that needs the query alone.
+
+    Raises:
+        ExpandrError: it needs more.
+    """
     ident, spec = find_prompt(name, collection)
     prompt = prepare(ident, spec)
     if spec.examples or prompt.needs_passage:
-        raise ExpandrError(f"--prompt {name}: needs more than the query; fine-tuning takes a prompt such as q2d")
+        raise ExpandrError(f"--prompt {name}: needs more than the query; training takes a prompt such as q2d")
     return prompt
 
 

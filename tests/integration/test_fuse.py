@@ -173,3 +173,17 @@ def _with(topic, expansions):
     from dataclasses import replace
 
     return replace(topic, expansions=tuple(expansions), provenance=None)
+
+
+def test_the_hybrid_of_pocket_scores_what_the_page_shows(command, pocket_index, root):
+    done = command("fuse", "--topics", "pocket", "--index", "pocket", pocket_index, "--format", "json")
+    scores = json.loads(done.out)["scores"]
+
+    assert done.code == 0, done.err
+    assert {name: pytest.approx(s, abs=0.0005) for name, s in scores.items()} == {
+        "bm25:repeat": {"nDCG@10": 0.7419, "R@100": 0.9881},
+        "dense:mean": {"nDCG@10": 0.7922, "R@100": 0.998},
+        "fused": {"nDCG@10": 0.7879, "R@100": 1.0},
+    }
+    page = (root / "docs" / "fuse.md").read_text(encoding="utf-8")
+    assert "fused         0.7879  1.0000" in page

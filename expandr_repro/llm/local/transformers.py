@@ -40,16 +40,17 @@ class TransformersGenerator:
 
     Args:
         options: model, revision, adapter, device, precision, batch size.
+        weights: the model's folders, where they are known already.
 
     Raises:
         SetupError: a GPU is asked for and there is none.
     """
 
-    def __init__(self, options: GeneratorOptions) -> None:
+    def __init__(self, options: GeneratorOptions, weights: Weights | None = None) -> None:
         self._options = options
         self._device = launched().gpu(pick_device(options.device))
         self._rows = options.batch_size or ROWS
-        self._weights: Weights | None = None
+        self._weights = weights
         self._loaded: tuple[Any, Any] | None = None
         self._opening = ""
         self._supported: bool | None = None
