@@ -48,6 +48,9 @@ def generate(topics: Topics | Any, **options: Any) -> Topics:
     if function and not options.get("method"):
         raise ExpandrError("context: applies only with method; leave it out")
     request = with_options(ExpandRequest, options, topics=topics._name)
+    request.refuse_idle()
+    if request.method and options.get("prompt") is not None:
+        raise ExpandrError("prompt and method exclude each other; leave one of the two out")
     with prepared(request, topics._set, function) as ready:
         made = ready.generate()
     if made is None:

@@ -447,6 +447,11 @@ def test_q2d_as_a_method_finds_what_the_prompt_q2d_left_in_the_store(expand, bei
         ("lammer", (), "unknown method 'lammer': did you mean 'lamer'"),
         ("genqr", ("--context", "dense:3"), "has no passages in its prompts"),
         ("lamer", ("--context", "runn.trec"), "no such run file"),
+        (
+            "lamer",
+            ("--context", "bm25:3", "--context-encoder", "bge"),
+            "--context-encoder: applies only with --context dense",
+        ),
         ("q2d", ("--prompt", "q2e"), "--prompt"),
         ("q2d", ("--language", "French"), "has no {language} in it; leave --language out"),
     ],

@@ -150,7 +150,7 @@ def test_names_of_plug_ins_are_offered_where_a_name_is_unknown(plugin, go):
 
 def test_docs_show_the_plug_ins_files_as_they_are():
     page = (PLUGIN.parent.parent / "docs" / "architecture.md").read_text()
-    for module in ("fusion", "encoder", "generator", "reward", "pooling"):
+    for module in ("fusion", "encoder", "generator", "reward", "pooling", "method"):
         content = (PLUGIN / "expandr_example" / f"{module}.py").read_text()
         diff = "".join(f"+{line}".rstrip() + "\n" for line in content.splitlines())
         assert diff in page, f"docs/architecture.md does not show tests/plugin/expandr_example/{module}.py as it is"

@@ -183,7 +183,7 @@ def asks_of(
         ExpandrError: examples are needed and none can be drawn, a language is missing or too much, or the bank lacks a prompt.
     """
     bank = read_bank(prompt_bank) if prompt_bank else None
-    seed = int(plan.get("seed") or SamplingPlan.seed)
+    seed = seed_in(plan)
     made: list[Ask] = []
     for number, step in enumerate(method.steps, start=1):
         for turn, instruction in enumerate(step.instructions or [""]):
@@ -218,6 +218,11 @@ def asks_of(
     if language is not None and not any("language" in _fields(method, step, topics) for step in method.steps):
         raise ExpandrError(f"method {method.name!r} has no {{language}} in it; leave --language out")
     return made
+
+
+def seed_in(plan: Mapping[str, Any]) -> int:
+    """Return the seed that the command line says, or the default."""
+    return SamplingPlan.seed if plan.get("seed") is None else int(plan["seed"])
 
 
 def prompt_hash(asks: Sequence[Ask]) -> str:

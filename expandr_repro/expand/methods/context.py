@@ -31,6 +31,10 @@ ENCODER = "all-MiniLM-L6-v2"
 """Of `dense:10`; that of `search`."""
 
 
+USUAL = {"dense": "mean", "bm25": "repeat"}
+"""How topics with texts are searched where the method does not say."""
+
+
 @dataclass(frozen=True)
 class Passage:
     """A document that goes into a prompt; without an id where a function gave its text alone."""
@@ -157,7 +161,7 @@ def open_context(
     texts = Corpus(_documents(topics, corpus))
     if named.kind == "run":
         return RunFile(named, topics, texts)
-    return Search(named, topics, texts, encoder or ENCODER, fusion.get(named.kind, "none"), store)
+    return Search(named, topics, texts, encoder or ENCODER, fusion.get(named.kind, USUAL[named.kind]), store)
 
 
 @dataclass

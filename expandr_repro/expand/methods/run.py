@@ -12,7 +12,7 @@ from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import TopicSet, level_of, qrels_of, select_topics
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, record_hash
 from expandr_repro.errors import ExpandrError, NotAvailableError
-from expandr_repro.expand.methods.asks import Ask, asks_of, prompt_hash
+from expandr_repro.expand.methods.asks import Ask, asks_of, prompt_hash, seed_in
 from expandr_repro.expand.methods.context import Context, Function, Named, open_context, parse_context
 from expandr_repro.expand.methods.parsers import VERSION as PARSERS
 from expandr_repro.expand.methods.spec import METHODS, Method, find_method
@@ -24,7 +24,7 @@ from expandr_repro.expand.tasks import Assembly, Remaining
 from expandr_repro.io.files import sha256_file
 from expandr_repro.llm.answers.cleaning import CLEANER
 from expandr_repro.llm.base import Generator
-from expandr_repro.llm.sampling import PRESETS, SamplingPlan
+from expandr_repro.llm.sampling import PRESETS
 
 if TYPE_CHECKING:
     from expandr_repro.expand.options import ExpandRequest
@@ -111,7 +111,7 @@ class PreparedMethod:
         """Return what there is to count of the passages, and warn of it."""
         if self.walk.context is None:
             return []
-        rows: list[tuple[str, int | str]] = [("passages in prompts", sum(len(s.shown) for s in states))]
+        rows: list[tuple[str, int | str]] = [("passages in prompts", sum(s.read for s in states))]
         if cut := sum(s.cut for s in states):
             topics = sum(s.cut > 0 for s in states)
             log.warning("%s did not fit into the model's window beside --max-tokens, in prompts of %s; they are left out, the last ones first",
@@ -164,6 +164,8 @@ def prepared_method(
         raise ExpandrError(
             f"--context {request.context}: method {method.name!r} has no passages in its prompts; leave --context out"
         )
+    if request.context_encoder and not (isinstance(named, Named) and named.kind == "dense"):
+        raise ExpandrError("--context-encoder: applies only with --context dense; leave it out")
     asks = asks_of(method, found, plan, request.examples_from, request.language, request.prompt_bank)
     some = select_topics(found, request.limit, request.qids)
     for topic in some.topics:
@@ -176,7 +178,7 @@ def prepared_method(
             record_hash(record) if record else None,
         )  # fmt: skip
         bank = sha256_file(request.prompt_bank) if request.prompt_bank else None
-        yield PreparedMethod(some, generator, walk, record, int(plan.get("seed") or SamplingPlan.seed), bank)
+        yield PreparedMethod(some, generator, walk, record, seed_in(plan), bank)
 
 
 def _context(

@@ -30,6 +30,7 @@ class State:
         topic: with its texts so far.
         prompts: those that its texts answer, for the provenance.
         shown: docids of the passages in prompts so far, in that order.
+        read: passages in prompts so far, repeated ones counted again.
         cut: passages that did not fit into a prompt.
         previous: what the step before gave.
     """
@@ -37,6 +38,7 @@ class State:
     topic: Topic
     prompts: list[dict[str, Any]] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
+    read: int = 0
     cut: int = 0
     previous: list[str] = field(default_factory=list)
 
@@ -121,6 +123,7 @@ class Walk:
             state.previous = work.items(state.topic)
             if one.step.type and written.expansions:
                 self._take(state, written.expansions, one, passages.get(state.topic.qid, []), task)
+            state.read += len(passages.get(state.topic.qid, ()))
             shown.setdefault(state.topic.qid, []).extend(p.docid for p in passages.get(state.topic.qid, ()) if p.docid)
         for state in states:
             if state not in ready:

@@ -16,9 +16,9 @@ from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
-from expandr_repro.llm.local.reading import prompt_lengths, window_of
 from expandr_repro.llm.local.seeded import SeededSampling
 from expandr_repro.llm.local.weights import Weights, find_weights
+from expandr_repro.llm.local.window import prompt_lengths, window_of
 
 log = logging.getLogger(__name__)
 

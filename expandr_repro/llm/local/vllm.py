@@ -14,8 +14,8 @@ from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, g
 from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.loading import load_tokenizer
-from expandr_repro.llm.local.reading import prompt_lengths, window_of
 from expandr_repro.llm.local.weights import Weights, find_weights
+from expandr_repro.llm.local.window import prompt_lengths, window_of
 
 ROWS = 256
 """Texts generated together where --batch-size says nothing."""
