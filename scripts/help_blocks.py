@@ -36,7 +36,7 @@ PAGES = {
 }
 """Command -> its page in docs/."""
 
-READING = {"expand": ("show", "stats", "import"), "fuse": ("methods",)}
+READING = {"expand": ("methods", "show", "stats", "import"), "fuse": ("methods",)}
 """Command -> words after which it takes other options."""
 
 

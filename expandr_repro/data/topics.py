@@ -49,12 +49,14 @@ class Expansion:
         sampling: its settings.
         finish: why it ended: "stop", "length" (cut at the limit of tokens), or "" where that is not known.
         type: what it is, one of `TYPES`.
+        prompt: which of the `prompts` of its topic's provenance it answers, from 0; None where they are not written there.
     """
 
     text: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
     finish: str = ""
     type: str = TYPES[0]
+    prompt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,13 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
         kind = entry.get("type") or TYPES[0]
         if kind not in TYPES:
             raise FormatError(path, number, f"an expansion's `type`: {UnknownNameError('type', str(kind), TYPES)}")
+        prompt = entry.get("prompt")
+        if prompt is not None and (isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 0):
+            raise FormatError(path, number, f"an expansion's `prompt` is {shown(prompt)}; wanted the number of a prompt, from 0")  # fmt: skip
         found.append(
-            Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish, kind)
+            Expansion(
+                entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish, kind, prompt
+            )
         )
     return tuple(found)
 
@@ -234,6 +241,7 @@ def topic_record(topic: Topic) -> dict[str, Any]:
             {"text": e.text, "sampling": dict(e.sampling)}
             | ({"finish": e.finish} if e.finish else {})
             | ({"type": e.type} if e.type != TYPES[0] else {})
+            | ({} if e.prompt is None else {"prompt": e.prompt})
             for e in topic.expansions
         ]
     if topic.provenance is not None:

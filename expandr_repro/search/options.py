@@ -35,8 +35,8 @@ def _chosen(options: SearchRequest) -> Fusion | None:
 
 def _parameters(fusion: Fusion) -> str:
     """Return a fusion's parameters with their defaults for the help, in brackets."""
-    told = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
-    return f" [{'; for bm25 '.join(filter(None, told))}]" if any(told) else ""
+    listed_values = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
+    return f" [{'; for bm25 '.join(filter(None, listed_values))}]" if any(listed_values) else ""
 
 
 def _expands(options: SearchRequest) -> bool:

@@ -22,10 +22,10 @@ FEATURES = {"search", "encode", "expand", "compare", "fuse", "prefer", "training
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
-    ("search", "preview"), ("encode", "preview"), ("expand", "preview"),
+    ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("expand", "search"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
     ("fuse", "search"),
-    ("train_generator", "training"), ("train_generator", "prefer"), ("report", "compare"), ("report", "regress"), ("report", "search"),
+    ("train_generator", "training"), ("train_generator", "prefer"), ("train_generator", "search"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
 
