@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 TEXT_KEYS = ("text", "reformulated")
 QUERY_KEYS = ("title", "query", "original")
+
+_SPACE = re.compile(r"\s*")
 
 WHOLE = "rewrite"
 """The type of a text that is searched in place of the query, as QueryGym's are."""
@@ -81,24 +84,24 @@ def import_topics(file: str | Path, topics: str | None = None, kind: str | None 
         "imported": {"name": path.name, "sha256": sha256_file(path)},
         **({"fusion": {"bm25": "replace", "dense": "replace"}} if kind == WHOLE else {}),
     }
-    made: dict[str, Topic] = {}
+    imported: dict[str, Topic] = {}
     itself = 0
     for text in texts:
         expansion = Expansion(text.text, run.sampling, type=kind)
-        if text.qid in made:
-            made[text.qid] = replace(made[text.qid], expansions=(*made[text.qid].expansions, expansion))
+        if text.qid in imported:
+            imported[text.qid] = replace(imported[text.qid], expansions=(*imported[text.qid].expansions, expansion))
             continue
         query = queries.get(text.qid) or text.query
         if query is None and kind != WHOLE:
             raise ExpandrError(f"{path}, line {text.line}: a text of type {kind} expands a query, which the file does not have; give --topics, where the queries are")  # fmt: skip
         itself += query is None
-        made[text.qid] = Topic(text.qid, query or text.text, (expansion,), provenance)
+        imported[text.qid] = Topic(text.qid, query or text.text, (expansion,), provenance)
     if itself:
         log.info("%d topics have the text itself for a title, as their queries are not known (--topics names them)", itself)  # fmt: skip
-    if topics and (missing := len(queries) - len(made)):
+    if topics and (missing := len(queries) - len(imported)):
         log.warning("%d of %d topics of %s have no text in %s", missing, len(queries), topics, path.name)
-    order = {qid: place for place, qid in enumerate(queries)} if topics else {}
-    return sorted(made.values(), key=lambda t: order.get(t.qid, 0))
+    order = {qid: position for position, qid in enumerate(queries)} if topics else {}
+    return sorted(imported.values(), key=lambda t: order.get(t.qid, 0))
 
 
 def _queries(topics: str | None, run: Run) -> dict[str, str]:
@@ -122,13 +125,13 @@ def _read(path: Path) -> tuple[list[Text], Run]:
         if path.name.endswith((".queries.tsv", ".queries.tsv.gz")) and beside.is_file():
             run, _ = _run_of(beside, read_text(beside, MAX_TEXT)) or (run, "")
         texts = list(_rows(path, content))
-    elif found := _run_of(path, content):
-        run, name = found
+    elif run_json := _run_of(path, content):
+        run, name = run_json
         if not name or Path(name).name != name:
-            raise FormatError(path, None, f"`artifacts` names no file of reformulated queries beside it, but {shown(name)}; import a queries.tsv")  # fmt: skip
+            raise FormatError(path, None, f"`artifacts` names no file of reformulated queries next to it, but {shown(name)}; import a queries.tsv")  # fmt: skip
         table = path.with_name(name)
         if not table.is_file():
-            raise NotAvailableError(f"{path}: its reformulated queries, {name}, are not beside it; put them there, or import them alone")  # fmt: skip
+            raise NotAvailableError(f"{path}: its reformulated queries, {name}, are not next to it; put them there, or import them alone")  # fmt: skip
         path, texts = table, list(_rows(table, read_text(table, MAX_TEXT)))
     else:
         texts = [_text_of(path, number, _parsed(path, number, line)) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]  # fmt: skip
@@ -140,7 +143,7 @@ def _read(path: Path) -> tuple[list[Text], Run]:
 
 
 def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
-    """Return what a run JSON says, and its file of queries; None where the content is no run JSON."""
+    """Return what a run JSON says, and its file of queries; None where the content is not a run JSON."""
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
@@ -151,7 +154,7 @@ def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
     sampling, dataset = (_object(path, config, key) for key in ("llm_config", "dataset_config"))
     parameters = _object(path, config, "method_params")
     if not is_writable(whole):
-        raise FormatError(path, None, "contains NaN, an infinite number or half a surrogate pair, which cannot be written again; mend it")  # fmt: skip
+        raise FormatError(path, None, "contains NaN, an infinite number or half a surrogate pair, which cannot be written again; fix it")  # fmt: skip
     provenance = {
         "prompt": str(pipeline.get("method_id", "imported")),
         **({"model": str(pipeline["model"])} if "model" in pipeline else {}),
@@ -165,10 +168,10 @@ def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
 
 
 def _object(path: Path, record: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = record.get(key, {})
-    if not isinstance(found, dict):
-        raise FormatError(path, None, f"`{key}` must be an object, found {shown(found)}")
-    return found
+    value = record.get(key, {})
+    if not isinstance(value, dict):
+        raise FormatError(path, None, f"`{key}` must be an object, found {shown(value)}")
+    return value
 
 
 def _rows(path: Path, content: str) -> Iterator[Text]:
@@ -204,23 +207,22 @@ def _rows(path: Path, content: str) -> Iterator[Text]:
 
 def _records(path: Path, content: str) -> Iterator[Text]:
     """Yield the records of a JSON list, each with the line that it begins on."""
-    decoder, place = json.JSONDecoder(), content.index("[") + 1
+    decoder, position = json.JSONDecoder(), content.index("[") + 1
     line, counted = 1, 0
     between = ""
     while True:
-        rest = content[place:]
-        place += len(rest) - len(rest.lstrip())
-        line, counted = line + content.count("\n", counted, place), place
-        here = content[place : place + 1]
-        if here == "]" and between != "," and not content[place + 1 :].strip():
+        position = _SPACE.match(content, position).end()  # type: ignore[union-attr]
+        line, counted = line + content.count("\n", counted, position), position
+        here = content[position : position + 1]
+        if here == "]" and between != "," and not content[position + 1 :].strip():
             return
         if here == "," and between == "record":
-            place, between = place + 1, ","
+            position, between = position + 1, ","
             continue
         if not here or here in ",]" or between == "record":
             raise FormatError(path, line, f"not JSON: found {shown(here)}; wanted a list of objects")
         try:
-            record, place = decoder.raw_decode(content, place)
+            record, position = decoder.raw_decode(content, position)
         except (ValueError, RecursionError) as error:
             raise FormatError(path, getattr(error, "lineno", line), f"not JSON ({error})") from error
         between = "record"
@@ -251,5 +253,5 @@ def _checked(path: Path, number: int, qid: object, text: object) -> Text:
     if not isinstance(text, str) or not text.strip():
         raise FormatError(path, number, f"the text of topic {known!r} is {shown(text)}; wanted some words")
     if not is_surrogate_free(text):
-        raise FormatError(path, number, f"topic {known!r} contains half a surrogate pair, which is no character; mend the text")  # fmt: skip
+        raise FormatError(path, number, f"topic {known!r} contains half a surrogate pair, which is not a character; fix the text")  # fmt: skip
     return Text(number, known, text)

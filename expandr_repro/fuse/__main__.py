@@ -57,7 +57,7 @@ class Scored:
     """What the runs and the fused run score, by name.
 
     Attributes:
-        figures: of all of them, the fused one last.
+        figures: scores of all of them, the fused one last.
         measures: what was measured.
         split: topics that a model saw in training, and the others.
         facts: for the manifest.
@@ -141,7 +141,7 @@ def _check_training(request: FuseRequest, chosen: Method) -> None:
     if request.runs and len(request.training_runs) != len(request.runs):
         raise ExpandrError(f"--optimize needs --training-runs, one for each of the {len(request.runs)} runs and in their order, so that nothing is chosen on the topics that are fused")  # fmt: skip
     if request.runs and not request.training_qrels:
-        raise ExpandrError("--optimize needs --training-qrels: the judgments of the training topics")
+        raise ExpandrError("--optimize needs --training-qrels: the qrels of the training topics")
 
 
 def _encoder(request: FuseRequest) -> TextEncoder | None:
@@ -182,7 +182,7 @@ def _optimized(
     if request.training_topics:
         qrels = find_qrels(name) if request.training_qrels else qrels_of(find_topics(request.training_topics))
         if not qrels:
-            raise ExpandrError(f"--training-topics {name}: no judgments are known for these topics; give --training-qrels")  # fmt: skip
+            raise ExpandrError(f"--training-topics {name}: no qrels are known for these topics; give --training-qrels")  # fmt: skip
         training = _searched(request, request.training_topics, request.training_expansions or request.expansions, encoder, training=True)  # fmt: skip
     else:
         qrels, training = find_qrels(name), [read_input(path) for path in request.training_runs]
@@ -194,7 +194,7 @@ def _optimized(
 
 
 def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Scored | None:
-    """Score the runs and the fused run on the topics that all of them can be compared on; None where no judgments are known."""
+    """Score the runs and the fused run on the topics that all of them can be compared on; None where no qrels are known."""
     from expandr_repro.data.collections import collection_meant, find_qrels, judged_among, relevance_level
     from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
     from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
@@ -211,7 +211,7 @@ def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Score
         qrels = None
     if qrels is None:
         if request.metrics:
-            raise ExpandrError("--metrics: applies only where judgments are known; give --qrels")
+            raise ExpandrError("--metrics: applies only where qrels are known; give --qrels")
         return None
     for item in inputs:
         refuse_other_collection(item.name, item.facts, name)
@@ -268,10 +268,10 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
         return
     names = ", ".join(one_line(name) for name in _names(inputs))
     print(f"fused   {names}: {len(fused.run)} topics, {request.hits} hits")
-    told = f", weights {', '.join(format(w, 'g') for w in chosen.weights)}" if chosen.weights else ""
-    print(f"method  {chosen}{told}, normalisation {fused.facts['normalisation']}")
+    weights = f", weights {', '.join(format(w, 'g') for w in chosen.weights)}" if chosen.weights else ""
+    print(f"method  {chosen}{weights}, normalisation {fused.facts['normalisation']}")
     if scored is None:
-        log.info("no judgments are known for these topics; give --qrels for scores")
+        log.info("no qrels are known for these topics; give --qrels for scores")
         return
     for sentence in scored.split.told:
         print(f"seen    {one_line(sentence)}")
@@ -303,7 +303,7 @@ def list_methods(request: MethodsRequest) -> int:
             for m in METHODS.values()]  # fmt: skip
     tables = [
         Table(["method", "looks at", "parameters", "what it does", "source"], rows),
-        Table(["normalisation", "what it does"], [[name, told] for name, (told, _) in NORMS.items()]),
+        Table(["normalisation", "what it does"], [[name, summary] for name, (summary, _) in NORMS.items()]),
     ]
     if request.format == "json":
         print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))

@@ -38,11 +38,11 @@ class Input:
 
 
 def read_input(path: str | Path) -> Input:
-    """Read a run file, with the manifest beside it.
+    """Read a run file, with the manifest next to it.
 
     Raises:
-        FormatError: it is no run.
-        MismatchError: the manifest beside it is of another run.
+        FormatError: it is not a run.
+        MismatchError: the manifest next to it is of another run.
     """
     facts = facts_beside(path)
     return Input(str(path), read_run(path), facts, overlap_beside(path, facts))
@@ -178,8 +178,8 @@ def fused_facts(inputs: Sequence[Input], chosen: Method, norm: str, hits: int, r
     nowhere = set.intersection(*(set(i.facts.get(WITHOUT_HITS) or ()) for i in inputs))
     facts[WITHOUT_HITS] = sorted(nowhere)
     facts["versions"] = versions("numpy")
-    found: dict[str, Any] = without_paths(facts)
-    return found
+    plain: dict[str, Any] = without_paths(facts)
+    return plain
 
 
 def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,8 +189,8 @@ def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _common(inputs: Sequence[Input], key: str) -> Any:
     """Return what all manifests say alike, or None."""
-    found = [item.facts.get(key) for item in inputs]
-    return found[0] if all(value == found[0] for value in found) else None
+    values = [item.facts.get(key) for item in inputs]
+    return values[0] if all(value == values[0] for value in values) else None
 
 
 def _expansions(inputs: Sequence[Input]) -> list[dict[str, Any]] | None:

@@ -1,6 +1,6 @@
 """The methods by which rankings are fused, and the normalisations of their scores: those of ranx, each one expression over a matrix of runs and documents.
 
-ranx compiles its own dictionaries anew in every process, which takes minutes; these give its scores (the tests compare them) in milliseconds,
+ranx compiles its own dictionaries again in every process, which takes minutes; these give its scores (the tests compare them) in milliseconds,
 and do not depend on the order in which runs are added up, so that ties stay ties. Not here: ranx's two Condorcet methods, whose result in ranx
 depends on the order of a Python set.
 """
@@ -72,8 +72,8 @@ class Sheet:
         """How many runs rank each document, (documents,)."""
         import numpy as np
 
-        found: Matrix = (~np.isnan(self.scores)).sum(axis=0).astype(np.float64)
-        return found
+        counts: Matrix = (~np.isnan(self.scores)).sum(axis=0).astype(np.float64)
+        return counts
 
 
 def total(parts: Matrix) -> Matrix:
@@ -128,8 +128,8 @@ class Method:
 
     def __str__(self) -> str:
         """Return how it is typed: `rrf:k=20`; parameters at their defaults are left out."""
-        told = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters[k].default]
-        return self.name + (":" + ",".join(told) if told else "")
+        given = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters[k].default]
+        return self.name + (":" + ",".join(given) if given else "")
 
 
 METHODS: dict[str, Method] = {}

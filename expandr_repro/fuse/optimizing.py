@@ -61,7 +61,7 @@ def optimize(
         norm: the normalisation of scores; the method's default where it is None.
         inputs: runs of the training topics, in the order of the runs that are to be fused.
         qrels: their relevance judgments.
-        name: what the judgments are called.
+        name: what the qrels are called.
         measure: the metric.
 
     Raises:
@@ -81,13 +81,13 @@ def optimize(
         score = scorer.figures().mean(measure)
         if score >= most:
             best, most = trial, score
-    told: dict[str, Any] = {"weights": list(best.weights)} if best.weighted else dict(best.values)
+    choice: dict[str, Any] = {"weights": list(best.weights)} if best.weighted else dict(best.values)
     return Choice(
         best,
         {
             "metric": str(measure),
             "score": round(most, 4),
-            "chosen": told,
+            "chosen": choice,
             "of": len(trials),
             "qrels": {"name": name, "topics": len(judged), "sha256": qrels_sha256(judged)},
             "runs": [{"name": item.name.rpartition("/")[2], **{k: item.facts[k] for k in ("run_sha256", "topics", "retriever", "fusion") if k in item.facts}} for item in inputs],
@@ -101,7 +101,7 @@ def _best(sheet: Sheet, trial: Method, depth: int | None) -> dict[str, float]:
 
     scores = trial(sheet)
     order = np.lexsort((np.array(sheet.docids), -scores))[: depth or len(scores)].tolist()
-    return {sheet.docids[n]: float(len(order) - place) for place, n in enumerate(order)}
+    return {sheet.docids[n]: float(len(order) - rank) for rank, n in enumerate(order)}
 
 
 def refuse_same_topics(inputs: Sequence[Input], training: Sequence[Input]) -> None:

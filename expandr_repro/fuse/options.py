@@ -21,7 +21,7 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers; write e.g. 0.3,0.7") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers; write e.g. 0.3,0.7") from error
 
 
 what, how, training, out = (partial(option, group=title) for title in ("what", "how", "training topics", "output"))
@@ -47,8 +47,8 @@ class FuseRequest(Options):
     limit: int | None = what(
         None, metavar="N", parse=positive, applies=SEARCHED, help="search the first N topics alone"
     )
-    qids: str | None = what(None, metavar="IDS", applies=SEARCHED, help="search these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
-    qrels: str | None = what(None, metavar="Q", help="judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)")  # fmt: skip
+    qids: str | None = what(None, metavar="IDS", applies=SEARCHED, help="search these topics alone: a file with one id per line, or ids with commas between")  # fmt: skip
+    qrels: str | None = what(None, metavar="Q", help="qrels: a file, a collection, irds:... or a Pyserini name (default: the collection's)")  # fmt: skip
     method: str = how("rrf", metavar="M", help=f"NAME or NAME:PARAMETER=VALUE: {', '.join(METHODS)}; `fuse methods` says what each does")  # fmt: skip
     norm: str | None = how(None, metavar="N", help=f"of the scores, for methods that look at them: {', '.join(NORMS)} (default: min-max)")  # fmt: skip
     weights: tuple[float, ...] = how((), metavar="W,W", parse=numbers, help=f"one per run, for {', '.join(m.name for m in METHODS.values() if m.weighted)}",
@@ -60,10 +60,10 @@ class FuseRequest(Options):
     training_runs: tuple[str, ...] = training((), metavar="RUN", applies=(OPTIMIZED, FILES), help="runs of the training topics, in the order of the runs")  # fmt: skip
     training_topics: str | None = training(None, metavar="T", applies=(OPTIMIZED, SEARCHED), help="training topics to search, e.g. scifact/train")  # fmt: skip
     training_expansions: tuple[str, ...] = training((), metavar="X", applies=(OPTIMIZED, SEARCHED), help="their expansions (default: --expansions)")  # fmt: skip
-    training_qrels: str | None = training(None, metavar="Q", applies=OPTIMIZED, help="their judgments (default: those of the training topics' collection)")  # fmt: skip
+    training_qrels: str | None = training(None, metavar="Q", applies=OPTIMIZED, help="their qrels (default: those of the training topics' collection)")  # fmt: skip
     encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=SEARCHED)
     output: str | None = out(
-        None, metavar="RUN", help="TREC run to write (.gz compresses), with its manifest beside it"
+        None, metavar="RUN", help="TREC run to write (.gz compresses), with its manifest next to it"
     )
     tag: str = out("expandr_repro", help="last column of the run", applies=When("with --output", lambda options: bool(options.output)))  # fmt: skip
     metrics: str | None = out(None, metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")

@@ -27,19 +27,19 @@ def split_retrievers(text: str) -> list[tuple[str, str | None]]:
         [('bm25', None), ('dense', 'mean:alpha=0.3')]
     """
     parts = re.split(r",(?=[^,=:]*(?:[:,]|$))", text)  # a comma before PARAMETER=VALUE is the fusion's
-    found: list[tuple[str, str | None]] = []
+    searches: list[tuple[str, str | None]] = []
     for part in parts:
         name, _, fusion = part.strip().partition(":")
         if name not in RETRIEVERS:
             raise UnknownNameError("retriever", name, RETRIEVERS, "Write e.g. bm25,dense or bm25:repeat,dense:mean.")
         if fusion:
             fusion_named(fusion, name)
-        if (name, fusion or None) in found:
+        if (name, fusion or None) in searches:
             raise ExpandrError(f"--retrievers {text}: {part.strip()} is there twice; name each search once")
-        found.append((name, fusion or None))
-    if len(found) < 2:
+        searches.append((name, fusion or None))
+    if len(searches) < 2:
         raise ExpandrError(f"--retrievers {text}: one search has nothing to be fused with; name two or more, e.g. bm25,dense")  # fmt: skip
-    return found
+    return searches
 
 
 def search_all(
@@ -59,11 +59,11 @@ def search_all(
     Raises:
         ExpandrError: whatever `search` refuses.
     """
-    found = []
+    searches = []
     where = list(index) if len(index) == len(retrievers) else [*index, *[None] * len(retrievers)][:1] * len(retrievers)
     for (retriever, fusion), name in zip(retrievers, where, strict=True):
         without = fusion is not None and not fusion_named(fusion, retriever).expands
         one = replace(request, retriever=retriever, fusion=fusion, index=name, baseline=False, expansions=() if without else request.expansions)  # fmt: skip
         outcome = search(one, encoder if retriever == "dense" else None)
-        found.append(Input(f"{retriever}:{outcome.chosen}", outcome.run, outcome.facts, outcome.overlap))
-    return found
+        searches.append(Input(f"{retriever}:{outcome.chosen}", outcome.run, outcome.facts, outcome.overlap))
+    return searches

@@ -44,6 +44,8 @@ def test_a_hybrid_in_one_command_is_the_fusion_of_the_runs_that_search_writes(co
     assert [r["fusion"] for r in manifest(whole)["runs"]] == ["repeat", "mean"]
     assert facts["figures"] == manifest(whole)["figures"]
     assert str(tmp_path) not in json.dumps(facts)
+    assert manifest(runs[0])["repeat"] == 5
+    assert not {"lowercase", "expansion_types"} & set(manifest(runs[0]))  # which runs of before had not
 
 
 def test_the_same_command_writes_the_same_bytes(command, runs, tmp_path):

@@ -73,13 +73,13 @@ def test_a_table_takes_its_provenance_from_the_run_json_beside_it(write):
 
 
 def test_a_run_json_without_its_texts_says_which_file_is_missing(write):
-    with pytest.raises(NotAvailableError, match=r"4b21ad67\.queries\.tsv, are not beside it"):
+    with pytest.raises(NotAvailableError, match=r"4b21ad67\.queries\.tsv, are not next to it"):
         import_topics(write("4b21ad67.json", json.dumps(RUN)))
 
 
 def test_a_run_json_cannot_lead_to_another_folder(write):
     path = write("run.json", json.dumps({**RUN, "artifacts": {"reformulated_queries": "../other.tsv"}}))
-    with pytest.raises(FormatError, match="names no file of reformulated queries beside it"):
+    with pytest.raises(FormatError, match="names no file of reformulated queries next to it"):
         import_topics(path)
 
 
