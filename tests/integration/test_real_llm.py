@@ -10,7 +10,6 @@ import json
 import math
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -86,6 +85,8 @@ def expand(command, model, output, *more, topics=TOPICS):
         TOKENS,
         "--output",
         output,
+        "--store",
+        output.parent / "store",  # of its own: a text kept by an earlier run would hide what is broken
         *more,
     )
     assert made.code == 0, made.err
@@ -128,7 +129,7 @@ def test_a_gguf_file_and_its_folder_give_the_same_logits_and_the_same_greedy_tex
         del direct
         found = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()(input_ids=ids).logits.float()
     assert (wanted - found).abs().max() <= 1e-3
-    greedy = [*LOCAL, "--temperature", "0", "--precision", "bf16"]
+    greedy = [*LOCAL, "--temperature", "0"]
     texts = [
         [t.texts for t in expand(command, model, tmp_path / f"{n}.jsonl", *greedy, topics=4)]
         for n, model in enumerate((gguf, folder))
@@ -156,7 +157,13 @@ def served(folder, tmp_path):
         "--dtype",
         "float32",
         "--continuous-batching",
-    ]
+        "--cb-num-blocks",
+        "64",
+        "--cb-block-size",
+        "32",
+        "--cb-max-batch-tokens",
+        "512",
+    ]  # fmt: skip - else its cache takes most of the memory
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("transformers"), *words],
@@ -176,12 +183,8 @@ def served(folder, tmp_path):
                 time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it is slow to stop when asked
+        process.wait()
 
 
 def test_a_real_server_is_an_endpoint_like_any_other(command, served, folder, pocket_index, tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def test_a_real_server_is_an_endpoint_like_any_other(command, served, folder, po
     check_search(command, tmp_path / "x.jsonl", pocket_index, tmp_path)
 
 
-def test_dpo_takes_three_steps_on_a_gguf_file_and_the_adapter_writes(command, gguf, tmp_path):
+def test_dpo_takes_three_steps_on_a_gguf_file_and_its_texts_before_and_after_are_counted(command, gguf, tmp_path):
     name, spec = find_prompt("q2d", None)
     prompt = prepare(name, spec)
     topics = [t for t in read_topics(resource("pocket") / "queries.jsonl") if len(t.title) < 40][:5]
@@ -220,7 +223,6 @@ def test_dpo_takes_three_steps_on_a_gguf_file_and_the_adapter_writes(command, gg
     assert losses[0] == pytest.approx(math.log(2), abs=0.01)
     assert losses[2] < losses[0]
     assert json.loads((tmp_path / "dpo" / "manifest.json").read_text())["base"]["model"] == FILE
-    assert expand(command, gguf, tmp_path / "x.jsonl", *LOCAL, "--adapter", tmp_path / "dpo", topics=2)
 
 
 def test_grpo_takes_three_steps_on_a_gguf_file_with_real_searches(command, gguf, pocket_index, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from expandr_repro.data.collections import TopicSet, find_topics, qrels_of, relevance_level, removes_own_ids
 from expandr_repro.data.overlap.sharing import count_shared, relevant_documents, sharing
-from expandr_repro.data.overlap.trained_on import TrainedOn
+from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on
 from expandr_repro.data.splits import DEV, split_of, with_split
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
@@ -122,7 +122,9 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
         for t in train
     }  # fmt: skip
     seen = training.only(cases)
-    documents = frozenset(d for docids in (seen.relevant or {}).values() for d in docids)
+    documents = {case.docid for case in cases.values() if case.docid}
+    if any(REWARDS.find(one).beyond_query for one in weights):  # which look at all relevant documents
+        documents |= {d for docids in (seen.relevant or {}).values() for d in docids}
     counts["used"] = len(cases)
     facts: dict[str, Any] = {
         "data": {
@@ -130,6 +132,8 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
             **({"dev": {"topics": len(dev.topics), "sha256": key_of({t.qid: [t.title, dev.qrels.get(t.qid, {})] for t in dev.topics})}} if dev else {}),
         },
         "prompt": {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256},
+        **({"reward_origin": origins} if (origins := {n: o for n in weights if (o := REWARDS.origin(n))}) else {}),
+        **({"index": Path(request.index).name} if request.index else {}),
         **({"answers_sha256": sha256_file(request.answers)} if request.answers else {}),
         **left_out.facts,
         **({"development_overlap": overlap} if dev else {}),
@@ -138,9 +142,10 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
     names |= {"answers": Path(request.answers).name} if request.answers else {}
     names |= {"dev_topics": dev.label} if dev else {}
     names |= {"hold_out": left_out.names} if request.hold_out else {}
-    record = TrainedOn(seen.collection, seen.corpus, seen.titles, documents, tuple(left_out.names))
+    record = TrainedOn(seen.collection, seen.corpus, seen.titles, frozenset(documents), tuple(left_out.names))
+    carried = carried_on(Path(request.answers)) if request.answers else []
     both = {"train": counts} | ({"dev": {"read": len(dev.topics), "used": len(dev.topics)}} if dev else {})
-    return OnlineData(request, cases, gold, dev, prompt, both, facts, names, [record])
+    return OnlineData(request, cases, gold, dev, prompt, both, facts, names, [record, *carried])
 
 
 def _validated(

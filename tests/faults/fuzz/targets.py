@@ -30,7 +30,7 @@ from expandr_repro.prefer.pairs import read_pairs, write_pairs
 from expandr_repro.regress.conditions.reading import load
 from expandr_repro.regress.conditions.writing import render
 from expandr_repro.train_encoder.settings import EncoderTraining
-from expandr_repro.train_generator.settings import DpoSettings
+from expandr_repro.train_generator.settings import DpoSettings, GrpoSettings
 from expandr_repro.training.metrics_log import MetricsLog, read_metrics
 from expandr_repro.training.settings import read_config
 from tests.faults.fuzz import oracle
@@ -374,6 +374,11 @@ def encoder_training(data: bytes) -> None:
 @target("training of generators", _config("dpo"), words=(*YAML_WORDS, "2e-5", *(f.name for f in fields(DpoSettings))))
 def generator_training(data: bytes) -> None:
     _survives(read_config(DpoSettings, str(file_of(data, "g.yaml"))), DpoSettings)
+
+
+@target("online trainings", _config("grpo"), words=(*YAML_WORDS, "2e-5", *(f.name for f in fields(GrpoSettings))))
+def online_training(data: bytes) -> None:
+    _survives(read_config(GrpoSettings, str(file_of(data, "o.yaml"))), GrpoSettings)
 
 
 @target(
