@@ -166,13 +166,12 @@ class Declared:
     def help(self) -> str:
         """What it is, with its default."""
         text = self.option.help.replace("{default}", str(self.default))
-        plain = (
-            self.option.required
-            or self.default in (None, (), "")
-            or isinstance(self.default, bool)
-            or "(default" in text
+        nothing = self.default in (None, (), "", Path()) or isinstance(self.default, bool)
+        return (
+            text
+            if self.option.required or nothing or "(default" in text
+            else f"{text} (default: {self.default})".strip()
         )
-        return text if plain else f"{text} (default: {self.default})".strip()
 
     @property
     def annotation(self) -> str:

@@ -62,7 +62,7 @@ def run(request: PreferRequest) -> int:
     """Do what the command line says."""
     if request.serve:
         return _serve(request)
-    if not request.candidates or request.output == Path():
+    if not request.candidates or "--output" not in request.given:
         raise ExpandrError("give --candidates F and --output F to write pairs, or --serve to reward texts over HTTP")
     output = request.output
     _check_place(output, request)

@@ -56,9 +56,9 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     topic = Topic("query", query, tuple(map(Expansion, expansions)))
     if not request.index and (known := collection_meant(where)) and not Path(where).exists():
         where = known.dataset  # topics of a collection mean its documents
-    request = replace(request, index=where, topics="", qrels=None, remove_query=False)
+    asked, request = request, replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
-    replace(request, fusion=fusion.name, judged=False).refuse_idle()
+    replace(asked, fusion=fusion.name, judged=False).refuse_idle()
     searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
     searcher.hits = min(request.hits or HITS, size)
     fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}
