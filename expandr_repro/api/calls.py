@@ -1,4 +1,4 @@
-"""What every function of the API has in common: unknown keywords are refused by name, and errors speak of keywords, not of options."""
+"""Check keyword arguments of the API, and word errors in keywords in place of options."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ def in_keywords(message: str) -> str:
         >>> in_keywords("--max-length 9: too long; leave --expansions out")
         'max_length 9: too long; leave expansions out'
     """
-    return _OPTION.sub(lambda found: found[1].replace("-", "_"), message)
+    return _OPTION.sub(lambda match: match[1].replace("-", "_"), message)

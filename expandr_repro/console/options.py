@@ -96,14 +96,14 @@ def option(
     Args:
         default: its value where it is not given; without one it must be.
         flags: as typed; the field's name with hyphens where there are none.
-        help: a phrase; the default is added to it, or stands in it as {default}, unless it says "(default" itself.
+        help: a phrase; the default is added to it, or is in it as {default}, unless it says "(default" itself.
         metavar: what stands for the value in the help.
         choices: the valid values.
         group: title of the options that it is shown with.
         one_of: name of a set of options of which at most one may be given; one of them must be where the name ends in "!".
         parse: from text to the value; raises ValueError or ArgumentTypeError.
         again: of a tuple: the flag stands again before each value, in place of several values after it.
-        argument: it has no flag, and stands alone.
+        argument: it has no flag, and cannot be combined with others.
         required: on the command line, though Python has a default.
         applies: when it does; all of these must hold.
     """
@@ -114,7 +114,7 @@ def option(
 def included(
     shape: type, group: str | None = None, applies: When | Sequence[When] | Callable[[str], Sequence[When]] = ()
 ) -> Any:
-    """Declare a field that holds a dataclass of options, which are options of this one too.
+    """Declare a field that contains a dataclass of options, which are options of this one too.
 
     Args:
         shape: the dataclass.

@@ -42,7 +42,7 @@ def build_parser() -> Parser:
 
 
 def run(request: EncodeRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
@@ -160,7 +160,7 @@ def _shard(request: EncodeRequest) -> tuple[Shard, int | None, str]:
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
-    """Refuse to replace another index, unless told to."""
+    """Refuse to replace another index, unless asked to."""
     from expandr_repro.indexes.build import is_built
     from expandr_repro.indexes.merge import refuse_another
 

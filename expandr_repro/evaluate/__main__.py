@@ -1,4 +1,4 @@
-"""`evaluate`: runs and judgements to figures, with trec_eval's meaning."""
+"""`evaluate`: runs and qrels to scores, with trec_eval's meaning."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build_parser() -> Parser:
 
 
 def run(request: EvaluateRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     with warned() as told:
         return _run(request, told)
 

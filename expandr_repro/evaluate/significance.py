@@ -1,4 +1,4 @@
-"""Paired significance tests over topics, and Holm's correction for many comparisons."""
+"""Test paired differences over topics for significance, with Holm's correction for several comparisons."""
 
 from __future__ import annotations
 

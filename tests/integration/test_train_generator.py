@@ -545,7 +545,7 @@ def test_a_missing_library_is_asked_for_by_its_extra(train, monkeypatch):
     result = train()
 
     assert result.code == 2
-    assert "training a generator needs trl; `pip install expandr-repro[train]` brings it" in result.error
+    assert "training a generator needs trl; run `pip install expandr-repro[train]`" in result.error
 
 
 def test_several_gpus_in_one_process_are_refused_with_the_cure(train, monkeypatch):

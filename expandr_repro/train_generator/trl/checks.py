@@ -1,4 +1,4 @@
-"""What must hold before anything is loaded: the libraries, one GPU a process, a precision that the device has."""
+"""Check what a training needs before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Say whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return launched().rank == 0
 
 
@@ -76,7 +76,7 @@ def pick_precision(precision: str, device: str) -> str:
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Say what to lower where a device runs out of memory.
+    """Return what to lower where a device runs out of memory.
 
     Raises:
         SetupError: it did.
