@@ -42,8 +42,8 @@ class Within:
             "below {:g}": self.below,
             "{:g} or less": self.high,
         }
-        said = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]
-        return " and ".join(said) or "a finite number"
+        parts = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]
+        return " and ".join(parts) or "a finite number"
 
 
 @dataclass(frozen=True)

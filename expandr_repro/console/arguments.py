@@ -1,4 +1,4 @@
-"""A parser of command lines whose errors are one line: which option, what was found, what was wanted, the nearest valid name."""
+"""Parse command lines with one-line errors: which option, what was found, what was wanted, the nearest valid name."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _looks_like_an_option(word: str) -> bool:
-    """Say whether argparse takes a word for an option: a dash, no white space, no negative number."""
+    """Return whether argparse takes a word for an option: a dash, no white space, no negative number."""
     return len(word) > 1 and word[0] == "-" and " " not in word and not re.fullmatch(r"-\d+|-\d*\.\d+", word)
 
 

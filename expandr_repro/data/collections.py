@@ -241,19 +241,19 @@ def find_topics(name: str) -> TopicSet:
         NotAvailableError: a known name whose data is not here and could not be fetched; lists what was tried.
         FormatError: the file is not what it should be.
     """
-    place = place_of("topics", name)
-    if place.known and (members := place.known.spec.members):
+    source = place_of("topics", name)
+    if source.known and (members := source.known.spec.members):
         raise ExpandrError(
-            f"{place.known.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
+            f"{source.known.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
         )
-    if place.path:
-        return TopicSet(place.path.name, read_topics(place.path))
-    if folder := place.folder:
-        known = place.known or _whose_folder(folder, place.split)
-        label = str(known) if known else f"{folder.name}/{place.split}".rstrip("/")
-        return TopicSet(label, _judged_topics(folder, place.split), known, folder, place.split)
-    topics = _fetched(place, irds.read_topics, registry.topics_names, pyserini_resources.read_topics)
-    return TopicSet(str(place.known or name), topics, place.known)
+    if source.path:
+        return TopicSet(source.path.name, read_topics(source.path))
+    if folder := source.folder:
+        known = source.known or _whose_folder(folder, source.split)
+        label = str(known) if known else f"{folder.name}/{source.split}".rstrip("/")
+        return TopicSet(label, _judged_topics(folder, source.split), known, folder, source.split)
+    topics = _fetched(source, irds.read_topics, registry.topics_names, pyserini_resources.read_topics)
+    return TopicSet(str(source.known or name), topics, source.known)
 
 
 def _whose_folder(folder: Path, split: str) -> CollectionName | None:
@@ -275,8 +275,8 @@ def _judged_topics(folder: Path, split: str) -> list[Topic]:
 
 
 def _queries_in(folder: Path) -> Path:
-    if found := _first_file(folder, QUERIES):
-        return found
+    if file := _first_file(folder, QUERIES):
+        return file
     raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
 
 
@@ -327,10 +327,10 @@ def _is_collection(folder: Path) -> bool:
 
 def find_qrels(name: str) -> Qrels:
     """Find qrels by name or path, with the errors of `find_topics`."""
-    place = place_of("qrels", name)
-    if here := place.here:
+    source = place_of("qrels", name)
+    if here := source.here:
         return read_qrels(here)
-    return _fetched(place, irds.read_qrels, registry.qrels_names, pyserini_resources.read_qrels)
+    return _fetched(source, irds.read_qrels, registry.qrels_names, pyserini_resources.read_qrels)
 
 
 def has_topics(qrels: str) -> bool:
@@ -347,27 +347,27 @@ def qrels_of(topics: TopicSet) -> Qrels | None:
 
 def find_corpus(name: str) -> Corpus:
     """Find a corpus by name or path, with the errors of `find_topics`."""
-    place = place_of("documents", name)
-    if here := place.here:
+    source = place_of("documents", name)
+    if here := source.here:
         corpus = corpus_at(here)
-        return replace(corpus, source=place.known.dataset) if place.known else corpus
-    return _fetched(place, irds.corpus, lambda: (), irds.corpus)
+        return replace(corpus, source=source.known.dataset) if source.known else corpus
+    return _fetched(source, irds.corpus, lambda: (), irds.corpus)
 
 
 def _fetched(
-    place: Place, of_irds: Callable[[str], T], known: Callable[[], Iterable[str]], of_pyserini: Callable[[str], T]
+    source: Place, of_irds: Callable[[str], T], known: Callable[[], Iterable[str]], of_pyserini: Callable[[str], T]
 ) -> T:
     """Read what is not on this machine by ir_datasets or Pyserini."""
-    name = place.known
+    name = source.known
     if name is None:
-        if place.irds:
-            return of_irds(place.irds)
-        if place.name in known():
-            return of_pyserini(place.name)
-        raise unknown(place.what, place.name)
+        if source.irds:
+            return of_irds(source.irds)
+        if source.name in known():
+            return of_pyserini(source.name)
+        raise unknown(source.what, source.name)
     base = data_dir()
     tried = [f"{base / name.dataset} (not there)" if base else "$EXPANDR_DATA (not set)"]
-    ways = (("ir_datasets", place.irds, of_irds), ("Pyserini", place.pyserini, of_pyserini))
+    ways = (("ir_datasets", source.irds, of_irds), ("Pyserini", source.pyserini, of_pyserini))
     for toolkit, ident, read in ways:
         if ident:
             try:
@@ -375,7 +375,7 @@ def _fetched(
             except (NotAvailableError, UnknownNameError, SetupError) as error:
                 tried.append(f"{toolkit} {ident} ({str(error)[:200]})")
     raise NotAvailableError(
-        f"the {place.what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
+        f"the {source.what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
         f"qrels/{name.split}.tsv into $EXPANDR_DATA/{name.dataset}/, or run once with a network"
     )
 

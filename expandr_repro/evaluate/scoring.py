@@ -240,8 +240,8 @@ def _judged(gains: NDArray[np.float64], ranking: NDArray[np.float64], depth: int
 
     looked_at = np.minimum(depth, (ranking[:, :, 0] >= 0).sum(axis=1))
     numbers = gains[:, :, 0]  # of judged documents; those that were found are numbered by rank, from 0
-    found: NDArray[np.float64] = ((numbers >= 0) & (numbers < looked_at[:, None])).sum(axis=1) / looked_at
-    return found
+    shares: NDArray[np.float64] = ((numbers >= 0) & (numbers < looked_at[:, None])).sum(axis=1) / looked_at
+    return shares
 
 
 _LOCK = threading.RLock()

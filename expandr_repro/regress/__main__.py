@@ -100,8 +100,8 @@ def _chosen(request: RegressRequest) -> list[Condition]:
     folder = Path(request.regressions)
     if not (request.names or request.tier or request.listing):
         raise ExpandrError("which conditions? give names or --tier ci|full|manual; --list names all")
-    found = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
-    tier = [c for c in found if not request.tier or c.regression is None or c.regression.tier == request.tier]
+    chosen = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
+    tier = [c for c in chosen if not request.tier or c.regression is None or c.regression.tier == request.tier]
     if not tier:
         raise ExpandrError(
             f"--tier {request.tier}: {' '.join(request.names) or request.regressions} has no condition of it"

@@ -111,11 +111,13 @@ def _stored(request: ReportRequest) -> list[Study]:
     from expandr_repro.report.conditions import studies_of
 
     folder = Path(request.regressions_folder)
-    found = (
+    named_ones = (
         [c for name in request.regressions for c in named(folder, name)] if request.regressions else conditions(folder)
     )
     # one that cannot be read is of every tier, so that it is never passed over
-    chosen = {c.path: c for c in found if not request.tier or c.regression is None or c.regression.tier == request.tier}
+    chosen = {
+        c.path: c for c in named_ones if not request.tier or c.regression is None or c.regression.tier == request.tier
+    }
     if not chosen:
         raise ExpandrError(f"--tier {request.tier}: none of {' '.join(request.regressions)} is of it")
     return studies_of(list(chosen.values()), Path(request.reference), request.baseline)

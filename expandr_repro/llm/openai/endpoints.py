@@ -38,7 +38,7 @@ SILENCE = 30.0
 
 
 class Health:
-    """Whether an endpoint answers, said once when it stops and once when it is back.
+    """Whether an endpoint answers; reported once when it stops and once when it is back.
 
     Args:
         shown: its address.
