@@ -136,7 +136,7 @@ def _plain(message: str) -> str:
     message = re.sub(r"expected (\d+) arguments?$", r"needs \1 values", message)
     message = re.sub(r"^ignored explicit argument (.*)$", r"takes no value (found \1)", message)
     message = re.sub(r": ignored explicit argument (.*)$", r" takes no value (found \1)", message)
-    message = re.sub(r"invalid (.*) value: (.*)$", lambda m: f"{m[2]} is no {_TYPES.get(m[1], m[1])}", message)
+    message = re.sub(r"invalid (.*) value: (.*)$", lambda m: f"{m[2]} is not a {_TYPES.get(m[1], m[1])}", message)
     missing = re.match(r"the following arguments are required: (.*)$", message)
     if missing:
         names = missing[1].split(", ")

@@ -179,7 +179,7 @@ def test_a_value_that_cannot_be_is_refused(write, content):
     [
         ({"name": 16**9999}, r"mine\.name: found a number of 39997 bits, a number that is too large"),
         ({"name": "a", "gears": 16**9999}, r"mine\.gears: found a number of 39997 bits, a number that is too large"),
-        ({"name": "a", "weight": -(16**9999)}, "a number beyond belief"),
+        ({"name": "a", "weight": -(16**9999)}, "a number that is too large"),
         ({16**9999: "a"}, "unknown key a number of 39997 bits"),
         ({"name": "a", "wheels": {16**9999: {}}}, r"mine\.wheels: found the key a number of 39997 bits, wanted a text"),
         ({"name": "a", "wheels": {None: {}}}, r"mine\.wheels: found the key None, wanted a text"),
