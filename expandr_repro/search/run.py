@@ -84,7 +84,7 @@ class Outcome:
         index: what was searched in, for people.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
         measures: what was measured; empty where no relevance judgments are known.
-        scores: of the run, or None.
+        figures: scores of the run, or None.
         baseline: scores of the query alone, or None.
         p_values: per measure, of the difference between the two.
         without_expansion: topics searched by their query alone.

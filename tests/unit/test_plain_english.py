@@ -28,7 +28,7 @@ WORDS = {
     r"told": "given, reported or distinguished",
     r"cure[sd]?": "fix",
     r"mend(s|ed|ing)?": "fix",
-    r"(?<!matplotlib )figures?": "score, metric or number; of a drawing: plot",
+    r"(?<!matplotlib )figures?(?!:)": "score, metric or number; of a drawing: plot",
     r"judgements?|(?<!relevance )judgments": "relevance judgments, or qrels",
     rf"({COUNTED}) an? (topic|query|document|line|step|condition|process|token)(?! of|'s)": "per topic, per line, ...",
     r"nought|naught": "zero or nothing",
