@@ -21,9 +21,7 @@ def require_libraries() -> None:
     """
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SetupError(
-            f"training a generator needs {', '.join(missing)}; `pip install expandr-repro[train]` brings {'it' if len(missing) == 1 else 'them'}"
-        )
+        raise SetupError(f"training a generator needs {', '.join(missing)}; run `pip install expandr-repro[train]`")
 
 
 def processes() -> int:
