@@ -1,4 +1,4 @@
-"""Parser, logging and exit codes (0 good, 1 a check failed, 2 bad input) of all commands."""
+"""What all commands have in common: the parser's frame, logging, exit codes (0 good, 1 a check failed, 2 bad input)."""
 
 from __future__ import annotations
 
@@ -35,36 +35,36 @@ def parser(command: str, summary: str, examples: str, shape: type[Options] | Non
         examples: command lines to show at the end of the help.
         shape: the command's own options.
     """
-    result = Parser(
+    made = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    result.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
-    add_options(result, Common)
+    made.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
+    add_options(made, Common)
     if shape:
-        result.shape = shape
-        add_options(result, shape)
-    return result
+        made.shape = shape
+        add_options(made, shape)
+    return made
 
 
-def execute(parser: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
+def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 
     Args:
-        parser: the command's parser.
+        made: the command's parser.
         run: the command, a function of the dataclass of its options, or of what the parser returns where it has none.
         argv: the command line, or None for the process's own.
     """
     words = sys.argv[1:] if argv is None else argv
-    args = parser.parse_args(words)
+    args = made.parse_args(words)
     _set_up(args.quiet, args.verbose)
     try:
-        if parser.shape is None:
+        if made.shape is None:
             return run(args)
-        options = read_options(parser.shape, args, given_options(parser, words))
+        options = read_options(made.shape, args, given_options(made, words))
         options.refuse_idle()
         return run(options)
     except ExpandrError as error:
@@ -79,20 +79,22 @@ def execute(parser: Parser, run: Callable[[Any], int], argv: Sequence[str] | Non
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
     except UnicodeEncodeError as error:
         if is_surrogate_free(error.object):
-            message = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+            said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            message = "the name of a file contains bytes that are not UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
-        return _fail(message, 2, args.verbose)
+            said = (
+                "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
+            )
+        return _fail(said, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
-            message = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+            said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
         elif reason := missing_library(error):
-            message = reason
+            said = reason
         elif reason := write_fault(error):
-            message = f"{reason}; is the disk full? What was complete is kept: run the same command again"
+            said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            message = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
-        return _fail(message, 2, args.verbose)
+            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
+        return _fail(said, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:

@@ -35,16 +35,16 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "compare",
-        "Compare TREC runs on the same qrels: the first is what the others are compared with.",
+        "Compare TREC runs on the same judgements: the first is what the others are compared with.",
         EXAMPLES,
         CompareRequest,
     )
 
 
 def run(request: CompareRequest) -> int:
-    """Run the command."""
-    with warned() as warnings:
-        return _run(request, warnings)
+    """Do what the command line says."""
+    with warned() as told:
+        return _run(request, told)
 
 
 def _run(request: CompareRequest, warnings: list[str]) -> int:
@@ -67,17 +67,17 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     for path, known in zip(request.runs, facts, strict=True):
         refuse_other_collection(path, known, request.qrels)
     scored = comparable([evaluate_file(path, qrels, measures) for path in request.runs], facts)
-    by_name = dict(zip(names, scored, strict=True))
-    for path, numbers_of in zip(request.runs, scored, strict=True):
-        warn_of_gaps(path, numbers_of)
+    figures = dict(zip(names, scored, strict=True))
+    for path, found in zip(request.runs, scored, strict=True):
+        warn_of_gaps(path, found)
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
-    parts = split.of_each(by_name)
+    parts = split.of_each(figures)
     how = (request.test, request.all_pairs, request.bootstrap)
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
     searched = [f.get("collection") for f in facts]
     queries = queries_of(request.topics, request.qrels, searched) if request.largest else {}
-    faults = depth_faults(by_name, measures)
+    faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
     if request.plot:
@@ -86,16 +86,16 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
         log.info("wrote %s", request.plot)
     if request.format == "json":
-        told_all = _as_json(by_name, compared, queries, request) | {"warnings": warnings}
+        told_all = _as_json(figures, compared, queries, request) | {"warnings": warnings}
         print(printable(json.dumps(told_all, indent=2, ensure_ascii=False)))
         return 0
-    print(split.table("run", by_name.items(), measures).render(request.format))
-    columns = ["topics", "count"] if split.seen else []
+    print(split.table("run", figures.items(), measures).render(request.format))
+    told = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
     header = [
         "comparison",
         "metric",
-        *columns,
+        *told,
         "Δ",
         *limits,
         f"p ({request.test})",
@@ -107,9 +107,9 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
-            where = [part, len(c.per_topic)] if columns else []
-            values = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
-            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *values])
+            where = [part, len(c.per_topic)] if told else []
+            found = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *found])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
         *split.sentences,
@@ -117,15 +117,15 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     ):
         print("\n" + note(sentence, request.format))
     for c in comparisons if request.largest else ():
-        print("\n" + as_table(c, largest(c, by_name, queries, request.largest or 0)).render(request.format))
-    qids = next(iter(by_name.values())).qids
+        print("\n" + as_table(c, largest(c, figures, queries, request.largest or 0)).render(request.format))
+    qids = next(iter(figures.values())).qids
     for c in comparisons if request.per_topic else ():
         order = sorted(range(len(qids)), key=lambda i: (c.per_topic[i], qids[i]))
         scores = [
             [
                 qids[i],
-                float(by_name[c.a].per_topic[c.measure][i]),
-                float(by_name[c.b].per_topic[c.measure][i]),
+                float(figures[c.a].per_topic[c.measure][i]),
+                float(figures[c.b].per_topic[c.measure][i]),
                 float(c.per_topic[i]),
             ]
             for i in order
@@ -135,15 +135,15 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
 
 
 def _as_json(
-    scores: dict[str, Figures],
+    figures: dict[str, Figures],
     compared: dict[str, list[Comparison]],
     queries: Mapping[str, str],
     request: CompareRequest,
 ) -> dict[str, Any]:
     from expandr_repro.compare.queries import largest
 
-    measures = list(next(iter(scores.values())).per_topic)
-    qids = next(iter(scores.values())).qids
+    measures = list(next(iter(figures.values())).per_topic)
+    qids = next(iter(figures.values())).qids
     listed = []
     for group in zip(*compared.values(), strict=True):
         c = group[0]
@@ -153,19 +153,19 @@ def _as_json(
         if request.per_topic:
             entry["per_topic"] = dict(zip(qids, c.per_topic.tolist(), strict=True))
         if request.largest:
-            entry["largest"] = largest(c, scores, queries, request.largest)
+            entry["largest"] = largest(c, figures, queries, request.largest)
         listed.append(entry)
     return {
         "test": request.test,
-        "runs": {n: {str(m): f.mean(m) for m in measures} for n, f in scores.items()},
+        "runs": {n: {str(m): f.mean(m) for m in measures} for n, f in figures.items()},
         "comparisons": listed,
     }
 
 
 def _numbers(c: Comparison) -> dict[str, Any]:
-    numbers = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
+    found = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
     interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
-    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from expandr_repro.train_generator.trl.reference import ReferenceStore, with_ref
 
 def make_trainer(
     settings: PassageSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -26,7 +26,7 @@ def make_trainer(
 
     Args:
         settings: `DpoSettings` or `SftSettings`.
-        setup: where and how it runs.
+        place: where and how it runs.
         model: of transformers, or of peft where an adapter is trained further.
         tokenizer: its tokenizer; given a padding token where it has none.
         train: at least one example.
@@ -41,16 +41,16 @@ def make_trainer(
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     with layers_named(settings.lora_targets):
         if isinstance(settings, DpoSettings):
-            trainer = _dpo(settings, setup, model, tokenizer, train, dev, adapter, store)
+            trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
         else:
-            trainer = _sft(settings, setup, model, tokenizer, train, dev, adapter)
+            trainer = _sft(settings, place, model, tokenizer, train, dev, adapter)
     hush(trainer)
     return trainer
 
 
 @contextmanager
 def layers_named(targets: str) -> Iterator[None]:
-    """Return which layers were asked for where peft finds none.
+    """Say which layers were asked for where peft finds none.
 
     Raises:
         ExpandrError: so it is.
@@ -74,7 +74,7 @@ class _WithoutCard:
 
 def _dpo(
     settings: DpoSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -88,7 +88,7 @@ def _dpo(
     kept, has_adapter = settings.precompute_reference, adapter is not None or isinstance(model, PeftModel)
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
-        """trl's, which would tokenise again, drop rows silently, and keep the reference's values for one process only."""
+        """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
@@ -103,7 +103,7 @@ def _dpo(
             )
 
     config = DPOConfig(
-        **common_arguments(settings, setup),
+        **common_arguments(settings, place),
         max_length=settings.max_length,
         beta=settings.beta,
         loss_type=[settings.loss] + ["sft"] * bool(settings.sft_weight),
@@ -125,7 +125,7 @@ def _dpo(
 
 def _sft(
     settings: PassageSettings,
-    setup: Place,
+    place: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -138,7 +138,7 @@ def _sft(
         """trl's, without its model card."""
 
     config = SFTConfig(
-        **common_arguments(settings, setup),
+        **common_arguments(settings, place),
         max_length=settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
@@ -169,7 +169,7 @@ def _labelled(examples: Examples) -> Any:
 
 
 def hush(trainer: Any) -> None:
-    """Remove the callback that prints dicts on standard output."""
+    """Take away the callback that prints dicts on standard output."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
