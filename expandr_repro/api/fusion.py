@@ -66,7 +66,7 @@ def fuse(
             raise ExpandrError("optimize: needs training_runs and training_qrels, so that nothing is chosen on the topics that are fused")  # fmt: skip
         training, qrels = _inputs(training_runs, "training run"), load_qrels(training_qrels)
         refuse_same_topics(inputs, training)
-        choice = choose(chosen, norm, training, qrels, qrels.name or "judgments in memory", parse_measure(optimize, qrels.level))  # fmt: skip
+        choice = choose(chosen, norm, training, qrels, qrels.name or "qrels in memory", parse_measure(optimize, qrels.level))  # fmt: skip
         chosen, facts = choice.method, {"optimized": choice.facts}
     else:
         check_weights(chosen, tuple(weights or ()), len(inputs))

@@ -104,9 +104,9 @@ def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None)
             return 0
         _refuse_other(target, whole, request.overwrite)
         folder, factory = part_of(target, shard), "Flat"
-    made = index_facts(encoder, facts, corpus.source, factory, shard)
-    _refuse_other(folder, made, request.overwrite)
-    if shard.count == 1 and take_from_cache(folder, made):
+    facts_of_index = index_facts(encoder, facts, corpus.source, factory, shard)
+    _refuse_other(folder, facts_of_index, request.overwrite)
+    if shard.count == 1 and take_from_cache(folder, facts_of_index):
         log.info("wrote %s: %s documents, as an earlier search had encoded them", folder, f"{facts.documents:,}")
         return 0
     started = time.perf_counter()
