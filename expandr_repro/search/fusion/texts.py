@@ -45,7 +45,7 @@ def adaptive(
 ) -> str:
     """One text: the query as often as the expansions' length asks for, then the expansions.
 
-    The query stands there `max(1, length of the expansions // length of the query // divisor)` times, lengths in characters (of the
+    The query is there `max(1, length of the expansions // length of the query // divisor)` times, lengths in characters (of the
     expansions joined by spaces) or in words. MuGI divides by 6, ThinkQE counts words and divides by 3.
     """
     joined = " ".join(expansions)
