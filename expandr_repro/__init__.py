@@ -1,4 +1,4 @@
-"""ExpandR on the tools of the field: LLM-expanded queries with Pyserini, Faiss, TREC runs and ranx.
+"""Search with queries that an LLM has expanded, on Pyserini, Faiss, TREC runs and ranx.
 
 The Python API (docs/api) is imported name by name as it is used, so that `import expandr_repro` is cheap.
 """

@@ -8,18 +8,18 @@ import sys
 from expandr_repro import __version__
 
 COMMANDS = {
-    "expand": "topics and an LLM to augmented topics; nothing is paid for twice",
-    "search": "topics, with or without expansions, to a TREC run and its scores",
-    "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
-    "evaluate": "runs and qrels to scores",
-    "compare": "runs side by side: differences, significance, wins and losses",
-    "fuse": "runs of the same topics, or searches with several retrievers, to one run",
-    "prefer": "topics with several expansions each to preference pairs for training the generator",
-    "train_encoder": "topics with expansions and relevant documents to an encoder trained on fused queries",
-    "train_generator": "preference pairs, or topics with expansions, to a LoRA adapter for the LLM",
-    "regress": "regression files: every score run again and compared with its pin, both ways",
-    "report": "runs, or the reference runs of regressions, to one HTML page for a browser",
-    "doctor": "what works on this machine, what does not, and how to fix it",
+    "expand": "generate expansions of topics with an LLM; each text is stored and paid for once",
+    "search": "search topics, with or without expansions; write a TREC run and print its scores",
+    "encode": "encode a corpus into a Faiss index, or index it with Lucene for BM25",
+    "evaluate": "score TREC runs against qrels",
+    "compare": "compare runs: differences, significance, wins and losses",
+    "fuse": "fuse runs of the same topics, or searches with several retrievers, into one run",
+    "prefer": "make preference pairs for training the LLM from topics with several expansions each",
+    "train_encoder": "train an encoder on queries fused with their expansions",
+    "train_generator": "train the LLM (a LoRA adapter) on preference pairs, or on topics with expansions",
+    "regress": "run the pinned conditions again and compare every score with its pin",
+    "report": "write one HTML page about runs, for a browser",
+    "doctor": "check what works on this machine, and how to fix what does not",
 }
 
 
@@ -30,7 +30,7 @@ def main() -> int:
         command = importlib.import_module(f"expandr_repro.{name}.__main__")
         return int(command.main(sys.argv[2:]))
     if name in ("-h", "--help"):
-        print("usage: python -m expandr_repro COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
+        print("usage: expandr COMMAND ...    (or python -m expandr_repro.COMMAND ...)\n")
         for command_name, summary in COMMANDS.items():
             print(f"  {command_name:<16} {summary}")
         print("\nEach has its own --help.")

@@ -1,4 +1,4 @@
-"""Every error a user can cause or meet, in one tree.
+"""The tree of all errors that a user can meet.
 
     ExpandrError              exit code 2
     ├── FormatError           a file's content is not what it should be (names file and line)
@@ -7,10 +7,10 @@
     ├── MismatchError         two things that do not belong together (says what differs)
     ├── NotAvailableError     data, weights or an index that is not on this machine (says how to get it)
     ├── SetupError            the machine lacks something: Java, a library, a writable folder
-    ├── DivergedError         a training whose loss is no number any more; nothing of it is worth going on from
-    └── CheckFailedError      a figure moved or a check did not hold; exit code 1
+    ├── DivergedError         a training whose loss is not a number any more; nothing of it is worth going on from
+    └── CheckFailedError      a score moved or a check did not hold; exit code 1
 
-A message is one line: what was found, what was wanted, the cure.
+A message is one line: what was found, what was wanted, how to fix it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = 100
 
     def repr_int(self, x: int, level: int) -> str:
-        """Python refuses to write numbers of thousands of digits."""
+        """Shorten numbers of thousands of digits, which Python refuses to write."""
         return super().repr_int(x, level) if x.bit_length() < 10_000 else f"a number of {x.bit_length()} bits"
 
 
@@ -58,7 +58,7 @@ class FormatError(ExpandrError):
     Args:
         path: the file.
         line: the line, from 1; None where the fault is not of one line.
-        problem: what was found, what was wanted and the cure, as one line.
+        problem: what was found, what was wanted and how to fix it, as one line.
     """
 
     def __init__(self, path: str | Path, line: int | None, problem: str) -> None:
@@ -87,7 +87,7 @@ class UnknownNameError(ExpandrError):
 
 
 class NotFiniteError(ExpandrError):
-    """A vector that holds NaN or infinity.
+    """A vector that contains NaN or infinity.
 
     Args:
         name: of the text: `document 'd1'`.
@@ -97,7 +97,7 @@ class NotFiniteError(ExpandrError):
 
     def __init__(self, name: str, row: int, advice: str) -> None:
         self.row, self.advice = row, advice
-        super().__init__(f"{name}: its vector holds NaN or infinity, and cannot be ranked; {advice}")
+        super().__init__(f"{name}: its vector contains NaN or infinity, and cannot be ranked; {advice}")
 
 
 class MismatchError(ExpandrError):
@@ -113,7 +113,7 @@ class SetupError(ExpandrError):
 
 
 class DivergedError(ExpandrError):
-    """A training whose loss is no number any more: going on from its checkpoints would end the same way."""
+    """A training whose loss is not a number any more: going on from its checkpoints would end the same way."""
 
 
 class CheckFailedError(ExpandrError):
@@ -125,8 +125,8 @@ class CheckFailedError(ExpandrError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None if none is near."""
     by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
 
 
 WRITE_FAULT = re.compile(r"\(os error \d+\)|iostream error|inline_container|PytorchStreamWriter")
@@ -148,7 +148,7 @@ MEMORY_FAULT = re.compile(
 
 
 def is_memory_fault(error: BaseException) -> bool:
-    """Say whether an error of any library means that there is not enough memory."""
+    """Return whether an error of any library means that there is not enough memory."""
     return any(isinstance(seen, MemoryError) or bool(MEMORY_FAULT.search(str(seen))) for seen in _with_causes(error))
 
 
@@ -177,7 +177,7 @@ def missing_library(error: BaseException) -> str | None:
         return None
     package = PACKAGES.get(name, name.replace("_", "-"))
     if isinstance(error, ModuleNotFoundError) or "PyTorch library" in message:
-        return f"this needs {name}, which is not installed; `pip install {package}` brings it"
+        return f"this needs {name}, which is not installed; run `pip install {package}`"
     return f"{name} is installed and does not load ({message[:200]}); `pip install --force-reinstall {package}` may help, `doctor` says more"
 
 

@@ -29,7 +29,7 @@ class Within:
     below: float = math.inf
 
     def __contains__(self, value: float) -> bool:
-        """Say whether a number keeps to the bounds."""
+        """Return whether a number keeps to the bounds."""
         return self.low <= value <= self.high and self.above < value < self.below
 
     def __str__(self) -> str:
@@ -42,8 +42,8 @@ class Within:
             "below {:g}": self.below,
             "{:g} or less": self.high,
         }
-        said = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]
-        return " and ".join(said) or "a finite number"
+        parts = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]
+        return " and ".join(parts) or "a finite number"
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
     Raises:
         ExpandrError: an argument's annotation is missing or of no supported type.
     """
-    found = {}
+    parameters = {}
     for argument in inspect.signature(function).parameters.values():
         if argument.kind is argument.KEYWORD_ONLY and argument.default is not argument.empty:
-            found[argument.name] = _parameter(function, argument)
-    return found
+            parameters[argument.name] = _parameter(function, argument)
+    return parameters
 
 
 def _parameter(function: Callable[..., Any], argument: inspect.Parameter) -> Parameter:
@@ -147,7 +147,7 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     """Split `NAME:PARAMETER=VALUE,...` as typed.
 
     Raises:
-        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter is there twice.
+        ExpandrError: a part is not `PARAMETER=VALUE`, or a parameter occurs twice.
 
     Example:
         >>> split_values("fusion", "mean:alpha=0.3")
@@ -158,9 +158,9 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     for part in rest.split(",") if colon else ():
         key, equals, value = (word.strip() for word in part.partition("="))
         if not key or not equals or not value:
-            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is no parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
+            raise ExpandrError(f"{kind} {shown(text)}: {shown(part)} is not a parameter; write NAME:PARAMETER=VALUE, with commas between several")  # fmt: skip
         if key in values:
-            raise ExpandrError(f"{kind} {shown(text)}: {key} is there twice; give each parameter once")
+            raise ExpandrError(f"{kind} {shown(text)}: {key} occurs twice; give each parameter once")
         values[key] = value
     return name.strip(), values
 
@@ -206,7 +206,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded = False
 
     def add(self, name: str, thing: T, module: str, *, again: bool = False) -> None:
-        """Register a thing that a module defines; what a decorator does. A module of someone else's may define its own anew.
+        """Register what a module defines, as a decorator does. A third party's module may define its own again.
 
         Args:
             name: its name.
@@ -277,16 +277,16 @@ class Registry(Mapping[str, T], Generic[T]):
                 self.add(point.name, self._adopt(thing), point.module)
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; mend or uninstall it") from error  # fmt: skip
+            raise ExpandrError(f"plug-in {package_of(point)}, which adds the {self.kind} {point.name!r}, does not load: {type(error).__name__}: {reason}; fix or uninstall it") from error  # fmt: skip
 
     def _import_ours(self) -> None:
         if self._loaded:
             return
         self._loaded = True
-        for place in self._places:
-            module = importlib.import_module(place)
-            for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
-                importlib.import_module(f"{place}.{found.name}")
+        for package in self._places:
+            module = importlib.import_module(package)
+            for module_info in pkgutil.iter_modules(getattr(module, "__path__", ())):
+                importlib.import_module(f"{package}.{module_info.name}")
 
     def __getitem__(self, name: str) -> T:
         """Return one of ours."""

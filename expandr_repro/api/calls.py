@@ -1,4 +1,4 @@
-"""What every function of the API has in common: unknown keywords are refused by name, and errors speak of keywords, not of options."""
+"""Check keyword arguments of the API, and word errors in keywords in place of options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders: what turns texts into vectors."""
+"""Load encoders, which turn texts into vectors."""
 
 from __future__ import annotations
 

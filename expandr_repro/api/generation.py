@@ -1,4 +1,4 @@
-"""Generation: an LLM writes expansions for topics; each text is kept in the store, and asked for once."""
+"""Generate expansions with an LLM; each text is kept in the store, and asked for once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def generate(topics: Topics | Any, **options: Any) -> Topics:
     Raises:
         UnknownNameError: no such prompt, backend or keyword; offers the nearest.
         NotAvailableError: the endpoint or the model cannot be used.
-        ExpandrError: not one expansion came of it.
+        ExpandrError: no expansion was generated.
 
     Example:
         >>> fresh = ex.generate({"1": "why do cats purr"}, prompt="q2d", model="mock", base_url=URL)
@@ -52,16 +52,14 @@ def generate(topics: Topics | Any, **options: Any) -> Topics:
     if request.method and options.get("prompt") is not None:
         raise ExpandrError("prompt and method exclude each other; leave one of the two out")
     with prepared(request, topics._set, function) as ready:
-        made = ready.generate()
-    if made is None:
-        raise ExpandrError(
-            "generate puts the topics together in the first of several processes alone; use the command expand here"
-        )
-    lines = list(explained(made.failures)) if made.failures else []
-    if not made.texts:
-        raise ExpandrError("; ".join(lines) or "not one expansion was generated")
+        assembly = ready.generate()
+    if assembly is None:
+        raise ExpandrError("ex.generate runs in one process only; use the command `expand` for several processes")
+    lines = list(explained(assembly.failures)) if assembly.failures else []
+    if not assembly.texts:
+        raise ExpandrError("; ".join(lines) or "no expansion was generated")
     for line in lines:
         log.warning("%s", line)
-    fresh = topics._with(made.topics, own=True)
+    fresh = topics._with(assembly.topics, own=True)
     fresh._trained_on = ready.record
     return fresh

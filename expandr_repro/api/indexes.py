@@ -1,4 +1,4 @@
-"""Indexes of a collection, of a path, or of documents in memory: built once and cached."""
+"""Open indexes of a collection, of a path, or of documents in memory; they are built once and cached."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Index:
     Attributes:
         name: what it was opened by.
         retriever: `dense` or `bm25`.
-        folder: where it lies.
+        folder: where it is.
         documents: how many it holds.
         encoder: of its documents and of the queries; None for BM25.
     """
@@ -71,7 +71,7 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: 
     Raises:
         UnknownNameError: nothing has that name; offers the nearest.
         MismatchError: the index is of another encoder.
-        FormatError: a document has no id or no text, or an id is there twice.
+        FormatError: a document has no id or no text, or an id occurs twice.
 
     Example:
         >>> index = ex.open_index([("d1", "Cats purr."), ("d2", "Dogs bark.")], "all-MiniLM-L6-v2")
@@ -123,23 +123,23 @@ def _read(data: Any) -> Iterator[Document]:
     known = (*ID_KEYS, *sorted(DOCUMENT_IDS - {"docid", "doc_id"}), "title", "text", "contents")
     keys = known[:-3]
     seen: dict[str, str] = {}
-    for place, record in records(data, "documents", {2: ("docid", "text"), 3: ("docid", "title", "text")}, known):
+    for where, record in records(data, "documents", {2: ("docid", "text"), 3: ("docid", "title", "text")}, known):
         key = next((k for k in keys if k in record), None)
         if key is None:
-            raise UnknownNameError(f"id among the keys of {place}", ", ".join(record), keys[:4])
-        docid = as_id(record[key], place, "the docid")
+            raise UnknownNameError(f"id among the keys of {where}", ", ".join(record), keys[:4])
+        docid = as_id(record[key], where, "the docid")
         title, text = record.get("title") or "", record.get("text", record.get("contents"))
         if not isinstance(title, str) or not isinstance(text, str):
             raise FormatError(
-                place, None, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)"
+                where, None, f"document {docid!r} has no string under `text` or `contents` (or its `title` is none)"
             )
         if not (is_surrogate_free(title) and is_surrogate_free(text)):
             raise FormatError(
-                place, None, f"document {docid!r} holds half a surrogate pair, which is no character; mend the text"
+                where, None, f"document {docid!r} has half a surrogate pair, which is not a character; fix the text"
             )
         if docid in seen:
             raise FormatError(
-                place, None, f"the docid {docid!r} was there before, in {seen[docid]}; ids must be unique"
+                where, None, f"the docid {docid!r} was there before, in {seen[docid]}; ids must be unique"
             )
-        seen[docid] = place
+        seen[docid] = where
         yield Document(docid, title.strip(), text.strip())

@@ -1,4 +1,4 @@
-"""Retrieval: topics and an index to a run, by the same search as the command's."""
+"""Retrieve documents for topics from an index, with the search of the command `search`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Run(dict[str, dict[str, float]]):
         data: a dict of dicts, a DataFrame with the columns `qid`, `docid` and `score`, or the path of a TREC run.
 
     Attributes:
-        manifest: all that made the run, as the manifest beside its file has it; empty where that is not known.
+        manifest: all that made the run, as the manifest next to its file has it; empty where that is not known.
 
     Raises:
         FormatError: an id or a score is none.
@@ -67,17 +67,17 @@ class Run(dict[str, dict[str, float]]):
 
     @classmethod
     def _of(cls, run: Mapping[str, dict[str, float]], manifest: dict[str, Any], overlap: Overlap | None) -> Run:
-        made = cls()
-        made.update(run)
-        made.manifest, made._overlap, made._digest = manifest, overlap, made._content()
-        return made
+        own = cls()
+        own.update(run)
+        own.manifest, own._overlap, own._digest = manifest, overlap, own._content()
+        return own
 
     def _content(self) -> int:
         return hash(tuple((qid, tuple(ranked.items())) for qid, ranked in self.items()))
 
     @api
     def save(self, path: str | Path, *, tag: str = TAG) -> None:
-        """Write the run as a TREC file with its manifest beside it, as the command `search` writes them.
+        """Write the run as a TREC file with its manifest next to it, as the command `search` writes them.
 
         Args:
             path: of the file; .gz compresses.
@@ -120,7 +120,7 @@ class Run(dict[str, dict[str, float]]):
         return f"Run{f' ({made_by})' if made_by else ''}: {counted(len(self), 'topic')}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """IPython would print every score."""
+        """Print a summary in IPython, which would otherwise print every score."""
         printer.text(f"<{self._caption()}>")
 
     def _repr_html_(self) -> str:
@@ -133,7 +133,7 @@ def load_run(path: str | Path | Any) -> Run:
     """Load a run from a TREC file, a dict of dicts or a DataFrame.
 
     Raises:
-        FormatError: the file is no run.
+        FormatError: the file is not a run.
 
     Example:
         >>> ex.load_run({"q1": {"d1": 0.75}})

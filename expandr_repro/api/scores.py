@@ -1,4 +1,4 @@
-"""Scores of runs, and whether their differences are significant."""
+"""Score runs, and test whether their differences are significant."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def score(
 
     Raises:
         UnknownNameError: no such metric; offers the nearest.
-        MismatchError: run and judgments are of other topics.
+        MismatchError: run and qrels are of other topics.
 
     Example:
         >>> ex.score({"q1": {"d1": 2.0, "d2": 1.0}}, {"q1": {"d2": 1}}, ["MRR@10"])
@@ -51,14 +51,14 @@ def score(
     """
     run, qrels = load_run(run), load_qrels(qrels)
     measures = _measures(metrics, qrels)
-    figures = searched_alone("the run", _figures("the run", run, qrels, measures), run.manifest)
-    warn_of_depth("the run", measures, figures.depth, documents_in(run.manifest))
+    scores = searched_alone("the run", _figures("the run", run, qrels, measures), run.manifest)
+    warn_of_depth("the run", measures, scores.depth, documents_in(run.manifest))
     if run._overlap:
-        for sentence in split_topics([("", run._overlap)], figures.qids).told:
+        for sentence in split_topics([("", run._overlap)], scores.qids).sentences:
             log.warning("%s", sentence)
     if per_topic:
-        return {str(m): dict(zip(figures.qids, figures.per_topic[m].tolist(), strict=True)) for m in measures}
-    return {str(m): figures.mean(m) for m in measures}
+        return {str(m): dict(zip(scores.qids, scores.per_topic[m].tolist(), strict=True)) for m in measures}
+    return {str(m): scores.mean(m) for m in measures}
 
 
 @api
@@ -98,15 +98,15 @@ def significance(
     qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
     measures = _measures(metrics, qrels)
     listed = [_figures(name, run, qrels, measures) for name, run in loaded.items()]
-    figures = (
+    scores = (
         dict(zip(loaded, comparable(listed, [run.manifest for run in loaded.values()]), strict=True)) if listed else {}
     )
-    for fault in depth_faults(figures, measures):
+    for fault in depth_faults(scores, measures):
         log.warning("%s", fault)
     rows = [
-        [str(c.measure), c.a, c.b, figures[c.a].mean(c.measure), figures[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
+        [str(c.measure), c.a, c.b, scores[c.a].mean(c.measure), scores[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
          *(c.interval or ())]
-        for c in compare(figures, measures, request.test, request.all_pairs, request.bootstrap)
+        for c in compare(scores, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
     header = [
         "metric",
@@ -135,6 +135,6 @@ def _measures(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure
 def _figures(label: str, run: Run, qrels: Qrels, measures: Sequence[Measure]) -> Figures:
     if qrels.name and not Path(qrels.name).is_file():
         refuse_other_collection(label, run.manifest, qrels.name)
-    figures = evaluate(run, qrels, measures, label)
-    warn_of_gaps(label, figures)
-    return figures
+    scores = evaluate(run, qrels, measures, label)
+    warn_of_gaps(label, scores)
+    return scores

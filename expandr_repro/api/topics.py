@@ -1,4 +1,4 @@
-"""Topics by name or from memory, with their expansions and their relevance judgments."""
+"""Load topics by name or from memory, with their expansions and their relevance judgments."""
 
 from __future__ import annotations
 
@@ -108,24 +108,24 @@ class Topics(Sequence[Topic]):
     @classmethod
     def _of(
         cls,
-        found: TopicSet,
+        topic_set: TopicSet,
         name: str = "",
         sources: tuple[str, ...] = (),
         joined: Joined | None = None,
         qrels: Qrels | None = None,
         corpus: Any = None,
     ) -> Topics:
-        made = cls.__new__(cls)
-        made._set, made._name, made._sources, made._joined = found, name, sources, joined
-        made._qrels, made._corpus, made._own = qrels, corpus, False
+        topics = cls.__new__(cls)
+        topics._set, topics._name, topics._sources, topics._joined = topic_set, name, sources, joined
+        topics._qrels, topics._corpus, topics._own = qrels, corpus, False
         files = [Path(source) for source in sources or (name,)]
-        made._trained_on = [part for file in files if file.is_file() for part in carried_on(file)]
-        return made
+        topics._trained_on = [part for file in files if file.is_file() for part in carried_on(file)]
+        return topics
 
     def _with(self, topics: list[Topic], own: bool = False) -> Topics:
         """Return the same with other topics; `own` where the expansions are no longer those of the files."""
         joined = None if own or self._joined is None else replace(self._joined, topics=topics)
-        made = Topics._of(
+        copy = Topics._of(
             replace(self._set, topics=topics),
             self._name,
             () if own else self._sources,
@@ -133,8 +133,8 @@ class Topics(Sequence[Topic]):
             self._qrels,
             self._corpus,
         )
-        made._own, made._trained_on = own or self._own, self._trained_on
-        return made
+        copy._own, copy._trained_on = own or self._own, self._trained_on
+        return copy
 
     def __len__(self) -> int:
         return len(self._set.topics)
@@ -173,9 +173,9 @@ class Topics(Sequence[Topic]):
         if whole is None and (self._set.collection or self._set.folder):
             known = self._set.collection
             names = [str(n) for n in (known, self._set.folder, self._name) if n]
-            found = qrels_of(self._set)
+            qrels = qrels_of(self._set)
             metrics = known.spec.measures if known else DEFAULT
-            whole = Qrels(found, relevance_level(*names), metrics, names[0]) if found else None
+            whole = Qrels(qrels, relevance_level(*names), metrics, names[0]) if qrels else None
         if whole is None:
             raise ExpandrError(
                 f"no relevance judgments are known for {self.label}; give Topics(..., qrels=...), or use load_qrels"
@@ -189,12 +189,12 @@ class Topics(Sequence[Topic]):
         Raises:
             ExpandrError: they are not known.
         """
-        found = self._set.documents if self._corpus is None else self._corpus
-        if found is None:
+        documents = self._set.documents if self._corpus is None else self._corpus
+        if documents is None:
             raise ExpandrError(
                 f"the documents of {self.label} are not known; give Topics(..., corpus=...), or name them in open_index"
             )
-        return found
+        return documents
 
     @api
     def with_expansions(self, expansions: Any) -> Topics:
@@ -238,8 +238,10 @@ class Topics(Sequence[Topic]):
                 f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
             )
         none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
-        made = [replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self]
-        fresh = self._with(made, own=True)
+        expanded = [
+            replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self
+        ]
+        fresh = self._with(expanded, own=True)
         fresh._trained_on = trained_on
         return fresh
 
@@ -256,7 +258,7 @@ class Topics(Sequence[Topic]):
 
     @api
     def save(self, path: str | Path) -> None:
-        """Write the topics as the commands read them: one JSON object a line.
+        """Write the topics as the commands read them: one JSON object per line.
 
         Raises:
             SetupError: the place cannot be written.
@@ -282,10 +284,10 @@ def _are_names(value: Any) -> bool:
 
 def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:
     texts = [value] if isinstance(value, str | Expansion) or not hasattr(value, "__iter__") else list(value)
-    made = tuple(t if isinstance(t, Expansion) else Expansion(t) for t in texts)
-    if not all(isinstance(e.text, str) and is_surrogate_free(e.text) for e in made):
+    expansions = tuple(t if isinstance(t, Expansion) else Expansion(t) for t in texts)
+    if not all(isinstance(e.text, str) and is_surrogate_free(e.text) for e in expansions):
         raise FormatError(f"expansions[{qid!r}]", None, "wanted a text or a list of texts")
-    return made
+    return expansions
 
 
 def _read(data: Any) -> Iterator[Topic]:
@@ -296,7 +298,7 @@ def _read(data: Any) -> Iterator[Topic]:
     listed = list(data) if not isinstance(data, Mapping | str | bytes) and hasattr(data, "__iter__") and not hasattr(data, "columns") else data  # fmt: skip
     if isinstance(listed, list):
         listed = [{"qid": t.qid, "title": t.title, "expansions": list(t.expansions), "provenance": t.provenance} if isinstance(t, Topic) else t for t in listed]  # fmt: skip
-    for place, record in records(listed, "topics", {2: ("qid", "title")}, known):
+    for where, record in records(listed, "topics", {2: ("qid", "title")}, known):
         texts = record.get("expansions")
         if texts is None:
             record.pop("expansions", None)
@@ -304,20 +306,20 @@ def _read(data: Any) -> Iterator[Topic]:
             whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
             record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish, "type": e.type} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
         try:
-            topic = topic_of(place, 0, record)
+            topic = topic_of(where, 0, record)
         except FormatError as error:
-            raise FormatError(place, None, error.problem) from error
+            raise FormatError(where, None, error.problem) from error
         if not topic.title.strip() or not all(
             map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))
         ):
             raise FormatError(
-                place, None, f"topic {topic.qid!r} has an empty title, or half a surrogate pair in a text"
+                where, None, f"topic {topic.qid!r} has an empty title, or half a surrogate pair in a text"
             )
         if topic.qid in seen:
             raise FormatError(
-                place, None, f"the id {topic.qid!r} was there before, in {seen[topic.qid]}; ids must be unique"
+                where, None, f"the id {topic.qid!r} was there before, in {seen[topic.qid]}; ids must be unique"
             )
-        seen[topic.qid] = place
+        seen[topic.qid] = where
         yield topic
     if not seen:
         raise ExpandrError("there are no topics; wanted one or more")
@@ -351,12 +353,12 @@ def load_topics(
     if limit is not None and (isinstance(limit, bool) or limit < 1):
         raise ExpandrError(f"limit {limit}: wanted 1 or more")
     chosen = qids if isinstance(qids, str) or qids is None else ",".join(as_id(q, "qids", "an id") for q in qids)
-    found = Topics._of(select_topics(find_topics(str(name)), limit, chosen), str(name))
-    return found if expansions is None else found.with_expansions(expansions)
+    topics = Topics._of(select_topics(find_topics(str(name)), limit, chosen), str(name))
+    return topics if expansions is None else topics.with_expansions(expansions)
 
 
 def as_topics(topics: Any) -> Topics:
-    """Return topics from whatever names or holds them."""
+    """Return topics from whatever names or contains them."""
     if isinstance(topics, Topics):
         return topics
     return load_topics(topics) if isinstance(topics, str | Path) else Topics(topics)

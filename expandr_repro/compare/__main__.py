@@ -112,7 +112,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
             rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *values])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
-        *split.told,
+        *split.sentences,
         *(f"WARNING: {fault}" for fault in (faults if request.format == "text" else warnings)),
     ):
         print("\n" + note(sentence, request.format))

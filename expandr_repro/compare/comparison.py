@@ -1,4 +1,4 @@
-"""Runs compared on the same topics: means, differences, significance, wins and losses."""
+"""Compare runs on the same topics: means, differences, significance, wins and losses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Comparison:
 
 
 def compare(
-    figures: Mapping[str, Figures],
+    runs: Mapping[str, Figures],
     measures: Sequence[Measure],
     test: str = "student",
     all_pairs: bool = False,
@@ -70,7 +70,7 @@ def compare(
     """Compare runs with the first, or all with all.
 
     Args:
-        figures: run name -> its figures on the same judgements, the first being the baseline.
+        runs: run name -> its scores on the same qrels, the first being the baseline.
         measures: what to compare.
         test: `student` or `fisher`.
         all_pairs: whether every pair is compared, not only those with the first.
@@ -80,17 +80,17 @@ def compare(
         ExpandrError: fewer than two runs.
         UnknownNameError: no such test.
     """
-    names = list(figures)
+    names = list(runs)
     if len(names) < 2:
         raise ExpandrError("one run has nothing to be compared with; give two or more")
     pairs = list(combinations(names, 2)) if all_pairs else [(names[0], other) for other in names[1:]]
-    found = []
+    comparisons = []
     for measure in measures:
-        scores = {name: figures[name].per_topic[measure] for name in names}
+        scores = {name: runs[name].per_topic[measure] for name in names}
         p_values = [paired_p(scores[a], scores[b], test) for a, b in pairs]
         for (a, b), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
             difference = scores[b] - scores[a]
-            found.append(
+            comparisons.append(
                 Comparison(
                     a,
                     b,
@@ -103,7 +103,7 @@ def compare(
                     bootstrap_interval(difference) if bootstrap else None,
                 )
             )
-    return found
+    return comparisons
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ class CompareRequest(Options):
     bootstrap: bool = option(False, help="add each difference's 95% confidence interval")
     all_pairs: bool = option(False, help="compare all with all, not only with the first")
     largest: int | None = option(None, metavar="N", parse=positive, help="the N topics of largest loss, and of largest gain, with their queries")  # fmt: skip
-    topics: str | None = option(None, metavar="T", help="where the queries are, by path or name (default: the judgements' collection)", applies=LARGEST)  # fmt: skip
+    topics: str | None = option(None, metavar="T", help="where the queries are, by path or name (default: the qrels' collection)", applies=LARGEST)  # fmt: skip
     per_topic: bool = option(False, help="the differences of each topic, largest loss first")
     plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)")  # fmt: skip
     format: str = option("text", choices=FORMATS)

@@ -1,4 +1,4 @@
-"""A parser of command lines whose errors are one line: which option, what was found, what was wanted, the nearest valid name."""
+"""Parse command lines with one-line errors: which option, what was found, what was wanted, the nearest valid name."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _looks_like_an_option(word: str) -> bool:
-    """Say whether argparse takes a word for an option: a dash, no white space, no negative number."""
+    """Return whether argparse takes a word for an option: a dash, no white space, no negative number."""
     return len(word) > 1 and word[0] == "-" and " " not in word and not re.fullmatch(r"-\d+|-\d*\.\d+", word)
 
 
@@ -136,7 +136,7 @@ def _plain(message: str) -> str:
     message = re.sub(r"expected (\d+) arguments?$", r"needs \1 values", message)
     message = re.sub(r"^ignored explicit argument (.*)$", r"takes no value (found \1)", message)
     message = re.sub(r": ignored explicit argument (.*)$", r" takes no value (found \1)", message)
-    message = re.sub(r"invalid (.*) value: (.*)$", lambda m: f"{m[2]} is no {_TYPES.get(m[1], m[1])}", message)
+    message = re.sub(r"invalid (.*) value: (.*)$", lambda m: f"{m[2]} is not a {_TYPES.get(m[1], m[1])}", message)
     missing = re.match(r"the following arguments are required: (.*)$", message)
     if missing:
         names = missing[1].split(", ")

@@ -97,7 +97,7 @@ def option(
     Args:
         default: its value where it is not given; without one it must be.
         flags: as typed; the field's name with hyphens where there are none.
-        help: a phrase; the default is added to it, or stands in it as {default}, unless it says "(default" itself.
+        help: a phrase; the default is added to it, or is in it as {default}, unless it says "(default" itself.
         metavar: what stands for the value in the help.
         choices: the valid values.
         group: title of the options that it is shown with.
@@ -115,7 +115,7 @@ def option(
 def included(
     shape: type, group: str | None = None, applies: When | Sequence[When] | Callable[[str], Sequence[When]] = ()
 ) -> Any:
-    """Declare a field that holds a dataclass of options, which are options of this one too.
+    """Declare a field that contains a dataclass of options, which are options of this one too.
 
     Args:
         shape: the dataclass.

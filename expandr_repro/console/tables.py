@@ -30,7 +30,7 @@ class Table:
     def render(self, form: str) -> str:
         """Return the table in one of `FORMATS`, without a final line end."""
         if form == "json":
-            made = json.dumps(
+            text = json.dumps(
                 [
                     {name: None if value != value else value for name, value in zip(self.header, row, strict=True)}
                     for row in self.rows
@@ -38,7 +38,7 @@ class Table:
                 indent=2,
                 ensure_ascii=False,
             )
-            return printable(made)
+            return printable(text)
         head = [one_line(name) for name in self.header]
         cells = [[_cell(value, name) for value, name in zip(row, self.header, strict=True)] for row in self.rows]
         if form == "markdown":
@@ -90,7 +90,7 @@ def _cell(value: object, column: str) -> str:
 
 
 _SCHEME = re.compile(r"\]\((?!https?://|[\w./#-]+(?:[)#]|$))")
-"""What begins a link to anything but a web page or a file beside."""
+"""What begins a link to anything but a web page or a file next to it."""
 
 
 def markdown(text: str) -> str:

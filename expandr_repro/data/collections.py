@@ -1,4 +1,4 @@
-"""Topics, judgements and corpora by any name: ours, ir_datasets', Pyserini's, or a path. Offline folders come first."""
+"""Find topics, qrels and corpora by name: packaged, of ir_datasets, of Pyserini, or a path. Offline folders come first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TopicSet:
         label: what to call them in print.
         topics: in file order.
         collection: the known collection they are of, if any.
-        folder: the BEIR folder they lie in, if any; its judgements and corpus are theirs.
+        folder: the BEIR folder they are in, if any; its qrels and corpus are theirs.
         split: the split of that folder; empty where it has no qrels.
     """
 
@@ -65,15 +65,15 @@ def collection_meant(*names: str | None) -> CollectionName | None:
     """Return the known collection that the first of some names or paths belongs to, or None.
 
     Unlike `collection_named` it reads paths as well: the collection's folder, a split of it, its topics, documents or qrels, wherever
-    that folder lies, since BEIR's archives bear the collection's name. So topics, qrels and indexes may be named in any way, and
+    that folder is, since BEIR's archives bear the collection's name. So topics, qrels and indexes may be named in any way, and
     what the collection decides (removal of own ids, the level of relevance) stays the same.
 
     Args:
-        names: of topics, qrels, an index or a corpus, the most telling first; None is passed over.
+        names: of topics, qrels, an index or a corpus, the most telling first; None is skipped.
     """
     for name in names:
-        if name and (found := _collection_by_name(name) or _collection_by_path(Path(name))):
-            return found
+        if name and (collection := _collection_by_name(name) or _collection_by_path(Path(name))):
+            return collection
     return None
 
 
@@ -108,7 +108,7 @@ def _is_beir(folder: Path) -> bool:
 
 
 def removes_own_ids(*names: str | None) -> bool:
-    """Say whether a document with a topic's own id is taken out of its ranking in the collection that names belong to."""
+    """Return whether a document with a topic's own id is taken out of its ranking in the collection that names belong to."""
     known = collection_meant(*names)
     return bool(known and known.spec.remove_query)
 
@@ -130,7 +130,7 @@ def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> Topi
     Args:
         topics: all of them.
         limit: the first so many, of those chosen by `qids` where it is given.
-        qids: a file with one id a line, or ids with commas between them.
+        qids: a file with one id per line, or ids with commas between them.
 
     Raises:
         ExpandrError: no topic has one of the ids.
@@ -143,7 +143,7 @@ def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> Topi
             close = nearest(unknown[0], known)
             raise ExpandrError(
                 f"--qids: {len(unknown)} of {len(wanted)} ids are not among the {len(known)} topics of {topics.label} (first: {unknown[0]!r}"
-                f"{f', did you mean {close!r}?' if close else ''}); name ids of these topics, or a file with one a line"
+                f"{f', did you mean {close!r}?' if close else ''}); name ids of these topics, or a file with one per line"
             )
         chosen = [t for t in chosen if t.qid in wanted]
     return replace(topics, topics=chosen[:limit])
@@ -158,13 +158,13 @@ def _listed(qids: str) -> dict[str, None]:
     listed = dict.fromkeys(line.strip() for line in lines if line.strip())
     if not listed:
         raise ExpandrError(
-            f"--qids {qids!r}: names no topic; give a file with one id a line, or ids with commas between"
+            f"--qids {qids!r}: names no topic; give a file with one id per line, or ids with commas between"
         )
     return listed
 
 
 def judged_among(qrels: Qrels, searched: Sequence[str]) -> Qrels:
-    """Return the judgments of the topics that were searched; all of them where none of these is judged, so that the error can name some."""
+    """Return the qrels of the topics that were searched; all of them where none of these is judged, so that the error can name some."""
     wanted = set(searched)
     return {qid: judged for qid, judged in qrels.items() if qid in wanted} or qrels
 
@@ -241,19 +241,19 @@ def find_topics(name: str) -> TopicSet:
         NotAvailableError: a known name whose data is not here and could not be fetched; lists what was tried.
         FormatError: the file is not what it should be.
     """
-    place = place_of("topics", name)
-    if place.known and (members := place.known.spec.members):
+    source = place_of("topics", name)
+    if source.known and (members := source.known.spec.members):
         raise ExpandrError(
-            f"{place.known.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
+            f"{source.known.dataset!r} is a group of {len(members)} collections, each with its own topics; name one, e.g. {members[0]}"
         )
-    if place.path:
-        return TopicSet(place.path.name, read_topics(place.path))
-    if folder := place.folder:
-        known = place.known or _whose_folder(folder, place.split)
-        label = str(known) if known else f"{folder.name}/{place.split}".rstrip("/")
-        return TopicSet(label, _judged_topics(folder, place.split), known, folder, place.split)
-    topics = _fetched(place, irds.read_topics, registry.topics_names, pyserini_resources.read_topics)
-    return TopicSet(str(place.known or name), topics, place.known)
+    if source.path:
+        return TopicSet(source.path.name, read_topics(source.path))
+    if folder := source.folder:
+        known = source.known or _whose_folder(folder, source.split)
+        label = str(known) if known else f"{folder.name}/{source.split}".rstrip("/")
+        return TopicSet(label, _judged_topics(folder, source.split), known, folder, source.split)
+    topics = _fetched(source, irds.read_topics, registry.topics_names, pyserini_resources.read_topics)
+    return TopicSet(str(source.known or name), topics, source.known)
 
 
 def _whose_folder(folder: Path, split: str) -> CollectionName | None:
@@ -269,14 +269,14 @@ def _judged_topics(folder: Path, split: str) -> list[Topic]:
     if not split:
         return topics
     judged = read_qrels(_qrels_file(folder, split))
-    if not (found := [t for t in topics if t.qid in judged]):
+    if not (judged_topics := [t for t in topics if t.qid in judged]):
         raise FormatError(_qrels_file(folder, split), None, f"judges none of the topics in {_queries_in(folder)}")
-    return found
+    return judged_topics
 
 
 def _queries_in(folder: Path) -> Path:
-    if found := _first_file(folder, QUERIES):
-        return found
+    if file := _first_file(folder, QUERIES):
+        return file
     raise NotAvailableError(f"{folder}: no {' or '.join(QUERIES)} there, plain or gzipped; {_holds(folder)}")
 
 
@@ -286,15 +286,15 @@ def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 def _holds(folder: Path) -> str:
-    """Say what a folder holds, and what a collection's folder would."""
+    """Return what a folder holds, and what a collection's folder would."""
     names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
     listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     return f"it holds {listed}; wanted a BEIR folder: corpus.jsonl, queries.jsonl, and qrels/<split>.tsv for scores"
 
 
 def _qrels_file(folder: Path, split: str) -> Path:
-    if found := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
-        return found
+    if file := _first_file(folder / "qrels", [f"{split}.tsv"] if split else []):
+        return file
     raise NotAvailableError(_without_split(folder, split))
 
 
@@ -326,20 +326,20 @@ def _is_collection(folder: Path) -> bool:
 
 
 def find_qrels(name: str) -> Qrels:
-    """Find judgements by name or path, with the errors of `find_topics`."""
-    place = place_of("qrels", name)
-    if here := place.here:
+    """Find qrels by name or path, with the errors of `find_topics`."""
+    source = place_of("qrels", name)
+    if here := source.here:
         return read_qrels(here)
-    return _fetched(place, irds.read_qrels, registry.qrels_names, pyserini_resources.read_qrels)
+    return _fetched(source, irds.read_qrels, registry.qrels_names, pyserini_resources.read_qrels)
 
 
 def has_topics(qrels: str) -> bool:
-    """Say whether judgments come with topics that `find_topics` finds by the same name: those of a collection do, those in a file do not."""
+    """Return whether qrels come with topics that `find_topics` finds by the same name: those of a collection do, those in a file do not."""
     return bool(collection_named(qrels)) or qrels.startswith("irds:") or Path(qrels).is_dir()
 
 
 def qrels_of(topics: TopicSet) -> Qrels | None:
-    """Return the judgements that belong to topics, or None where none are known."""
+    """Return the qrels that belong to topics, or None where none are known."""
     if topics.folder:
         return read_qrels(_qrels_file(topics.folder, topics.split)) if topics.split else None
     return find_qrels(str(topics.collection)) if topics.collection else None
@@ -347,27 +347,27 @@ def qrels_of(topics: TopicSet) -> Qrels | None:
 
 def find_corpus(name: str) -> Corpus:
     """Find a corpus by name or path, with the errors of `find_topics`."""
-    place = place_of("documents", name)
-    if here := place.here:
+    source = place_of("documents", name)
+    if here := source.here:
         corpus = corpus_at(here)
-        return replace(corpus, source=place.known.dataset) if place.known else corpus
-    return _fetched(place, irds.corpus, lambda: (), irds.corpus)
+        return replace(corpus, source=source.known.dataset) if source.known else corpus
+    return _fetched(source, irds.corpus, lambda: (), irds.corpus)
 
 
 def _fetched(
-    place: Place, of_irds: Callable[[str], T], known: Callable[[], Iterable[str]], of_pyserini: Callable[[str], T]
+    source: Place, of_irds: Callable[[str], T], known: Callable[[], Iterable[str]], of_pyserini: Callable[[str], T]
 ) -> T:
     """Read what is not on this machine by ir_datasets or Pyserini."""
-    name = place.known
+    name = source.known
     if name is None:
-        if place.irds:
-            return of_irds(place.irds)
-        if place.name in known():
-            return of_pyserini(place.name)
-        raise unknown(place.what, place.name)
+        if source.irds:
+            return of_irds(source.irds)
+        if source.name in known():
+            return of_pyserini(source.name)
+        raise unknown(source.what, source.name)
     base = data_dir()
     tried = [f"{base / name.dataset} (not there)" if base else "$EXPANDR_DATA (not set)"]
-    ways = (("ir_datasets", place.irds, of_irds), ("Pyserini", place.pyserini, of_pyserini))
+    ways = (("ir_datasets", source.irds, of_irds), ("Pyserini", source.pyserini, of_pyserini))
     for toolkit, ident, read in ways:
         if ident:
             try:
@@ -375,7 +375,7 @@ def _fetched(
             except (NotAvailableError, UnknownNameError, SetupError) as error:
                 tried.append(f"{toolkit} {ident} ({str(error)[:200]})")
     raise NotAvailableError(
-        f"the {place.what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
+        f"the {source.what} of {str(name)!r} are not on this machine; tried {'; '.join(tried)}. Put corpus.jsonl, queries.jsonl and "
         f"qrels/{name.split}.tsv into $EXPANDR_DATA/{name.dataset}/, or run once with a network"
     )
 
@@ -396,5 +396,5 @@ def unknown(what: str, name: str) -> ExpandrError:
             f"{name}: no such file or folder, and no known {kind}{f'; did you mean {offer!r}?' if offer else ''}"
         )
     return UnknownNameError(
-        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name will do as well."
+        f"collection or {kind}", name, collection_names(), "A path, irds:ID or a Pyserini name works as well."
     )

@@ -1,4 +1,4 @@
-"""Expansions of one file joined to the topics of another, by qid; what does not belong together is refused."""
+"""Join the expansions of a file to topics by qid, and refuse those of other topics."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         qid -> (topic, title hash); the topic's title is empty where only its hash is known.
 
     Raises:
-        FormatError: as `read_topics`; also where not one topic has an expansion that says something.
+        FormatError: as `read_topics`; also where no topic has an expansion that says something.
     """
-    found: dict[str, tuple[Topic, str | None]] = {}
+    by_qid: dict[str, tuple[Topic, str | None]] = {}
     first: tuple[int, dict[str, object]] | None = None
     for number, line in read_lines(path):
         if not line.strip():
@@ -34,19 +34,19 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
             raise FormatError(path, number, "`title_sha256` must be a string")
         titled = any(key in record for key in TITLE_KEYS)
         topic = topic_of(path, number, record if titled else {"title": "", **record})
-        if topic.qid in found:
+        if topic.qid in by_qid:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
         if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
             raise FormatError(
-                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
             )
-        found[topic.qid] = (topic, digest)
+        by_qid[topic.qid] = (topic, digest)
         first = first or (number, record)
     if first is None:
-        raise FormatError(path, None, "holds no expansions; wanted one topic a line")
-    if not any(topic.texts for topic, _ in found.values()):
-        raise FormatError(path, first[0], _why_none(first[1], len(found)))
-    return found
+        raise FormatError(path, None, "contains no expansions; wanted one topic per line")
+    if not any(topic.texts for topic, _ in by_qid.values()):
+        raise FormatError(path, first[0], _why_none(first[1], len(by_qid)))
+    return by_qid
 
 
 def _why_none(record: Mapping[str, object], topics: int) -> str:
@@ -71,7 +71,7 @@ def join_expansions(
 ) -> list[Topic]:
     """Give topics the expansions of another file, by qid; a topic without one keeps none.
 
-    The file may hold more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
+    The file may contain more topics than are asked for, as one for a whole collection does, where the titles or hashes of those in common
     show that it is of the same collection.
 
     Raises:
@@ -79,8 +79,8 @@ def join_expansions(
     """
     known = {t.qid for t in topics}
     strangers = [qid for qid in expansions if qid not in known]
-    common = [(found, digest) for qid, (found, digest) in expansions.items() if qid in known]
-    if strangers and not any(digest or found.title for found, digest in common):
+    common = [(expanded, digest) for qid, (expanded, digest) in expansions.items() if qid in known]
+    if strangers and not any(digest or expanded.title for expanded, digest in common):
         unsure = " and the others carry no title to tell them by" if common else ""
         raise MismatchError(
             f"{source}: {len(strangers)} of {len(expansions)} ids are not among the topics (first: {strangers[0]!r}){unsure}; "
@@ -102,7 +102,7 @@ def join_expansions(
 
 
 def same_title(topic: Topic, other: Topic, digest: str | None) -> bool:
-    """Say whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
+    """Return whether a line of expansions is for a topic, as far as it carries a title or a title's hash."""
     of_topic = title_digest(topic.title)
     return (not digest or digest == of_topic) and (not other.title or title_digest(other.title) == of_topic)
 

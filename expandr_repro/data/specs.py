@@ -1,4 +1,4 @@
-"""What is known by name: encoders and collections, read from YAML into frozen dataclasses.
+"""Specs of encoders and collections known by name, read from YAML into frozen dataclasses.
 
 An unknown key is an error that names the nearest known one: a spec is a contract, not a bag.
 """
@@ -39,7 +39,7 @@ POOLINGS: Registry[Pooling] = Registry("pooling", "expandr_repro.poolings", "exp
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """How texts become vectors.
+    """Settings of an encoder: checkpoint, pooling, normalisation, prefixes and lengths.
 
     Attributes:
         model: a folder, a hub name, or `package:NAME/FOLDER` for weights that a Python package carries.
@@ -56,7 +56,7 @@ class EncoderSpec:
         truncate_dim: the first so many numbers of a vector are kept; None for all.
         include_prompt: whether the prefix's tokens are pooled with the text's.
         lower_case: whether texts are put in lower case before all else.
-        subfolder: where in the model's folder the transformers checkpoint lies.
+        subfolder: where in the model's folder the transformers checkpoint is.
         pyserini_class: the name of one of Pyserini's own encoder classes that is to be used instead of ours.
         trust_remote_code: whether the model's own code may run; only a flag sets it.
         source: where the settings are from.
@@ -89,7 +89,7 @@ class EncoderSpec:
         """
         for pooling in self.pooling.split("+"):
             if not POOLINGS.find(pooling).joins and pooling != self.pooling:
-                raise ExpandrError(f"pooling {self.pooling!r}: {pooling} cannot stand next to others; use it alone")
+                raise ExpandrError(f"pooling {self.pooling!r}: {pooling} cannot be combined with others; use it alone")
         for name in ("query_max_length", "document_max_length", "truncate_dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -108,7 +108,7 @@ class EncoderSpec:
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """One split's topics and judgements: how many there are and what other toolkits call them."""
+    """One split's topics and qrels: how many there are and what other toolkits call them."""
 
     topics: int | None = None
     judgements: int | None = None
@@ -158,13 +158,13 @@ def encoder_spec(name: str) -> EncoderSpec:
 
     Raises:
         UnknownNameError: neither.
-        FormatError: the file is no spec.
+        FormatError: the file is not a spec.
     """
     if name in encoders():
         return encoders()[name]
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return build(EncoderSpec, read_yaml(name), name, "spec")
-    raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec will do as well.")
+    raise UnknownNameError("encoder", name, encoders(), "A path to a model folder or to a .yaml spec works as well.")
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,19 @@ class CollectionName:
 @functools.cache
 def _other_names() -> dict[str, CollectionName]:
     """Map every other toolkit's name of a known collection to it."""
-    found: dict[str, CollectionName] = {}
+    other_names: dict[str, CollectionName] = {}
     for name, spec in datasets().items():
         default = CollectionName(name, spec.default_split)
         for alias in [name, *spec.aliases, *spec.indexes.values(), *([f"irds:{spec.irds}"] if spec.irds else [])]:
-            found.setdefault(alias, default)
+            other_names.setdefault(alias, default)
         for split, entry in spec.splits.items():
             spellings = [f"{name}/{split}", *(f"{a}/{split}" for a in spec.aliases)]
             spellings += [known for known in (entry.pyserini_topics, entry.pyserini_qrels) if known]
             for spelling in spellings:
-                found.setdefault(spelling, CollectionName(name, split))
+                other_names.setdefault(spelling, CollectionName(name, split))
             if entry.irds:
-                found[f"irds:{entry.irds}"] = CollectionName(name, split)
-    return found
+                other_names[f"irds:{entry.irds}"] = CollectionName(name, split)
+    return other_names
 
 
 def collection_named(name: str) -> CollectionName | None:

@@ -1,6 +1,6 @@
-"""Topics, with or without expansions: the shapes, and the files they live in.
+"""Read and write topics, with or without expansions.
 
-Written form (augmented topics, one JSON object a line)::
+Written form (augmented topics, one JSON object per line)::
 
     {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop", "type": "keywords"}], "provenance": {...}}
 
@@ -107,12 +107,12 @@ def read_topics(path: str | Path) -> list[Topic]:
             is_surrogate_free(e.text + e.finish) for e in topic.expansions
         ):
             raise FormatError(
-                path, number, f"topic {topic.qid!r} holds half a surrogate pair, which is no character; mend the text"
+                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
             )
         seen[topic.qid] = number
         topics.append(topic)
     if not topics:
-        raise FormatError(path, None, "holds no topics; wanted one a line")
+        raise FormatError(path, None, "contains no topics; wanted one per line")
     return topics
 
 
@@ -136,21 +136,21 @@ def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
     if isinstance(whole, dict):
         whole = [{**v, "qid": k} if isinstance(v, dict) else {"qid": k, "title": v} for k, v in whole.items()]
     if not isinstance(whole, list):
-        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object a line")
+        raise FormatError(path, None, "wanted a JSON object {qid: {title: ...}} or one object per line")
     for position, record in enumerate(whole, start=1):
         if not isinstance(record, dict):
-            raise FormatError(path, None, f"record {position} is no object")
+            raise FormatError(path, None, f"record {position} is not an object")
         yield position, topic_of(path, position, record)
 
 
 def _distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its keys and values; JSON would silently keep the last of two equal keys."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    distinct = dict(pairs)
+    if len(distinct) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise FormatError(path, None, f"the key {twice!r} is there twice; ids must be unique")
-    return made
+        raise FormatError(path, None, f"the key {twice!r} occurs twice; ids must be unique")
+    return distinct
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[int, Topic]]:
@@ -207,7 +207,7 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     listed = record.get("expansions", [])
     if not isinstance(listed, list):
         raise FormatError(path, number, '`expansions` must be a list of {"text": ...}')
-    found = []
+    expansions = []
     for item in listed:
         entry = {"text": item} if isinstance(item, str) else item
         if not isinstance(entry, dict) or not isinstance(entry.get("text"), str):
@@ -225,12 +225,12 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
         prompt = entry.get("prompt")
         if prompt is not None and (isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 0):
             raise FormatError(path, number, f"an expansion's `prompt` is {shown(prompt)}; wanted the number of a prompt, from 0")  # fmt: skip
-        found.append(
+        expansions.append(
             Expansion(
                 entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish, kind, prompt
             )
         )
-    return tuple(found)
+    return tuple(expansions)
 
 
 def topic_record(topic: Topic) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`doctor`: what works on this machine, what does not, and the cure."""
+"""`doctor`: what works on this machine, what does not, and how to fix it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_parser() -> Parser:
 
 
 def run(request: DoctorRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if request.env:
         import shlex
 

@@ -42,7 +42,7 @@ def build_parser() -> Parser:
 
 
 def run(request: EncodeRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
@@ -104,9 +104,9 @@ def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None)
             return 0
         _refuse_other(target, whole, request.overwrite)
         folder, factory = part_of(target, shard), "Flat"
-    made = index_facts(encoder, facts, corpus.source, factory, shard)
-    _refuse_other(folder, made, request.overwrite)
-    if shard.count == 1 and take_from_cache(folder, made):
+    facts_of_index = index_facts(encoder, facts, corpus.source, factory, shard)
+    _refuse_other(folder, facts_of_index, request.overwrite)
+    if shard.count == 1 and take_from_cache(folder, facts_of_index):
         log.info("wrote %s: %s documents, as an earlier search had encoded them", folder, f"{facts.documents:,}")
         return 0
     started = time.perf_counter()
@@ -160,7 +160,7 @@ def _shard(request: EncodeRequest) -> tuple[Shard, int | None, str]:
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
-    """Refuse to replace another index, unless told to."""
+    """Refuse to replace another index, unless asked to."""
     from expandr_repro.indexes.build import is_built
     from expandr_repro.indexes.merge import refuse_another
 

@@ -13,7 +13,7 @@ CORPUS = When("with --corpus, not with --merge", lambda request: not request.mer
 DENSE = When("with --retriever dense", lambda request: request.retriever == "dense")
 BM25 = When("with --retriever bm25", lambda request: request.retriever == "bm25")
 SHARDS = (CORPUS, When("", DENSE.holds, lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads"))  # fmt: skip
-QUERIES = When("where queries are encoded, as in `search`; an index holds documents alone", lambda _: False)
+QUERIES = When("where queries are encoded, as in `search`; an index contains documents alone", lambda _: False)
 
 
 def _encodes(name: str) -> Sequence[When]:

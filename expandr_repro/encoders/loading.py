@@ -1,4 +1,4 @@
-"""An encoder by any name: one of ours, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
+"""Load an encoder by name: a known one, a spec file, a model folder, a hub name, or `pyserini:CLASS:MODEL`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def load_encoder(
     Raises:
         UnknownNameError: nothing has that name.
         NotAvailableError: its weights are not here and could not be fetched.
-        ExpandrError: a plain checkpoint without a word on how to pool.
+        ExpandrError: a plain checkpoint that does not say how to pool.
     """
     options = dataclasses.replace(options or EncoderOptions(), name=name)
     if name.startswith("pyserini:"):
@@ -110,7 +110,7 @@ def _check_length(name: str, options: EncoderOptions, longest: int | None) -> No
 
 
 def _warn_of_prefixes(name: str, folder: Path, spec: EncoderSpec, options: EncoderOptions) -> None:
-    """Say what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
+    """Return what a family of models wants before its texts, where neither the folder nor the command line sets anything."""
     if spec.query_prefix or spec.document_prefix or (options.query_prefix, options.document_prefix) != (None, None):
         return
     called = name.rstrip("/").rpartition("/")[2].lower()
@@ -127,7 +127,7 @@ def _pyserini(name: str, spec: EncoderSpec, options: EncoderOptions) -> TextEnco
     from expandr_repro.pyserini.encoders import PyseriniEncoder
 
     if options.compile:
-        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such thing; leave it out")
+        raise ExpandrError(f"--compile: {name} is run by Pyserini, which has no such option; leave it out")
     encoder = PyseriniEncoder(name, spec, options.device)
     _check_length(name, options, encoder.longest)
     return encoder
@@ -156,8 +156,8 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
     folder = trained or locate(name, remote_code=options.trust_remote_code)
     if (folder / SETTINGS).is_file():
         # a folder may come from a stranger: what it says may shape vectors, not run code or point elsewhere
-        found = encoder_spec(str(folder / SETTINGS))
-        return dataclasses.replace(found, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
+        stored = encoder_spec(str(folder / SETTINGS))
+        return dataclasses.replace(stored, model=str(folder), pyserini_class=None, trust_remote_code=False), folder
     if is_sentence_transformers(folder):
         return spec_of_folder(folder), folder
     refuse_other_kinds(folder)
@@ -186,7 +186,7 @@ def unknown_encoder(name: str) -> UnknownNameError:
         "encoder",
         name,
         [*encoders(), *PLUGINS.names()],
-        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL will do as well.",
+        "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL works as well.",
     )
 
 
@@ -196,7 +196,7 @@ def _known_model(name: str) -> str | None:
 
 
 def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:
-    """Lay what a file of settings says over what its model's folder says of itself."""
+    """Override the settings of a model's folder with those of a settings file."""
     if not is_sentence_transformers(folder):
         return spec
     own = spec_of_folder(folder)

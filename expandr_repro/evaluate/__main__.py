@@ -1,4 +1,4 @@
-"""`evaluate`: runs and judgements to figures, with trec_eval's meaning."""
+"""`evaluate`: runs and qrels to scores, with trec_eval's meaning."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def build_parser() -> Parser:
 
 
 def run(request: EvaluateRequest) -> int:
-    """Do what the command line says."""
-    with warned() as told:
-        return _run(request, told)
+    """Run the command."""
+    with warned() as warnings:
+        return _run(request, warnings)
 
 
 def _run(request: EvaluateRequest, warnings: list[str]) -> int:
@@ -55,48 +55,48 @@ def _run(request: EvaluateRequest, warnings: list[str]) -> int:
     level = relevance_level(request.qrels, *(f.get("collection") for f in facts))
     measures = parse_measures(request.metrics, level)
     qrels = find_qrels(request.qrels)
-    found: list[tuple[str, Figures]] = []
+    scored: list[tuple[str, Figures]] = []
     of_run: list[list[str]] = []
     for path, known in zip(request.runs, facts, strict=True):
         before = len(warnings)
         refuse_other_collection(path, known, request.qrels)
-        figures = searched_alone(path, evaluate_file(path, qrels, measures), known)
-        found.append((Path(path).name, figures))
-        warn_of_gaps(path, figures)
-        warn_of_depth(path, measures, figures.depth, documents_in(known))
+        scores = searched_alone(path, evaluate_file(path, qrels, measures), known)
+        scored.append((Path(path).name, scores))
+        warn_of_gaps(path, scores)
+        warn_of_depth(path, measures, scores.depth, documents_in(known))
         of_run.append(warnings[before:])
-    runs = [(name, path, known) for (name, _), path, known in zip(found, request.runs, facts, strict=True)]
-    split = split_files(runs, [f for _, f in found], qrels, level)
+    runs = [(name, path, known) for (name, _), path, known in zip(scored, request.runs, facts, strict=True)]
+    split = split_files(runs, [f for _, f in scored], qrels, level)
     if request.format == "json":
         listed = [
-            {**_as_json(name, split, f, measures, request.per_topic), "warnings": told}
-            for (name, f), told in zip(found, of_run, strict=True)
+            {**_as_json(name, split, f, measures, request.per_topic), "warnings": warning}
+            for (name, f), warning in zip(scored, of_run, strict=True)
         ]
         print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
         return 0
-    print(split.table("run", found, measures).render(request.format))
+    print(split.table("run", scored, measures).render(request.format))
     beside = () if request.format == "text" else warnings  # in a terminal they stand above already
-    for sentence in (*split.told, *(f"WARNING: {told}" for told in beside)):
+    for sentence in (*split.sentences, *(f"WARNING: {warning}" for warning in beside)):
         print("\n" + note(sentence, request.format))
-    for name, figures in found if request.per_topic else ():
-        rows = [[qid, *(float(figures.per_topic[m][i]) for m in measures)] for i, qid in enumerate(figures.qids)]
+    for name, scores in scored if request.per_topic else ():
+        rows = [[qid, *(float(scores.per_topic[m][i]) for m in measures)] for i, qid in enumerate(scores.qids)]
         print("\n" + Table([name, *map(str, measures)], rows).render(request.format))
     return 0
 
 
-def _as_json(name: str, split: Split, figures: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
+def _as_json(name: str, split: Split, scores: Figures, measures: Sequence[Measure], per_topic: bool) -> dict[str, Any]:
     result: dict[str, Any] = {
         "run": name,
-        "topics": len(figures.qids),
-        "missing": len(figures.missing),
-        **{str(m): figures.mean(m) for m in measures},
+        "topics": len(scores.qids),
+        "missing": len(scores.missing),
+        **{str(m): scores.mean(m) for m in measures},
     }
-    for part, some in split.parts(figures).items():
+    for part, some in split.parts(scores).items():
         if part != "all":
             result[part] = {"topics": len(some.qids), **{str(m): number(some.mean(m)) for m in measures}}
     if per_topic:
         result["per_topic"] = {
-            qid: {str(m): float(figures.per_topic[m][i]) for m in measures} for i, qid in enumerate(figures.qids)
+            qid: {str(m): float(scores.per_topic[m][i]) for m in measures} for i, qid in enumerate(scores.qids)
         }
     return result
 

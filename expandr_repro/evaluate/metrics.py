@@ -1,4 +1,4 @@
-"""Metrics by the names the field prints: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, Judged@10, and `(rel=2)` for graded cut-offs."""
+"""Parse metrics: nDCG@10, R@100, MAP, MRR@10, P@5, Success@5, and `(rel=2)` for graded cut-offs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Measure:
 
     def __str__(self) -> str:
         """Return `nDCG@10`, `MAP(rel=2)` and the like."""
-        told = self.rel != 1 or (self.level != 1 and self.name not in NO_LEVEL)
-        return self.name + (f"(rel={self.rel})" if told else "") + (f"@{self.depth}" if self.depth else "")
+        shows_rel = self.rel != 1 or (self.level != 1 and self.name not in NO_LEVEL)
+        return self.name + (f"(rel={self.rel})" if shows_rel else "") + (f"@{self.depth}" if self.depth else "")
 
 
 def parse_measure(text: str, level: int = 1) -> Measure:
@@ -56,13 +56,13 @@ def parse_measure(text: str, level: int = 1) -> Measure:
         UnknownNameError: no such measure.
         ExpandrError: a depth or relevance level that makes no sense.
     """
-    found = _FORM.fullmatch(text.strip())
-    name = ALIASES.get(found["name"].lower()) if found else None
-    if found is None or name is None:
+    match = _FORM.fullmatch(text.strip())
+    name = ALIASES.get(match["name"].lower()) if match else None
+    if match is None or name is None:
         known = [f"{n}@10" for n in NAMES] + ["MAP", "MRR"]
         raise UnknownNameError("metric", text, known, "A depth follows @, as in R@100.", _meant(text))
-    depth = int(found["depth"]) if found["depth"] else None
-    rel = int(found["rel"] or found["rel2"] or (1 if name in NO_LEVEL else level))
+    depth = int(match["depth"]) if match["depth"] else None
+    rel = int(match["rel"] or match["rel2"] or (1 if name in NO_LEVEL else level))
     if depth == 0 or rel == 0 or (depth or 0) > 1_000_000:
         raise ExpandrError(
             f"metric {text!r}: the depth and the relevance level start at 1, and depths end at 1,000,000"

@@ -9,7 +9,7 @@ from expandr_repro.console.tables import FORMATS
 from expandr_repro.evaluate.metrics import DEFAULT
 
 METRICS = ",".join(DEFAULT)
-QRELS = "judgements: a file, a collection, irds:... or a Pyserini name"
+QRELS = "relevance judgments: a file, a collection, irds:... or a Pyserini name"
 
 
 @dataclass(frozen=True)
@@ -19,5 +19,5 @@ class EvaluateRequest(Options):
     runs: tuple[str, ...] = option(argument=True, metavar="RUN", help="TREC run files, plain or gzipped")
     qrels: str = option(metavar="Q", help=QRELS)
     metrics: str = option(METRICS, metavar="M", help="nDCG@k, R@k, P@k, Success@k, Judged@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts")  # fmt: skip
-    per_topic: bool = option(False, help="every topic's figures as well")
+    per_topic: bool = option(False, help="every topic's scores as well")
     format: str = option("text", choices=FORMATS)

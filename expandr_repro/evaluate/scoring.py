@@ -1,10 +1,10 @@
-"""Figures from ranx, with trec_eval's meaning.
+"""Score runs with ranx's metrics, as trec_eval does.
 
-ranx keeps input order among ties and refuses runs whose topics are not those of the judgements; trec_eval (`-c`) breaks ties by docid and
-lets a judged topic that the run misses score 0. Both are settled here, so that the figures agree with trec_eval's to the digit.
+ranx keeps input order among ties and refuses runs whose topics are not those of the qrels; trec_eval (`-c`) breaks ties by docid and
+lets a judged topic that the run misses score 0. Both are settled here, so that the scores agree with trec_eval's exactly.
 
-ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries anew in every process, which takes
-seconds to a minute; the functions on arrays are compiled once, and cached by numba beside ranx.
+ranx's metric functions are called on arrays. Its `Run` and `Qrels` classes compile their dictionaries again in every process, which takes
+seconds to a minute; the functions on arrays are compiled once, and cached by numba next to ranx.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ TOPICS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Figures:
-    """What a run scores.
+    """Scores of a run: of each judged topic, and their means.
 
     Attributes:
-        qids: the judged topics, in the judgements' order.
+        qids: the judged topics, in the qrels' order.
         per_topic: measure -> (topics,) scores.
         missing: judged topics that the run lacks; they score 0.
-        unjudged: topics of the run without judgements; they do not count.
+        unjudged: topics of the run without relevance judgments; they do not count.
         ranked: judged topics for which the run has documents.
         met: those of them for which one of these is judged, whatever its grade.
-        known: whether a document of the run is judged, be it for another topic.
+        known: whether a document of the run is judged, possibly for another topic.
         depth: the most documents that the run has for a judged topic.
         full: judged topics for which it has so many; many of them mean that the run was cut there.
     """
@@ -81,7 +81,7 @@ class Figures:
         return float(self.per_topic[measure].mean()) if self.qids else float("nan")
 
     def without(self, dropped: Collection[str]) -> Figures:
-        """Return the figures without some topics."""
+        """Return the scores without some topics."""
         kept = [row for row, qid in enumerate(self.qids) if qid not in dropped]
         if len(kept) == len(self.qids):
             return self
@@ -94,7 +94,7 @@ class Figures:
 
 
 def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str = "the run") -> Figures:
-    """Evaluate a run on judgements.
+    """Evaluate a run on qrels.
 
     Args:
         run: scores; ties are ranked as trec_eval would.
@@ -103,7 +103,7 @@ def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str 
         label: what to call the run in errors.
 
     Raises:
-        MismatchError: the judgements judge no topic of the run.
+        MismatchError: the qrels judge no topic of the run.
     """
     scorer = Scorer(qrels, measures)
     scorer.add(run)
@@ -113,17 +113,17 @@ def evaluate(run: Ranked, qrels: Qrels, measures: Sequence[Measure], label: str 
 def evaluate_file(
     path: str | Path, qrels: Qrels, measures: Sequence[Measure], seen: Callable[[Ranked], object] | None = None
 ) -> Figures:
-    """Evaluate a run file; where the lines of a topic lie together, with no more than some topics in memory.
+    """Evaluate a run file; where the lines of a topic are together, with no more than some topics in memory.
 
     Args:
         path: the file.
         qrels: grades.
         measures: what to compute.
-        seen: called with the topics of the run, some at a time; anew from the first, where the file has to be read again with care.
+        seen: called with the topics of the run, some at a time; again from the first, where the file has to be read again with care.
 
     Raises:
-        FormatError: the file is no run.
-        MismatchError: the judgements judge no topic of the run.
+        FormatError: the file is not a run.
+        MismatchError: the qrels judge no topic of the run.
     """
 
     def score(parts: Iterable[Ranked]) -> Figures:
@@ -141,7 +141,7 @@ def evaluate_file(
 
 
 class Scorer:
-    """Figures of a run that comes some topics at a time.
+    """Score a run that is read some topics at a time.
 
     Args:
         qrels: grades; negative ones gain nothing.
@@ -187,14 +187,14 @@ class Scorer:
                     values[some] = function(gains, ranking, measure.depth or 0, measure.rel)
 
     def figures(self, label: str = "the run") -> Figures:
-        """Return the figures of all topics that were added.
+        """Return the scores of all topics that were added.
 
         Raises:
-            MismatchError: the judgements judge none of them.
+            MismatchError: the qrels judge none of them.
         """
         if len(self._unjudged) == self._topics:
             raise MismatchError(
-                f"{label}: the judgements judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the judgements e.g. "
+                f"{label}: the qrels judge none of its {self._topics} topics (the run has e.g. {self._first!r}, the qrels e.g. "
                 f"{next(iter(self._qrels), None)!r}); are these the right qrels?"
             )
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
@@ -205,13 +205,13 @@ class Scorer:
         )  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:
-        """Say whether a document is judged for any topic; asked for as long as none was judged for its own."""
+        """Return whether a document is judged for any topic; asked for as long as none was judged for its own."""
         if self._judged is None:
             self._judged = {docid for grades in self._qrels.values() for docid in grades}
         return any(not self._judged.isdisjoint(ranked) for ranked in part.values())
 
 
-def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _arrays(qrels: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (topics, n, 2) arrays of (document number, grade) and (document number, score), best first, as ranx's functions take them.
 
     `rankings` are as `trec_order` makes them: the scores are n to 1. Shorter rows are filled with a document -1 of grade 0, which is relevant nowhere, and -2, which nobody judges.
@@ -219,13 +219,15 @@ def _arrays(judgements: Sequence[Mapping[str, int]], rankings: Any) -> tuple[NDA
     import numpy as np
 
     ranked = list(rankings)
-    gains = np.zeros((len(judgements), max(1, *(len(j) for j in judgements)), 2))
+    gains = np.zeros((len(qrels), max(1, *(len(j) for j in qrels)), 2))
     ranking = np.zeros((len(ranked), max(1, *(len(r) for r in ranked)), 2))
     gains[:, :, 0], ranking[:, :, 0] = -1, -2
-    for row, (judged, found) in enumerate(zip(judgements, ranked, strict=True)):
-        n = len(found)
+    for row, (judged, ranked_docs) in enumerate(zip(qrels, ranked, strict=True)):
+        n = len(ranked_docs)
         best = sorted(judged.items(), key=lambda item: -item[1])
-        gains[row, : len(best), 0] = [n - found[d] if d in found else n + i for i, (d, _) in enumerate(best)]
+        gains[row, : len(best), 0] = [
+            n - ranked_docs[d] if d in ranked_docs else n + i for i, (d, _) in enumerate(best)
+        ]
         gains[row, : len(best), 1] = [max(0, grade) for _, grade in best]
         ranking[row, :n, 0] = np.arange(n)
         ranking[row, :n, 1] = np.arange(n, 0, -1)
@@ -238,8 +240,8 @@ def _judged(gains: NDArray[np.float64], ranking: NDArray[np.float64], depth: int
 
     looked_at = np.minimum(depth, (ranking[:, :, 0] >= 0).sum(axis=1))
     numbers = gains[:, :, 0]  # of judged documents; those that were found are numbered by rank, from 0
-    found: NDArray[np.float64] = ((numbers >= 0) & (numbers < looked_at[:, None])).sum(axis=1) / looked_at
-    return found
+    shares: NDArray[np.float64] = ((numbers >= 0) & (numbers < looked_at[:, None])).sum(axis=1) / looked_at
+    return shares
 
 
 _LOCK = threading.RLock()
@@ -251,7 +253,7 @@ _OURS: dict[str, types.ModuleType] = {}
 
 @contextmanager
 def _ranx_metrics() -> Iterator[Any]:
-    """Yield ranx's metrics; where numba cannot keep what it compiles beside ranx, it does so in our cache.
+    """Yield ranx's metrics; where numba cannot keep what it compiles next to ranx, it does so in our cache.
 
     `import ranx` brings ir_datasets, seaborn and its own data structures, which takes ten times as long as the metrics. So these are
     imported below an empty package of that name. numba looks modules up by name as it compiles, so they stay in `sys.modules` until the
@@ -260,8 +262,8 @@ def _ranx_metrics() -> Iterator[Any]:
     from numba import config
 
     with _LOCK:
-        found = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
-        if found is None or found.origin is None:  # all of it is imported already, or it is not installed
+        spec = importlib.util.find_spec("ranx") if "ranx" not in sys.modules else None
+        if spec is None or spec.origin is None:  # all of it is imported already, or it is not installed
             yield importlib.import_module("ranx.metrics")
             return
         before = {name: module for name, module in sys.modules.items() if _is_ranx(name)}
@@ -270,12 +272,12 @@ def _ranx_metrics() -> Iterator[Any]:
             del sys.modules[name]
         try:
             config.THREADING_LAYER = "workqueue"  # type: ignore[attr-defined]  # as ranx sets it
-            if not settings[1] and not os.access(Path(found.origin).parent, os.W_OK):
+            if not settings[1] and not os.access(Path(spec.origin).parent, os.W_OK):
                 config.CACHE_DIR = str(private_folder(cache_dir() / "numba"))  # type: ignore[attr-defined]  # it keeps pickles there
             sys.modules.update(_OURS)
             if not _OURS:
                 empty = types.ModuleType("ranx")
-                empty.__path__ = list(found.submodule_search_locations or ())
+                empty.__path__ = list(spec.submodule_search_locations or ())
                 sys.modules["ranx"] = empty
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

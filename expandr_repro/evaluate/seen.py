@@ -173,11 +173,11 @@ class Split:
 
     Attributes:
         seen: those that one saw; empty where no run has a record, or none was seen.
-        told: what to print: one sentence for each model that has a record.
+        sentences: what to print, one sentence for each model that has a record.
     """
 
     seen: frozenset[str] = frozenset()
-    told: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
     def parts(self, scores: Figures) -> dict[str, Figures]:
         """Return scores of all topics, and where any was seen of the seen and the unseen ones."""

@@ -1,4 +1,4 @@
-"""Paired significance tests over topics, and Holm's correction for many comparisons."""
+"""Test paired differences over topics for significance, with Holm's correction for several comparisons."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ def bootstrap_interval(difference: NDArray[np.float64], seed: int = 42) -> tuple
         return float(difference[0]), float(difference[0])
     from scipy.stats import bootstrap
 
-    found = bootstrap(
+    result = bootstrap(
         (difference,),
         np.mean,
         batch=256,
         method="BCa" if len(difference) <= 10_000 else "percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(result.low), float(result.high)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Topics to augmented topics: what the store lacks is asked for and kept, then the output is put together from the store.
+"""Generate what the store lacks, and assemble augmented topics from the store.
 
 The output depends on the store alone, never on the order in which texts arrived: a rerun, a run after a crash and two
 runs side by side write the same bytes.
@@ -76,19 +76,19 @@ class Expansions:
         again: list[Place] = []
 
         def deliver(reply: Reply) -> None:
-            place: Place = reply.request.ident
+            slot: Place = reply.request.ident
             self.tally.add(reply.retries, reply.tokens_in, reply.tokens_out)
             if reply.failure:
-                self._reasons[place.topic.qid, place.sample] = reply.failure
-                self._claims.release([place.key])
-                bar.text_done(place.topic.qid)
+                self._reasons[slot.topic.qid, slot.sample] = reply.failure
+                self._claims.release([slot.key])
+                bar.text_done(slot.topic.qid)
                 return
             stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out)
-            self.condition.put(place.key, place.address, stored)
-            if further := self._wanted(place.topic, place.sample):
+            self.condition.put(slot.key, slot.address, stored)
+            if further := self._wanted(slot.topic, slot.sample):
                 again.append(further)
             else:
-                bar.text_done(place.topic.qid, reply.tokens_out)
+                bar.text_done(slot.topic.qid, reply.tokens_out)
 
         waiting = False
         places = self._missing(((t, s) for t in mine for s in range(len(self.settings))), bar)
@@ -110,17 +110,17 @@ class Expansions:
         """Yield the places that this process may ask for, and note those that another one is asking for just now."""
         while some := list(itertools.islice(places, CLAIM)):
             ours = self._claims.take([p.key for p in some])
-            for place in some:
-                if place.key in ours:
-                    yield place
+            for slot in some:
+                if slot.key in ours:
+                    yield slot
                 else:
-                    elsewhere.append(place)
+                    elsewhere.append(slot)
 
     def _missing(self, samples: Iterable[tuple[Topic, int]], bar: TextBar | None = None) -> Iterator[Place]:
         """Yield, of every sample that this run is to ask for, the first attempt that the store lacks."""
         for topic, sample in samples:
-            if place := self._wanted(topic, sample):
-                yield place
+            if slot := self._wanted(topic, sample):
+                yield slot
             elif bar:
                 bar.text_done(topic.qid)
 
@@ -145,31 +145,31 @@ class Expansions:
         """Look up what the store has of a sample: the first text, else a refusal, else what came last."""
         seen = Seen("failed", 0)
         for attempt in itertools.count():
-            place = self._place(topic, sample, attempt)
-            stored = self.condition.get(place.key)
+            slot = self._place(topic, sample, attempt)
+            stored = self.condition.get(slot.key)
             if stored is None:
                 return seen
-            kind = self._kind(place, stored)
+            kind = self._kind(slot, stored)
             if kind == "text":
-                return Seen(kind, attempt + 1, place, stored)
+                return Seen(kind, attempt + 1, slot, stored)
             if seen.kind == "refused":
                 seen = dataclasses.replace(seen, attempts=attempt + 1)
             else:
-                seen = Seen(kind, attempt + 1, place, stored)
+                seen = Seen(kind, attempt + 1, slot, stored)
         raise AssertionError
 
-    def _kind(self, place: Place, stored: Stored) -> Kind:
+    def _kind(self, slot: Place, stored: Stored) -> Kind:
         if finish_of(stored.finish) is None:  # kept by an earlier version, which took half a text for a whole one
             return "failed"
-        found = self._cleaned(place, stored)
-        if found.refused:
+        cleaned = self._cleaned(slot, stored)
+        if cleaned.refused:
             return "refused"
-        if found.cut or found.empty:
-            return "cut" if found.cut else "empty"
-        return "text" if self.task.reader is None or self._read(place, stored) else "unread"
+        if cleaned.cut or cleaned.empty:
+            return "cut" if cleaned.cut else "empty"
+        return "text" if self.task.reader is None or self._read(slot, stored) else "unread"
 
-    def _read(self, place: Place, stored: Stored) -> list[str]:
-        cleaned = self._cleaned(place, stored).text
+    def _read(self, slot: Place, stored: Stored) -> list[str]:
+        cleaned = self._cleaned(slot, stored).text
         return self.task.reader.read(stored.text, cleaned) if self.task.reader else [cleaned]
 
     def items(self, topic: Topic) -> list[str]:
@@ -177,8 +177,8 @@ class Expansions:
         seen = self._seen(topic, 0)
         return self._read(seen.place, seen.stored) if seen.kind == "text" and seen.place and seen.stored else []
 
-    def _cleaned(self, place: Place, stored: Stored) -> Cleaned:
-        return clean(stored.text, finish_of(stored.finish) or "", asked_text(self._request(place).prompt))
+    def _cleaned(self, slot: Place, stored: Stored) -> Cleaned:
+        return clean(stored.text, finish_of(stored.finish) or "", asked_text(self._request(slot).prompt))
 
     def _place(self, topic: Topic, sample: int, attempt: int) -> Place:
         number = self.task.first + sample
@@ -186,24 +186,24 @@ class Expansions:
         address = Address(self.settings[sample], seed, sha256_text(self.task.filled_in(topic)), number)
         return Place(topic, sample, attempt, address, self.condition.key(address))
 
-    def _request(self, place: Place) -> Request:
-        return Request(place, self.task.rendered(place.topic), place.address.sampling, place.address.seed)
+    def _request(self, slot: Place) -> Request:
+        return Request(slot, self.task.rendered(slot.topic), slot.address.sampling, slot.address.seed)
 
     def lacking(self) -> set[str]:
         """Return the topics that texts are missing of."""
         return {
-            place.topic.qid
-            for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings)))
+            slot.topic.qid
+            for slot in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings)))
         }
 
     def remaining(self) -> Remaining:
         """Count what the store lacks."""
         requests = characters = 0
         topics = set()
-        for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
+        for slot in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
             requests += 1
-            topics.add(place.topic.qid)
-            characters += len(plain_text(self._request(place).prompt))
+            topics.add(slot.topic.qid)
+            characters += len(plain_text(self._request(slot).prompt))
         mean = self.condition.mean_tokens_out()
         likely = None if mean is None else mean * requests
         return Remaining(requests, len(topics), characters, requests * self.task.plan.max_tokens, likely)
@@ -216,16 +216,16 @@ class Expansions:
         """
         reports = list(reports)
         reasons = {(qid, sample): reason for r in reports for qid, sample, reason in r["reasons"]}
-        made = Assembly()
+        assembly = Assembly()
         for r in reports:
-            made.tally.merge(Tally(**r["tally"]))
+            assembly.tally.merge(Tally(**r["tally"]))
         provenance = self.provenance()
         for topic in self.task.topics:
             expansions = []
             for sample in range(len(self.settings)):
                 seen = self._seen(topic, sample)
-                made.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
-                made.refused += seen.kind == "refused"
+                assembly.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
+                assembly.refused += seen.kind == "refused"
                 if (
                     (seen.kind == "text" or (seen.kind == "refused" and self.task.keep_refusals))
                     and seen.place
@@ -234,35 +234,35 @@ class Expansions:
                     expansions.append(self._expansion(seen.place, seen.stored))
                 else:
                     failure = self._failure(topic, sample, seen, reasons)
-                    made.empty += failure.kind == "empty"
-                    made.failures.append(failure)
-            made.texts += len(expansions)
-            made.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
-        return made
+                    assembly.empty += failure.kind == "empty"
+                    assembly.failures.append(failure)
+            assembly.texts += len(expansions)
+            assembly.topics.append(Topic(topic.qid, topic.title, tuple(expansions), provenance))
+        return assembly
 
     def _failure(self, topic: Topic, sample: int, seen: Seen, reasons: Mapping[tuple[str, int], str]) -> Failure:
         if seen.kind == "refused" and seen.place and seen.stored:
-            said = self._cleaned(seen.place, seen.stored).text[:80]
+            text = self._cleaned(seen.place, seen.stored).text[:80]
             return Failure(
-                topic.qid, sample, f"refused: {said!r}" if said else "refused: the content filter took it", seen.kind
+                topic.qid, sample, f"refused: {text!r}" if text else "refused: the content filter took it", seen.kind
             )
         if seen.kind == "cut":
             limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
             return Failure(topic.qid, sample, limit, seen.kind)
         if seen.kind == "unread" and seen.place and seen.stored:
-            said = " ".join(self._cleaned(seen.place, seen.stored).text.split())[:80]
-            return Failure(topic.qid, sample, f"the parser found nothing in {said!r}, {seen.attempts} times", seen.kind)
+            text = " ".join(self._cleaned(seen.place, seen.stored).text.split())[:80]
+            return Failure(topic.qid, sample, f"the parser found nothing in {text!r}, {seen.attempts} times", seen.kind)
         if seen.kind == "empty" and seen.attempts >= ATTEMPTS:
             return Failure(topic.qid, sample, f"empty, {seen.attempts} times", seen.kind)
         return Failure(topic.qid, sample, reasons.get((topic.qid, sample), "not generated"))
 
-    def _expansion(self, place: Place, stored: Stored) -> Expansion:
-        text = self._cleaned(place, stored)
+    def _expansion(self, slot: Place, stored: Stored) -> Expansion:
+        text = self._cleaned(slot, stored)
         written = (
-            self.task.reader.join(self._read(place, stored)) if self.task.reader and not text.refused else text.text
+            self.task.reader.join(self._read(slot, stored)) if self.task.reader and not text.refused else text.text
         )
         sampling = (
-            place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
+            slot.address.sampling.record() | {"seed": slot.address.seed} | ({"refused": True} if text.refused else {})
         )
         return Expansion(written, sampling, finish_of(stored.finish) or "")
 

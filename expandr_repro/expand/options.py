@@ -32,7 +32,7 @@ def json_object(text: str) -> dict[str, Any]:
     """Parse a JSON object (an argparse type)."""
     value = json.loads(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text} is no JSON object")
+        raise argparse.ArgumentTypeError(f"{text} is not a JSON object")
     return value
 
 
@@ -94,7 +94,7 @@ class ExpandRequest(Options):
 
     topics: str = what(metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="expand the first N topics alone")
-    qids: str | None = what(None, metavar="IDS", help="expand these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
+    qids: str | None = what(None, metavar="IDS", help="expand these topics alone: a file with one id per line, or ids with commas between")  # fmt: skip
     method: str | None = what(None, metavar="M", one_of="prompt or method", help="a method in place of a prompt: `expand methods` lists them; or a .yaml file with one")  # fmt: skip
     prompt: str = what("q2d", metavar="P", one_of="prompt or method", help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file")  # fmt: skip
     backend: str = what("openai", metavar="B", help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()))
@@ -106,7 +106,7 @@ class ExpandRequest(Options):
     seed: int | None = sampling(None, metavar="N", help="each text's seed is derived from it (default: 42)")
     extra: dict[str, Any] | None = sampling(None, metavar="JSON", parse=json_object, help='more settings for the backend, e.g. {"top_k": 50}; null takes one out of an endpoint\'s request')  # fmt: skip
     generator: GeneratorOptions = included(GeneratorOptions, applies=_takes)
-    passages: str | None = what(None, metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's judgements)",
+    passages: str | None = what(None, metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's qrels)",
                                 applies=When("to a prompt with {passage}, such as q2a", _prompt_has("passage")))  # fmt: skip
     examples_from: str | None = what(None, metavar="T", help="training topics for few-shot examples (default: the collection's train split)",
                                      applies=When("to a prompt with {examples}", _prompt_has("examples")))  # fmt: skip

@@ -1,4 +1,4 @@
-"""One call of `expand` from names to files: finds the topics, the prompt and the generator, runs, writes, reports."""
+"""Run `expand`: find the topics, the prompt and the generator, generate, write and report."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ CHARACTERS_A_TOKEN = 4
 
 
 def expand(request: ExpandRequest) -> int:
-    """Expand.
+    """Generate expansions, and write them.
 
     Returns:
-        0 where everything was generated that can be (the model may have refused some of it), 1 where not one expansion came of it, 2 where something
+        0 where everything was generated that can be (the model may have refused some of it), 1 where no expansion was generated, 2 where something
         was not generated.
 
     Raises:
@@ -49,11 +49,11 @@ def expand(request: ExpandRequest) -> int:
             left = _remaining_table(*ready.remaining())
             print(left.render(request.format))
             return 0
-        made = ready.generate()
-    if made is None:
+        assembly = ready.generate()
+    if assembly is None:
         return 0
-    summary = _summary(ready, made)
-    return _finish(request, made, summary, ready.record)
+    summary = _summary(ready, assembly)
+    return _finish(request, assembly, summary, ready.record)
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ def prepared(
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.generator)
-    found = topics or find_topics(request.topics)
+    chosen = topics or find_topics(request.topics)
     if request.method:
-        with prepared_method(request, found, generator, _trained_on(generator, request.generator), context) as ready:
+        with prepared_method(request, chosen, generator, _trained_on(generator, request.generator), context) as ready:
             yield ready
         return
-    prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
-    some = select_topics(found, request.limit, request.qids)
+    prompt = _prompt(request, chosen, plan)  # the same for some of the topics as for all
+    some = select_topics(chosen, request.limit, request.qids)
     passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
     task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
     with Store(store_file(request.store)) as store:
@@ -140,24 +140,27 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
     return prepare(name, spec, examples, request.language)
 
 
-def _finish(request: ExpandRequest, made: Assembly, summary: Table, record: list[TrainedOn]) -> int:
+def _finish(request: ExpandRequest, assembly: Assembly, summary: Table, record: list[TrainedOn]) -> int:
     if request.output:
         failed = failures_path(request.output)
-        again = (lambda: _write_failures(failed, made.failures)) if made.failures else None
+        again = (lambda: _write_failures(failed, assembly.failures)) if assembly.failures else None
         beside = record_beside(request.output)
         remember = (lambda: write_record(beside, record)) if record else None
-        write_topics(request.output, made.topics, about={beside: remember, failed: again})
+        write_topics(request.output, assembly.topics, about={beside: remember, failed: again})
     print(summary.render(request.format))
     if request.output:
         log.info(
-            "wrote %s: %s, %s", request.output, counted(len(made.topics), "topic"), counted(made.texts, "expansion")
+            "wrote %s: %s, %s",
+            request.output,
+            counted(len(assembly.topics), "topic"),
+            counted(assembly.texts, "expansion"),
         )
-    if not made.failures:
+    if not assembly.failures:
         return 0
-    for line in explained(made.failures):
+    for line in explained(assembly.failures):
         log.warning("%s", line)
     log.warning("all of them are listed in %s", failures_path(request.output))
-    return 2 if any(f.kind == "failed" for f in made.failures) else int(not made.texts)
+    return 2 if any(f.kind == "failed" for f in assembly.failures) else int(not assembly.texts)
 
 
 def explained(failures: Sequence[Failure]) -> Iterator[str]:
@@ -176,7 +179,7 @@ def explained(failures: Sequence[Failure]) -> Iterator[str]:
         )
     if kinds["empty"]:
         yield (
-            f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
+            f"{_missing(kinds['empty'])}: the model returned no text ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
         )
     if kinds["unread"]:
         yield (
@@ -207,24 +210,24 @@ def _write_failures(path: Path, failures: list[Failure]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _summary(ready: Prepared | PreparedMethod, made: Assembly) -> Table:
-    tally, identity = made.tally, ready.generator.identity
+def _summary(ready: Prepared | PreparedMethod, assembly: Assembly) -> Table:
+    tally, identity = assembly.tally, ready.generator.identity
     return Table(
         ["", "expand"],
         [
-            ["topics", f"{ready.topics.label}: {len(made.topics)}"],
+            ["topics", f"{ready.topics.label}: {len(assembly.topics)}"],
             list(ready.prompt),
             ["model", f"{identity.model} ({identity.backend})"],
             ["requests", tally.requests],
             ["retries", tally.retries],
             ["tokens in", tally.tokens_in],
             ["tokens out", tally.tokens_out],
-            ["expansions", made.texts],
-            ["truncated", made.truncated],
-            ["refused", made.refused],
-            ["empty", made.empty],
-            ["missing", len(made.failures)],
-            *map(list, made.rows),
+            ["expansions", assembly.texts],
+            ["truncated", assembly.truncated],
+            ["refused", assembly.refused],
+            ["empty", assembly.empty],
+            ["missing", len(assembly.failures)],
+            *map(list, assembly.rows),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Several processes on one task: which share is whose, and how the first learns that the others are done.
+"""Divide a task over several processes, and wait for all of them.
 
 The processes come from `accelerate launch`, `torchrun` or `--data-parallel`; all of them set RANK, WORLD_SIZE,
 MASTER_ADDR and MASTER_PORT.
@@ -71,7 +71,7 @@ class Share:
             ) from error
 
     def gather(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """Tell the first process what this one did; it returns what all did, once they are done, the others nothing."""
+        """Gather what all processes did in the first one, once they are done; the others get nothing."""
         if self._meeting is None:
             return [facts]
         self._meeting.set(f"expandr/{self.rank}", json.dumps(facts))

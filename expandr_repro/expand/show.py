@@ -1,4 +1,4 @@
-"""Expansions for reading in a terminal: the query, the prompt that was sent, and each text with its settings."""
+"""Show expansions in a terminal: the query, the prompt that was sent, and each text with its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics of a set of expansions: counts, lengths, overlap with the query, duplicates."""
+"""Compute statistics of expansions: counts, lengths, overlap with the query, duplicates."""
 
 from __future__ import annotations
 

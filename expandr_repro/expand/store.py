@@ -1,4 +1,4 @@
-"""The store of generations: each text as it arrived, kept at once, found again by what asked for it.
+"""Store generated texts as they arrive, keyed by what asked for them.
 
 One SQLite file in WAL mode. Every generation is a transaction of its own, so that a kill loses only what was in
 flight; several processes may read and write it together. The key of a generation is the SHA-256 over (prompt hash,
@@ -91,11 +91,11 @@ class Store:
         rows = self.database.rows("SELECT docids FROM passages WHERE key = ?", (key,))
         return [str(docid) for docid in json.loads(rows[0][0])] if rows else None
 
-    def keep_passages(self, found: Mapping[bytes, Sequence[str]]) -> None:
+    def keep_passages(self, passages: Mapping[bytes, Sequence[str]]) -> None:
         """Keep the docids that were found, by what was searched for; what is there already stays."""
         self.database.rows(PASSAGES)
         with self.database.transaction():
-            rows = [(key, json.dumps(list(docids))) for key, docids in found.items()]
+            rows = [(key, json.dumps(list(docids))) for key, docids in passages.items()]
             self.database.raw.executemany("INSERT OR IGNORE INTO passages VALUES (?, ?)", rows)
 
     def close(self) -> None:
@@ -148,8 +148,8 @@ class Condition:
     def mean_tokens_out(self) -> float | None:
         """Return the mean length of the generations in tokens, or None where there are none."""
         mean = "SELECT avg(tokens_out) FROM generations WHERE condition = ? AND tokens_out > 0"
-        found = self._database.rows(mean, (self._ident,))[0][0]
-        return None if found is None else float(found)
+        value = self._database.rows(mean, (self._ident,))[0][0]
+        return None if value is None else float(value)
 
 
 def storable(text: str) -> str:

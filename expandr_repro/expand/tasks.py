@@ -1,4 +1,4 @@
-"""What is to be expanded, and what came of it: the shapes that `expanding` works with."""
+"""The data classes of `expand`: tasks, attempts and results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Task:
         passages: gold passages by qid, for a prompt that needs them.
         keep_refusals: write refusals, marked, instead of leaving them out.
         retry_refused: ask again, with other seeds, for what was refused or came out empty.
-        prompts: by qid, in place of the prompt filled in: what is sent; for prompts that hold more than the query and a gold passage.
+        prompts: by qid, in place of the prompt filled in: what is sent; for prompts that contain more than the query and a gold passage.
         facts: by qid, what such a prompt was made of; part of the store's key.
         first: the number of the first sample.
         reader: reads the answers; None takes them as they are, cleaned.

@@ -273,7 +273,7 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
     if scored is None:
         log.info("no qrels are known for these topics; give --qrels for scores")
         return
-    for sentence in scored.split.told:
+    for sentence in scored.split.sentences:
         print(f"seen    {one_line(sentence)}")
     print("\n" + scored.split.table("run", scored.figures.items(), scored.measures).render(request.format))
     print("\n" + Table(["comparison", "metric", "Δ", "p", "p (Holm)"], rows).render(request.format) + "\n")

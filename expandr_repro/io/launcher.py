@@ -38,11 +38,11 @@ def launched() -> Launched:
     """
     rank, world, local = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     try:
-        found = Launched(int(rank or 0), int(world or 1), int(local) if local else None)
+        launch = Launched(int(rank or 0), int(world or 1), int(local) if local else None)
     except ValueError:
-        found = Launched(-1)
-    if not 0 <= found.rank < found.world or (found.local or 0) < 0:
+        launch = Launched(-1)
+    if not 0 <= launch.rank < launch.world or (launch.local or 0) < 0:
         raise SetupError(
             f"RANK={rank}, WORLD_SIZE={world} and LOCAL_RANK={local} make no sense together; unset them, or start through torchrun or accelerate launch"
         )
-    return found
+    return launch

@@ -1,4 +1,4 @@
-"""YAML read safely into frozen dataclasses: unknown keys, missing keys and wrong types are errors that name the place."""
+"""Read YAML safely into frozen dataclasses: unknown keys, missing keys and wrong types are errors that name the place."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _checked(hint: Any, value: Any, path: str | Path, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(hint, value, path, where)  # type: ignore[arg-type]
     if isinstance(value, int) and abs(value) >= MAX_NUMBER:
-        raise FormatError(path, None, f"{where}: found {shown(value)}, a number beyond belief")
+        raise FormatError(path, None, f"{where}: found {shown(value)}, a number that is too large")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
@@ -138,19 +138,19 @@ def parse_yaml(text: str, path: str | Path, *, ours: bool = False, repeated: lis
             return node
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            """Refuse a key that is there twice."""
+            """Refuse a key that occurs twice."""
             seen = set()
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                     if key.value in seen and repeated is not None:
-                        repeated.append(f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice")
+                        repeated.append(f"line {key.start_mark.line + 1}: the key {shown(key.value)} occurs twice")
                     elif key.value in seen:
                         raise yaml.constructor.ConstructorError(
-                            None, None, f"the key {shown(key.value)} is there twice", key.start_mark
+                            None, None, f"the key {shown(key.value)} occurs twice", key.start_mark
                         )
                     seen.add(key.value)
-            made: dict[Any, Any] = super().construct_mapping(node, deep)
-            return made
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
 
     try:
         return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
@@ -170,7 +170,7 @@ def _written_out(node: Any, known: dict[int, int]) -> int:
     """Return the length of a node with its aliases written out: a few lines of them can stand for gigabytes.
 
     Raises:
-        ValueError: a text in it holds a NUL or half a surrogate pair, which no file, name or path can.
+        ValueError: a text in it contains a NUL or half a surrogate pair, which no file, name or path can.
     """
     if isinstance(node.value, str):
         if "\0" in node.value or not is_surrogate_free(node.value):

@@ -1,4 +1,4 @@
-"""What a generator is: requests in, each text handed over as it arrives; and the backends, by name."""
+"""The interface of LLM backends, and the registry of backends by name."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Identity:
         adapter_sha256: hash over the adapter's files, or None.
         precision: of the arithmetic; None where an endpoint decides.
         api: of an endpoint: chat or completions.
-        template_date: the date that the model's chat template is told; None where it does not ask.
+        template_date: the date that the model's chat template is given; None where it does not ask for one.
         decoding: how token ids become text, where the model has marks of reasoning: "marks kept".
         sampler: which version of our own sampling; None where the backend has its own.
     """
@@ -112,7 +112,7 @@ class GeneratorOptions:
     model: str = what(metavar="M", help="the endpoint's model, a hub name or a model folder")
     revision: str | None = what(None, metavar="R", help="the hub revision; for an endpoint a label of your own")
     base_url: tuple[str, ...] = endpoint((), metavar="URL", again=True, help="e.g. http://localhost:8000/v1; several are served in turn (default: $OPENAI_BASE_URL, else OpenAI's)")  # fmt: skip
-    api_key_env: str = endpoint("OPENAI_API_KEY", metavar="NAME", help="environment variable that holds the key")
+    api_key_env: str = endpoint("OPENAI_API_KEY", metavar="NAME", help="environment variable that contains the key")
     api: str = endpoint("chat", choices=("chat", "completions"), help="completions: plain text, for base models")
     concurrency: int = endpoint(32, metavar="N", parse=positive, help="requests at a time")
     timeout: float = endpoint(120.0, metavar="S", help="seconds for one answer")
@@ -200,10 +200,10 @@ def load_generator(backend: str, options: GeneratorOptions) -> Generator:
         UnknownNameError: no such backend.
         ExpandrError: an option that this backend has no use for.
     """
-    found = BACKENDS.find(backend)
+    factory = BACKENDS.find(backend)
     plain = GeneratorOptions(model="")
-    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *found.options)):
+    for name in (f.name for f in fields(options) if f.name not in ("model", "revision", *factory.options)):
         if getattr(options, name) != getattr(plain, name):  # a mistake that should not pass in silence
             flag = "--" + name.replace("_", "-")
             raise ExpandrError(f"{flag} has no meaning for --backend {backend}; leave it out or choose another backend")
-    return found.make(options)
+    return factory.make(options)

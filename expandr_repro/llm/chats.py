@@ -31,5 +31,5 @@ def asked_text(prompt: Prompted) -> str:
 
 
 def opens_answer(prompt: Prompted) -> bool:
-    """Say whether the last message is the beginning of the answer."""
+    """Return whether the last message is the beginning of the answer."""
     return not isinstance(prompt, str) and prompt[-1][0] == "assistant"

@@ -1,4 +1,4 @@
-"""How prompts were rendered for a model, as generation records it: a training must read the very tokens that generation read."""
+"""Record how prompts were rendered for a model, so that a training reads the same tokens as generation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ API = "api"
 """Of an endpoint: `completions` reads the prompt as plain text, without the chat template."""
 
 OTHERS = ("chat_template", "add_generation_prompt", "continue_final_message", "documents", "tools", "messages", "add_special_tokens")  # fmt: skip
-"""What else an endpoint may be told through `--extra`, and training cannot do."""
+"""What else an endpoint may be sent through `--extra`, and training cannot do."""
 
 
 PROMPTS = "prompts"
@@ -43,7 +43,7 @@ def recorded_prompt(topic: Topic, expansion: Expansion, source: str) -> str | No
         return str(record["text"])
     if isinstance(record, Mapping) and "messages" in record:
         raise MismatchError(f"{source}: the expansions of topic {topic.qid!r} answer a prompt of several messages, and training takes one message of the user; generate them without --prompt-bank")  # fmt: skip
-    raise FormatError(source, None, f"topic {topic.qid!r}: an expansion answers prompt {expansion.prompt}, and its provenance holds no such prompt")  # fmt: skip
+    raise FormatError(source, None, f"topic {topic.qid!r}: an expansion answers prompt {expansion.prompt}, and its provenance contains no such prompt")  # fmt: skip
 
 
 def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -60,8 +60,8 @@ def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | No
 
 def recorded_rendering(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same from a preference pair's provenance."""
-    found = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
-    return found | ({API: "completions"} if provenance.get(API) == "completions" else {})
+    settings = {k: provenance[k] for k in (KWARGS, *OTHERS) if provenance.get(k) not in (None, {})}
+    return settings | ({API: "completions"} if provenance.get(API) == "completions" else {})
 
 
 def one_rendering(renderings: Iterable[tuple[str, Mapping[str, Any]]], source: str) -> dict[str, Any]:

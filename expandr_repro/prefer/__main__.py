@@ -59,7 +59,7 @@ def _serve(request: PreferRequest) -> int:
 
 
 def run(request: PreferRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if request.serve:
         return _serve(request)
     if not request.candidates or "--output" not in request.given:
@@ -79,12 +79,12 @@ def run(request: PreferRequest) -> int:
     if request.dev and not request.allow_overlap:
         draw_apart([case.topic.qid for case in planned.cases], shared, request.dev, "--dev")
     encoder = load_encoder(request.encoder.name, request.encoder)
-    made = prefer(planned, encoder)
-    pairs, why = len(made.pairs), why_few(planned, made.dropped)
+    preferences = prefer(planned, encoder)
+    pairs, why = len(preferences.pairs), why_few(planned, preferences.dropped)
     if request.dev and request.dev >= pairs:
         raise ExpandrError(f"--dev {request.dev}: there are only {pairs} pairs{why}; leave some for training")
     train, dev = draw(
-        made.pairs, request.sample, request.dev or 0, request.seed, None if request.allow_overlap else shared
+        preferences.pairs, request.sample, request.dev or 0, request.seed, None if request.allow_overlap else shared
     )
     if request.sample and request.sample > pairs:
         log.warning("--sample %d: there are only %d pairs%s; all are kept", request.sample, pairs, why)
@@ -103,7 +103,7 @@ def run(request: PreferRequest) -> int:
     manifest, record = run_manifest_path(output), record_beside(output)
     beside: dict[Path, Callable[[], object] | None] = {
         record: lambda: write_record(record, parts),
-        manifest: lambda: write_manifest(manifest, "preference-pairs", made.facts | drawn),
+        manifest: lambda: write_manifest(manifest, "preference-pairs", preferences.facts | drawn),
     }
     if dev:
         beside[dev_path(output)] = lambda: write_pairs(dev_path(output), dev)
@@ -111,14 +111,14 @@ def run(request: PreferRequest) -> int:
     log.info("wrote %s: %d pairs%s", output, len(train), f", and {dev_path(output)}: {len(dev)}" if dev else "")
     counts = {
         "topics": planned.topics,
-        "pairs": len(made.pairs),
-        "pairs with equal rewards, told apart by similarity": sum(pair.margin == 0 for pair in made.pairs),
+        "pairs": len(preferences.pairs),
+        "pairs with equal rewards, distinguished by similarity": sum(pair.margin == 0 for pair in preferences.pairs),
         "written for training": len(train),
         "written for development": len(dev),
     }
     if request.allow_overlap and dev:
         counts["of these, sharing a relevant document or a title with training"] = overlap
-    _report(made, counts, request.format, encoder)
+    _report(preferences, counts, request.format, encoder)
     return 0
 
 
@@ -138,13 +138,13 @@ def _check_place(output: Path, request: PreferRequest) -> None:
     check_output("--output", record_beside(output), RECORD, reads)
 
 
-def _report(made: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:
+def _report(preferences: Preferences, counts: dict[str, int], form: str, encoder: TextEncoder) -> None:
     from expandr_repro.encoders.loading import say_truncated
 
-    dropped = {reason: n for reason, n in made.dropped.items() if n}
-    spread = quantile_table(made.values)
+    dropped = {reason: n for reason, n in preferences.dropped.items() if n}
+    spread = quantile_table(preferences.values)
     if form == "json":
-        report = {"counts": counts, "dropped": made.dropped, "distribution": json.loads(spread.render("json"))}
+        report = {"counts": counts, "dropped": preferences.dropped, "distribution": json.loads(spread.render("json"))}
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         rows = [*counts.items(), *((f"dropped: {reason}", n) for reason, n in dropped.items())]

@@ -1,4 +1,4 @@
-"""What `prefer` is asked to do, and which topics it can do it for; the others are counted by reason."""
+"""Plan a call of `prefer`: read the candidates, and count the topics that give no pair, by reason."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def plan(request: PreferRequest) -> Plan:
     rendering = one_rendering(
         ((t.qid, rendering_of(e.sampling, t.provenance)) for t in topics for e in t.expansions if e.text.strip()), request.candidates
     )  # fmt: skip
-    made = Plan(
+    result = Plan(
         request, weights, gold, _prompt(request.prompt, gold, [] if prompts else topics), _candidates_per_topic(request, topics), len(topics), [], dropped,
         training, leave_out(request.hold_out, training), rendering, prompts,
     )  # fmt: skip
-    made.cases.extend(_cases(topics, gold, answers, made))
-    if not made.cases:
-        raise ExpandrError(f"{request.candidates}: {no_pair(made.topics, dropped)}")
+    result.cases.extend(_cases(topics, gold, answers, result))
+    if not result.cases:
+        raise ExpandrError(f"{request.candidates}: {no_pair(result.topics, dropped)}")
     if dropped[NO_GOLD]:
         log.warning("%d topics have candidates, but no gold passage in %s", dropped[NO_GOLD], gold.label)
     if answers is None and request.min_similarity == PreferRequest.min_similarity:
@@ -117,7 +117,7 @@ def plan(request: PreferRequest) -> Plan:
             request.min_similarity,
             request.min_similarity / 2,
         )
-    return made
+    return result
 
 
 def _training(request: PreferRequest, gold: Gold, topics: Sequence[Topic]) -> TrainingTopics:
@@ -138,10 +138,10 @@ def why_few(plan: Plan, dropped: Mapping[str, int]) -> str:
     """Return what kept topics from giving a pair, after a colon; nothing where all gave one."""
     request = plan.request
     by = {UNLIKE: f"--min-similarity {request.min_similarity:g}", CLOSE: f"--min-margin {request.min_margin:g}"}
-    told = [
+    reasons = [
         f"{n} of {plan.topics} topics {f'were dropped by {by[why]}' if why in by else f'({why})'}" for why, n in dropped.items() if n
     ]  # fmt: skip
-    return f": {', '.join(told)}" if told else ""
+    return f": {', '.join(reasons)}" if reasons else ""
 
 
 def _check(request: PreferRequest, weights: Mapping[str, float]) -> None:
@@ -214,7 +214,7 @@ def _of_one_prompt(request: PreferRequest, topics: list[Topic]) -> tuple[list[To
 
 
 def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> int:
-    """Return how many candidates a topic must have: as asked for, or as many as the topic with the most has."""
+    """Return how many candidates each topic must have: as asked for, or as many as the topic with the most has."""
     most = max(len(t.texts) for t in topics)
     count = request.candidates_per_topic or most
     if count < 2:
@@ -226,20 +226,20 @@ def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> in
     return count
 
 
-def _cases(topics: Iterable[Topic], gold: Gold, answers: Mapping[str, str] | None, made: Plan) -> Iterator[Case]:
+def _cases(topics: Iterable[Topic], gold: Gold, answers: Mapping[str, str] | None, plan: Plan) -> Iterator[Case]:
     """Yield the topics that can be rewarded, and count the others; as the official script, demand an exact number of candidates."""
     for topic in topics:
         reason = None
-        if topic.qid in made.left_out.qids:
+        if topic.qid in plan.left_out.qids:
             reason = HELD_OUT
-        elif topic.qid not in gold.texts or (made.searched and topic.qid not in gold.docids):
+        elif topic.qid not in gold.texts or (plan.searched and topic.qid not in gold.docids):
             reason = NO_GOLD
         elif answers is not None and topic.qid not in answers:
             reason = NO_ANSWER
-        elif len(topic.texts) != made.candidates_per_topic:
-            reason = MISSING if len(topic.texts) < made.candidates_per_topic else TOO_MANY
+        elif len(topic.texts) != plan.candidates_per_topic:
+            reason = MISSING if len(topic.texts) < plan.candidates_per_topic else TOO_MANY
         if reason:
-            made.dropped[reason] += 1
+            plan.dropped[reason] += 1
             continue
         answer = answers[topic.qid] if answers is not None else ""
         yield Case(topic, topic.texts, gold.texts[topic.qid], gold.docids.get(topic.qid, ""), answer)

@@ -18,7 +18,7 @@ def _searches(request: PreferRequest) -> bool:
 
 
 def _looks_deep(request: PreferRequest) -> bool:
-    """Say whether a reward looks as deep as --hits."""
+    """Return whether a reward looks as deep as --hits."""
     rewards = map(REWARDS.find, parse_rewards(request.rewards))
     return any(r.of_corpus and r.depth is None for r in rewards)
 
@@ -36,7 +36,7 @@ class PreferRequest(Options):
     candidates: str = what(
         "", metavar="F", applies=PAIRS, help="augmented topics with n expansions each, as `expand` writes them"
     )
-    gold: str | None = what(None, metavar="C", help="a collection or BEIR folder whose judgments and documents give the gold passages, e.g. scifact/train (its train split, where none is named)")  # fmt: skip
+    gold: str | None = what(None, metavar="C", help="a collection or BEIR folder whose qrels and documents give the gold passages, e.g. scifact/train (its train split, where none is named)")  # fmt: skip
     gold_file: str | None = what(None, metavar="F", help="gold passages, JSONL with qid and text, in place of the collection's documents")  # fmt: skip
     answers: str | None = what(None, metavar="F", help="augmented topics of `expand --prompt q2a`")
     index: str | None = what(None, metavar="I", help="corpus-rank, delta-ndcg: what is searched (default: the collection's index, built once)",
@@ -61,7 +61,7 @@ class PreferRequest(Options):
         applies=SERVE,
     )
     encoder: EncoderOptions = included(EncoderOptions, "encoder")
-    output: Path = out(Path(), metavar="F", applies=PAIRS, help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl beside")  # fmt: skip
+    output: Path = out(Path(), metavar="F", applies=PAIRS, help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl next to it")  # fmt: skip
     sample: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="keep N pairs, drawn by seed; ExpandR 30000 (default: all)")  # fmt: skip
     dev: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="of these, N for development; ExpandR 3000 (default: none)")  # fmt: skip
     seed: int = out(42, metavar="N", help="of both draws", applies=When("with --sample or --dev, which draw", lambda request: bool(request.sample or request.dev)))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Candidates to preference pairs: what `prefer` does, and the training loop with it."""
+"""Run `prefer`: turn candidates into preference pairs."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
     Raises:
         ExpandrError: no pair is left, or what is searched cannot be.
     """
-    made = Preferences(dict(plan.dropped))
+    preferences = Preferences(dict(plan.dropped))
     for rewarded in reward(plan.cases, encoder, plan.weights, _searched(plan, encoder)):
-        _take(rewarded, plan, made)
-    if not made.pairs:
-        raise ExpandrError(f"{plan.request.candidates}: {no_pair(plan.topics, made.dropped)}")
-    made.facts = _facts(plan, encoder, made)
-    return made
+        _take(rewarded, plan, preferences)
+    if not preferences.pairs:
+        raise ExpandrError(f"{plan.request.candidates}: {no_pair(plan.topics, preferences.dropped)}")
+    preferences.facts = _facts(plan, encoder, preferences)
+    return preferences
 
 
 def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
@@ -69,29 +69,29 @@ def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
     return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
 
 
-def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
+def _take(rewarded: Rewarded, plan: Plan, preferences: Preferences) -> None:
     """Measure a topic, and take its pair or count why there is none."""
     sums = rewarded.similarities
     for name in plan.weights:
-        made.measure(name, rewarded.parts[name])
-    made.measure("total reward", rewarded.totals)
-    made.measure("similarity to gold", rewarded.to_gold)
+        preferences.measure(name, rewarded.parts[name])
+    preferences.measure("total reward", rewarded.totals)
+    preferences.measure("similarity to gold", rewarded.to_gold)
     if rewarded.to_answer is not None:
-        made.measure("similarity to answer", rewarded.to_answer)
-    made.measure("best sum of similarities", [sums.max()])
+        preferences.measure("similarity to answer", rewarded.to_answer)
+    preferences.measure("best sum of similarities", [sums.max()])
     choice = choose(rewarded.totals, sums, rewarded.case.candidates)
     if sums.max() < plan.request.min_similarity:
-        made.dropped[UNLIKE] += 1
+        preferences.dropped[UNLIKE] += 1
     elif choice is None:
-        made.dropped[SAME] += 1
+        preferences.dropped[SAME] += 1
     elif choice.margin < plan.request.min_margin:
-        made.dropped[CLOSE] += 1
+        preferences.dropped[CLOSE] += 1
     else:
         pair = _pair(rewarded, choice.chosen, choice.rejected, plan)
-        made.pairs.append(pair)
-        made.measure("chosen reward", [pair.chosen_reward])
-        made.measure("rejected reward", [pair.rejected_reward])
-        made.measure("margin", [pair.margin])
+        preferences.pairs.append(pair)
+        preferences.measure("chosen reward", [pair.chosen_reward])
+        preferences.measure("rejected reward", [pair.rejected_reward])
+        preferences.measure("margin", [pair.margin])
 
 
 def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
@@ -110,7 +110,7 @@ def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> Prefere
     return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip
 
 
-def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any]:
+def _facts(plan: Plan, encoder: TextEncoder, preferences: Preferences) -> dict[str, Any]:
     def file(name: str | None) -> dict[str, str] | None:
         return {"name": Path(name).name, "sha256": sha256_file(name)} if name else None
 
@@ -131,8 +131,8 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
         "min_margin": request.min_margin,
         "prompt": dict(plan.prompt_facts),
         "topics": plan.topics,
-        "pairs": len(made.pairs),
-        "dropped": dict(made.dropped),
+        "pairs": len(preferences.pairs),
+        "dropped": dict(preferences.dropped),
     }
     if request.hold_out:
         facts |= {"hold_out": plan.left_out.names, **plan.left_out.facts}

@@ -52,21 +52,19 @@ def serving_scorer(request: PreferRequest, encoder: Callable[[], TextEncoder]) -
     if needs and not request.answers:
         raise ExpandrError(f"the reward {needs[0]!r} needs --answers F (made by `expand --prompt q2a`); or go without: --reward retriever=1")  # fmt: skip
     topics = find_topics(with_split(request.gold, "--gold")).topics
-    found = find_gold(request.gold, request.gold_file, topics)
-    said = read_answers(request.answers, topics) if request.answers else None
+    gold = find_gold(request.gold, request.gold_file, topics)
+    answers = read_answers(request.answers, topics) if request.answers else None
     of_corpus = any(REWARDS.find(name).of_corpus for name in weights)
     cases = {
-        t.qid: Case(Topic(t.qid, t.title), (), found.texts[t.qid], found.docids.get(t.qid, ""), said[t.qid] if said else "")
+        t.qid: Case(Topic(t.qid, t.title), (), gold.texts[t.qid], gold.docids.get(t.qid, ""), answers[t.qid] if answers else "")
         for t in topics
-        if t.qid in found.texts and (said is None or t.qid in said) and (t.qid in found.docids or not of_corpus)
+        if t.qid in gold.texts and (answers is None or t.qid in answers) and (t.qid in gold.docids or not of_corpus)
     }  # fmt: skip
     if not cases:
         raise ExpandrError(
             f"--answers {request.answers}: no topic of {request.gold} with a gold passage has an answer there"
         )
-    return make_scorer(
-        cases, found, encoder(), weights, index=request.index, hits=request.hits, threads=request.threads
-    )
+    return make_scorer(cases, gold, encoder(), weights, index=request.index, hits=request.hits, threads=request.threads)
 
 
 class RewardServer:
@@ -126,8 +124,8 @@ class RewardServer:
         groups = [self._group(one) for one in several]
         if not groups:
             raise AskedWronglyError(f"an empty list; wanted {WANTED}, or a list of such objects")
-        made = [{"rewards": found.totals, "parts": found.parts} for found in self.scorer.score(groups)]
-        return made if isinstance(asked, list) else made[0]
+        answers = [{"rewards": scores.totals, "parts": scores.parts} for scores in self.scorer.score(groups)]
+        return answers if isinstance(asked, list) else answers[0]
 
     def _group(self, asked: Any) -> tuple[str, list[str]]:
         if not isinstance(asked, Mapping):

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a command would read, fetch, build, run and write, found without a network and without doing any of it."""
+"""Show what a command would read, fetch, build, run and write (`--dry-run`), without a network."""
 
 from __future__ import annotations
 
@@ -175,20 +175,20 @@ def _fetch(what: str, name: str, download: Download) -> Step:
 
 def _resource(what: str, name: str) -> Step:
     """Resolve topics, qrels or documents as the commands do: ours, paths, ir_datasets, Pyserini."""
-    place = place_of(what, name)
-    if here := place.here:
+    source = place_of(what, name)
+    if here := source.here:
         return _read(what, name, here)
-    found = [irds_download(place.irds, IRDS[what])] if place.irds else []
-    if place.pyserini and (download := pyserini_evaluation(what, place.pyserini)):
-        found.append(download)
-    if not found and (known := place.known):
+    downloads = [irds_download(source.irds, IRDS[what])] if source.irds else []
+    if source.pyserini and (download := pyserini_evaluation(what, source.pyserini)):
+        downloads.append(download)
+    if not downloads and (known := source.known):
         raise NotAvailableError(
             f"the {what} of {name!r} are not on this machine, and neither ir_datasets nor Pyserini has them; put them into "
             f"{data_dir() or '$EXPANDR_DATA'}/{known.dataset}"
         )
-    if not found:
+    if not downloads:
         raise unknown(what, name)
-    return _fetch(what, name, next((d for d in found if d.is_here), found[0]))
+    return _fetch(what, name, next((d for d in downloads if d.is_here), downloads[0]))
 
 
 def _index(name: str, retriever: str) -> list[Step]:
@@ -205,8 +205,8 @@ def _index(name: str, retriever: str) -> list[Step]:
             return [_fetch("index", name, download)]
         if pyserini_index(kinds[other][0], name):
             raise ExpandrError(f"{name}: is one of Pyserini's indexes for --retriever {other}")
-    place = f"{cache_dir() / 'indexes'}, unless it is there already"
-    return [_resource("documents", name), Step("build", "index", f"{kind} index of {name}", place)]
+    folder = f"{cache_dir() / 'indexes'}, unless it is there already"
+    return [_resource("documents", name), Step("build", "index", f"{kind} index of {name}", folder)]
 
 
 def _warn_of_other_encoder(index: str | None, encoder: str) -> None:
@@ -222,7 +222,7 @@ def _expansions(name: str) -> Step:
         return _read("expansions", name, Path(name))
     if name in packaged_sets():
         return Step("read", "expansions", name, "ships with this toolkit")
-    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
+    raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file works as well.")
 
 
 def _encoder(name: str) -> Step:

@@ -1,4 +1,4 @@
-"""`regress`: run conditions, compare every figure with its pin, both ways, and fail when one moved."""
+"""`regress`: run conditions, compare every score with its pin, both ways, and fail when one moved."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "regress",
-        "Run the commands of regression files and compare every figure with what is pinned. One that moved, up or down, is a FAIL "
+        "Run the commands of regression files and compare every score with what is pinned. One that moved, up or down, is a FAIL "
         "and exit code 1; a condition whose needs this machine lacks is a SKIP; the rest still runs.",
         EXAMPLES,
         RegressRequest,
@@ -73,7 +73,7 @@ def build_parser() -> Parser:
 
 
 def run(request: RegressRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if request.document:
         if request.names:
             raise ExpandrError(f"--document lists all conditions; leave {request.names[0]} out")
@@ -96,12 +96,12 @@ def run(request: RegressRequest) -> int:
 
 
 def _chosen(request: RegressRequest) -> list[Condition]:
-    """Return the conditions that are meant; a file that cannot be read is of every tier, so that it is never passed over."""
+    """Return the conditions that are meant; a file that cannot be read is of every tier, so that it is never skipped."""
     folder = Path(request.regressions)
     if not (request.names or request.tier or request.listing):
         raise ExpandrError("which conditions? give names or --tier ci|full|manual; --list names all")
-    found = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
-    tier = [c for c in found if not request.tier or c.regression is None or c.regression.tier == request.tier]
+    chosen = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
+    tier = [c for c in chosen if not request.tier or c.regression is None or c.regression.tier == request.tier]
     if not tier:
         raise ExpandrError(
             f"--tier {request.tier}: {' '.join(request.names) or request.regressions} has no condition of it"

@@ -1,4 +1,4 @@
-"""A run that is there already serves again only when all that made it is the same, and the file is whole.
+"""Reuse a finished run if everything that it was made from is the same.
 
 What made it: the commands, what went in (counted and hashed), the index, this package's code, and the libraries.
 """
@@ -22,7 +22,7 @@ from expandr_repro.regress.inputs import Counted
 from expandr_repro.regress.stages import Places
 
 LIBRARIES = ("torch", "transformers", "faiss-cpu", "pyserini", "ranx", "numpy")
-"""What can move a figure."""
+"""What can move a score."""
 
 versions = functools.partial(run_facts.versions, *LIBRARIES)
 
@@ -40,12 +40,12 @@ def code_hash() -> str:
 
 def key(commands: Iterable[str], counted: Counted, places: Places) -> str:
     """Return the key of all that makes a run what it is; call it when the stages before the search are done."""
-    made = {"index": places.index / NAME, "expansions": places.expansions}
+    hashed = {"index": places.index / NAME, "expansions": places.expansions}
     return key_of(
         {
             "commands": list(commands),
             "inputs": asdict(counted),
-            "made": {what: sha256_file(path) for what, path in made.items() if path.is_file()},
+            "made": {what: sha256_file(path) for what, path in hashed.items() if path.is_file()},
             "code": code_hash(),
             "versions": versions() | {"python": platform.python_version(), "machine": platform.machine()},
         }
@@ -56,15 +56,15 @@ def _path(run: Path) -> Path:
     return run.with_name(run.name + ".made-by.json")
 
 
-def remember(run: Path, made: str) -> None:
+def remember(run: Path, key: str) -> None:
     """Note what a finished run was made by."""
-    write_json(_path(run), {"key": made, "sha256": sha256_file(run)})
+    write_json(_path(run), {"key": key, "sha256": sha256_file(run)})
 
 
-def serves(run: Path, made: str) -> bool:
-    """Say whether a run is the right and a complete one."""
+def serves(run: Path, key: str) -> bool:
+    """Return whether a run is the right and a complete one."""
     try:
         noted = read_manifest(_path(run))
-        return run.is_file() and noted is not None and noted == {"key": made, "sha256": sha256_file(run)}
+        return run.is_file() and noted is not None and noted == {"key": key, "sha256": sha256_file(run)}
     except (ExpandrError, OSError, json.JSONDecodeError):
         return False

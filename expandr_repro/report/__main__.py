@@ -40,7 +40,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "report",
-        "Write one HTML page that compares runs: figures, significance, per-topic differences, and every topic's query, expansion and "
+        "Write one HTML page that compares runs: scores, significance, per-topic differences, and every topic's query, expansion and "
         "rankings. It needs no network, and nothing but a browser.",
         EXAMPLES,
         ReportRequest,
@@ -48,12 +48,12 @@ def build_parser() -> Parser:
 
 
 def run(request: ReportRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     from expandr_repro.report.gathering import gather
     from expandr_repro.report.writing import page
 
     if request.title is not None and not (request.title.strip() and is_surrogate_free(request.title)):
-        raise ExpandrError("--title: is empty or holds what is no character; write a line of text")
+        raise ExpandrError("--title: is empty or contains what is not a character; write a line of text")
     path = request.output
     manifest = run_manifest_path(path)
     reads = [*request.runs, request.qrels, request.topics, *request.expansions, request.corpus]
@@ -85,7 +85,7 @@ def _measures(metrics: str, studies: Sequence[Study]) -> list[Measure]:
     if len(parsed) > 1:
         raise ExpandrError(
             f"--metrics {metrics}: the collections have different levels of relevance ({', '.join(map(str, sorted(levels)))}); "
-            "say which is meant, e.g. R(rel=2)@100, or report them apart"
+            "choose one, e.g. R(rel=2)@100, or report them separately"
         )
     return parse_measures(metrics, min(levels))
 
@@ -98,7 +98,9 @@ def _studies(request: ReportRequest) -> list[Study]:
     if request.stored:
         return _stored(request)
     if not request.qrels:
-        raise ExpandrError("run files need judgements; say --qrels: a file, a collection, irds:... or a Pyserini name")
+        raise ExpandrError(
+            "run files need relevance judgments; give --qrels: a file, a collection, irds:... or a Pyserini name"
+        )
     from expandr_repro.report.studies import study_of
 
     return [study_of(request.runs, request.qrels, request.topics, request.corpus, request.expansions, request.baseline)]
@@ -109,11 +111,13 @@ def _stored(request: ReportRequest) -> list[Study]:
     from expandr_repro.report.conditions import studies_of
 
     folder = Path(request.regressions_folder)
-    found = (
+    named_ones = (
         [c for name in request.regressions for c in named(folder, name)] if request.regressions else conditions(folder)
     )
     # one that cannot be read is of every tier, so that it is never passed over
-    chosen = {c.path: c for c in found if not request.tier or c.regression is None or c.regression.tier == request.tier}
+    chosen = {
+        c.path: c for c in named_ones if not request.tier or c.regression is None or c.regression.tier == request.tier
+    }
     if not chosen:
         raise ExpandrError(f"--tier {request.tier}: none of {' '.join(request.regressions)} is of it")
     return studies_of(list(chosen.values()), Path(request.reference), request.baseline)

@@ -113,7 +113,7 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
             "qids": qids,
             "titles": [titles.get(qid, "") for qid in qids],
             "seen": [int(qid in split.seen) for qid in qids] if split.seen else None,
-            "overlap": split.told,
+            "overlap": split.sentences,
             "sets": [s.facts for s in sets.values()],
         }
     )

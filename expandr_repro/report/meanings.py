@@ -1,4 +1,4 @@
-"""What a measure means, for a reader who has never met it."""
+"""Explain a metric to readers who do not know it."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ _MEANINGS = {
 def meaning(measure: Measure) -> str:
     """Return a sentence or two that follow on the measure's name."""
     first = f"the first {measure.depth} documents" if measure.depth else "all documents found"
-    said = _MEANINGS[measure.name].format(first=first)
-    return said + (f" Grades from {measure.rel} up count as relevant." if measure.rel != 1 else "")
+    text = _MEANINGS[measure.name].format(first=first)
+    return text + (f" Grades from {measure.rel} up count as relevant." if measure.rel != 1 else "")

@@ -25,9 +25,9 @@ class ReportRequest(Options):
 
     runs: tuple[str, ...] = files((), argument=True, metavar="RUN", help="two or more TREC run files, plain or gzipped")
     qrels: str | None = files(None, metavar="Q", help=QRELS, applies=FILES)
-    topics: str | None = files(None, metavar="T", help="by name or path (default: those of the judgements' collection)", applies=FILES)  # fmt: skip
+    topics: str | None = files(None, metavar="T", help="by name or path (default: those of the qrels' collection)", applies=FILES)  # fmt: skip
     expansions: tuple[str, ...] = files((), metavar="X", applies=FILES, help="a packaged set or an augmented topics file: one for all runs but the baseline, or one for each of these in their order, "
-                                        "`none` for a run without (default: those that the manifests beside the runs name, else the topics' own)")  # fmt: skip
+                                        "`none` for a run without (default: those that the manifests next to the runs name, else the topics' own)")  # fmt: skip
     corpus: str | None = files(None, metavar="C", help="by name or path (default: that of the topics' collection)", applies=FILES)  # fmt: skip
     tier: str | None = stored(None, choices=("ci", "full"), help="all conditions of a tier")
     regressions: tuple[str, ...] = stored((), metavar="NAME", help="conditions, patterns (scifact.*), or YAML files")

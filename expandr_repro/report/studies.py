@@ -1,4 +1,4 @@
-"""What a report compares: studies, each some runs on the same judgements, the baseline first."""
+"""Studies of a report: runs on the same qrels, the baseline first."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Entry:
     Attributes:
         name: short, and no other run's in the study.
         path: the run file.
-        title: what was done, in words; empty where nobody said.
+        title: what was done, in words; empty where that is not known.
         expansions: what tells them from others' (a packaged set, files, or `OWN`); None where the run used none.
         expansions_title: what to call them.
         sources: the packaged sets and files that they are joined from; empty for the one that `expansions` names.
-        facts: of the manifest beside the run; empty where there is none.
+        facts: of the manifest next to the run; empty where there is none.
     """
 
     name: str
@@ -49,11 +49,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Study:
-    """Runs on the same judgements.
+    """Runs on the same qrels.
 
     Attributes:
-        retriever: what searched, where the runs have that in common; empty where nobody said.
-        qrels: the judgements, by name or path.
+        retriever: what searched, where the runs have that in common; empty where that is not known.
+        qrels: the relevance judgments, by name or path.
         topics: the topics; None where they are not known.
         corpus: the documents, where they are not simply those of the topics.
         entries: two or more, the baseline first.
@@ -78,8 +78,8 @@ def study_of(
 
     Args:
         runs: TREC run files.
-        qrels: judgements, by name or path.
-        topics: topics, by name or path; those of the judgements' collection where not given.
+        qrels: relevance judgments, by name or path.
+        topics: topics, by name or path; those of the qrels' collection where not given.
         corpus: documents, by name or path; those of the topics' collection where not given.
         expansions: of runs without a manifest: none (the topics' own, if they have any), one for all runs but the baseline, or one for
             each of these in their order, `none` where a run used none. A manifest says itself what its run used, which is then checked.
@@ -97,7 +97,7 @@ def study_of(
     order = [first, *(i for i in range(len(runs)) if i != first)]
     topics = topics or (qrels if has_topics(qrels) else None)
     if expansions and not topics:
-        raise ExpandrError("--expansions belong to topics, and of these judgements none are known; say --topics")
+        raise ExpandrError("--expansions belong to topics, and of these qrels none are known; give --topics")
     given = [None, *_spread(expansions, len(runs) - 1)]
     entries = tuple(
         _entry(names[i], Path(runs[i]), source, first=i == first, by_hand=bool(expansions))
@@ -126,22 +126,24 @@ def _entry(name: str, path: Path, given: str | None, first: bool, by_hand: bool)
     if label == OWN:
         return Entry(name, path, title, OWN, OWN, facts=facts)
     sources = [_located(source, path) for source in used]
-    if lacking := [str(source.get("name")) for source, found in zip(used, sources, strict=True) if found is None]:
+    if lacking := [
+        str(source.get("name")) for source, source_read in zip(used, sources, strict=True) if source_read is None
+    ]:
         log.warning(
             "%s: its expansions, %s, %s; the page goes without them (--expansions names them)",
             path,
             lacking[0],
             "have changed since it was searched"
             if any(_places(lacking[0], path))
-            else "are neither beside the run nor in the working folder, nor in a folder of these",
+            else "are neither next to the run nor in the working folder, nor in a folder of these",
         )
         return Entry(name, path, title, facts=facts)
-    found = tuple(str(source) for source in sources)
-    return Entry(name, path, title, " + ".join(found), label, found, facts)
+    source_read = tuple(str(source) for source in sources)
+    return Entry(name, path, title, " + ".join(source_read), label, source_read, facts)
 
 
 def _is_of(given: str | None, used: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether expansions named by hand are among those that a manifest names: by content, of a packaged set by name."""
+    """Return whether expansions named by hand are among those that a manifest names: by content, of a packaged set by name."""
     if given is None:
         return False
     digest = sha256_file(given) if Path(given).is_file() else None
@@ -159,7 +161,7 @@ def _located(source: Mapping[str, Any], run: Path) -> str | None:
 
 
 def _places(name: str, run: Path) -> Iterator[Path]:
-    """Yield the files of a name beside a run, in the working folder, and in folders of these."""
+    """Yield the files of a name next to a run, in the working folder, and in folders of these."""
     plain = Path(name).name
     for base in (run.parent, run.parent.parent, Path()):
         for path in (base / plain, *sorted(base.glob(f"*/{glob.escape(plain)}"))):
@@ -182,7 +184,7 @@ def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:
         return [OWN] * runs
     if len(expansions) not in (1, runs):
         raise ExpandrError(
-            f"--expansions: found {len(expansions)} for {runs} runs beside the baseline; give one for all of them, or one for each "
+            f"--expansions: found {len(expansions)} for {runs} runs other than the baseline; give one for all of them, or one for each "
             f"in their order ({NONE!r} for a run that used none)"
         )
     listed = list(expansions) if len(expansions) == runs else list(expansions) * runs
@@ -190,7 +192,7 @@ def _spread(expansions: Sequence[str], runs: int) -> list[str | None]:
 
 
 def title_of(path: Path, facts: Mapping[str, Any] | None = None) -> str:
-    """Return what made a run, in words, from the manifest beside it (`facts`, where it was read before); empty where there is none."""
+    """Return what made a run, in words, from the manifest next to it (`facts`, where it was read before); empty where there is none."""
     facts = facts_beside(path) if facts is None else facts
     if facts:
         retriever, fusion = facts.get("retriever"), facts.get("fusion")

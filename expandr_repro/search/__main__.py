@@ -1,4 +1,4 @@
-"""`search`: topics, with or without LLM expansions, to a TREC run and its figures."""
+"""`search`: topics, with or without LLM expansions, to a TREC run and its scores."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def build_parser() -> Parser:
 
 
 def run(request: SearchRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     from expandr_repro.search.run import search
     from expandr_repro.search.summary import print_summary
 
@@ -155,7 +155,7 @@ def _export(folder: Path, outcome: Outcome) -> None:
     from expandr_repro.search.dense import DenseSearch
 
     if not isinstance(outcome.searcher, DenseSearch) or not outcome.chosen.one_query:
-        raise ExpandrError("--export-queries: only a dense fusion that searches one vector a topic can be exported")
+        raise ExpandrError("--export-queries: only a dense fusion that searches one vector per topic can be exported")
     topics = outcome.topics.topics
     export_queries(
         folder, [t.qid for t in topics], [t.title for t in topics], outcome.searcher.vectors(topics, outcome.chosen)

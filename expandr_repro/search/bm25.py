@@ -40,14 +40,14 @@ class Bm25Search:
             for number in range(max((len(t.distinct) for t in topics), default=0)):
                 having = [t for t in topics if len(t.distinct) > number]
                 runs.append(self._search([t.qid for t in having], [t.distinct[number] for t in having], self.settings))
-            found: Run = chosen(runs, self.hits)
-            return found
+            run: Run = chosen(runs, self.hits)
+            return run
         if chosen.of == "feedback":
             return self._search(qids, [t.title for t in topics], chosen(self.settings))
         return self._search(qids, [chosen(t.title, t.texts) if t.texts else t.title for t in topics], self.settings)
 
     def forget(self) -> None:
-        """Nothing is kept; see `DenseSearch.forget`."""
+        """Do nothing, since nothing is kept; see `DenseSearch.forget`."""
 
     def _search(self, qids: Sequence[str], texts: Sequence[str], settings: Bm25) -> Run:
         depth = self.hits + 1 if self.remove_own else self.hits

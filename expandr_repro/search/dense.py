@@ -28,7 +28,7 @@ class DenseSearch:
     Attributes:
         encoder: ours or Pyserini's.
         index: what is searched.
-        hits: documents a topic.
+        hits: documents per topic.
         remove_own: whether a topic's own id is taken out of its ranking.
         threads: of Faiss; 0 for all processors.
         batch_size: topics searched together.
@@ -65,8 +65,8 @@ class DenseSearch:
                 having = [t for t in topics if len(t.distinct) > number]
                 qids = [t.qid for t in having]
                 runs.append(self._search(qids, self._encode([t.distinct[number] for t in having], "expansion", qids)))
-            found: Run = chosen(runs, self.hits)
-            return found
+            run: Run = chosen(runs, self.hits)
+            return run
         return self._search([t.qid for t in topics], self.vectors(topics, chosen))
 
     def vectors(self, topics: Sequence[Topic], fusion: str | Fusion) -> NDArray[np.float32]:
@@ -103,7 +103,7 @@ class DenseSearch:
         return {"separator": self.encoder.separator}
 
     def forget(self) -> None:
-        """Let go of the vectors of the texts that were searched."""
+        """Release the vectors of the texts that were searched."""
         self._vectors.clear()
 
     def _encode(self, texts: Sequence[str], role: Role, qids: Sequence[str]) -> NDArray[np.float32]:
@@ -138,6 +138,6 @@ class DenseSearch:
         else:
             run = {}
             for begin in range(0, len(qids), self.batch_size):
-                found = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
-                run.update(zip(qids[begin : begin + self.batch_size], found, strict=True))
+                hits = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
+                run.update(zip(qids[begin : begin + self.batch_size], hits, strict=True))
         return without_own_id(run, self.hits) if self.remove_own else run

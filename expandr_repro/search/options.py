@@ -48,7 +48,7 @@ def _exports(options: SearchRequest) -> bool:
 
 
 def _builds_index(options: SearchRequest) -> bool:
-    """Say whether an index is built on demand: what is named is neither a folder of one nor one of Pyserini's."""
+    """Return whether an index is built on demand: what is named is neither a folder of one nor one of Pyserini's."""
     if not options.index or options.index in datasets():
         return True
     from expandr_repro.indexes.faiss_index import is_faiss_folder
@@ -86,10 +86,10 @@ class SearchRequest(Options):
     types: str | None = what(None, metavar="T", help=f"types of expansions to use, with commas between: {', '.join(TYPES)} (default: keywords for bm25, passages for dense, questions and rewrites for both; all where a topic has nothing that suits)",
                              applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
-    qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id a line, or ids with commas between",
+    qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id per line, or ids with commas between",
                             applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
     index: str | None = what(None, metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once)")  # fmt: skip
-    qrels: str | None = what(None, metavar="Q", help="judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
+    qrels: str | None = what(None, metavar="Q", help="relevance judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
     retriever: str = how("dense", choices=("dense", "bm25"))
     fusion: str | None = how(None, metavar="F", help="NAME or NAME:PARAMETER=VALUE,...; " + "; ".join(f"{f.name}: {f.summary}{_parameters(f)}" for f in listed())
                              + " (default: the fusion of the method that wrote the expansions, else mean or repeat where topics have some, else none)")  # fmt: skip
@@ -100,11 +100,11 @@ class SearchRequest(Options):
                                      applies=When(f"{WITH_DENSE} and --fusion rocchio or average", lambda options: options.retriever == "dense" and fusion_is("rocchio", "average")(options)))  # fmt: skip
     k1: float = how(0.9, help="of BM25", applies=BM25)
     b: float = how(0.4, help="of BM25", applies=BM25)
-    hits: int | None = how(None, metavar="K", parse=positive, help="documents a topic (default: 1000, or all)")
+    hits: int | None = how(None, metavar="K", parse=positive, help="documents per topic (default: 1000, or all)")
     remove_query: bool | None = how(None, help="take a document with the topic's own id out, before the cut (default: the collection's)", applies=TOPICS)  # fmt: skip
     threads: int = how(0, metavar="N", help="(default: all processors)")
     batch_size: int = how(1024, metavar="N", parse=positive, help="topics searched together", applies=OURS)
-    vector_cache: bool = how(True, "--no-vector-cache", help="encode queries and expansions anew; neither take their vectors from the cache nor keep them", applies=DENSE)  # fmt: skip
+    vector_cache: bool = how(True, "--no-vector-cache", help="encode queries and expansions again; neither take their vectors from the cache nor keep them", applies=DENSE)  # fmt: skip
     searcher: str = how("expandr", choices=("expandr", "pyserini"), help="pyserini: the same search through stock FaissSearcher or LuceneSearcher (default: {default})")  # fmt: skip
     factory: str = how("Flat", metavar="S", help="Faiss factory string of an index built on demand (default: {default}, exact)",
                        applies=When(f"{WITH_DENSE} where the index is built on demand; an index that is there already has its own", lambda options: options.retriever == "dense" and _builds_index(options)))  # fmt: skip
@@ -114,14 +114,14 @@ class SearchRequest(Options):
     output: str | None = out(None, metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder", applies=TOPICS)  # fmt: skip
     tag: str = out("expandr_repro", help="last column of the run", applies=(TOPICS, When("with --output", lambda options: bool(options.output))))  # fmt: skip
     metrics: str | None = out(None, metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)",
-                              applies=(TOPICS, When("where judgments are known; give --qrels", lambda options: options.judged is not False)))  # fmt: skip
-    baseline: bool = out(True, "--no-baseline", help="do not search the query alone beside the fusion", applies=TOPICS)
+                              applies=(TOPICS, When("where relevance judgments are known; give --qrels", lambda options: options.judged is not False)))  # fmt: skip
+    baseline: bool = out(True, "--no-baseline", help="do not search the query alone next to the fusion", applies=TOPICS)
     format: str = out("text", choices=FORMATS, help="of the summary")
     dry_run: bool = dry_run("output")
     export_queries: str | None = out(None, metavar="FOLDER", help="write the searched vectors for stock pyserini.search.faiss --encoded-queries",
                                      applies=(TOPICS, When("to a dense fusion that searches one vector per topic", _exports)))  # fmt: skip
     judged: bool | None = None
-    """Whether judgments are known; None before the topics are read."""
+    """Whether relevance judgments are known; None before the topics are read."""
 
     @property
     def stock(self) -> bool:

@@ -1,4 +1,4 @@
-"""One query typed by hand: its best documents with their titles, without and with expansions."""
+"""Search one query from the command line: its best documents with their titles, without and with expansions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expandr_repro.search.options import HITS, SearchRequest
 from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of
 
 WIDTH = 80
-"""Characters of a document's text that stand in place of a title where it has none."""
+"""Characters of a document's text that are shown where it has no title."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     query, expansions = request.query or "", request.expansion_text
     for option, text in (("--query", query), *(("--expansion-text", text) for text in expansions)):
         if not text.strip() or not is_surrogate_free(text):
-            raise ExpandrError(f"{option}: is empty or holds what is no character; write some words")
+            raise ExpandrError(f"{option}: is empty or contains what is not a character; write some words")
     check_alpha(request.alpha)
     where = request.index or request.topics
     if not where:
@@ -78,16 +78,16 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            found: dict[str, str] = {}
+            titles: dict[str, str] = {}
             for document in corpus.read():
                 if document.docid in wanted:
-                    found[document.docid] = _title(document)
-                    if len(found) == len(wanted):
+                    titles[document.docid] = _title(document)
+                    if len(titles) == len(wanted):
                         break
         except (NotAvailableError, UnknownNameError):
             continue
-        if found:
-            return found
+        if titles:
+            return titles
     return {}
 
 

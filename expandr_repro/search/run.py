@@ -1,4 +1,4 @@
-"""One search from names to runs and figures: what `search` does for a collection, and `train_encoder` and the regressions with it."""
+"""Run a search: find topics, index and encoder by name, search, and score the run."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Outcome:
         fusion: the name of the fusion.
         index: what was searched in, for people.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
-        measures: what was measured; empty where no judgements are known.
-        figures: of the run, or None.
-        baseline: figures of the query alone, or None.
+        measures: what was measured; empty where no relevance judgments are known.
+        figures: scores of the run, or None.
+        baseline: scores of the query alone, or None.
         p_values: per measure, of the difference between the two.
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
@@ -113,11 +113,11 @@ class Outcome:
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
     """Find the topics of a request, with its expansions; also where these are from, unless they are the topics' own."""
-    found = select_topics(find_topics(request.topics), request.limit, request.qids)
+    topics = select_topics(find_topics(request.topics), request.limit, request.qids)
     if not request.expansions:
-        return found, None
-    joined = join_sources(found, request.expansions)
-    return replace(found, topics=joined.topics), joined
+        return topics, None
+    joined = join_sources(topics, request.expansions)
+    return replace(topics, topics=joined.topics), joined
 
 
 def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
@@ -154,10 +154,12 @@ def method_fusion(topics: Sequence[Topic], retriever: str) -> Fusion | None:
         ExpandrError: there is no such fusion, or it is not for this retriever.
     """
     named = [(t.provenance or {}).get("fusion") for t in topics if t.texts]
-    found = {f.get(retriever) if isinstance(f, Mapping) else None for f in named if f is None or isinstance(f, Mapping)}
-    if len(found) > 1:
+    fusions = {
+        f.get(retriever) if isinstance(f, Mapping) else None for f in named if f is None or isinstance(f, Mapping)
+    }
+    if len(fusions) > 1:
         log.warning("the expansions are of several methods, which go with different fusions; the retriever's own is used (--fusion takes another)")  # fmt: skip
-    if len(found) != 1 or (name := found.pop()) is None:
+    if len(fusions) != 1 or (name := fusions.pop()) is None:
         return None
     try:
         return fusion_named(str(name), retriever)
@@ -175,7 +177,7 @@ class Given:
         qrels: relevance judgments.
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
-        files: what the expansions are from, for the records of training beside them.
+        files: what the expansions are from, for the records of training next to them.
     """
 
     topics: TopicSet | None = None
@@ -255,11 +257,11 @@ def search(
             SEEN,
         )
     if qrels:
-        outcome.figures = figures = scorer.figures()
+        outcome.figures = scores = scorer.figures()
         if beside:
             outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
-                outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
+                outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= types if fusion.expands else {}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
@@ -275,7 +277,7 @@ def _overlap(
     level: int,
     given: Sequence[Path] | None,
 ) -> Overlap | None:
-    """Find which topics the models of a search saw in training, however topics, judgments and index are named."""
+    """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
     named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
@@ -294,7 +296,7 @@ def _overlap(
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
-    """Return the judgments of the topics that are searched; the others would enter means and tests as zeros."""
+    """Return the qrels of the topics that are searched; the others would enter means and tests as zeros."""
     here = judged_among(qrels, [t.qid for t in topics.topics])
     if left := len(qrels) - len(here):
         chosen = request.limit is not None or request.qids is not None
@@ -319,8 +321,8 @@ def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch 
 
 
 def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
-    found = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
-    return found or {}
+    manifest = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
+    return manifest or {}
 
 
 def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
@@ -373,7 +375,7 @@ def open_searcher(
 
 
 def _removes(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> bool:
-    """Say whether own ids are taken out: as asked, or as the collection has it however it is named."""
+    """Return whether own ids are taken out: as asked, or as the collection has it however it is named."""
     if request.remove_query is not None:
         return request.remove_query
     known = _collection(request, topics, searcher)
@@ -385,13 +387,13 @@ def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicS
     if isinstance(searcher, Bm25Search):
         folder = searcher.index
         manifest = read_manifest(folder / NAME)
-        found: Callable[[Collection[str]], bool] = partial(holds_any, folder)
+        holds: Callable[[Collection[str]], bool] = partial(holds_any, folder)
         refuse_other_count(folder, manifest, size)
     else:
-        folder, manifest, found = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
+        folder, manifest, holds = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
     refuse_other_version(folder, manifest, topics.documents)
     if qrels:
-        refuse_foreign(folder, judged_documents(qrels, topics.topics), found, "name another --index, or other --qrels")
+        refuse_foreign(folder, judged_documents(qrels, topics.topics), holds, "name another --index, or other --qrels")
 
 
 def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
@@ -448,8 +450,8 @@ def _facts(
         }
         facts["metrics"] = [str(m) for m in outcome.measures]
         facts["figures"] = {str(m): round(outcome.figures.mean(m), 4) for m in outcome.measures}
-    found: dict[str, Any] = without_paths(facts)
-    return found
+    recorded: dict[str, Any] = without_paths(facts)
+    return recorded
 
 
 def _fusion_facts(fusion: Fusion) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         print(
             f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits if outcome.searcher else 0} hits"
         )
-        for sentence in _split(outcome).told:
+        for sentence in _split(outcome).sentences:
             print(f"seen    {one_line(sentence)}")
         if outcome.without_expansion:
             log.warning(

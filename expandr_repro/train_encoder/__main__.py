@@ -64,7 +64,7 @@ def _fusion(request: TrainRequest) -> tuple[str, float | None]:
 
 
 def run(request: TrainRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     check_alpha(request.alpha)
     fusion, alpha = _fusion(request)
     if request.encoder.precision == "fp16":

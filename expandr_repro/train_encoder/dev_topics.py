@@ -1,4 +1,4 @@
-"""The searches that are made during an encoder's training: on topics held out, or on others."""
+"""Choose development topics and searches for an encoder's training."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class DevSearch:
 
 
 def judgements_of(topics: TopicSet, name: str | None, flag: str) -> Qrels:
-    """Return the judgements named, or those that belong to the topics.
+    """Return the qrels named, or those that belong to the topics.
 
     Raises:
         ExpandrError: none are known; names the flag that gives some.
     """
-    found = find_qrels(name) if name else qrels_of(topics)
-    if found is None:
-        raise ExpandrError(f"{topics.label}: no judgements are known for these topics; give {flag}")
-    return found
+    qrels = find_qrels(name) if name else qrels_of(topics)
+    if qrels is None:
+        raise ExpandrError(f"{topics.label}: no relevance judgments are known for these topics; give {flag}")
+    return qrels
 
 
 def expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Topic]]:
@@ -63,7 +63,7 @@ def expansion_sets(topics: TopicSet, names: Sequence[str]) -> dict[str, list[Top
     for name in names:
         label = Path(name).name.removesuffix(".gz").removesuffix(".jsonl")
         if label in sets:
-            raise ExpandrError(f"--expansions: {label!r} is there twice; name each set once")
+            raise ExpandrError(f"--expansions: {label!r} occurs twice; name each set once")
         sets[label] = with_expansions(topics, name)
     return sets
 
@@ -82,15 +82,15 @@ def dev_searches(
         request: what was asked for.
         topics: of which some are held out.
         sets: their expansions.
-        qrels: their judgments.
+        qrels: their relevance judgments.
         dev: the qids held out.
         training: what is left to train on.
 
     Returns:
-        The searches, their judgments, and how many of their topics training sees.
+        The searches, their relevance judgments, and how many of their topics training sees.
 
     Raises:
-        ExpandrError: training sees some, and nobody said that it may; or the request makes no sense.
+        ExpandrError: training sees some, and it was not allowed to; or the request makes no sense.
     """
     fusion, asked = "mean" if request.fusion == "none" else request.fusion, request.train
     if request.dev_topics:
@@ -111,13 +111,13 @@ def dev_searches(
     names = (asked, request.corpus, request.qrels)
     own, level = removes_own_ids(*names), relevance_level(None if request.dev_topics else request.qrels, *names)
     alone = [Topic(t.qid, t.title) for t in topics.topics if t.qid in dev]
-    made = [DevSearch("none", alone, "none", own, topics.label)]
-    made += [
+    searches = [DevSearch("none", alone, "none", own, topics.label)]
+    searches += [
         DevSearch(f"{fusion}.{name}", [t for t in listed if t.qid in dev], fusion, own, topics.label)
         for name, listed in sets.items()
     ]
     seen = _overlap(request, alone, relevant_documents(qrels, dev, level), topics, names, training)
-    return made, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
+    return searches, {qid: judged for qid, judged in qrels.items() if qid in dev}, seen
 
 
 def _overlap(
@@ -153,7 +153,7 @@ def check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> N
         if name not in names:
             close = nearest(name, names)
             raise ExpandrError(
-                f"select_on: {name!r} is no development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
+                f"select_on: {name!r} is not a development search; there are: {', '.join(names) or 'none (set dev, or give --dev-topics)'}"
                 + (f"; did you mean {close!r}?" if close else "")
             )
     if config.patience and not searches:

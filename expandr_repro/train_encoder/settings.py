@@ -1,4 +1,4 @@
-"""The options of `train_encoder`, and its settings as `resources/training/encoder.yaml` and a user's YAML give them."""
+"""Settings of `train_encoder`, from `resources/training/encoder.yaml` and a user's YAML."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EncoderTraining:
         max_grad_norm: gradients are scaled down to this length.
         temperature: by which inner products are divided.
         views: view of the query (fused, query, expansion) -> weight of its loss.
-        hard_negatives: documents a query and step, drawn from the negatives' run.
+        hard_negatives: documents per query and step, drawn from the negatives' run.
         negative_depth: ranks of that run they are drawn from.
         mask_relevant: whether other relevant documents of a query count neither for nor against it.
         chunk_tokens: tokens, padding included, embedded together with gradients; what bounds the memory.
@@ -42,7 +42,7 @@ class EncoderTraining:
         gradient_cache: embed chunks twice in place of keeping all their activations.
         dev: training topics held out for early stopping; 0 for none.
         dev_seed: of that draw; apart from `seed`, so that trainings of several seeds share the topics held out.
-        dev_hits: documents a topic that the search on them finds.
+        dev_hits: documents per topic that the search on them finds.
         select_on: names of the development searches whose mean nDCG@10 decides; empty for those with the fusion trained.
         evaluate_every: epochs, or parts of one, between two of these searches.
         patience: searches without a gain after which training stops; 0 to go on to the end.
@@ -104,10 +104,10 @@ what, how, out = (partial(option, group=title) for title in ("what", "how", "out
 class TrainRequest(Options):
     """What an encoder is trained on, and how."""
 
-    train: str = what(metavar="T", help="training topics with judgments and documents: a collection or BEIR folder (its train split, where none is named), a topics file with --qrels and --corpus")  # fmt: skip
+    train: str = what(metavar="T", help="training topics with qrels and documents: a collection or BEIR folder (its train split, where none is named), a topics file with --qrels and --corpus")  # fmt: skip
     expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics, or packaged sets; of several, a step uses one, drawn (default: the topics' own)")  # fmt: skip
     negatives: str | None = what(None, metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: the other queries' documents alone)", applies=HARD)  # fmt: skip
-    qrels: str | None = what(None, metavar="Q", help="judgements (default: the topics' collection's)")
+    qrels: str | None = what(None, metavar="Q", help="qrels (default: the topics' collection's)")
     corpus: str | None = what(None, metavar="C", help="documents (default: the topics' collection's)")
     hold_out: tuple[str, ...] = hold_out("what")
     dev_topics: str | None = what(None, metavar="T", help="topics searched during training, on the same documents: a collection's split (dev, where none is named); refused where training sees them or their relevant documents (default: those that --set dev=N holds out)")  # fmt: skip

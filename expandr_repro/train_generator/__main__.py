@@ -45,7 +45,7 @@ def build_parser() -> Parser:
 
 
 def run(request: TrainRequest) -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if bool(request.pairs) + bool(request.sft) + request.grpo != 1:
         raise ExpandrError(
             "what to learn from: give --pairs F (DPO), --sft TOPICS (supervised fine-tuning) or --grpo --topics TOPICS (GRPO), one of them"
@@ -100,7 +100,7 @@ def _training(request: TrainRequest) -> Training:
 
 
 def _warn_of_unused(request: TrainRequest, settings: TrainingSettings, validates: bool) -> None:
-    """Say which settings given by hand decide nothing."""
+    """Return which settings given by hand decide nothing."""
     given = {change.partition("=")[0].strip() for change in request.changes}
     unused = {
         "with --adapter, which brings its own": given & {"lora_r", *OF_LORA} if request.adapter else set(),

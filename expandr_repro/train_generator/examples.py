@@ -1,4 +1,4 @@
-"""What a generator is trained on: preference pairs, or topics with expansions, as prompts and passages."""
+"""Read what a generator is trained on, preference pairs or topics with expansions, as prompts and passages."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def from_pairs(pairs: str, dev_pairs: str | None, hold_out: Sequence[str] = ()) 
     if dev_pairs:
         both = {p.qid for p in read["train"]} & {p.qid for p in read["dev"]}
         if both:
-            log.warning("%d topics of %s are in %s, too; what is learnt by heart looks like success", len(both), dev_pairs, pairs)  # fmt: skip
+            log.warning("%d topics of %s are in %s, too; what is learned by heart looks like success", len(both), dev_pairs, pairs)  # fmt: skip
         facts["development_overlap"] = len(both)
     if not record:
-        log.info("%s: has no record of its topics and documents beside it; the ids alone go into the record", pairs)
+        log.info("%s: has no record of its topics and documents next to it; the ids alone go into the record", pairs)
         record = [
             TrainedOn(
                 Path(pairs).name,
@@ -117,7 +117,7 @@ def _held_out(
             titles.setdefault(qid, title)
     if not titles:
         raise ExpandrError(
-            f"--hold-out {' '.join(hold_out)}: it is not known which topics the pairs of {name} are of (no record lies beside the file, and no topic of "
+            f"--hold-out {' '.join(hold_out)}: it is not known which topics the pairs of {name} are of (no record is next to the file, and no topic of "
             "that collection has their ids and prompts); give --hold-out to `prefer`, which writes the pairs"
         )
     if len(titles) < len(prompts):
@@ -172,18 +172,18 @@ def from_topics(
     from expandr_repro.data.expansions import with_expansions
 
     topics = with_split(topics, "--sft")
-    found = find_topics(topics)
-    log.info("training topics: %s, %d topics", found.label, len(found.topics))
-    joined = with_expansions(found, expansions) if expansions else found.topics
+    topic_set = find_topics(topics)
+    log.info("training topics: %s, %d topics", topic_set.label, len(topic_set.topics))
+    joined = with_expansions(topic_set, expansions) if expansions else topic_set.topics
     usable = [t for t in joined if any(text.strip() for text in t.texts)]
     source = str(expansions or topics)
-    written, recorded = plain_prompt(prompt, found.collection.dataset if found.collection else None), None
+    written, recorded = plain_prompt(prompt, topic_set.collection.dataset if topic_set.collection else None), None
     if prompt == PROMPT and usable and all(e.prompt is not None for t in usable for e in t.expansions):
         recorded = _recorded_facts(usable)
         log.info("the prompts are those that the expansions answer (%s), as they were sent", recorded["name"])
     if len(usable) < len(joined):
-        log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), found.label)  # fmt: skip
-    training = training_topics(topics, found, usable)
+        log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), topic_set.label)  # fmt: skip
+    training = training_topics(topics, topic_set, usable)
     left_out = leave_out(hold_out, training) if usable else LeftOut()
     usable = [t for t in usable if t.qid not in left_out.qids]
     if len(usable) <= dev:
@@ -191,7 +191,7 @@ def from_topics(
         raise ExpandrError(f"--sft {topics}: {len(usable)} topics have expansions, {dev} are for validation; {fix}")
     others = set() if recorded else {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
     if others:
-        log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
+        log.warning("the expansions were generated with prompt %s, and are learned as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     if training.relevant is None:
         training = replace(training, relevant=left_out.relevant)
     kept = drawn_apart([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
@@ -207,7 +207,7 @@ def from_topics(
         facts["development_overlap"] = count_shared(qids["dev"], qids["train"], training.in_common())
         if facts["development_overlap"]:
             log.warning("%d of %d topics for validation share a relevant document or a title with training", facts["development_overlap"], dev)  # fmt: skip
-    names: dict[str, Any] = {"topics": found.label, "split": split_of(found)}
+    names: dict[str, Any] = {"topics": topic_set.label, "split": split_of(topic_set)}
     names |= {"expansions": Path(expansions).name} if expansions else {}
     names |= {"hold_out": left_out.names} if hold_out else {}
     seen = training.only(t.qid for t in parts["train"])
@@ -222,17 +222,19 @@ def from_topics(
     return TrainingData(texts, facts, names, rendering, record)
 
 
-def training_topics(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+def training_topics(name: str, topic_set: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
     """Return topics to be trained on, with their relevant documents where these are known."""
     from expandr_repro.data.collections import qrels_of, relevance_level
 
     try:
-        qrels = qrels_of(found)
+        qrels = qrels_of(topic_set)
     except NotAvailableError:
         qrels = None
     relevant = relevant_documents(qrels, [t.qid for t in usable], relevance_level(name)) if qrels else None
     titles = {t.qid: t.title for t in usable}
-    return TrainingTopics(found.label, titles, relevant, collection_of(found, name), corpus_hash(found.documents))
+    return TrainingTopics(
+        topic_set.label, titles, relevant, collection_of(topic_set, name), corpus_hash(topic_set.documents)
+    )
 
 
 def drawn_apart(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:
@@ -259,8 +261,8 @@ def plain_prompt(name: str, collection: str | None) -> Prompt:
 
 def _recorded_facts(topics: Sequence[Topic]) -> dict[str, Any]:
     """Return what the manifest says of prompts that are written with the topics."""
-    said = {json.dumps([(t.provenance or {}).get(key) for key in ("prompt", "prompt_version", "prompt_sha256")]) for t in topics}  # fmt: skip
-    facts = [json.loads(one) for one in sorted(said)]
+    prompts = {json.dumps([(t.provenance or {}).get(key) for key in ("prompt", "prompt_version", "prompt_sha256")]) for t in topics}  # fmt: skip
+    facts = [json.loads(one) for one in sorted(prompts)]
     names = dict.fromkeys(str(name) for name, _, _ in facts)
     if len(facts) == 1:
         return dict(zip(("name", "version", "sha256"), facts[0], strict=True))

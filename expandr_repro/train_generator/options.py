@@ -46,7 +46,7 @@ class TrainRequest(Options):
     dev_pairs: str | None = learn(None, metavar="F", help="pairs to validate on (default: none)", applies=PAIRS)
     sft: str | None = learn(None, metavar="T", help="topics with expansions, or a collection (its train split, where none is named): supervised fine-tuning")  # fmt: skip
     grpo: bool = learn(False, help="write texts for --topics, reward them and learn from them as training goes: GRPO")
-    topics: str | None = learn(None, metavar="T", help="--grpo: a collection whose judgments and documents give the gold passages, e.g. scifact/train (its train split, where none is named)", applies=GRPO)  # fmt: skip
+    topics: str | None = learn(None, metavar="T", help="--grpo: a collection whose qrels and documents give the gold passages, e.g. scifact/train (its train split, where none is named)", applies=GRPO)  # fmt: skip
     answers: str | None = learn(None, metavar="F", help="--grpo: augmented topics of `expand --prompt q2a`, for the reward `answer`", applies=GRPO)  # fmt: skip
     dev_topics: str | None = learn(None, metavar="T", help="--grpo: validate by searches for these topics, which are not trained on", applies=GRPO)  # fmt: skip
     encoder: str = learn(DEFAULT, metavar="E", help="--grpo: the encoder that rewards and searches", applies=GRPO)

@@ -1,4 +1,4 @@
-"""The settings of a generator's training (`resources/training/dpo.yaml`, `sft.yaml`, `grpo.yaml`; there is said where each value is from)."""
+"""Settings of `train_generator` (`resources/training/dpo.yaml`, `sft.yaml`; the files say where each value is from)."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class SftSettings(PassageSettings):
 
 @dataclass(frozen=True)
 class GrpoSettings(TrainingSettings):
-    """Group relative policy optimization (Shao et al. 2024, arXiv 2402.03300): texts are written, rewarded and learnt from as training goes.
+    """Group relative policy optimization (Shao et al. 2024, arXiv 2402.03300): texts are written, rewarded and learned from as training goes.
 
     Attributes:
         reward: names of rewards with weights, as `prefer --reward` takes them.
@@ -199,8 +199,8 @@ class GrpoSettings(TrainingSettings):
         beta: weight of the KL divergence from the model before training; 0 for none.
         loss: how tokens are summed; see trl's GRPOConfig.
         max_completion_length: tokens of a text.
-        temperature: of the texts learnt from.
-        top_p: of the texts learnt from.
+        temperature: of the texts learned from.
+        top_p: of the texts learned from.
         length_weight: weight of the penalty on texts more than a fifth longer or shorter than `length_words`; 0 for none.
         length_words: words of a text; None for what the untrained model writes for the validation topics.
         hits: how deep `corpus-rank` looks for the gold document.

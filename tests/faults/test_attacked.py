@@ -621,7 +621,7 @@ def resume(begun, command, tmp_path):
 def test_a_pickle_in_a_generators_checkpoint_is_refused_and_runs_nothing(resume, tmp_path, marker, name):
     result = resume(name, torch_pickled(marker))
     assert result.code == 2
-    assert "holds more than tensors and numbers" in result.error
+    assert "contains more than tensors and numbers" in result.error
     assert not (tmp_path / "out").exists()
 
 

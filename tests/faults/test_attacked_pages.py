@@ -268,7 +268,7 @@ def test_what_is_made_printable_stays_so_and_ordinary_text_stays_as_it_is(text):
 
 
 def test_reports_for_other_programs_carry_markup_as_text(command, tmp_path, monkeypatch, record_property):
-    """JUnit XML for CI systems, LaTeX for papers, figures as SVG."""
+    """JUnit XML for CI systems, LaTeX for papers, scores as SVG."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r").mkdir()
     for number, text in enumerate(MARKUP):

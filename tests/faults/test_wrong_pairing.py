@@ -341,7 +341,7 @@ def test_a_run_of_other_topics_is_refused_by_every_command(command, world, tmp_p
     for words in calls:
         refused(
             command(*words, "--qrels", "pocket"),
-            "judge none of its 12 topics (the run has e.g. '0', the judgements e.g. ",
+            "judge none of its 12 topics (the run has e.g. '0', the qrels e.g. ",
         )
     record_property("tried", len(calls))
 

@@ -48,7 +48,7 @@ def test_a_faulty_topics_file_is_refused_with_its_line(command, tmp_path, lines,
 def test_a_topics_file_without_topics_is_refused(command, tmp_path):
     result = command("search", "--topics", topics_file(tmp_path), "--index", "pocket")
     assert result.code == 2
-    assert "holds no topics" in result.error
+    assert "contains no topics" in result.error
 
 
 def test_topics_without_an_index_ask_which(command, tmp_path):

@@ -214,7 +214,7 @@ def test_vectors_that_are_not_numbers_name_the_document(changed, command, tmp_pa
     result = command("encode", "--corpus", "pocket", "--output", tmp_path / "index", "--encoder", folder, *FLAGS)
     assert result.code == 2
     assert "document '" in result.error
-    assert "its vector holds NaN or infinity" in result.error
+    assert "its vector contains NaN or infinity" in result.error
     assert "--precision fp32" in result.error
     assert not (tmp_path / "index").exists()
     with pytest.raises(NotFiniteError, match="the query 'a bird': its vector"):
@@ -250,7 +250,7 @@ def test_a_foreign_index_with_a_vector_that_is_not_numbers_names_the_document(
     (tmp_path / "docid").write_text("".join(f"d{n}\n" for n in range(9)))
     if factory.startswith("IVF") and not bad > 0:
         return  # it is in no ranking: not looked for
-    with pytest.raises(NotFiniteError, match=f"document 'd{where}': its vector holds NaN or infinity"):
+    with pytest.raises(NotFiniteError, match=f"document 'd{where}': its vector contains NaN or infinity"):
         FaissIndex.load(tmp_path).search(np.ones((1, 16), dtype="float32"), 9)
     if factory == "Flat":
         result = command("search", "--topics", "pocket", "--index", tmp_path, "--encoder", bert, *FLAGS)
@@ -273,7 +273,7 @@ def test_a_topic_whose_vector_is_not_numbers_is_named(bert, changed, command, tm
     corpus.write_text('{"_id": "d1", "title": "", "text": "a bird"}\n{"_id": "d2", "title": "", "text": "kiwi"}\n')
     for extra in ((), ("--no-vector-cache",)):
         result = command("search", "--topics", topics, "--index", corpus, "--encoder", folder, *FLAGS, *extra)
-        assert (result.code, "topic '8', its query: its vector holds NaN" in result.error) == (2, True), result.error
+        assert (result.code, "topic '8', its query: its vector contains NaN" in result.error) == (2, True), result.error
 
 
 @pytest.mark.parametrize("device", ["mps", "xpu", "cuda:7", "nonsense", "meta", "cpu:3", ""])

@@ -74,6 +74,6 @@ def test_another_training_in_the_place_says_what_differs(train):
 def test_a_misspelt_development_search_gets_the_nearest_name(train):
     result = train("--set", "dev=9", "--set", "select_on=[mean.wn]")
     assert (
-        "select_on: 'mean.wn' is no development search; there are: none, mean.own; did you mean 'mean.own'?"
+        "select_on: 'mean.wn' is not a development search; there are: none, mean.own; did you mean 'mean.own'?"
         in result.error
     )

@@ -1,4 +1,4 @@
-"""`evaluate` and `compare` on real runs: figures, formats, tests, plot."""
+"""`evaluate` and `compare` on real runs: scores, formats, tests, plot."""
 
 from __future__ import annotations
 

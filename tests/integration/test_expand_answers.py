@@ -210,7 +210,7 @@ def test_what_the_last_message_promises_is_what_the_same_command_does(expand, to
         for result in (first, again):
             assert "1 expansion is missing: the model refused (topic q0, refused: " in result.err
             assert (
-                "1 expansion is missing: the model said nothing (empty, 3 times). The same command does not ask again; --retry-refused does"
+                "1 expansion is missing: the model returned no text (empty, 3 times). The same command does not ask again; --retry-refused does"
                 in result.err
             )
             assert "the same command asks again for" not in result.err

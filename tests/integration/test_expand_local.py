@@ -233,4 +233,4 @@ def test_vllm_is_asked_for_by_the_extra_that_brings_it(expand, model, command, t
     )
 
     assert result.code == 2
-    assert "`pip install expandr-repro[vllm]` brings it" in result.error
+    assert "run `pip install expandr-repro[vllm]`" in result.error

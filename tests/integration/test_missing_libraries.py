@@ -90,9 +90,9 @@ def test_a_library_that_is_not_installed_is_one_line_with_what_to_install(proces
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ModuleNotFoundError("No module named 'faiss.swigfaiss'", name="faiss.swigfaiss"), "this needs faiss, which is not installed; `pip install faiss-cpu` brings it"),
+        (ModuleNotFoundError("No module named 'faiss.swigfaiss'", name="faiss.swigfaiss"), "this needs faiss, which is not installed; run `pip install faiss-cpu`"),
         (ImportError("libcudart.so.12: cannot open shared object file", name="torch._C"), "torch is installed and does not load (libcudart.so.12: cannot open shared object file)"),
-        (ImportError("\nAutoModel requires the PyTorch library but it was not found"), "this needs torch, which is not installed; `pip install torch` brings it"),
+        (ImportError("\nAutoModel requires the PyTorch library but it was not found"), "this needs torch, which is not installed; run `pip install torch`"),
     ],
 )  # fmt: skip
 def test_each_way_a_library_can_be_missing_is_said(error, said):

@@ -364,7 +364,7 @@ def test_a_search_that_keeps_nothing_says_how_to_keep_it(command, tmp_path):
     [
         (["--alpha", "0.5"], "--alpha: applies only with --fusion mean"),
         (["--rrf-k", "9"], "--rrf-k: applies only with --fusion rrf"),
-        (["--metrics", "MAP"], "--metrics: applies only where judgments are known; give --qrels"),
+        (["--metrics", "MAP"], "--metrics: applies only where relevance judgments are known; give --qrels"),
     ],
 )
 def test_what_does_not_apply_to_the_topics_that_are_found_is_refused_before_the_search(command, tmp_path, arguments, says):  # fmt: skip

@@ -60,7 +60,7 @@ def test_each_topic_gives_a_pair_with_its_prompt_and_the_best_candidate_against_
     assert found["counts"] == {
         "topics": 12,
         "pairs": 12,
-        "pairs with equal rewards, told apart by similarity": 0,
+        "pairs with equal rewards, distinguished by similarity": 0,
         "written for training": 12,
         "written for development": 0,
     }
@@ -186,7 +186,7 @@ def test_delta_ndcg_and_corpus_rank_are_what_search_gives(command, files, topics
     assert rows["corpus-rank"]["mean"] == pytest.approx(np.mean(inverse_ranks), abs=1e-9)
     assert rows["corpus-rank"]["values"] == len(topics) * CANDIDATES
     equal = [p for p in read_pairs(files / "pairs.jsonl") if p.chosen_reward == p.rejected_reward]
-    assert found["counts"]["pairs with equal rewards, told apart by similarity"] == len(equal)
+    assert found["counts"]["pairs with equal rewards, distinguished by similarity"] == len(equal)
     assert rows["total reward"]["mean"] == pytest.approx(rows["corpus-rank"]["mean"] + 2 * rows["delta-ndcg"]["mean"])
 
 

@@ -331,7 +331,7 @@ def test_a_tier_makes_a_page_of_its_reference_runs(command, tmp_path, monkeypatc
     ("arguments", "says"),
     [
         ([], "which runs? give run files and --qrels"),
-        (POCKET, "say --qrels"),
+        (POCKET, "give --qrels"),
         ([*POCKET, "--tier", "ci"], "and not two of these"),
         (["--tier", "ci", "--corpus", "pocket"], "--corpus: regressions name their own"),
         ([POCKET[0], "--qrels", "pocket"], "give two or more"),

@@ -168,7 +168,7 @@ def test_expansions_that_are_nowhere_are_told_of_and_the_page_goes_without(comma
         for ending in (".trec", ".trec.manifest.json"):
             shutil.copy(runs / f"{name}{ending}", tmp_path)
     result, data = page(command, tmp_path, tmp_path, ["none", "y"])
-    assert "its expansions, y.jsonl, are neither beside the run" in result.err
+    assert "its expansions, y.jsonl, are neither next to the run" in result.err
     assert [r["set"] for r in data["studies"][0]["runs"]] == [None, None]
 
 

@@ -321,7 +321,7 @@ def foreign_documents(folder):
         (("--negatives", foreign_run), "ranks documents for none of the 72 topics"),
         (("--negatives", foreign_documents), "'no-such-document' of topic"),
         (("--set", "dev=72"), "leave some for training"),
-        (("--set", "select_on=[nune]", "--set", "dev=9"), "is no development search; there are: none, mean.own"),
+        (("--set", "select_on=[nune]", "--set", "dev=9"), "is not a development search; there are: none, mean.own"),
         (("--set", "patience=2"), "needs development topics"),
         (("--dev-topics", "pocket", "--set", "dev=9"), "set dev to 0"),
         (("--precision", "fp16"), "training uses bf16"),

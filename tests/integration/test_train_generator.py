@@ -462,7 +462,7 @@ def test_two_processes_train_together_and_one_writes(files, tmp_path):
         (["--set", "max_length=600"], "max_length 600: the model takes 512 tokens at most; use --set max_length=512"),
         (["--set", "patience=2"], "patience: there is nothing to validate on; give --dev-pairs"),
         (["--set", "lora_targets=w_proj"], "lora_targets: the model has no fitting layers called w_proj"),
-        (["--set", "learning_rate=1e30", "--set", "max_grad_norm=1e30"], "the loss is no number after step"),
+        (["--set", "learning_rate=1e30", "--set", "max_grad_norm=1e30"], "the loss is not a number after step"),
         (["--set", "lora_r=0", "--merge"], "--merge: with lora_r 0 all weights are trained"),
         (["--config", "dop"], "unknown training settings 'dop': did you mean 'dpo'?"),
         (["--dev", "3"], "--dev has no meaning with --pairs; leave it out"),
@@ -545,7 +545,7 @@ def test_a_missing_library_is_asked_for_by_its_extra(train, monkeypatch):
     result = train()
 
     assert result.code == 2
-    assert "training a generator needs trl; `pip install expandr-repro[train]` brings it" in result.error
+    assert "training a generator needs trl; run `pip install expandr-repro[train]`" in result.error
 
 
 def test_several_gpus_in_one_process_are_refused_with_the_cure(train, monkeypatch):

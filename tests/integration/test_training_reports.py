@@ -138,7 +138,7 @@ def test_a_rate_that_ends_in_no_number_is_named_and_leaves_no_folder(train, tmp_
 def test_weights_that_break_in_the_last_step_are_not_written(train, tmp_path):
     result = train("--set", "learning_rate=1e38", "--set", "max_steps=1")
     assert result.code == 2
-    assert "the loss is no number after step 1; lower learning_rate (1e+38)" in result.error
+    assert "the loss is not a number after step 1; lower learning_rate (1e+38)" in result.error
     assert not list(tmp_path.iterdir())
 
 

@@ -171,7 +171,7 @@ def test_a_positive_number_is_parsed():
 
 @pytest.mark.parametrize(
     ("value", "problem"),
-    [("0", "0 is not 1 or more"), ("-3", "-3 is not 1 or more"), ("x", "'x' is no whole number")],
+    [("0", "0 is not 1 or more"), ("-3", "-3 is not 1 or more"), ("x", "'x' is not a whole number")],
 )
 def test_another_number_is_refused_with_its_option(capsys, value, problem):
     made = cli.parser("test", "Tests.", "x")

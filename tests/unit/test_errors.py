@@ -28,7 +28,7 @@ def test_a_format_error_names_file_line_and_problem():
 
 
 def test_a_format_error_of_a_whole_file_names_no_line():
-    assert str(FormatError("topics.tsv", None, "holds no topics")) == "topics.tsv: holds no topics"
+    assert str(FormatError("topics.tsv", None, "contains no topics")) == "topics.tsv: contains no topics"
 
 
 def test_an_unknown_name_offers_the_nearest_known_one():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from expandr_repro.__main__ import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "expandr_repro"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
@@ -18,11 +20,10 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PARTS = [p for p in sorted(PACKAGE.rglob("*")) if p.suffix in (".html", ".js", ".css")]
 
-LATER = ("CHANGELOG.md", "docs/api", "docs/compare.md", "docs/expand.md", "docs/prefer.md", "docs/search.md", "docs/train_generator.md",
-         *(f"expandr_repro/{part}" for part in (
-             "__", "api", "cli", "compare", "console", "data", "doctor/__", "encode/", "encoders/loading", "encoders/options", "errors", "evaluate", "expand",
-             "fuse", "io", "llm", "prefer", "preview", "registry", "regress", "report/", "search", "train_encoder", "train_generator", "training")))  # fmt: skip
-"""Beginnings of the names of files that are not read yet."""
+
+LATER = ("expandr_repro/cli.py", "expandr_repro/compare/__main__.py", "expandr_repro/expand/importing.py", "expandr_repro/expand/methods/asks.py",
+         "expandr_repro/expand/methods/run.py", "expandr_repro/fuse/", "expandr_repro/train_generator/trl/trainers.py")  # fmt: skip
+"""Beginnings of the names of modules that are not read yet."""
 
 COUNTED = "answers?|billion|bytes|candidates|columns?|documents?|expansions?|files?|hits|ids?|lines|negatives?|objects?|once|one|pairs|passages?|records?|samples?|shards?|texts?|tokens|vectors?|words"
 KINDS = "answer|character|dataset|development search|document|file|folder|index|list|model|name|number|object|parameter|part|path|prompt|record|run|spec|string|text|topic|URL|variable|whole number"
@@ -31,7 +32,7 @@ WORDS = {
     r"told": "given, reported or distinguished",
     r"cure[sd]?": "fix",
     r"mend(s|ed|ing)?": "fix",
-    r"(?<!matplotlib )figures?": "score, metric or number; of a drawing: plot",
+    r"(?<!matplotlib )figures?(?!:)": "score, metric or number; of a drawing: plot",
     r"judgements?|(?<!relevance )judgments": "relevance judgments, or qrels",
     rf"({COUNTED}) an? (topic|query|document|line|step|condition|process|token)(?! of|'s)": "per topic, per line, ...",
     r"nought|naught": "zero or nothing",
@@ -118,7 +119,7 @@ def variables(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg
 
 
-@pytest.mark.parametrize("path", [p for p in PAGES if not name(p).startswith(LATER)], ids=name)
+@pytest.mark.parametrize("path", PAGES, ids=name)
 def test_a_page_is_in_plain_english(path):
     assert faults(prose(path.read_text(encoding="utf-8")), name(path)) == []
 
@@ -128,7 +129,7 @@ def test_docstrings_and_messages_of_a_module_are_in_plain_english(path):
     assert [fault for line, text in texts(path) for fault in faults(text, name(path), line)] == []
 
 
-@pytest.mark.parametrize("command", [])  # not read yet
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not f"expandr_repro/{c}/__main__.py".startswith(LATER)])
 def test_the_help_of_a_command_is_in_plain_english(command):
     parser = importlib.import_module(f"expandr_repro.{command}.__main__").build_parser()
     assert faults(parser.format_help(), f"{command} --help") == []

@@ -27,7 +27,7 @@ def read_bank(path: str | Path) -> dict[str, Chat]:
     Of a role that a template has twice the last text counts, as YAML readers have it and QueryGym with them.
 
     Raises:
-        FormatError: it is no prompt bank.
+        FormatError: it is not a prompt bank.
         NotAvailableError: the file cannot be read.
     """
     repeated: list[str] = []
@@ -36,17 +36,17 @@ def read_bank(path: str | Path) -> dict[str, Chat]:
         raise FormatError(
             path, None, "wanted a list of prompts, each with `id` and `template` (QueryGym's prompt_bank.yaml)"
         )
-    found: dict[str, Chat] = {}
+    prompts: dict[str, Chat] = {}
     for number, entry in enumerate(listed, start=1):
         where = f"prompt {number}"
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
             raise FormatError(path, None, f"{where}: wanted keys and values with an `id`, found {shown(entry)}")
-        if entry["id"] in found:
-            raise FormatError(path, None, f"the id {entry['id']!r} is there twice; ids must be unique")
-        found[entry["id"]] = _messages(path, entry["id"], entry.get("template"))
+        if entry["id"] in prompts:
+            raise FormatError(path, None, f"the id {entry['id']!r} occurs twice; ids must be unique")
+        prompts[entry["id"]] = _messages(path, entry["id"], entry.get("template"))
     for key in repeated:
         log.warning("%s: %s; the last one counts, as in QueryGym", path, key)
-    return found
+    return prompts
 
 
 def _messages(path: str | Path, ident: str, template: object) -> Chat:

@@ -97,7 +97,7 @@ def parse_context(text: str) -> Named:
             "context",
             name,
             ("bm25", "dense", "none"),
-            "A run file will do as well." if close else "Or name a run file.",
+            "A run file works as well." if close else "Or name a run file.",
         )
     raise ExpandrError(f"--context {text}: no such run file; name one, or bm25:10, dense:10 or none")
 
@@ -216,8 +216,8 @@ class Search:
         from expandr_repro.search.run import final_ranking
 
         keys = {t.qid: self._key(t, seen.get(t.qid, ())) for t in topics}
-        found = {qid: docids for qid, key in keys.items() if (docids := self.store.passages(key)) is not None}
-        missing = [t for t in topics if t.qid not in found]
+        kept = {qid: docids for qid, key in keys.items() if (docids := self.store.passages(key)) is not None}
+        missing = [t for t in topics if t.qid not in kept]
         if missing:
             size = self._size()
             self.searcher.hits = min(size, self.named.depth + max(len(seen.get(t.qid, ())) for t in missing))
@@ -229,10 +229,10 @@ class Search:
                 run = final_ranking(self.searcher.run(some, fusion)) if some else {}
                 for t in some:
                     gone = set(seen.get(t.qid, ()))
-                    found[t.qid] = [d for d in run.get(t.qid, {}) if d not in gone][: self.named.depth]
-            self.store.keep_passages({keys[t.qid]: found[t.qid] for t in missing})
-        texts = self.corpus.texts(d for docids in found.values() for d in docids)
-        return {t.qid: [Passage(d, texts[d]) for d in found[t.qid] if texts.get(d)] for t in topics}
+                    kept[t.qid] = [d for d in run.get(t.qid, {}) if d not in gone][: self.named.depth]
+            self.store.keep_passages({keys[t.qid]: kept[t.qid] for t in missing})
+        texts = self.corpus.texts(d for docids in kept.values() for d in docids)
+        return {t.qid: [Passage(d, texts[d]) for d in kept[t.qid] if texts.get(d)] for t in topics}
 
     def _size(self) -> int:
         from expandr_repro.indexes.lucene import document_count
@@ -308,21 +308,21 @@ class RunFile:
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
         """Return each topic's passages; see `Context`. Where some are left out, those further down take their place."""
-        found = {
+        passages = {
             t.qid: [d for d in self._run.get(t.qid, ()) if d not in set(seen.get(t.qid, ()))][: self._named.depth]
             for t in topics
         }
-        texts = self._corpus.texts(d for docids in found.values() for d in docids)
-        return {qid: [Passage(d, texts[d]) for d in docids if texts.get(d)] for qid, docids in found.items()}
+        texts = self._corpus.texts(d for docids in passages.values() for d in docids)
+        return {qid: [Passage(d, texts[d]) for d in docids if texts.get(d)] for qid, docids in passages.items()}
 
 
 def _refuse_other_collection(path: str, topics: TopicSet, corpus: str) -> None:
     """Refuse a run whose manifest says that it is of another collection; ids of two collections may look alike."""
     from expandr_repro.evaluate.run_facts import facts_beside
 
-    said = facts_beside(path).get("collection")
+    recorded = facts_beside(path).get("collection")
     here = topics.collection or collection_meant(corpus)
-    there = collection_meant(said) if isinstance(said, str) else None
+    there = collection_meant(recorded) if isinstance(recorded, str) else None
     if here and there and here.dataset != there.dataset:
         raise MismatchError(
             f"--context {path}: is a run of {there.dataset}, and the topics are of {here.dataset}; give a run of that collection"
@@ -338,7 +338,7 @@ class Given:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Say what it is."""
+        """Return what it is."""
         self.facts = {"source": f"function {getattr(self.function, '__name__', type(self.function).__name__)}"}
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
@@ -346,13 +346,13 @@ class Given:
         given = self.function(list(topics))
         if not isinstance(given, Mapping):
             raise ExpandrError(f"the context function gave {shown(given)}; wanted a dict of qid -> passages")
-        found = {}
+        passages = {}
         for t in topics:
             some = [_passage(item, t.qid) for item in given.get(t.qid, ())]
-            found[t.qid] = [
+            passages[t.qid] = [
                 p for p in some if p.text.strip() and (not p.docid or p.docid not in set(seen.get(t.qid, ())))
             ]
-        return found
+        return passages
 
 
 def _passage(item: Any, qid: str) -> Passage:

@@ -8,7 +8,7 @@ from expandr_repro.expand.methods.spec import METHODS, Method, find_method
 
 
 def needs_of(method: Method) -> str:
-    """Return what a method needs beside topics and an LLM."""
+    """Return what a method needs next to topics and an LLM."""
     passages = f"passages ({method.context})" if method.needs_passages else ""
     examples = "training topics" if method.needs_examples else ""
     return ", ".join(filter(None, (passages, examples))) or "-"

@@ -45,10 +45,10 @@ class Reader:
             cleaned: the same without reasoning, small talk and markup.
         """
         answer = answer_of(raw)[0].strip()
-        found = self.function(answer, cleaned, **self.values, **self.supplied)
+        texts = self.function(answer, cleaned, **self.values, **self.supplied)
         if self.name == "text":
-            return [item.strip() for item in found if item.strip()]
-        return [" ".join(item.split()) for item in found if any(c.isalnum() for c in item)]
+            return [item.strip() for item in texts if item.strip()]
+        return [" ".join(item.split()) for item in texts if any(c.isalnum() for c in item)]
 
     def join(self, items: Sequence[str]) -> str:
         """Return texts as the one text of an expansion."""
@@ -67,8 +67,8 @@ def parser(name: str, *, joined: str = " ") -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        found = parameters_of(function)
-        PARSERS.add(name, Reader(name, function, joined, found, {p.name: p.default for p in found.values()}), function.__module__)  # fmt: skip
+        parameters = parameters_of(function)
+        PARSERS.add(name, Reader(name, function, joined, parameters, {p.name: p.default for p in parameters.values()}), function.__module__)  # fmt: skip
         return function
 
     return register
@@ -82,10 +82,12 @@ def reader_named(written: str, **supplied: object) -> Reader:
         ExpandrError: a parameter's value is wrong.
     """
     name, typed = split_values("parser", written)
-    found = PARSERS.find(name)
-    given = {key: found.parameters[key].parse(text) if key in found.parameters else None for key, text in typed.items()}
-    values = fill_values(f"parser {name!r}", found.parameters, given)
-    return Reader(name, found.function, found.joined, found.parameters, values, supplied)
+    parser = PARSERS.find(name)
+    given = {
+        key: parser.parameters[key].parse(text) if key in parser.parameters else None for key, text in typed.items()
+    }
+    values = fill_values(f"parser {name!r}", parser.parameters, given)
+    return Reader(name, parser.function, parser.joined, parser.parameters, values, supplied)
 
 
 @parser("text")
@@ -113,33 +115,33 @@ def keywords(answer: str, cleaned: str, *, most: Annotated[int, Within(0)] = 0) 
         own = cleaned[: again.start()] if (again := _AGAIN.search(cleaned, 1)) else cleaned
         lines = [_BULLET.sub("", line.strip()) for line in _LABEL.sub("", own).split("\n")]
         parts = [part for line in lines for part in re.split(r"[,;，；、]|\s\|\s", line)]
-    found: dict[str, str] = {}
+    by_lower: dict[str, str] = {}
     for part in parts:
         word = " ".join(part.split()).strip("\"'`“”‘’*_").rstrip(".,;:!?").strip()
         if len(word) > 1 and len(word.split()) <= WORDS and any(c.isalnum() for c in word):
-            found.setdefault(word.casefold(), word)
-    return list(found.values())[: most or None]
+            by_lower.setdefault(word.casefold(), word)
+    return list(by_lower.values())[: most or None]
 
 
 @parser("quoted")
 def quoted(answer: str, cleaned: str) -> list[str]:
     """The sentences in double quotes, each once."""
-    found = re.findall(r'"([^"]+)"|“([^”]+)”|«([^»]+)»', answer)
-    sentences = [" ".join(next(filter(None, parts)).split()) for parts in found]
+    matches = re.findall(r'"([^"]+)"|“([^”]+)”|«([^»]+)»', answer)
+    sentences = [" ".join(next(filter(None, parts)).split()) for parts in matches]
     return list(dict.fromkeys(s for s in sentences if any(c.isalnum() for c in s)))
 
 
 @parser("json")
 def json_texts(answer: str, cleaned: str, *, most: Annotated[int, Within(0)] = 0) -> list[str]:
-    """The texts of a JSON object or list, in order, also where it was cut off or stands in other text; `most` of them, 0 for all."""
+    """The texts of a JSON object or list, in order, also where it was cut off or is in other text; `most` of them, 0 for all."""
     return _texts_of(_json_in(answer))[: most or None]
 
 
 @parser("questions")
 def questions(answer: str, cleaned: str, *, most: Annotated[int, Within(0)] = 3) -> list[str]:
     """Questions: those of a JSON object or list, else the lines that end with a question mark, else all lines."""
-    if found := _texts_of(_json_in(answer)):
-        return found[: most or None]
+    if texts := _texts_of(_json_in(answer)):
+        return texts[: most or None]
     lines = [_BULLET.sub("", line.strip()) for line in cleaned.split("\n")]
     lines = [re.sub(r"^(?:sub-?)?(?:q|question)\s*\d*\s*[:.)]\s*", "", line, flags=re.I) for line in lines if line]
     asked = [line for line in lines if line.endswith(("?", "？"))]
@@ -155,7 +157,7 @@ def choice(answer: str, cleaned: str, *, choices: Sequence[str]) -> list[str]:
 
 
 def _json_in(answer: str) -> Any:
-    """Return the JSON value that an answer is or holds: mended at its end where it was cut off; None where there is none."""
+    """Return the JSON value that an answer is or holds: fixed at its end where it was cut off; None where there is none."""
     starts = [at for mark in "{[" if (at := answer.find(mark)) >= 0]
     if not starts or len(answer) > 1 << 20:
         return None

@@ -153,8 +153,8 @@ def find_method(name: str) -> Method:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return read_method(read_yaml(path), str(path), path.stem)
-    found = METHODS.find(name, "A .yaml file with one method will do as well.")
-    return dataclasses.replace(found, name=name)
+    method = METHODS.find(name, "A .yaml file with one method works as well.")
+    return dataclasses.replace(method, name=name)
 
 
 def read_method(values: Any, path: str, name: str) -> Method:
@@ -206,22 +206,22 @@ def _check_step(method: Method, step: Step, path: str, where: str, number: int) 
             + (f"; did you mean {close!r}?" if (close := nearest(step.prompt, prompts())) else "")
         )
     try:
-        found = step.fields
+        fields = step.fields
         in_example = fields_of(step.example)
     except ValueError as error:
         raise FormatError(path, None, f"{where}: {error}; a literal brace is written {{{{ or }}}}") from error
-    for name in sorted(found - set(FIELDS)):
+    for name in sorted(fields - set(FIELDS)):
         close = nearest(name, FIELDS)
         refuse(f"unknown placeholder {{{name}}}; " + (f"did you mean {{{close}}}?" if close else "known: " + ", ".join(f"{{{k}}}" for k in FIELDS)))  # fmt: skip
-    if not found & {"query", "previous"}:
+    if not fields & {"query", "previous"}:
         refuse("the placeholder {query} is missing; every topic would get one text")
-    if "previous" in found and number == 0:
+    if "previous" in fields and number == 0:
         refuse("{previous} is what the step before this one gave, and this is the first")
-    if ("choices" in found) != bool(step.parser == "choice") or ("choices" in found and not method.choices):
+    if ("choices" in fields) != bool(step.parser == "choice") or ("choices" in fields and not method.choices):
         refuse("{choices}, the method's `choices` and `parser: choice` go together")
-    if ("instruction" in found) != bool(step.instructions):
+    if ("instruction" in fields) != bool(step.instructions):
         refuse("{instruction} and `instructions` go together")
-    if not step.prompt and ("examples" in found) != bool(step.example and step.examples > 0):
+    if not step.prompt and ("examples" in fields) != bool(step.example and step.examples > 0):
         refuse("{examples}, `example` and `examples` go together")
     if unknown := in_example - {"query", "passage", "keywords"}:
         refuse(f"unknown placeholder {{{min(unknown)}}} in the example; known: {{query}}, {{passage}}, {{keywords}}")

@@ -83,19 +83,19 @@ class Walk:
             The topics' states, and what there is to count; its own topics are those states'.
         """
         states = [State(replace(t, expansions=(), provenance=None)) for t in topics]
-        made = Assembly()
+        assembly = Assembly()
         for turn in range(self.method.rounds):
             passages = self._passages(states) if self.context else {}
             for state in states:
                 state.previous = []
             shown: dict[str, list[str]] = {}
             for number, one in enumerate(self.asks):
-                made.merge(self._step(states, one, f"{turn}.{number}", passages, ask, shown))
+                assembly.merge(self._step(states, one, f"{turn}.{number}", passages, ask, shown))
             for state in states:
                 state.shown += [d for d in dict.fromkeys(shown.get(state.topic.qid, ())) if d not in state.shown]
-        made.topics = [s.topic for s in states]
-        made.texts = sum(len(s.topic.expansions) for s in states)
-        return states, made
+        assembly.topics = [s.topic for s in states]
+        assembly.texts = sum(len(s.topic.expansions) for s in states)
+        return states, assembly
 
     def _passages(self, states: Sequence[State]) -> dict[str, list[Passage]]:
         if self.context is None:
@@ -104,22 +104,24 @@ class Walk:
         return self.context.find([s.topic for s in states], seen)
 
     def _step(
-        self, states: Sequence[State], one: Ask, key: str, found: Mapping[str, list[Passage]], ask: bool, shown: dict[str, list[str]]
+        self, states: Sequence[State], one: Ask, key: str, context: Mapping[str, list[Passage]], ask: bool, shown: dict[str, list[str]]
     ) -> Assembly:  # fmt: skip
         """Ask one step about all topics that have what it needs."""
-        ready = [s for s in states if not self._lacks(s, one, found)]
-        passages = self._fitting(ready, one, found)
+        ready = [s for s in states if not self._lacks(s, one, context)]
+        passages = self._fitting(ready, one, context)
         task = self._task(ready, one, passages, int(key.split(".")[0]))
         work = Expansions(task, self.generator.identity, self.store, self.trained_on)
         if ask:
             with text_progress(len(ready), len(work.settings)) as bar:
                 work.run(self.generator, task.topics, bar)
             self.reports.setdefault(key, []).append(work.report())
-        made = work.assemble(self.reports.get(key, ()))
+        assembly = work.assemble(self.reports.get(key, ()))
         label = f"{one.label}{f' of round {key[0]}' if self.method.rounds > 1 else ''}"
-        made.failures = [replace(f, reason=f"{label}: {f.reason}") if len(self.asks) > 1 else f for f in made.failures]
-        made.failures += self._skipped(states, one, found, label)
-        for state, written in zip(ready, made.topics, strict=True):
+        assembly.failures = [
+            replace(f, reason=f"{label}: {f.reason}") if len(self.asks) > 1 else f for f in assembly.failures
+        ]
+        assembly.failures += self._skipped(states, one, context, label)
+        for state, written in zip(ready, assembly.topics, strict=True):
             state.previous = work.items(state.topic)
             if one.step.type and written.expansions:
                 self._take(state, written.expansions, one, passages.get(state.topic.qid, []), task)
@@ -128,33 +130,33 @@ class Walk:
         for state in states:
             if state not in ready:
                 state.previous = []
-        return made
+        return assembly
 
-    def _lacks(self, state: State, one: Ask, found: Mapping[str, list[Passage]]) -> bool:
-        """Say whether a topic has not got what a step needs: what the step before gives, or a passage."""
-        return (one.wants_previous and not state.previous) or self._lacks_passages(state, one, found)
+    def _lacks(self, state: State, one: Ask, passages: Mapping[str, list[Passage]]) -> bool:
+        """Return whether a topic has not got what a step needs: what the step before gives, or a passage."""
+        return (one.wants_previous and not state.previous) or self._lacks_passages(state, one, passages)
 
-    def _lacks_passages(self, state: State, one: Ask, found: Mapping[str, list[Passage]]) -> bool:
-        return one.wants_passages and self.context is not None and not found.get(state.topic.qid)
+    def _lacks_passages(self, state: State, one: Ask, passages: Mapping[str, list[Passage]]) -> bool:
+        return one.wants_passages and self.context is not None and not passages.get(state.topic.qid)
 
     def _skipped(
-        self, states: Sequence[State], one: Ask, found: Mapping[str, list[Passage]], label: str
+        self, states: Sequence[State], one: Ask, passages: Mapping[str, list[Passage]], label: str
     ) -> list[Failure]:
         """Return the texts that are not asked for since a topic has no passage; where the step before gave nothing, that is listed already."""
         samples = range(len(one.plan.settings()))
-        without = [s.topic.qid for s in states if self._lacks_passages(s, one, found)]
+        without = [s.topic.qid for s in states if self._lacks_passages(s, one, passages)]
         why = (
             f"{label}: the context has no passage for it" if len(self.asks) > 1 else "the context has no passage for it"
         )
         return [Failure(qid, n, why, "skipped") for qid in without for n in samples]
 
     def _fitting(
-        self, states: Sequence[State], one: Ask, found: Mapping[str, list[Passage]]
+        self, states: Sequence[State], one: Ask, passages: Mapping[str, list[Passage]]
     ) -> dict[str, list[Passage]]:
         """Return the passages that go into each topic's prompt; those that do not fit are counted."""
         if not one.wants_passages:
             return {}
-        asked = {s.topic.qid: found.get(s.topic.qid, [])[: one.step.passages or None] for s in states}
+        asked = {s.topic.qid: passages.get(s.topic.qid, [])[: one.step.passages or None] for s in states}
         window = window_of(self.generator, self.window)
         if window is None:
             return asked
@@ -249,9 +251,9 @@ def context_hash(passages: Sequence[Passage]) -> str:
 def prompt_record(prompt: Prompted, name: str, passages: Sequence[Passage] = ()) -> dict[str, Any]:
     """Return what the provenance says of a prompt: its text or messages, and the passages in it."""
     chat: Chat = messages_of(prompt)
-    said: dict[str, Any] = (
+    record: dict[str, Any] = (
         {"text": prompt} if isinstance(prompt, str) else {"messages": [{"role": r, "content": c} for r, c in chat]}
     )
     if passages:
-        said |= {"context": [p.docid for p in passages], "context_sha256": context_hash(passages)}
-    return {"name": name, **said}
+        record |= {"context": [p.docid for p in passages], "context_sha256": context_hash(passages)}
+    return {"name": name, **record}

@@ -24,8 +24,8 @@ def lengths_of(generator: Generator, prompts: Sequence[Prompted], extra: Mapping
     """Return the lengths of prompts in tokens, counted where the tokenizer is on this machine, else estimated."""
     count = getattr(generator, "prompt_lengths", None)
     if count:
-        found: list[int] = count(prompts, extra)
-        return found
+        lengths: list[int] = count(prompts, extra)
+        return lengths
     return [-(-len(plain_text(p).encode("utf-8", "replace")) // BYTES_A_TOKEN) for p in prompts]
 
 

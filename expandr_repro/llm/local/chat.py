@@ -1,4 +1,4 @@
-"""From a prompt to the token ids a local model reads: its chat template where it has one, one beginning of sequence."""
+"""Turn prompts into token ids for a local model, with its chat template if it has one."""
 
 from __future__ import annotations
 
@@ -81,14 +81,16 @@ def completion_ids(
     if getattr(tokenizer, "chat_template", None):
         chats = [[("user", p), ("assistant", c)] for p, c in zip(prompts, completions, strict=True)]
         whole = _rendered(tokenizer, chats, **(template_values or {}))
-        said = [w.removeprefix(o) if w.startswith(o) else c for w, o, c in zip(whole, opened, completions, strict=True)]
+        answers = [
+            w.removeprefix(o) if w.startswith(o) else c for w, o, c in zip(whole, opened, completions, strict=True)
+        ]
     else:
-        said = [f"{_space(p, c)}{c}" for p, c in zip(prompts, completions, strict=True)]
-    said = [_until(s, c) if cut else s for s, c, cut in zip(said, completions, open_ended, strict=True)]
+        answers = [f"{_space(p, c)}{c}" for p, c in zip(prompts, completions, strict=True)]
+    answers = [_until(s, c) if cut else s for s, c, cut in zip(answers, completions, open_ended, strict=True)]
     before = _ids(tokenizer, opened)
     # tokenised as a whole, since some tokenizers begin a text by itself with a space; alone where the two would grow together
-    together = _ids(tokenizer, [o + s for o, s in zip(opened, said, strict=True)])
-    alone = tokenizer(said, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    together = _ids(tokenizer, [o + s for o, s in zip(opened, answers, strict=True)])
+    alone = tokenizer(answers, add_special_tokens=False, return_attention_mask=False)["input_ids"]
     rows = [
         whole_row[len(start) :] if whole_row[: len(start)] == start else list(row)
         for start, whole_row, row in zip(before, together, alone, strict=True)
@@ -97,12 +99,12 @@ def completion_ids(
     return [row if cut or set(row[-3:]) & set(ends) else row + end for row, cut in zip(rows, open_ended, strict=True)]
 
 
-def _until(said: str, completion: str) -> str:
+def _until(text_read: str, completion: str) -> str:
     """Leave out what a template writes after a completion, which it may have stripped of white space."""
     for text in (completion, completion.strip()):
-        head, found, _ = said.rpartition(text)
-        if found:
-            return head + found
+        head, end, _ = text_read.rpartition(text)
+        if end:
+            return head + end
     return completion
 
 
@@ -148,7 +150,7 @@ def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **valu
 
 def _with_fixed_clock(template: str) -> str:
     """Return a chat template for which it is always the same day: a macro takes the place of transformers' function."""
-    filters = "".join(f" | replace({found!r}, {said!r})" for found, said in _CLOCK.items())
+    filters = "".join(f" | replace({pattern!r}, {replacement!r})" for pattern, replacement in _CLOCK.items())
     return f"{{% macro strftime_now(format) %}}{{{{ format{filters} }}}}{{% endmacro %}}\n{template}"
 
 
@@ -167,5 +169,5 @@ def _one_start(ids: list[int], start: int | None) -> list[int]:
 
 
 def _without_end(ids: list[int], end: int | None) -> list[int]:
-    """Take off the end-of-sequence token that some tokenizers add: nothing is to be said after it."""
+    """Remove the end-of-sequence token that some tokenizers add: the model must continue the text."""
     return ids[:-1] if len(ids) > 1 and end is not None and ids[-1] == end else ids

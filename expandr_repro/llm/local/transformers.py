@@ -1,4 +1,4 @@
-"""A local or hub model through transformers: batched with left padding, sorted by length, each text with its own seed."""
+"""Generate texts with transformers: in batches sorted by length, each text with its own seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A local or hub model through vLLM, in this process; not part of the package's own tests, which have no GPU."""
+"""Generate texts with vLLM in this process; not tested here, for want of a GPU."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class VllmGenerator:
             from vllm import LLM
         except ImportError as error:
             raise SetupError(
-                "--backend vllm needs vLLM; `pip install expandr-repro[vllm]` brings it (Linux, CUDA)"
+                "--backend vllm needs vLLM; run `pip install expandr-repro[vllm]` (Linux, CUDA)"
             ) from error
         for variable in LAUNCHER:
             os.environ.pop(variable, None)
@@ -120,10 +120,10 @@ class VllmGenerator:
             for r in window
         ]
         lora = LoRARequest("adapter", 1, str(self.weights.adapter)) if self.weights.adapter else None
-        found = self._engine.generate(
+        outputs = self._engine.generate(
             [{"prompt_token_ids": row} for row in ids], params, lora_request=lora, use_tqdm=False
         )
-        for request, row, output in zip(window, ids, found, strict=True):
+        for request, row, output in zip(window, ids, outputs, strict=True):
             first = output.outputs[0]
             finish = finish_of(first.finish_reason)
             if finish is None:

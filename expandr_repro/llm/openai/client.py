@@ -103,15 +103,17 @@ class OpenAIGenerator:
         dead: list[tuple[Endpoint, Fault]] = []
         for endpoint in endpoints.members:
             for attempt in range(3):
-                found = await endpoint.send("GET", "models")
-                if not (isinstance(found, Fault) and found.retry and found.wait is None and "HTTP" not in found.reason):
+                answer = await endpoint.send("GET", "models")
+                if not (
+                    isinstance(answer, Fault) and answer.retry and answer.wait is None and "HTTP" not in answer.reason
+                ):
                     break
                 await asyncio.sleep(0.2 * attempt)
-            if isinstance(found, Fault):
-                if found.reason.startswith("HTTP 401"):
-                    raise self._fatal(found, None)
-                if not found.reason.startswith("HTTP"):  # any status at all is a sign of life
-                    dead.append((endpoint, found))
+            if isinstance(answer, Fault):
+                if answer.reason.startswith("HTTP 401"):
+                    raise self._fatal(answer, None)
+                if not answer.reason.startswith("HTTP"):  # any status at all is a sign of life
+                    dead.append((endpoint, answer))
         if len(dead) == len(endpoints.members):
             raise NotAvailableError(f"the endpoint does not answer: {dead[0][1].reason}")
         for endpoint, fault in dead:
@@ -127,23 +129,27 @@ class OpenAIGenerator:
             endpoint = await endpoints.next()
             sent = time.monotonic()
             answer = await endpoint.send("POST", path, body)
-            found = answer if isinstance(answer, Fault) else reply_of(request, answer, attempt)
-            if isinstance(found, Reply):
+            outcome = answer if isinstance(answer, Fault) else reply_of(request, answer, attempt)
+            if isinstance(outcome, Reply):
                 endpoint.health.good(time.monotonic() - sent)
-                return found
-            if found.retry:
-                endpoint.health.bad(found)
-            if found.fatal:
-                raise self._fatal(found, await self._models(endpoint) if found.reason.startswith("HTTP 404") else None)
+                return outcome
+            if outcome.retry:
+                endpoint.health.bad(outcome)
+            if outcome.fatal:
+                raise self._fatal(
+                    outcome, await self._models(endpoint) if outcome.reason.startswith("HTTP 404") else None
+                )
             attempt += 1
-            if FILTERED.search(found.reason) and not found.retry:  # the prompt itself was filtered: the model refuses
+            if (
+                FILTERED.search(outcome.reason) and not outcome.retry
+            ):  # the prompt itself was filtered: the model refuses
                 return Reply(request, finish="content_filter", retries=attempt - 1)
-            if not found.retry or attempt > self._options.retries:
+            if not outcome.retry or attempt > self._options.retries:
                 tries = "" if attempt == 1 else f" (after {attempt} tries)"
-                return Reply(request, retries=attempt - 1, failure=found.reason + tries)
-            log.debug("try %d failed: %s", attempt, found.reason)
-            if found.wait is not None:
-                endpoint.resume_at = max(endpoint.resume_at, time.monotonic() + found.wait)
+                return Reply(request, retries=attempt - 1, failure=outcome.reason + tries)
+            log.debug("try %d failed: %s", attempt, outcome.reason)
+            if outcome.wait is not None:
+                endpoint.resume_at = max(endpoint.resume_at, time.monotonic() + outcome.wait)
             else:
                 await asyncio.sleep(backoff(attempt, self._options.backoff, self._chance))
 
@@ -159,8 +165,8 @@ class OpenAIGenerator:
         return {k: v for k, v in body.items() if v is not None}  # null in --extra takes a key out
 
     async def _models(self, endpoint: Endpoint) -> list[str]:
-        found = await endpoint.send("GET", "models")
-        listed = found.get("data") if isinstance(found, dict) else None
+        answer = await endpoint.send("GET", "models")
+        listed = answer.get("data") if isinstance(answer, dict) else None
         return [str(m["id"]) for m in listed if isinstance(m, dict) and "id" in m] if isinstance(listed, list) else []
 
     def _fatal(self, fault: Fault, models: list[str] | None) -> ExpandrError:
@@ -174,10 +180,10 @@ class OpenAIGenerator:
             )
         if models and model not in models:
             return UnknownNameError("model", model, models, f"The endpoint serves {', '.join(models[:20])}.")
-        cure = "check --base-url (it mostly ends with /v1) and --model"
+        fix = "check --base-url (it mostly ends with /v1) and --model"
         if fault.wait is not None and fault.wait > LONGEST_WAIT:
-            cure = f"the endpoint asks to wait {fault.wait:.0f} s; run the same command again then"
-        return NotAvailableError(f"the endpoint cannot be used: {fault.reason}; {cure}. What has arrived is kept")
+            fix = f"the endpoint asks to wait {fault.wait:.0f} s; run the same command again then"
+        return NotAvailableError(f"the endpoint cannot be used: {fault.reason}; {fix}. What has arrived is kept")
 
     def _give_up_where_nothing_works(self, reply: Reply) -> None:
         self._failed_in_a_row = self._failed_in_a_row + 1 if reply.failure else 0
@@ -190,7 +196,7 @@ class OpenAIGenerator:
 def run_anywhere(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, also where this thread is running an event loop already, as a notebook's is: then in a thread of its own.
 
-    The calling thread waits, so that nothing runs beside it. Ctrl-C ends the work as it does elsewhere.
+    The calling thread waits, so that nothing runs next to it. Ctrl-C ends the work as it does elsewhere.
     """
     try:
         asyncio.get_running_loop()
@@ -250,7 +256,7 @@ def reply_of(request: Request, answer: dict[str, Any], retries: int) -> Reply | 
     if any(refusals) and not text:
         text, finish = "".join(refusals), "refusal"
     if text is not None and not isinstance(text, str):
-        return Fault("the answer's text is no string", retry=True)
+        return Fault("the answer's text is not a string", retry=True)
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     tokens_in, tokens_out = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))

@@ -38,7 +38,7 @@ SILENCE = 30.0
 
 
 class Health:
-    """Whether an endpoint answers, said once when it stops and once when it is back.
+    """Whether an endpoint answers; reported once when it stops and once when it is back.
 
     Args:
         shown: its address.
@@ -132,7 +132,7 @@ class Endpoint:
             return Fault(f"{self.shown}: the connection broke off", retry=True)
         if raw is None:
             return Fault(
-                f"{self.shown}: an answer of more than {LONGEST_ANSWER >> 20} MiB, which is no text; it was not read on"
+                f"{self.shown}: an answer of more than {LONGEST_ANSWER >> 20} MiB, which is not text; it was not read on"
             )
         return self._read(answer.status, answer.headers, raw)
 
@@ -144,7 +144,7 @@ class Endpoint:
         if status != 200:
             return fault_of(status, headers, self._message(status, value), time.time())
         if not isinstance(value, dict):
-            return Fault(f"{self.shown}: the answer is no JSON object", retry=True)
+            return Fault(f"{self.shown}: the answer is not a JSON object", retry=True)
         # some proxies report the upstream's trouble under status 200, and some in the middle of a text
         choices = value.get("choices")
         for part in (value, *(c for c in choices if isinstance(c, dict))) if isinstance(choices, list) else (value,):
@@ -157,9 +157,9 @@ class Endpoint:
             return ""  # such messages repeat parts of the key
         error = value.get("error", value) if isinstance(value, dict) else None
         if isinstance(error, dict):
-            said = str(error.get("message") or error.get("detail") or "")
+            message = str(error.get("message") or error.get("detail") or "")
             code = str(error.get("code") or "")
-            error = said if code in said or not code else f"{said} ({code})"
+            error = message if code in message or not code else f"{message} ({code})"
         return redacted(str(error or ""), self._secrets)
 
     async def close(self) -> None:
@@ -189,9 +189,9 @@ def base_urls(given: tuple[str, ...]) -> list[str]:
     """Return the base URLs to use: those given, else $OPENAI_BASE_URL, else OpenAI's.
 
     Raises:
-        ExpandrError: one is no http or https URL.
+        ExpandrError: one is not an http or https URL.
     """
-    found = []
+    urls = []
     for url in given or (os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL,):
         trimmed = url.strip().rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
         try:
@@ -201,17 +201,17 @@ def base_urls(given: tuple[str, ...]) -> list[str]:
             usable = False
         if not usable:
             raise ExpandrError(
-                "--base-url: one of those given is no http:// or https:// address, e.g. http://localhost:8000/v1"
+                "--base-url: one of those given is not an http:// or https:// address, e.g. http://localhost:8000/v1"
             )
-        found.append(trimmed)
-    return found
+        urls.append(trimmed)
+    return urls
 
 
 def api_key(variable: str) -> str | None:
     """Return the API key from the environment, or None where there is none.
 
     Raises:
-        ExpandrError: it holds characters that no header can carry, or what is named is no variable.
+        ExpandrError: it contains characters that no header can carry, or what is named is not a variable.
     """
     if not _VARIABLE.fullmatch(variable):  # not repeated: it may be the key itself
         raise ExpandrError(
@@ -219,7 +219,9 @@ def api_key(variable: str) -> str | None:
         )
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ExpandrError(f"the key in ${variable} holds white space or characters that are no ASCII; set it again")
+        raise ExpandrError(
+            f"the key in ${variable} contains white space or characters that are not ASCII; set it again"
+        )
     return key or None
 
 

@@ -1,4 +1,4 @@
-"""Regression files found and read; whatever is wrong with one is an error that names the place."""
+"""Read regression files; errors name the key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(path: Path) -> Regression:
 
 def _check_metrics(read: Regression) -> None:
     if not read.metrics and read.tier != "manual":
-        raise ExpandrError(f"metrics: empty; tier {read.tier} wants at least one metric")
+        raise ExpandrError(f"metrics: empty; tier {read.tier} needs at least one metric")
     level = _relevance_level(read.qrels.name)
     for name in [*read.metrics, *(p.metric for p in read.published)]:
         try:
@@ -114,12 +114,12 @@ def conditions(folder: Path) -> list[Condition]:
     """
     if not folder.is_dir():
         raise NotAvailableError(
-            f"{folder}: no such folder; run in a checkout of the repository, or say --regressions FOLDER"
+            f"{folder}: no such folder; run in a checkout of the repository, or give --regressions FOLDER"
         )
-    found = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
-    if not found:
-        raise NotAvailableError(f"{folder}: holds no .yaml files")
-    return found
+    read = [condition_at(path) for path in sorted(folder.glob("*.yaml"))]
+    if not read:
+        raise NotAvailableError(f"{folder}: contains no .yaml files")
+    return read
 
 
 def condition_at(path: Path) -> Condition:
@@ -142,7 +142,7 @@ def named(folder: Path, name: str) -> list[Condition]:
     if Path(name).name == name and (folder / f"{name}.yaml").is_file():
         return [condition_at(folder / f"{name}.yaml")]
     known = conditions(folder)
-    found = [c for c in known if fnmatchcase(c.name, name)]
-    if not found:
+    matching = [c for c in known if fnmatchcase(c.name, name)]
+    if not matching:
         raise UnknownNameError("regression", name, [c.name for c in known])
-    return found
+    return matching

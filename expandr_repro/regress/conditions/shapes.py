@@ -1,4 +1,4 @@
-"""Regressions: one YAML file a condition, read strictly. What is searched, how, what must come out, and where that is from.
+"""The data classes of regression files: one YAML file per condition, read strictly.
 
 A file's name is the condition's: `<collection>.<retriever>.<expansion>[.<fusion>].yaml`.
 """
@@ -89,7 +89,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Published:
-    """A figure that others claim, and where; `note` says what is different about it."""
+    """A score that others claim, and where; `note` says what is different about it."""
 
     metric: str
     value: Annotated[float, Within()]

@@ -1,4 +1,4 @@
-"""Fusions of texts: one text per topic, from its query and its expansions; the parts are joined by single spaces, as QueryGym joins them."""
+"""Fuse texts: one text per topic, from its query and its expansions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Online training: texts are written, rewarded and learnt from as training goes."""
+"""Online training: texts are written, rewarded and learned from as training goes."""

@@ -96,15 +96,15 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
         raise ExpandrError(f"the reward {needs[0]!r} needs --answers F (made by `expand --prompt q2a`); or leave it out: --set reward=retriever=1")  # fmt: skip
     wanted = request.dev or 0
     name = with_split(request.topics or "", "--topics")
-    found = find_topics(name)
-    log.info("training topics: %s, %d topics", found.label, len(found.topics))
-    prompt = plain_prompt(request.prompt or "q2d", found.collection.dataset if found.collection else None)
-    gold = find_gold(name, None, found.topics)
-    answers = read_answers(request.answers, found.topics) if request.answers else None
-    with_gold = [t for t in found.topics if t.qid in gold.texts]
+    topic_set = find_topics(name)
+    log.info("training topics: %s, %d topics", topic_set.label, len(topic_set.topics))
+    prompt = plain_prompt(request.prompt or "q2d", topic_set.collection.dataset if topic_set.collection else None)
+    gold = find_gold(name, None, topic_set.topics)
+    answers = read_answers(request.answers, topic_set.topics) if request.answers else None
+    with_gold = [t for t in topic_set.topics if t.qid in gold.texts]
     usable = [t for t in with_gold if answers is None or t.qid in answers]
-    counts = {"read": len(found.topics), NO_GOLD: len(found.topics) - len(with_gold), NO_ANSWER: len(with_gold) - len(usable)}  # fmt: skip
-    training = training_topics(name, found, usable)
+    counts = {"read": len(topic_set.topics), NO_GOLD: len(topic_set.topics) - len(with_gold), NO_ANSWER: len(with_gold) - len(usable)}  # fmt: skip
+    training = training_topics(name, topic_set, usable)
     left_out = leave_out(request.hold_out, training)
     counts |= left_out.counts
     usable = [t for t in usable if t.qid not in left_out.qids]
@@ -115,7 +115,7 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
     kept = drawn_apart([t.qid for t in usable], wanted, seed, in_common) if wanted else set[str]()
     train = [t for t in usable if t.qid not in kept]
     dev, overlap = _validated(
-        request, name, found, gold, [t for t in usable if t.qid in kept], training.only(t.qid for t in train)
+        request, name, topic_set, gold, [t for t in usable if t.qid in kept], training.only(t.qid for t in train)
     )
     cases = {
         t.qid: Case(Topic(t.qid, t.title), (), gold.texts[t.qid], gold.docids.get(t.qid, ""), answers[t.qid] if answers else "")
@@ -138,7 +138,7 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
         **left_out.facts,
         **({"development_overlap": overlap} if dev else {}),
     }  # fmt: skip
-    names: dict[str, Any] = {"topics": found.label, "split": split_of(found)}
+    names: dict[str, Any] = {"topics": topic_set.label, "split": split_of(topic_set)}
     names |= {"answers": Path(request.answers).name} if request.answers else {}
     names |= {"dev_topics": dev.label} if dev else {}
     names |= {"hold_out": left_out.names} if request.hold_out else {}
@@ -149,7 +149,7 @@ def find_data(request: TrainRequest, reward: str, seed: int) -> OnlineData:
 
 
 def _validated(
-    request: TrainRequest, name: str, found: TopicSet, gold: Gold, kept: Sequence[Topic], training: TrainingTopics
+    request: TrainRequest, name: str, topic_set: TopicSet, gold: Gold, kept: Sequence[Topic], training: TrainingTopics
 ) -> tuple[Validated | None, int]:
     """Return the topics to validate on, and how many of them share a document or a title with training."""
     if request.dev_topics and request.dev:
@@ -161,7 +161,7 @@ def _validated(
         relevant = {q: {d for d, grade in gold.qrels.get(q, {}).items() if grade >= gold.level} for q in both}
         shared = replace(training, titles=both, relevant=relevant).in_common()
         overlap = count_shared([t.qid for t in kept], list(training.titles), shared)
-        return _searchable(name, found, gold.qrels, kept), overlap
+        return _searchable(name, topic_set, gold.qrels, kept), overlap
     asked = with_split(request.dev_topics, "--dev-topics", DEV)
     other = find_topics(asked)
     log.info("validation topics: %s, %d topics", other.label, len(other.topics))
@@ -185,12 +185,12 @@ def _validated(
     return _searchable(asked, other, qrels, topics), len(equal | sharers)
 
 
-def _searchable(name: str, found: TopicSet, qrels: Qrels, topics: Sequence[Topic]) -> Validated:
-    if not found.documents:
+def _searchable(name: str, topic_set: TopicSet, qrels: Qrels, topics: Sequence[Topic]) -> Validated:
+    if not topic_set.documents:
         raise ExpandrError(
             f"{name}: its documents are not known, so validation topics cannot be searched; name a collection"
         )
     plain = [Topic(t.qid, t.title) for t in topics]
     return Validated(
-        found.label, plain, {t.qid: qrels.get(t.qid, {}) for t in plain}, found.documents, removes_own_ids(name)
+        topic_set.label, plain, {t.qid: qrels.get(t.qid, {}) for t in plain}, topic_set.documents, removes_own_ids(name)
     )

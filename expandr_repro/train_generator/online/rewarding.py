@@ -58,8 +58,8 @@ class GroupRewards:
         ):
             raise ExpandrError("the texts of a topic do not stand together; this is a fault of the toolkit")
         scored = self.scorer.score([(qid, [self._searched(t) for t in group]) for qid, group in groups])
-        values = [value for found in scored for value in found.totals]
-        parts = {name: [value for found in scored for value in found.parts[name]] for name in self.scorer.weights}
+        values = [value for one in scored for value in one.totals]
+        parts = {name: [value for one in scored for value in one.parts[name]] for name in self.scorer.weights}
         words = [len(t.cleaned.text.split()) for t in texts]
         self.means = {f"rewards/{name}": fmean(column) for name, column in parts.items()}
         self.means |= {

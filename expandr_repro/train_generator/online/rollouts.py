@@ -73,13 +73,13 @@ class Policy(TransformersGenerator):
         requests = (Request(i, p, sampling, s) for i, (p, s) in enumerate(zip(prompts, seeds, strict=True)))
         with without_dropout(model), _ends_as_list(model):
             self.generate(requests, lambda reply: replies.__setitem__(int(reply.request.ident), reply))
-        made = []
+        rollouts = []
         for i, prompt in enumerate(prompts):
             reply = replies[i]
             if reply.failure is not None:
                 raise ExpandrError(f"a text cannot be written: {reply.failure}")
-            made.append(Text(*self._ids[i], reply.finish, clean(reply.text, reply.finish, prompt)))
-        return made
+            rollouts.append(Text(*self._ids[i], reply.finish, clean(reply.text, reply.finish, prompt)))
+        return rollouts
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def train_online(
     weights: Weights,
     data: OnlineData,
     encoder: TextEncoder,
-    place: Place,
+    setup: Place,
     trust: bool = False,
 ) -> Trained:
     """Train on topics, or go on with a training.
@@ -38,7 +38,7 @@ def train_online(
         weights: the model, and the adapter to train further.
         data: the topics.
         encoder: the reward model, which also searches for the topics to validate on.
-        place: where and how it runs; its folder keeps the checkpoints and the records.
+        setup: where and how it runs; its folder keeps the checkpoints and the records.
         trust: let the model's own code run.
 
     Raises:
@@ -55,20 +55,20 @@ def train_online(
         validation = Validation(data.dev, data.prompt, Remembering(encoder), index, settings)
 
     def words_before() -> float | None:
-        path = place.folder / METRICS
+        path = setup.folder / METRICS
         records = read_metrics(path) if path.is_file() else []
-        found = next((float(r[WORDS]) for r in records if not r["step"] and WORDS in r), None)
-        return None if found is None else max(1.0, found)
+        words = next((float(r[WORDS]) for r in records if not r["step"] and WORDS in r), None)
+        return None if words is None else max(1.0, words)
 
     rewards = GroupRewards(scorer, settings.group_size, settings.length_weight, settings.length_words)
     parts = Parts(list(data.cases.values()), data.prompt, rewards, validation, words_before)
 
     def build(model: Any, tokenizer: Any) -> Built:
-        trainer, dropped = make_grpo_trainer(settings, place, model.to(place.device), tokenizer, parts)
+        trainer, dropped = make_grpo_trainer(settings, setup, model.to(setup.device), tokenizer, parts)
         train = data.counts["train"]
         return Built(trainer, data.counts | {"train": train | {LONG: dropped, "used": train["used"] - dropped}})
 
-    return run_training(settings, goal, weights, place, build, trust)
+    return run_training(settings, goal, weights, setup, build, trust)
 
 
 def check_length(settings: GrpoSettings, data: OnlineData) -> None:

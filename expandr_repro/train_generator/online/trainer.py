@@ -42,13 +42,13 @@ class Parts:
 
 
 def make_grpo_trainer(
-    settings: GrpoSettings, place: Place, model: Any, tokenizer: Any, parts: Parts
+    settings: GrpoSettings, setup: Place, model: Any, tokenizer: Any, parts: Parts
 ) -> tuple[Any, int]:
     """Return the trainer, and how many topics were dropped because their prompt is too long; no step is taken yet.
 
     Args:
         settings: how.
-        place: where and how it runs.
+        setup: where and how it runs.
         model: of transformers, or of peft where an adapter is trained further.
         tokenizer: its tokenizer; given a padding token where it has none.
         parts: the rest.
@@ -72,7 +72,7 @@ def make_grpo_trainer(
     rows = {"prompt": [prompts[i] for i in fitting], "qid": [parts.cases[i].topic.qid for i in fitting]}
     set_ends(model, tokenizer)
     config = GRPOConfig(
-        **common_arguments(settings, place),
+        **common_arguments(settings, setup),
         num_generations=settings.group_size,
         max_completion_length=settings.max_completion_length,
         temperature=settings.temperature,
@@ -87,7 +87,7 @@ def make_grpo_trainer(
         trainer = _trainer_class()(
             settings,
             parts,
-            place,
+            setup,
             model=model,
             args=config,
             train_dataset=Dataset.from_dict(rows),
@@ -113,13 +113,13 @@ def _trainer_class() -> Any:
     class Trainer(GRPOTrainer):  # type: ignore[misc]
         """trl's, without its model card and with our own texts, rewards and validation."""
 
-        def __init__(self, settings: GrpoSettings, parts: Parts, place: Place, **named: Any) -> None:
+        def __init__(self, settings: GrpoSettings, parts: Parts, setup: Place, **named: Any) -> None:
             self.chosen, self.parts = settings, parts
             self.control: Any
             self.written: list[Text] = []
             super().__init__(reward_funcs=[self.reward], rollout_func=self.roll_out, **named)
             inner = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
-            self.policy = Policy(inner, self.processing_class, place.device, settings.eval_batch_size)
+            self.policy = Policy(inner, self.processing_class, setup.device, settings.eval_batch_size)
             self.sampling = Sampling(
                 settings.temperature, settings.top_p, settings.max_completion_length, extra_of(settings)
             )
@@ -138,8 +138,8 @@ def _trainer_class() -> Any:
 
         def roll_out(self, prompts: Sequence[str], _: Any) -> dict[str, Any]:
             """Write a text for each prompt; what was written is kept for the reward."""
-            place = f"step {self.state.global_step} process {self.accelerator.process_index}"
-            seeds = [seed_of(self.chosen.seed, place, i) for i in range(len(prompts))]
+            where = f"step {self.state.global_step} process {self.accelerator.process_index}"
+            seeds = [seed_of(self.chosen.seed, where, i) for i in range(len(prompts))]
             self.written = self.policy.write(prompts, self.sampling, seeds)
             return {
                 "prompt_ids": [t.prompt_ids for t in self.written],
@@ -158,17 +158,17 @@ def _trainer_class() -> Any:
             return values
 
         def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-            """Validate by real searches; nothing is learnt from and no random number is drawn."""
+            """Validate by real searches; nothing is learned from and no random number is drawn."""
             assert self.parts.validation is not None
             self.policy.model_and_tokenizer[0].to(self.accelerator.device)
-            found = self.parts.validation.measure(self.policy)
+            measured = self.parts.validation.measure(self.policy)
             if not self.state.global_step and self.parts.rewards.length_words is None:
-                self.parts.rewards.length_words = max(1.0, found[WORDS])
+                self.parts.rewards.length_words = max(1.0, measured[WORDS])
             was_training = self.model.training
             self.model.eval()  # what is logged now is no mean over batches of training
-            self.log(dict(found))
+            self.log(dict(measured))
             self.model.train(was_training)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
-            return found
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
+            return measured
 
     return Trainer

@@ -68,16 +68,16 @@ class Validation:
             plain.settings()[0],
             [seed_of(settings.seed, t.qid, sample) for t, sample in jobs],
         )
-        said: dict[str, list[Expansion]] = {t.qid: [] for t in topics}
+        by_qid: dict[str, list[Expansion]] = {t.qid: [] for t in topics}
         for (topic, _), text in zip(jobs, texts, strict=True):
             if text.cleaned.text.strip() and not text.cleaned.refused:
-                said[topic.qid].append(Expansion(text.cleaned.text, {}))
+                by_qid[topic.qid].append(Expansion(text.cleaned.text, {}))
         searcher = DenseSearch(self.encoder, self.index, HITS, self.dev.remove_own)
         if self._alone is None:
             self._alone = self._score(searcher, topics, "none")
-        found = self._score(searcher, [Topic(t.qid, t.title, tuple(said[t.qid])) for t in topics], "mean")
+        scores = self._score(searcher, [Topic(t.qid, t.title, tuple(by_qid[t.qid])) for t in topics], "mean")
         return {
-            NDCG: found,
+            NDCG: scores,
             ALONE: self._alone,
             WORDS: fmean(len(t.cleaned.text.split()) for t in texts),
             TOKENS: fmean(len(t.ids) for t in texts),

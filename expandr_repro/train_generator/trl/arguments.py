@@ -1,4 +1,4 @@
-"""Our settings in trl's words."""
+"""Translate our settings into trl's arguments."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Place:
     precision: str
 
 
-def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]:
+def common_arguments(settings: TrainingSettings, setup: Place) -> dict[str, Any]:
     """Return what DPOConfig, SFTConfig and GRPOConfig have in common, every changed default of trl's set."""
     return {
-        "output_dir": str(place.folder),
+        "output_dir": str(setup.folder),
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
         "per_device_train_batch_size": settings.batch_size,
@@ -41,9 +41,9 @@ def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]
         "warmup_steps": settings.warmup if settings.warmup < 1 else int(settings.warmup),
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "bf16": place.precision == "bf16",
-        "use_cpu": place.device == "cpu",
-        "dataloader_pin_memory": place.device == "cuda",
+        "bf16": setup.precision == "bf16",
+        "use_cpu": setup.device == "cpu",
+        "dataloader_pin_memory": setup.device == "cuda",
         "gradient_checkpointing": settings.gradient_checkpointing,
         "seed": settings.seed,
         "data_seed": settings.seed,
@@ -89,7 +89,9 @@ def _check_targets(named: list[str], model: Any) -> None:
     for name in named:
         if not any(name and f".{path}".endswith(f".{name}") for path in paths):
             if name == ALL_LINEAR:
-                raise ExpandrError(f"lora_targets: {ALL_LINEAR} stands alone; leave the other names out")
+                raise ExpandrError(
+                    f"lora_targets: {ALL_LINEAR} cannot be combined with others; leave the other names out"
+                )
             close = nearest(name.rpartition(".")[2], {*layers, ALL_LINEAR})
             offer = (
                 f"did you mean {close!r}?" if close else f"known: {', '.join(sorted(layers))}; or {ALL_LINEAR} alone"

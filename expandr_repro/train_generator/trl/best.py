@@ -1,4 +1,4 @@
-"""Which validation was the best so far, and how many have come since: read from the records, so that a resumed run decides alike."""
+"""Find the best validation so far, from the records, so that a resumed run decides the same."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Best:
 
 
 def best_of(records: Sequence[Mapping[str, Any]], goal: Goal) -> Best | None:
-    """Return the best validation, that before the first step among them; of equals the first. One that is no number never wins."""
+    """Return the best validation, that before the first step among them; of equals the first. One that is not a number never wins."""
     best, value, since = None, 0.0, 0
     for record in records:
         if goal.key not in record:
             continue
-        found = goal.value(record)
-        if found is not None and (best is None or (found > value if goal.higher else found < value)):
-            best, value, since = record["step"], found, 0
+        score = goal.value(record)
+        if score is not None and (best is None or (score > value if goal.higher else score < value)):
+            best, value, since = record["step"], score, 0
         else:
             since += 1
     return None if best is None else Best(best, since)

@@ -1,4 +1,4 @@
-"""What must hold before anything is loaded: the libraries, one GPU a process, a precision that the device has."""
+"""Check what a training needs before anything is loaded: the libraries, one GPU per process, a precision that the device has."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def require_libraries() -> None:
     """
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SetupError(
-            f"training a generator needs {', '.join(missing)}; `pip install expandr-repro[train]` brings {'it' if len(missing) == 1 else 'them'}"
-        )
+        raise SetupError(f"training a generator needs {', '.join(missing)}; run `pip install expandr-repro[train]`")
 
 
 def processes() -> int:
@@ -32,7 +30,7 @@ def processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Say whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return launched().rank == 0
 
 
@@ -76,7 +74,7 @@ def pick_precision(precision: str, device: str) -> str:
 
 @contextmanager
 def memory_advice() -> Iterator[None]:
-    """Say what to lower where a device runs out of memory.
+    """Return what to lower where a device runs out of memory.
 
     Raises:
         SetupError: it did.

@@ -1,4 +1,4 @@
-"""A training, from a model on disk to the checkpoint that is its result; the same command goes on where a killed one was."""
+"""Train from a model on disk to a checkpoint; the same command resumes a killed training."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def train(
     goal: Goal,
     weights: Weights,
     texts: Mapping[str, Texts],
-    place: Place,
+    setup: Place,
     store: ReferenceStore,
     trust: bool = False,
 ) -> Trained:
@@ -87,7 +87,7 @@ def train(
         goal: what decides between validations.
         weights: the model, and the adapter to train further.
         texts: "train", and perhaps "dev".
-        place: where and how it runs; its folder keeps the checkpoints and the records.
+        setup: where and how it runs; its folder keeps the checkpoints and the records.
         store: of the reference's log-probabilities.
         trust: let the model's own code run.
 
@@ -97,18 +97,18 @@ def train(
 
     def build(model: Any, tokenizer: Any) -> Built:
         examples = _examples(settings, tokenizer, model, texts)
-        trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
-        counts = {name: made.counts for name, made in examples.items()}
+        trainer = make_trainer(settings, setup, model, tokenizer, examples["train"], examples.get("dev"), store)
+        counts = {name: fitted.counts for name, fitted in examples.items()}
         return Built(trainer, counts, lambda: train_loss(trainer, settings.eval_batch_size))
 
-    return run_training(settings, goal, weights, place, build, trust)
+    return run_training(settings, goal, weights, setup, build, trust)
 
 
 def run_training(
     settings: TrainingSettings,
     goal: Goal,
     weights: Weights,
-    place: Place,
+    setup: Place,
     build: Callable[[Any, Any], Built],
     trust: bool = False,
 ) -> Trained:
@@ -118,37 +118,37 @@ def run_training(
         settings: how.
         goal: what decides between validations.
         weights: the model, and the adapter to train further.
-        place: where and how it runs; its folder keeps the checkpoints and the records.
+        setup: where and how it runs; its folder keeps the checkpoints and the records.
         build: makes the trainer of model and tokenizer.
         trust: let the model's own code run.
 
     Raises:
         ExpandrError: the lengths are more than the model takes.
-        DivergedError: the loss is no number.
+        DivergedError: the loss is not a number.
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
     with quiet_libraries(), memory_advice():
-        model, tokenizer = _load(settings, weights, place, trust)
-        resumed = last_whole(place.folder, processes())
+        model, tokenizer = _load(settings, weights, setup, trust)
+        resumed = last_whole(setup.folder, processes())
         if resumed:
             refuse_foreign(resumed)
         if is_first_process():
-            clear_after(place.folder, resumed)
+            clear_after(setup.folder, resumed)
         built = build(model, tokenizer)
         trainer = built.trainer
-        _run(built, settings, goal, place, resumed)
+        _run(built, settings, goal, setup, resumed)
         trainer.accelerator.wait_for_everyone()
-        records = read_metrics(place.folder / METRICS)
-        last = checkpoints(place.folder)[-1]
+        records = read_metrics(setup.folder / METRICS)
+        last = checkpoints(setup.folder)[-1]
         trainer.accelerator.wait_for_everyone()  # all have read before the first one clears up
         trainer.accelerator.end_training()
     best = best_of(records, goal) if settings.keep_best else None
     step = step_of(last) if best is None else best.step
-    chosen = place.folder / f"checkpoint-{step}"
+    chosen = setup.folder / f"checkpoint-{step}"
     if not step:
         _say_untrained(records, goal)
-        chosen = weights.adapter or (place.folder / UNTRAINED if settings.lora_r else weights.folder)
+        chosen = weights.adapter or (setup.folder / UNTRAINED if settings.lora_r else weights.folder)
     return Trained(chosen, step, step_of(last), records, built.counts)
 
 
@@ -162,12 +162,12 @@ def _say_untrained(records: Sequence[Mapping[str, Any]], goal: Goal) -> None:
     )  # fmt: skip
 
 
-def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: bool) -> tuple[Any, Any]:
+def _load(settings: TrainingSettings, weights: Weights, setup: Place, trust: bool) -> tuple[Any, Any]:
     import torch
 
     # what is trained stays in full precision; a base that only carries an adapter may be in half
     whole = not settings.lora_r and not weights.adapter
-    dtype = torch.float32 if whole else getattr(torch, PRECISIONS[place.precision])
+    dtype = torch.float32 if whole else getattr(torch, PRECISIONS[setup.precision])
     tokenizer = load_tokenizer(weights.folder, trust)
     if settings.chat_template is False:
         tokenizer.chat_template = None
@@ -190,8 +190,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
 def _examples(settings: PassageSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
     ends = end_ids(model, tokenizer)
     lengths = (settings.max_prompt_length, settings.max_length)
-    made = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
-    for name, examples in made.items():
+    fitted = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
+    for name, examples in fitted.items():
         whose = "for training" if name == "train" else "for validation"
         counted = ", ".join(f"{what}: {n}" for what, n in examples.counts.items() if n and what not in ("read", "used"))
         if counted:
@@ -200,10 +200,10 @@ def _examples(settings: PassageSettings, tokenizer: Any, model: Any, texts: Mapp
             raise ExpandrError(
                 f"no example {whose} is left of {examples.counts['read']} ({counted}); raise max_prompt_length and max_length"
             )
-    return made
+    return fitted
 
 
-def _before(trainer: Any, settings: TrainingSettings, place: Place, watched: Watched) -> None:
+def _before(trainer: Any, settings: TrainingSettings, setup: Place, watched: Watched) -> None:
     """Measure what the model is before the first step, and keep its adapter, which may turn out to be the best."""
     watched.measure_now()
     if not watched.schedule.validates:
@@ -211,23 +211,23 @@ def _before(trainer: Any, settings: TrainingSettings, place: Place, watched: Wat
         return
     trainer.evaluate()
     if settings.keep_best and settings.lora_r:
-        trainer.save_model(str(place.folder / UNTRAINED))
+        trainer.save_model(str(setup.folder / UNTRAINED))
 
 
-def _advice(settings: TrainingSettings, place: Place) -> tuple[str, str]:
+def _advice(settings: TrainingSettings, setup: Place) -> tuple[str, str]:
     lower = f"lower learning_rate ({settings.learning_rate:g}) or max_grad_norm ({settings.max_grad_norm:g})"
-    if place.precision == "fp32":
+    if setup.precision == "fp32":
         return "check the model's weights: in fp32 they give none, too", lower
     return "use --set precision=fp32", f"{lower}, or use --set precision=fp32"
 
 
-def _run(built: Built, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
+def _run(built: Built, settings: TrainingSettings, goal: Goal, setup: Place, resumed: Path | None) -> None:
     from transformers import set_seed
 
     trainer = built.trainer
     schedule = Schedule(settings.eval_steps, settings.save_steps, trainer.eval_dataset is not None, settings.patience, goal)  # fmt: skip
     step = step_of(resumed) if resumed else None
-    path = place.folder / METRICS
+    path = setup.folder / METRICS
     book = MetricsLog(path, step) if is_first_process() else None
     trainer.accelerator.wait_for_everyone()
     set_seed(settings.seed)  # whether or not the reference had to be computed, which draws random numbers, too
@@ -235,11 +235,11 @@ def _run(built: Built, settings: TrainingSettings, goal: Goal, place: Place, res
     with progress(settings.max_steps or epoch_steps * settings.epochs, "train", "steps") as bar:
         watched = Watched(
             schedule, book, bar, read_metrics(path) if resumed else [], epoch_steps,
-            built.measure, _advice(settings, place),
+            built.measure, _advice(settings, setup),
         )  # fmt: skip
         trainer.add_callback(watcher(watched))
         if resumed is None:
-            _before(trainer, settings, place, watched)
+            _before(trainer, settings, setup, watched)
         if resumed is not None:
             log.info("goes on after step %d", step)
             bar.update(step)
@@ -252,7 +252,7 @@ def _run(built: Built, settings: TrainingSettings, goal: Goal, place: Place, res
             raise FormatError(
                 str(resumed),
                 None,
-                "a file of the checkpoint holds more than tensors and numbers, and is not read; remove it and train anew",
+                "a file of the checkpoint contains more than tensors and numbers, and is not read; remove it and train again",
             ) from error
         taken = trainer.state.global_step - (step or 0)
         log.info("%d steps in %.1f s, validations and checkpoints included", taken, time.perf_counter() - start)

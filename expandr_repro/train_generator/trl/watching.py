@@ -1,4 +1,4 @@
-"""When a training records, validates, saves and stops: one rule in one place, so that a resumed run does all of it at the same steps."""
+"""Decide at which steps a training records, validates, saves and stops; a resumed run decides the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from expandr_repro.train_generator.trl.checkpoints import mark
 from expandr_repro.training.metrics_log import MetricsLog
 
 LEFT_OUT = ("runtime", "per_second", "preparation_time", "num_tokens", "total_flos", "train_loss", "step_time")
-"""Parts of the names of what is not recorded: durations, and sums that a resumed run begins anew."""
+"""Parts of the names of what is not recorded: durations, and sums that a resumed run starts over."""
 
 
 MEASURED = "train_eval_loss"
@@ -58,7 +58,7 @@ class Watched:
         records: all of them.
         epoch_steps: steps of an epoch.
         measure: measures the loss on the same training examples; None where there is no such thing.
-        advice: for a loss that is no number before the first step, and after it.
+        advice: for a loss that is not a number before the first step, and after it.
     """
 
     schedule: Schedule
@@ -71,7 +71,7 @@ class Watched:
     _measured: dict[str, float] = field(default_factory=dict)
 
     def has_stopped(self) -> bool:
-        """Say whether the patience is at its end."""
+        """Return whether the patience is at its end."""
         best = best_of(self.records, self.schedule.goal)
         return self.schedule.patience is not None and best is not None and best.since >= self.schedule.patience
 
@@ -84,7 +84,7 @@ class Watched:
         """Keep what the trainer logs.
 
         Raises:
-            DivergedError: the loss is no number any more.
+            DivergedError: the loss is not a number any more.
         """
         if "train_runtime" in values:  # the summary of one call, of no meaning in a resumed run
             return
@@ -95,7 +95,7 @@ class Watched:
             self.log.write(step, kept)
         if not all(math.isfinite(kept.get(key, 0.0)) for key in ("loss", "eval_loss", MEASURED)):
             when, advice = (f"after step {step}", self.advice[1]) if step else ("before training", self.advice[0])
-            raise DivergedError(f"the loss is no number {when}; {advice}")
+            raise DivergedError(f"the loss is not a number {when}; {advice}")
 
 
 def watcher(watched: Watched) -> Any:

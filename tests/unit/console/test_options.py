@@ -96,7 +96,7 @@ def test_an_option_is_read_by_the_type_of_its_field(words, name, value):
     ("words", "problem"),
     [
         (["--output", "o", "--hits", "0"], "--hits: 0 is not 1 or more"),
-        (["--output", "o", "--share", "x"], "--share: 'x' is no number"),
+        (["--output", "o", "--share", "x"], "--share: 'x' is not a number"),
         (["--output", "o", "--kind", "c"], "--kind: 'c' is none of its values"),
         (["--output", "o", "--one", "1", "--two", "2"], "--two: not allowed with argument --one"),
         ([], "--output is required"),

@@ -35,12 +35,12 @@ def test_expansions_with_a_duplicate_id_are_refused(write):
 
 def test_expansions_with_half_a_surrogate_pair_are_refused(write):
     for record in ('{"qid": "1", "expansions": ["\\ud800"]}', '{"qid": "1", "title": "\\ud800", "expansions": ["x"]}'):
-        with pytest.raises(FormatError, match="line 1: topic '1' holds half a surrogate pair"):
+        with pytest.raises(FormatError, match="line 1: topic '1' has half a surrogate pair"):
             read_expansions(write("e.jsonl", record))
 
 
 def test_an_expansions_file_without_lines_is_refused(write):
-    with pytest.raises(FormatError, match=r"e\.jsonl: holds no expansions"):
+    with pytest.raises(FormatError, match=r"e\.jsonl: contains no expansions"):
         read_expansions(write("e.jsonl", ""))
 
 

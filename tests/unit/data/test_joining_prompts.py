@@ -49,7 +49,7 @@ def test_a_prompt_that_is_not_there_or_has_several_messages_cannot_be_trained_on
     missing = Topic("1", "cats", (Expansion("a", prompt=3),), {"prompts": [{"text": "A"}]})
     several = Topic("1", "cats", (Expansion("a", prompt=0),), {"prompts": [{"messages": []}]})
 
-    with pytest.raises(FormatError, match="its provenance holds no such prompt"):
+    with pytest.raises(FormatError, match="its provenance contains no such prompt"):
         recorded_prompt(missing, missing.expansions[0], "x")
     with pytest.raises(MismatchError, match="several messages"):
         recorded_prompt(several, several.expansions[0], "x")

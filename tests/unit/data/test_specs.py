@@ -57,7 +57,7 @@ def test_an_unknown_encoder_offers_the_nearest():
 
 
 def test_a_yaml_file_that_is_not_there_is_an_unknown_encoder(tmp_path):
-    with pytest.raises(UnknownNameError, match=r"A path to a model folder or to a \.yaml spec will do as well"):
+    with pytest.raises(UnknownNameError, match=r"A path to a model folder or to a \.yaml spec works as well"):
         encoder_spec(str(tmp_path / "none.yaml"))
 
 

@@ -107,7 +107,7 @@ def test_a_json_file_of_something_else_is_refused(write):
 
 
 def test_a_json_list_of_something_else_names_the_record(write):
-    with pytest.raises(FormatError, match=r"t\.json: record 2 is no object"):
+    with pytest.raises(FormatError, match=r"t\.json: record 2 is not an object"):
         read_topics(write("t.json", '[{"qid": "q1", "title": "a"}, 3]'))
 
 
@@ -147,12 +147,12 @@ def test_an_empty_title_names_its_topic_and_line(write):
     ['{"qid": "1", "title": "\\ud800"}', '{"qid": "1", "title": "a", "expansions": ["\\udfff"]}'],
 )
 def test_half_a_surrogate_pair_in_a_text_is_refused(write, line):
-    with pytest.raises(FormatError, match="line 1: topic '1' holds half a surrogate pair"):
+    with pytest.raises(FormatError, match="line 1: topic '1' has half a surrogate pair"):
         read_topics(write("t.jsonl", line))
 
 
 def test_a_topics_file_without_topics_is_refused(write):
-    with pytest.raises(FormatError, match=r"t\.jsonl: holds no topics; wanted one a line"):
+    with pytest.raises(FormatError, match=r"t\.jsonl: contains no topics; wanted one per line"):
         read_topics(write("t.jsonl", "\n\n"))
 
 
@@ -192,7 +192,7 @@ def test_an_expansion_may_be_a_bare_string():
 def test_a_json_topics_file_with_an_id_twice_is_refused(tmp_path):
     path = tmp_path / "t.json"
     path.write_text('{"q1": {"title": "a"}, "q1": {"title": "b"}}')
-    with pytest.raises(FormatError, match="'q1' is there twice"):
+    with pytest.raises(FormatError, match="'q1' occurs twice"):
         read_topics(path)
 
 
@@ -206,5 +206,5 @@ def test_facts_that_could_not_be_written_again_are_refused(write, record, value)
 def test_the_last_of_a_hundred_thousand_keys_twice_is_found_at_once(write):
     keys = ", ".join(f'"{n}": "a"' for n in [*range(100_000), 99_999])
 
-    with pytest.raises(FormatError, match="the key '99999' is there twice"):
+    with pytest.raises(FormatError, match="the key '99999' occurs twice"):
         read_topics(write("t.json", "{" + keys + "}"))

@@ -139,9 +139,7 @@ def test_topics_without_judgements_do_not_count():
 
 @pytest.mark.parametrize("run", [{"x": {"d1": 1.0}}, {}])
 def test_judgements_of_other_topics_are_refused(run):
-    with pytest.raises(
-        MismatchError, match=r"^mine\.txt: the judgements judge none of its \d topics .*'q1'\); are these"
-    ):
+    with pytest.raises(MismatchError, match=r"^mine\.txt: the qrels judge none of its \d topics .*'q1'\); are these"):
         evaluate(run, QRELS, [Measure("MAP")], "mine.txt")
 
 
@@ -237,7 +235,7 @@ def test_a_file_gives_the_figures_of_the_run_in_it_however_it_is_read(tmp_path, 
 def test_a_file_of_other_topics_is_refused_by_its_name(tmp_path):
     (tmp_path / "run.trec").write_text("x1 Q0 d1 1 2.5 x\n")
     with pytest.raises(
-        MismatchError, match=r"run\.trec: the judgements judge none of its 1 topics \(the run has e\.g\. 'x1'"
+        MismatchError, match=r"run\.trec: the qrels judge none of its 1 topics \(the run has e\.g\. 'x1'"
     ):
         evaluate_file(tmp_path / "run.trec", JUDGED, THREE)
 

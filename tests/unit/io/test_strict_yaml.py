@@ -123,7 +123,7 @@ def test_yaml_with_control_characters_is_refused(write):
 def test_a_yaml_file_with_a_key_twice_is_refused_with_the_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("model: a\npooling: mean\nmodel: b\n")
-    with pytest.raises(FormatError, match=r"twice\.yaml, line 3: .*'model' is there twice"):
+    with pytest.raises(FormatError, match=r"twice\.yaml, line 3: .*'model' occurs twice"):
         read_yaml(path)
 
 
@@ -133,7 +133,7 @@ def test_libyaml_reads_what_ships_in_the_package_as_the_plain_loader_does(name):
 
 
 def test_libyaml_refuses_a_key_that_is_there_twice(write):
-    with pytest.raises(FormatError, match=r"line 2: .*the key 'a' is there twice"):
+    with pytest.raises(FormatError, match=r"line 2: .*the key 'a' occurs twice"):
         read_yaml(write("x.yaml", "a: 1\na: 2\n"), ours=True)
 
 
@@ -177,9 +177,9 @@ def test_a_value_that_cannot_be_is_refused(write, content):
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"name": 16**9999}, r"mine\.name: found a number of 39997 bits, a number beyond belief"),
-        ({"name": "a", "gears": 16**9999}, r"mine\.gears: found a number of 39997 bits, a number beyond belief"),
-        ({"name": "a", "weight": -(16**9999)}, "a number beyond belief"),
+        ({"name": 16**9999}, r"mine\.name: found a number of 39997 bits, a number that is too large"),
+        ({"name": "a", "gears": 16**9999}, r"mine\.gears: found a number of 39997 bits, a number that is too large"),
+        ({"name": "a", "weight": -(16**9999)}, "a number that is too large"),
         ({16**9999: "a"}, "unknown key a number of 39997 bits"),
         ({"name": "a", "wheels": {16**9999: {}}}, r"mine\.wheels: found the key a number of 39997 bits, wanted a text"),
         ({"name": "a", "wheels": {None: {}}}, r"mine\.wheels: found the key None, wanted a text"),
@@ -193,5 +193,5 @@ def test_a_value_without_measure_is_shown_in_brief(values, problem):
 
 
 def test_ten_thousand_keys_are_looked_over_at_once(write):
-    with pytest.raises(FormatError, match=r"line 10001: .*'7' is there twice"):
+    with pytest.raises(FormatError, match=r"line 10001: .*'7' occurs twice"):
         read_yaml(write("a.yaml", "".join(f"{n}: 1\n" for n in range(10_000)) + "7: 1\n"))

@@ -47,7 +47,7 @@ def test_judgements_in_a_file_say_nothing_of_topics():
         ({"runs": [*RUNS, RUNS[0]]}, ExpandrError, "given twice"),
         ({"baseline": "nome"}, UnknownNameError, "unknown baseline 'nome': did you mean 'none'"),
         ({"expansions": ["x"] * 3}, ExpandrError, "found 3 for 2 runs"),
-        ({"expansions": ["x"], "qrels": "qrels.txt"}, ExpandrError, "say --topics"),
+        ({"expansions": ["x"], "qrels": "qrels.txt"}, ExpandrError, "give --topics"),
     ],
 )
 def test_what_does_not_make_a_study_is_refused(arguments, error, says):

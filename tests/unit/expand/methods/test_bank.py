@@ -44,7 +44,7 @@ def test_of_a_role_that_is_there_twice_the_last_counts_and_it_is_reported(bank, 
     )
 
     assert found["a"] == (("user", "two {query}"), ("assistant", "Sure,"))
-    assert "line 5: the key 'user' is there twice; the last one counts" in caplog.text
+    assert "line 5: the key 'user' occurs twice; the last one counts" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_of_a_role_that_is_there_twice_the_last_counts_and_it_is_reported(bank, 
         ("a: 1", "wanted a list of prompts"),
         ("- a", "prompt 1: wanted keys and values with an `id`"),
         ("- id: a", "a.template: wanted messages"),
-        ("- id: a\n  template: {user: x}\n- id: a\n  template: {user: x}", "the id 'a' is there twice"),
+        ("- id: a\n  template: {user: x}\n- id: a\n  template: {user: x}", "the id 'a' occurs twice"),
         ("- id: a\n  template: {usr: x}", "unknown role 'usr'; did you mean 'user'?"),
         ("- id: a\n  template: {user: 1}", "a.template.user: found 1, wanted a text"),
         ("- id: a\n  template: {user: '{qury}'}", "unknown placeholder {qury}; did you mean {query}?"),

@@ -24,7 +24,7 @@ def test_the_address_is_the_one_given_else_the_environment_s_else_openai_s(monke
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://x:port/v1", ""])
 def test_an_address_that_is_none_is_refused_without_being_repeated(url):
-    with pytest.raises(ExpandrError, match="--base-url: one of those given is no http:// or https:// address"):
+    with pytest.raises(ExpandrError, match="--base-url: one of those given is not an http:// or https:// address"):
         base_urls((url, "http://user:secret@x/v1") if url else ("x:secret",))
 
 

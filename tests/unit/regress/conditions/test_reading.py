@@ -70,7 +70,7 @@ def test_a_good_file_is_read_as_it_was_written(write):
         ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": 0.5}}}, "condition.metrics.nDCG@10.tolerance: found 0.5, wanted 0 to 0.01"),
         ({"metrics": {"nDCG@10": {"value": 0.5, "tolerance": -0.001}}}, "tolerance: found -0.001, wanted 0 to 0.01"),
         ({"metrics": []}, "condition.metrics: found [], wanted keys and values"),
-        ({"metrics": {"nDCG@10": ...}}, "tier ci wants at least one metric"),
+        ({"metrics": {"nDCG@10": ...}}, "tier ci needs at least one metric"),
         ({"tier": "c1"}, "found 'c1', wanted one of ci, full, manual"),
         ({"needs": ["java"]}, "found 'java', wanted one of jvm, network, gpu, data, models"),
         ({"topics": {"count": 0}}, "condition.topics.count: found 0, wanted 1 or more"),
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_read_is_among_the_conditions_with_its_fault(write
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path):
     with pytest.raises(NotAvailableError, match="run in a checkout"):
         conditions(tmp_path / "none")
-    with pytest.raises(NotAvailableError, match=r"holds no \.yaml files"):
+    with pytest.raises(NotAvailableError, match=r"contains no \.yaml files"):
         conditions(tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_names_of_layers_and_ends_of_their_paths_are_taken(model, text, wanted):
         ("zzz", "called zzz; known: lm_head, q_proj, v_proj; or all-linear alone"),
         ("q_proj,", "called nothing; known:"),
         ("_proj", "called _proj; did you mean"),
-        ("q_proj,all-linear", "all-linear stands alone"),
+        ("q_proj,all-linear", "all-linear cannot be combined with others"),
     ],
 )
 @pytest.mark.parametrize("rank", [8, 0])

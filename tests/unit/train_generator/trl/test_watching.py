@@ -62,7 +62,7 @@ def test_patience_ends_after_so_many_validations_without_a_better_one(tmp_path):
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
     book = watched(tmp_path)
-    with pytest.raises(ExpandrError, match="the loss is no number after step 3; lower learning_rate"):
+    with pytest.raises(ExpandrError, match="the loss is not a number after step 3; lower learning_rate"):
         book.record(3, {"loss": float("nan")})
 
     assert read_metrics(tmp_path / "m.jsonl") == [{"step": 3, "loss": None}]
