@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.errors import ExpandrError
+from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     from expandr_repro.indexes.build import Shard
@@ -141,22 +141,14 @@ def _shard(request: EncodeRequest) -> tuple[Shard, int | None, str]:
         raise ExpandrError("--shard-id and --num-shards go together")
     if request.num_shards:
         return Shard(request.shard_id or 0, request.num_shards), None, device
-    try:
-        world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if world == 1:
-            return Shard(), None, device
-        shard = Shard(rank, world)
-    except (ValueError, ExpandrError) as error:
-        raise ExpandrError(
-            f"RANK={os.environ.get('RANK')} and WORLD_SIZE={os.environ.get('WORLD_SIZE')} make no sense together; unset both, or start through torchrun"
-        ) from error
-    if device in ("auto", "cuda"):
+    process = launched()
+    if process.world == 1:
+        return Shard(), None, device
+    if device == "auto":
         import torch
 
-        if torch.cuda.is_available():
-            device = f"cuda:{local}"
-    return shard, rank, device
+        device = "cuda" if torch.cuda.is_available() else device
+    return Shard(process.rank, process.world), process.rank, process.gpu(device)
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.errors import ExpandrError
+from expandr_repro.io.launcher import launched
 from expandr_repro.train_generator.options import TrainRequest
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(request: TrainRequest) -> int:
     """Do what the command line says."""
     if bool(request.pairs) == bool(request.sft):
         raise ExpandrError("what to learn from: give --pairs F (DPO) or --sft TOPICS (supervised fine-tuning), one of them")  # fmt: skip
-    first = os.environ.get("RANK", "0") == "0"
+    first = launched().rank == 0
     if not first:  # of several processes one speaks
         logging.getLogger("expandr_repro").setLevel(logging.ERROR)
     from expandr_repro.train_generator.run import train_generator
