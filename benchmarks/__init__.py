@@ -1,1 +1,1 @@
-"""Benchmarks of this project beside its peers, in one run on the same work: `python -m benchmarks`."""
+"""Benchmarks of this project next to its peers, in one run on the same work: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""The whole BM25 search, start included, beside `python -m pyserini.search.lucene`; with stored vectors and texts, and without."""
+"""The whole BM25 search, start included, next to `python -m pyserini.search.lucene`; with stored vectors and texts, and without."""
 
 from __future__ import annotations
 

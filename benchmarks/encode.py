@@ -1,4 +1,4 @@
-"""Documents through the encoder: passages a second, beside Pyserini's AutoDocumentEncoder and sentence-transformers."""
+"""Documents through the encoder: passages a second, next to Pyserini's AutoDocumentEncoder and sentence-transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peak memory of `encode` as the corpus grows, beside sentence-transformers' `encode`: whole commands, a tiny model, short passages."""
+"""Peak memory of `encode` as the corpus grows, next to sentence-transformers' `encode`: whole commands, a tiny model, short passages."""
 
 from __future__ import annotations
 

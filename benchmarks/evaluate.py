@@ -1,4 +1,4 @@
-"""Ten runs to figures: `evaluate` beside ranx's own classes; whole commands, on a machine that has compiled both before."""
+"""Ten runs to scores: `evaluate` next to ranx's own classes; whole commands, on a machine that has compiled both before."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(options: Options) -> list[Sheet]:
 
 
 def write_runs(folder: Path, count: int, topics: int, hits: int) -> tuple[Path, list[Path]]:
-    """Write judgements of three documents a topic and runs with different scores for different documents."""
+    """Write qrels of three documents per topic and runs with different scores for different documents."""
     draw = random.Random(42)
     corpus = [f"d{n}" for n in range(5 * hits)]
     write_qrels(folder / "qrels.txt", {f"q{t}": dict.fromkeys(draw.sample(corpus, 3), 1) for t in range(topics)})
@@ -55,7 +55,7 @@ def write_runs(folder: Path, count: int, topics: int, hits: int) -> tuple[Path, 
 
 
 def _same(results: Mapping[str, Any]) -> dict[str, str]:
-    """Compare the figures to four decimals."""
+    """Compare the scores to four decimals."""
     ours = {r["run"]: r for r in json.loads(results["this project"].out)}
     if PEER not in results:
         return {}

@@ -1,4 +1,4 @@
-"""How many requests a second `expand` gets out of an endpoint, beside a client that asks one at a time.
+"""How many requests a second `expand` gets out of an endpoint, next to a client that asks one at a time.
 
 A local server that speaks the OpenAI protocol takes 200 ms for an answer. With 64 requests at a time, 320 answers a second
 are the ideal. The one-at-a-time client (the openai package, as most scripts use it) is measured on a part of the topics

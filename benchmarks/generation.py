@@ -1,4 +1,4 @@
-"""Tokens a second of `expand --backend transformers` at several batch sizes, beside plain `generate` one at a time.
+"""Tokens a second of `expand --backend transformers` at several batch sizes, next to plain `generate` one at a time.
 
 The model has the shape of Llama 3.2 1B (1.24 billion parameters) and random weights, saved and loaded as safetensors, in
 bf16 on a GPU. A random model's next-token distribution is nearly flat, so that a nucleus of 0.9 would hold most of the

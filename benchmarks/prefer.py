@@ -1,4 +1,4 @@
-"""Topics a second: rewards in large batches across topics, beside one topic at a time in three calls of the encoder.
+"""Topics a second: rewards in large batches across topics, next to one topic at a time in three calls of the encoder.
 
 The official script (NEUIR/ExpandR, `src/construct_dpo_data.py`) encodes, for each topic by itself, the gold passage, the
 answer and the candidates in a call each, in half precision on a GPU. That is done here as it is done there, on a part of
@@ -85,7 +85,7 @@ class OneByOne:
 
 
 def agrees(ours: Rewarded, theirs: tuple[int, int]) -> bool:
-    """Say whether the official pair has our highest and our lowest reward; which of equal ones it takes is left open there."""
+    """Return whether the official pair has our highest and our lowest reward; which of equal ones it takes is left open there."""
     chosen, rejected = theirs
     return bool(ours.totals[chosen] == ours.totals.max() and ours.totals[rejected] == ours.totals.min())
 
@@ -150,8 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(Table(["", "topics", "seconds", "topics/s", "texts/s", "times"], rows).render(args.format))
     name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
     print(
-        f"\n{args.model or args.shape}, {precision}, {name}, torch {torch.__version__}; {args.candidates} candidates a topic, "
-        f"{np.mean([len(i) for i in ids]):.0f} tokens a text (mean); pairs that agree: {same} of {len(few)}"
+        f"\n{args.model or args.shape}, {precision}, {name}, torch {torch.__version__}; {args.candidates} candidates per topic, "
+        f"{np.mean([len(i) for i in ids]):.0f} tokens per text (mean); pairs that agree: {same} of {len(few)}"
     )
     return 0
 

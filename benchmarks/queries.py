@@ -1,4 +1,4 @@
-"""Short queries through the encoder: batches, beside Pyserini's AutoQueryEncoder, which takes one after the other."""
+"""Short queries through the encoder: batches, next to Pyserini's AutoQueryEncoder, which takes one after the other."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(options: Options) -> list[Sheet]:
     rows = measure(sides, options.repeat, check)
     title = f"Encoding {count:,} queries (made up, {sum(lengths) / count:.0f} tokens on average), {model.said}; Pyserini did the first {part:,}"
     limit = (
-        f"operations: {operations / count / 1e9:.3g} billion a query at the measured rate of a square matrix product"
+        f"operations: {operations / count / 1e9:.3g} billion per query at the measured rate of a square matrix product"
     )
     name = "queries.gpu" if options.gpu else "queries"
     return [Sheet(name, title, "queries", [*rows, *missing], [PYSERINI], limit=limit)]

@@ -21,7 +21,7 @@ class Row:
         limit: the seconds that the machine would need at its measured best; None where none is stated.
         peak: the largest resident set of each round in MiB, for whole commands.
         figures: further columns.
-        note: what the comparison of results said, or why there is no figure.
+        note: what the comparison of results said, or why there is no score.
     """
 
     name: str

@@ -90,7 +90,7 @@ def make_flat(folder: Path, queries: Path, count: int, dimension: int, asked: in
 
 
 def build(made: Path, folder: Path, factory: str) -> dict[str, Any]:
-    """Build an index by the command; return its figures."""
+    """Build an index by the command; return its scores."""
     done = python(["-m", "expandr_repro.encode", "--merge", made, "--factory", factory, "--output", folder, "--overwrite", "--quiet"])  # fmt: skip
     size = (folder / "index").stat().st_size
     return {"building, seconds": done.seconds, "building, peak MiB": done.peak, "index MB": size / 1e6}

@@ -1,4 +1,4 @@
-"""The whole dense search, Python's start included, beside `python -m pyserini.search.faiss` on the same index with the same model."""
+"""The whole dense search, Python's start included, next to `python -m pyserini.search.faiss` on the same index with the same model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOCK = "pyserini.search.faiss"
 
 
 def run(options: Options) -> list[Sheet]:
-    """Measure query-only search and search with expansions, with an empty cache and a full one, beside stock Pyserini."""
+    """Measure query-only search and search with expansions, with an empty cache and a full one, next to stock Pyserini."""
     from expandr_repro.data.collections import find_topics
 
     collection, expansions = _collection(options)

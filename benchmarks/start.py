@@ -1,4 +1,4 @@
-"""How long each command takes to say --help, beside an empty Python."""
+"""How long each command takes to give --help, next to an empty Python."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Peak memory and time of a training step with and without gradient caching, at the same batch.
 
-A batch of queries, each with an expansion, a relevant document and a hard negative: four texts a query. Without caching, the activations
+A batch of queries, each with an expansion, a relevant document and a hard negative: four texts per query. Without caching, the activations
 of all of them are kept until the gradient has passed; with it, those of one chunk. The gradients are compared: they are the same.
 
     python -m benchmarks train_encoder                                         # on a GPU: BERT-base's shape, batches of 256 and 1,024
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(Table(["", "peak memory", "a step", "texts/s", "gradient norm"], rows).render(args.format))
     name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
     print(
-        f"\n{args.shape}, {args.precision}, {name}, torch {torch.__version__}; about {args.words} words a passage, four texts a query"
+        f"\n{args.shape}, {args.precision}, {name}, torch {torch.__version__}; about {args.words} words a passage, four texts per query"
     )
     return 0
 

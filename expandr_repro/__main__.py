@@ -1,4 +1,4 @@
-"""`python -m expandr_repro`: the commands, one line each, and a way to call them."""
+"""List the commands, and run one: `expandr COMMAND` or `python -m expandr_repro COMMAND`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from expandr_repro import __version__
 
 COMMANDS = {
     "expand": "topics and an LLM to augmented topics; nothing is paid for twice",
-    "search": "topics, with or without expansions, to a TREC run and its figures",
+    "search": "topics, with or without expansions, to a TREC run and its scores",
     "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
-    "evaluate": "runs and judgements to figures",
+    "evaluate": "runs and qrels to scores",
     "compare": "runs side by side: differences, significance, wins and losses",
     "prefer": "topics with several expansions each to preference pairs for training the generator",
     "train_encoder": "topics with expansions and relevant documents to an encoder trained on fused queries",
     "train_generator": "preference pairs, or topics with expansions, to a LoRA adapter for the LLM",
-    "regress": "regression files: every figure run again and compared with its pin, both ways",
+    "regress": "regression files: every score run again and compared with its pin, both ways",
     "report": "runs, or the reference runs of regressions, to one HTML page for a browser",
-    "doctor": "what works on this machine, what does not, and the cure",
+    "doctor": "what works on this machine, what does not, and how to fix it",
 }
 
 

@@ -20,7 +20,7 @@ def write_many(
         topics: how many.
         documents: in the corpus.
         words: of a document, and of an expansion.
-        hits: documents a topic in each run.
+        hits: documents per topic in each run.
         vocabulary: what texts are made of; made up where it is empty.
     """
     draw = random.Random(1)

@@ -1,1 +1,1 @@
-"""The peers that this project is measured beside, each called as its own documentation calls it."""
+"""The peers that this project is measured next to, each called as its own documentation calls it."""

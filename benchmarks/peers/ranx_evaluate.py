@@ -1,4 +1,4 @@
-"""ranx as its documentation uses it: `Qrels`, `Run.from_file`, `evaluate`; prints a JSON object of run -> measure -> figure.
+"""ranx as its documentation uses it: `Qrels`, `Run.from_file`, `evaluate`; prints a JSON object of run -> measure -> score.
 
 python -m benchmarks.peers.ranx_evaluate QRELS RUN ...
 """

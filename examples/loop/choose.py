@@ -1,7 +1,7 @@
-"""From the sweep's development figures to the settings that are trained for the table; no test topic is looked at.
+"""From the sweep's development scores to the settings that are trained for the table; no test topic is looked at.
 
 The rule, set before any of them was searched: the mean of all development searches, over all seeds; for (a) the best recipe and blend,
-for (b) the best recipe, blend and views. Beside them (b) with the second-best views, and (a) with (b)'s recipe and blend if that is another.
+for (b) the best recipe, blend and views. Next to them (b) with the second-best views, and (a) with (b)'s recipe and blend if that is another.
 
     python examples/loop/choose.py sweep.*.jsonl --output retriever.chosen.json
 """
@@ -21,7 +21,7 @@ Key = tuple[str, float, str]
 
 
 def means(files: list[Path], least: int) -> dict[Key, float]:
-    """Return (recipe, blend, kind) -> the mean of all development figures, for settings with so many seeds."""
+    """Return (recipe, blend, kind) -> the mean of all development scores, for settings with so many seeds."""
     seeds: dict[Key, dict[int, float]] = collections.defaultdict(dict)
     for path in files:
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -1,7 +1,7 @@
 """The generator's real run: one round of ExpandR on a small language model, three seeds, judged on topics never trained on.
 
 For each seed: fine-tune on SciFact's training expansions, sample 32 candidates a training topic, choose pairs with MiniLM, DPO, then sample
-anew for the test topics, before and after, and measure the reward, the similarity to the gold passage, and the fused search.
+again for the test topics, before and after, and measure the reward, the similarity to the gold passage, and the fused search.
 
     python examples/loop/pretrain.py --data $EXPANDR_DATA --collections scifact nfcorpus cacm --output models/small
     python examples/loop/generator.py --data $EXPANDR_DATA --model models/small --work work --output results --workers 3 --gpus 1
@@ -78,7 +78,7 @@ class Round:
         return self.run("train_generator", "--pairs", pairs, *dev, "--model", self.sft_model, *settings(**chosen), "--output", self.work / name, "--format", "json")  # fmt: skip
 
     def search(self, name: str, expansions: Path, *options: object) -> dict[str, Any]:
-        """Search the test topics; return the figures."""
+        """Search the test topics; return the scores."""
         result = self.run("search", "--topics", self.test, "--expansions", expansions, "--fusion", "mean", *options, "--no-baseline", "--metrics",
                           "nDCG@10,R@100", "--format", "json", "--output", self.work / f"{name}.trec")  # fmt: skip
         figures: dict[str, Any] = json.loads(result["out"])[0]["figures"]

@@ -1,8 +1,8 @@
 """A small Llama from nothing: a byte-level BPE and a language model on the text of some collections, for want of a real LLM.
 
-Each document is seen in two ways: as it stands, and as the answer to ExpandR's prompt with its title for a question. The last documents of
+Each document is seen in two ways: as it is, and as the answer to ExpandR's prompt with its title for a question. The last documents of
 each collection are held out; training stops when their loss does not fall any more, and the best weights are kept. The model has read
-the collections' documents, those that are relevant to test topics too (not the topics, nor the judgements): so has many a real LLM.
+the collections' documents, those that are relevant to test topics too (not the topics, nor the qrels): so has many a real LLM.
 
     python examples/loop/pretrain.py --data $EXPANDR_DATA --collections scifact nfcorpus cacm --output models/small
 """
@@ -55,7 +55,7 @@ def make_tokenizer(texts: Iterator[str], size: int, folder: Path) -> Any:
 
 
 def stream(pairs: list[tuple[str, str]], tokenizer: Any, draw: random.Random) -> np.ndarray[Any, Any]:
-    """Return one long row of token ids: each pair as a document or as a prompt and its answer, in an order drawn anew."""
+    """Return one long row of token ids: each pair as a document or as a prompt and its answer, in an order drawn again."""
     from expandr_repro.llm.prompts import find_prompt, prepare
 
     prompt = prepare(*find_prompt("q2d"))

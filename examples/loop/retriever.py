@@ -87,7 +87,7 @@ class Commands:
 
 
 def development(folder: Path) -> dict[str, float]:
-    """Return the development figures of an encoder's kept weights."""
+    """Return the development scores of an encoder's kept weights."""
     found: dict[str, float] = json.loads((folder / "manifest.json").read_text())["result"]["development"]["best"]
     return found
 
@@ -154,7 +154,7 @@ class Experiment:
         ]  # fmt: skip
 
     def choose(self, kind: str, grid: Iterable[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
-        """Train once with each setting; return them with their development figures, best first."""
+        """Train once with each setting; return them with their development scores, best first."""
         grid = list(grid)
         names = [f"sweep-{stage}-{kind}-{number:02d}" for number in range(len(grid))]
         self.commands.run([self.training(name, kind, values) for name, values in zip(names, grid, strict=True)])
@@ -214,7 +214,7 @@ class Experiment:
         return [*made, ("nfcorpus.none", _search("nfcorpus", None)), ("nfcorpus.claude", _search("nfcorpus", folder / "nfcorpus.test.q2d.claude.jsonl"))]  # fmt: skip
 
     def final(self, wanted: dict[str, tuple[str, dict[str, Any]]], seeds: Sequence[int]) -> None:
-        """Train each of the chosen settings with each seed, search every condition, and write the figures."""
+        """Train each of the chosen settings with each seed, search every condition, and write the scores."""
         models = {
             f"{name}.seed{seed}": (kind, values, seed) for name, (kind, values) in wanted.items() for seed in seeds
         }

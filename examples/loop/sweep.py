@@ -1,4 +1,4 @@
-"""Many trainings of the retriever in a process a GPU, with development figures alone: what settings are chosen by.
+"""Many trainings of the retriever in a process a GPU, with development scores alone: what settings are chosen by.
 
 The steps are those of `train_encoder` (`ContrastiveTrainer`, the same batches); what differs is that corpora are tokenised once and
 searched by a matrix product, in half precision on a GPU, so that a training takes seconds. No test topic of the experiment is searched:
@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "b-random": {"views": {"fused": 1.0, "query": 1.0}, "alpha": "random"},
     "b-random-only": {"views": {"fused": 1.0}, "alpha": "random"},
 }
-"""Kind (a) has the query alone; `alpha: random` draws the query's weight in the fused vector anew for each step."""
+"""Kind (a) has the query alone; `alpha: random` draws the query's weight in the fused vector again for each step."""
 
 
 class Search:
@@ -107,7 +107,7 @@ def searches(args: argparse.Namespace, encoder: Any, data: Any) -> list[Search]:
 
 
 def measured(encoder: Any, found: Sequence[Search], base: Mapping[str, Any], blends: Sequence[float]) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Yield the figures of the encoder's weights, with the untrained ones mixed in."""
+    """Yield the scores of the encoder's weights, with the untrained ones mixed in."""
     import torch
 
     from expandr_repro.encoders.compute import packed
@@ -156,7 +156,7 @@ def main() -> int:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--data", type=Path, default=Path(os.environ.get("EXPANDR_DATA", "data")))
     made.add_argument("--negatives", type=Path, required=True, help="a run of scifact/train")
-    made.add_argument("--expansions", type=Path, nargs="+", required=True, help="of scifact/train; one drawn a step")
+    made.add_argument("--expansions", type=Path, nargs="+", required=True, help="of scifact/train; one drawn per step")
     made.add_argument("--output", type=Path, required=True)
     made.add_argument("--encoder", default="all-MiniLM-L6-v2")
     made.add_argument("--device", default="auto")

@@ -48,7 +48,7 @@ def interval(values: Sequence[float]) -> str:
 
 
 def figures(key: str = "nDCG@10") -> dict[str, dict[str, dict[str, float]]]:
-    """Return model -> condition -> seed -> figure."""
+    """Return model -> condition -> seed -> score."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for r in records("retriever.jsonl"):
         model, _, seed = str(r["model"]).partition(".")
@@ -95,7 +95,7 @@ def differences() -> str:
 
 
 def development() -> str:
-    """Return the development figures that the choice rests on."""
+    """Return the development scores that the choice rests on."""
     found: dict[str, list[dict[str, float]]] = {}
     for r in records("retriever.development.jsonl"):
         best = r["best"]
@@ -144,7 +144,7 @@ def blends() -> str:
 
 
 def topics() -> str:
-    """Return (b) less (a) topic by topic, each topic's figure the mean over the seeds."""
+    """Return (b) less (a) topic by topic, each topic's score the mean over the seeds."""
     rows = [
         [CONDITIONS[str(r["condition"])], r["topics"], f"{float(str(r['difference'])):+.4f}", f"{float(str(r['p_student'])):.4f}", r["better"], r["equal"], r["worse"]]
         for r in records("retriever.topics.jsonl")
@@ -183,7 +183,7 @@ def generator() -> str:
 
 
 def preference() -> str:
-    """Return DPO's figures on the development pairs."""
+    """Return DPO's scores on the development pairs."""
     rows: list[list[object]] = []
     for seed in (1, 2, 3):
         dev = [r for r in records(f"generator.dpo.seed{seed}.metrics.jsonl") if "eval_loss" in r]

@@ -1,1 +1,1 @@
-"""The Python API: what a notebook types, each idea in a module of its own; `expandr_repro` itself hands all of it on."""
+"""The Python API for notebooks and scripts; `expandr_repro` exports all of it."""

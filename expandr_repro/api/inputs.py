@@ -1,4 +1,4 @@
-"""What is already in memory, in the shapes that people have it in: dicts, lists, pairs, pandas; ids become strings."""
+"""Read topics, documents, runs and qrels from memory: dicts, lists, pairs, pandas; ids become strings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCUMENT_COLUMNS = DOCUMENT_IDS | IDS | {"document", "doc"}
 
 
 def is_frame(data: object) -> bool:
-    """Say whether something is a pandas DataFrame, without importing pandas."""
+    """Return whether something is a pandas DataFrame, without importing pandas."""
     return hasattr(data, "columns") and hasattr(data, "to_dict")
 
 
@@ -55,29 +55,29 @@ def records(
     else:
         listed = data
     for number, item in enumerate(listed):
-        place = f"{what}[{number}]"
+        where = f"{what}[{number}]"
         if isinstance(item, tuple | list) and len(item) in names:
             item = dict(zip(names[len(item)], item, strict=True))
         if not isinstance(item, Mapping):
             forms = " or ".join(f"({', '.join(n)})" for n in names.values())
-            raise FormatError(place, None, f"is {shown(item)}; wanted a dict or {forms}")
+            raise FormatError(where, None, f"is {shown(item)}; wanted a dict or {forms}")
         record = {str(key): plain(value) for key, value in item.items()}
         for key in record:
             if key not in known and (close := nearest(key, known)) and close not in record:
-                raise UnknownNameError(f"key of {place}", key, [close])
-        yield place, record
+                raise UnknownNameError(f"key of {where}", key, [close])
+        yield where, record
 
 
-def as_id(value: Any, place: str, what: str) -> str:
+def as_id(value: Any, where: str, what: str) -> str:
     """Return an id as the string it is.
 
     Raises:
         FormatError: it is none.
     """
     try:
-        return read_id(place, 0, plain(value), what)
+        return read_id(where, 0, plain(value), what)
     except FormatError as error:
-        raise FormatError(place, None, error.problem) from error
+        raise FormatError(where, None, error.problem) from error
 
 
 def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[str, dict[str, T]]:
@@ -93,7 +93,7 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
         FormatError: an id or a number is none.
         ExpandrError: another shape, or a column is missing.
     """
-    made: dict[str, dict[str, T]] = {}
+    by_qid: dict[str, dict[str, T]] = {}
     if is_frame(data):
         columns = [
             _column(data, what, names)
@@ -104,40 +104,40 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
             )
         ]
         for number, (qid, docid, value) in enumerate(zip(*(data[c].tolist() for c in columns), strict=True)):
-            place = f"{what}[{number}]"
-            inner = made.setdefault(as_id(qid, place, "the qid"), {})
-            docid = as_id(docid, place, "the docid")
+            where = f"{what}[{number}]"
+            inner = by_qid.setdefault(as_id(qid, where, "the qid"), {})
+            docid = as_id(docid, where, "the docid")
             if docid in inner:
-                raise FormatError(place, None, f"document {docid!r} is there twice for topic {qid!r}")
-            inner[docid] = _number(value, place, kind)
-        return made
+                raise FormatError(where, None, f"document {docid!r} occurs twice for topic {qid!r}")
+            inner[docid] = _number(value, where, kind)
+        return by_qid
     if not isinstance(data, Mapping):
         raise ExpandrError(f"the {what} is {shown(data)}; wanted a dict of dicts, a DataFrame or a path")
     for qid, ranked in data.items():
-        place = f"{what}[{qid!r}]"
+        where = f"{what}[{qid!r}]"
         if not isinstance(ranked, Mapping):
-            raise FormatError(place, None, f"is {shown(ranked)}; wanted a dict of docid -> number")
-        key = as_id(qid, place, "the qid")
-        if key in made:
-            raise FormatError(place, None, "is there twice, as a string and as a number")
-        made[key] = {as_id(d, place, "the docid"): _number(v, f"{place}[{d!r}]", kind) for d, v in ranked.items()}
-    return made
+            raise FormatError(where, None, f"is {shown(ranked)}; wanted a dict of docid -> number")
+        key = as_id(qid, where, "the qid")
+        if key in by_qid:
+            raise FormatError(where, None, "occurs twice, as a string and as a number")
+        by_qid[key] = {as_id(d, where, "the docid"): _number(v, f"{where}[{d!r}]", kind) for d, v in ranked.items()}
+    return by_qid
 
 
 def _column(frame: Any, what: str, names: frozenset[str]) -> Any:
-    found = next((c for c in frame.columns if str(c).lower() in names), None)
-    if found is None:
+    column = next((c for c in frame.columns if str(c).lower() in names), None)
+    if column is None:
         raise ExpandrError(
             f"the {what} has the columns {', '.join(map(str, frame.columns))}; wanted one of {', '.join(sorted(names))}"
         )
-    return found
+    return column
 
 
-def _number(value: Any, place: str, kind: type[T]) -> T:
+def _number(value: Any, where: str, kind: type[T]) -> T:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and value != int(value)):
         wanted = "a whole number" if kind is int else "a number"
-        raise FormatError(place, None, f"is {shown(value)}; wanted {wanted}")
+        raise FormatError(where, None, f"is {shown(value)}; wanted {wanted}")
     if value in (float("inf"), float("-inf")):
-        raise FormatError(place, None, "is infinite; no order follows from it")
+        raise FormatError(where, None, "is infinite; documents cannot be ranked by it")
     return kind(value)

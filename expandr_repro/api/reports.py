@@ -1,4 +1,4 @@
-"""A report of runs on one page, which a notebook shows inline."""
+"""Make a report of runs as one page, which a notebook shows inline."""
 
 from __future__ import annotations
 

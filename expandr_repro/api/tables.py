@@ -1,4 +1,4 @@
-"""Results as the tables that a notebook shows, and as pandas DataFrames."""
+"""Show results as tables in a notebook, and as pandas DataFrames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of comparisons as files; matplotlib is imported when one is asked for."""
+"""Plot comparisons into files; matplotlib is imported when a plot is asked for."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def plot_differences(comparisons: Sequence[Comparison], path: str | Path) -> Non
         ExpandrError: an ending that matplotlib cannot write.
     """
     path = Path(path)
-    figure, panels = new_figure(len(comparisons), "--plot")
-    kind_of(figure, path, "--plot")
+    drawing, panels = new_figure(len(comparisons), "--plot")
+    kind_of(drawing, path, "--plot")
     changes = [0.0, *(value for c in comparisons for value in c.per_topic.tolist())]
     room = 0.05 * (max(changes) - min(changes)) or 1.0
     for panel, comparison in zip(panels, comparisons, strict=True):
@@ -36,4 +36,4 @@ def plot_differences(comparisons: Sequence[Comparison], path: str | Path) -> Non
         panel.margins(x=0.01)
         panel.set_ylim(min(changes) - room, max(changes) + room)
         panel.xaxis.get_major_locator().set_params(integer=True)
-    save_figure(figure, path, "--plot")
+    save_figure(drawing, path, "--plot")

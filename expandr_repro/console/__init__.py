@@ -1,1 +1,1 @@
-"""What people type and see: options, progress, tables, plots."""
+"""Options, progress, tables and plots of the commands."""

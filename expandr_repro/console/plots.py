@@ -1,4 +1,4 @@
-"""A figure of panels one below the other, and its file: equal figures give equal bytes. No window, no global state."""
+"""Make matplotlib figures and save them: equal plots give equal bytes. No window, no global state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from expandr_repro.io.files import atomic_bytes
 from expandr_repro.io.outputs import PLOT
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart by colour-blind readers too (Okabe and Ito)."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito)."""
 
 MARK = "expandr_repro"
 MARKS = {
@@ -18,7 +18,7 @@ MARKS = {
     "svg": {"Creator": MARK, "Date": None},
     "pdf": {"Creator": MARK, "CreationDate": None},
 }
-"""What says who drew a plot (a second call replaces its own), and no time stamp."""
+"""What says who drew a plot (a second call replaces its own), and no timestamp."""
 
 
 def new_figure(panels: int, what: str, height: float = 2.6) -> tuple[Any, list[Any]]:
@@ -35,7 +35,7 @@ def new_figure(panels: int, what: str, height: float = 2.6) -> tuple[Any, list[A
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise SetupError(f"{what} needs matplotlib; `pip install matplotlib` cures it") from error
+        raise SetupError(f"{what} needs matplotlib; run `pip install matplotlib`") from error
     figure = Figure(figsize=(7, height * panels), layout="constrained")
     return figure, list(figure.subplots(panels, 1, squeeze=False)[:, 0])
 
@@ -53,7 +53,7 @@ def kind_of(figure: Any, path: Path, what: str) -> str:
 
 
 def save_figure(figure: Any, path: Path, what: str) -> None:
-    """Write a figure as what the file's ending says (PNG where it has none), whole or not at all.
+    """Write a matplotlib figure in the format that the file's ending names (PNG where it has none), whole or not at all.
 
     Raises:
         ExpandrError: an ending that matplotlib cannot write.

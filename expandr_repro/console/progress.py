@@ -1,4 +1,4 @@
-"""Progress for whatever takes longer than two seconds: a bar on a terminal or in a notebook, a line a minute in logs."""
+"""Show progress of what takes longer than two seconds: a bar on a terminal or in a notebook, a line per minute in logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELAY = 2.0
 """Seconds: what is over sooner shows no progress."""
 
 FIRST, EVERY = 10.0, 60.0
-"""Seconds to the first line, and from one to the next, where standard error is no terminal."""
+"""Seconds to the first line, and from one to the next, where standard error is not a terminal."""
 
 _quiet = False
 
@@ -24,11 +24,11 @@ class Bar(Protocol):
     """What the stages need of a progress bar."""
 
     def update(self, n: float | None = 1) -> object:
-        """Go on by n."""
+        """Continue by n."""
 
 
 def set_quiet(quiet: bool) -> None:
-    """Switch the bars off (the commands' --quiet)."""
+    """Set whether progress is hidden (the commands' --quiet)."""
     global _quiet
     _quiet = quiet
 
@@ -39,7 +39,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def in_notebook() -> bool:
-    """Say whether a notebook's kernel runs this code."""
+    """Return whether a notebook's kernel runs this code."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return type(shell).__name__ == "ZMQInteractiveShell"
@@ -81,7 +81,7 @@ class _Lines:
         self._thread.start()
 
     def update(self, n: float | None = 1) -> None:
-        """Go on by n."""
+        """Continue by n."""
         self._done += n or 0
 
     def set_postfix_str(self, text: str, refresh: bool = False) -> None:
@@ -140,7 +140,7 @@ class TextBar:
         self._start = time.monotonic()
 
     def text_done(self, qid: str, tokens: int = 0) -> None:
-        """Go on by one text of a topic, with as many generated tokens."""
+        """Continue by one text of a topic, with as many generated tokens."""
         left = self._open.pop(qid, self._samples) - 1
         if left:
             self._open[qid] = left
@@ -149,8 +149,8 @@ class TextBar:
         self._tokens += tokens
         if not self._bar.disable:
             rate = self._tokens / max(0.001, time.monotonic() - self._start)
-            said = f"{counted(self._topics, 'topic')}, {counted(self._tokens, 'token')}, {rate:,.0f}/s"
-            self._bar.set_postfix_str(said, refresh=False)
+            message = f"{counted(self._topics, 'topic')}, {counted(self._tokens, 'token')}, {rate:,.0f}/s"
+            self._bar.set_postfix_str(message, refresh=False)
             self._bar.update()
 
 

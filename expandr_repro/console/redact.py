@@ -1,4 +1,4 @@
-"""Endpoints and messages without their secrets, for print, logs and files."""
+"""Remove secrets from URLs and messages, for print, logs and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user name, password, query and fragment, any of which may hold a key."""
+    """Return a URL without user name, password, query and fragment, any of which may contain a key."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if ":" in host:  # an IPv6 address
@@ -25,9 +25,9 @@ _URL = re.compile(r"https?://[^\s'\"<>]+", re.I)
 def without_secrets(text: str) -> str:
     """Return a text, such as a command line, with every URL in it as `shown_url` shows it."""
 
-    def shown(found: re.Match[str]) -> str:
+    def shown(match: re.Match[str]) -> str:
         try:
-            return shown_url(found[0])
+            return shown_url(match[0])
         except ValueError:  # no URL after all
             return "***"
 
@@ -44,15 +44,15 @@ def secrets_of(url: str, key: str | None) -> list[str]:
     As they stand, decoded, and as the `Authorization` header has them; the longest first, so that none is replaced in part.
     """
     parts = urlsplit(url)
-    found = {key or "", parts.password or "", parts.query, parts.fragment}
-    found |= {value for _, value in parse_qsl(parts.query) if len(value) >= SHORTEST}
+    secrets = {key or "", parts.password or "", parts.query, parts.fragment}
+    secrets |= {value for _, value in parse_qsl(parts.query) if len(value) >= SHORTEST}
     if parts.username and len(parts.username) >= SHORTEST:
-        found.add(parts.username)
-    found |= {unquote(secret) for secret in found}
+        secrets.add(parts.username)
+    secrets |= {unquote(secret) for secret in secrets}
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        found.add(base64.b64encode(pair.encode()).decode())
-    return sorted(found - {""}, key=lambda secret: (-len(secret), secret))
+        secrets.add(base64.b64encode(pair.encode()).decode())
+    return sorted(secrets - {""}, key=lambda secret: (-len(secret), secret))
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

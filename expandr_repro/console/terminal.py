@@ -1,4 +1,4 @@
-"""Text from strangers that goes to a terminal: shown as it is, but for what would steer the terminal or hide what stands there."""
+"""Escape characters of foreign texts that would steer a terminal or hide what is on the screen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ characters."""
 
 def printable(text: str) -> str:
     r"""Return a text with what could steer a terminal written as `\u001b` and the like, which JSON reads back as it was."""
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

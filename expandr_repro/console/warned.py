@@ -1,4 +1,4 @@
-"""Warnings of a command, for output that is read without standard error: JSON, and tables that go into a paper."""
+"""Collect a command's warnings for output that is read without standard error: JSON, and tables for papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Kept(logging.Handler):
 
 @contextlib.contextmanager
 def warned() -> Iterator[list[str]]:
-    """Collect the warnings logged inside the block, in their order; they are printed as ever."""
+    """Collect the warnings logged inside the block, in their order; they are printed as well."""
     kept: list[str] = []
     handler = _Kept(kept)
     logger = logging.getLogger("expandr_repro")

@@ -1,1 +1,1 @@
-"""Topics, runs, qrels, corpora, expansions: the shapes, their files, and where they are found by name."""
+"""Topics, runs, qrels, corpora and expansions: data classes, files, and collections by name."""

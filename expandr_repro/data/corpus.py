@@ -1,4 +1,4 @@
-"""Documents, the files a corpus may lie in, and its facts (count and hash), found in one pass.
+"""Read the documents of a corpus, and count and hash them in one pass.
 
 Read: a BEIR folder (`corpus.jsonl`), a folder of Pyserini/Anserini JSONL files, one JSONL file, or a TSV file
 `docid<TAB>text` (or with a header that names its columns, as DPR's `psgs_w100.tsv` has), each plain or gzipped. A record has `_id`, `id` or `docid`, and `title` and `text`, or `contents`.
@@ -40,7 +40,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents that can be read again and again, and a word for where they come from."""
+    """Documents that can be iterated over repeatedly, and a description of their source."""
 
     source: str
     read: Callable[[], Iterator[Document]]
@@ -49,7 +49,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """How many documents, and the SHA-256 over ids, titles and texts in order."""
+    """Number of documents, and the SHA-256 over their ids, titles and texts in order."""
 
     documents: int
     sha256: str
@@ -107,7 +107,7 @@ def _read_files(files: Iterable[Path]) -> Iterator[Document]:
                     raise FormatError(
                         path,
                         number,
-                        f"document {document.docid!r} holds half a surrogate pair, which is no character; mend the text",
+                        f"document {document.docid!r} has half a surrogate pair, which is not a character; fix the text",
                     )
                 yield document
 
@@ -125,7 +125,7 @@ def _from_tsv(path: Path, number: int, line: str, header: Columns | None) -> Doc
         raise FormatError(
             path,
             number,
-            f"{len(cells) + 1} columns in quotes; say by a first line which is which, e.g. id<TAB>text<TAB>title",
+            f"{len(cells) + 1} columns in quotes; add a header that names them, e.g. id<TAB>text<TAB>title",
         )
     return Document(read_id(path, number, docid, "the docid"), "", unquoted(text, sure=False))
 
@@ -148,7 +148,7 @@ def _from_json(path: Path, number: int, line: str) -> Document:
 def survey(corpus: Corpus) -> CorpusFacts:
     """Read a corpus once: count it, hash it, and refuse an empty one or one with a docid twice.
 
-    Eight bytes a document are held, so that a corpus of any size can be looked over before hours of encoding.
+    Eight bytes per document are held, so that a corpus of any size can be checked before hours of encoding.
 
     Raises:
         FormatError: empty, a duplicate docid, a broken line.
@@ -180,6 +180,6 @@ def _refuse_duplicates(corpus: Corpus, ids: array[int]) -> None:
                 raise FormatError(
                     corpus.source,
                     None,
-                    f"the docid {document.docid!r} is there twice (documents {seen[document.docid]} and {position}); ids must be unique",
+                    f"the docid {document.docid!r} occurs twice (documents {seen[document.docid]} and {position}); ids must be unique",
                 )
             seen[document.docid] = position

@@ -1,4 +1,4 @@
-"""Expansions by name (a packaged set) or path, joined to topics by qid."""
+"""Find expansions by name (a packaged set) or path, and join them to topics by qid."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Joined:
 
     Attributes:
         topics: all of them, in their order.
-        sources: for the manifest: each source's name, without the folder it lies in, and SHA-256.
+        sources: for the manifest: each source's name, without the folder it is in, and SHA-256.
         from_several: topics that have texts from more than one source.
     """
 
@@ -47,7 +47,7 @@ def with_expansions(topics: TopicSet, name: str) -> list[Topic]:
         UnknownNameError: neither a file nor a packaged set.
         NotAvailableError: the set has none for these topics.
         MismatchError: the expansions are of other topics.
-        FormatError: the file holds no expansion.
+        FormatError: the file contains no expansion.
     """
     return join_sources(topics, [name]).topics
 
@@ -60,30 +60,30 @@ def join_sources(topics: TopicSet, names: Sequence[str]) -> Joined:
     Raises:
         ExpandrError: a source is named twice, or none of several has an expansion for any of the topics.
     """
-    made = [replace(t, expansions=(), provenance=None) for t in topics.topics]
+    expanded = [replace(t, expansions=(), provenance=None) for t in topics.topics]
     sources: list[dict[str, str]] = []
     having: Counter[str] = Counter()
     for name in names:
         path = expansions_path(topics, name)
         source = {"name": name if name in packaged_sets() else path.name, "sha256": sha256_file(path)}
         if source["sha256"] in (s["sha256"] for s in sources):
-            raise ExpandrError(f"--expansions {name}: is there twice; name each source once")
+            raise ExpandrError(f"--expansions {name}: occurs twice; name each source once")
         sources.append(source)
         joined = join_expansions(topics.topics, read_expansions(path), name)
         having.update(t.qid for t in joined if t.texts)
-        made = append_expansions(made, joined)
+        expanded = append_expansions(expanded, joined)
     if not having:
         raise MismatchError(
-            f"{' and '.join(names)}: none of the {len(made)} topics of {topics.label} has an expansion there; generate them, or leave --expansions out"
+            f"{' and '.join(names)}: none of the {len(expanded)} topics of {topics.label} has an expansion there; generate them, or leave --expansions out"
         )
     several = sum(count > 1 for count in having.values())
     if several:
         log.info("%d topics have texts from several sources; these are used together, in the order given", several)
-    return Joined(made, sources, several)
+    return Joined(expanded, sources, several)
 
 
 def expansions_path(topics: TopicSet, name: str) -> Path:
-    """Return the file that expansions lie in: the one named, or of a packaged set the one for these topics.
+    """Return the file that expansions are in: the one named, or of a packaged set the one for these topics.
 
     Raises:
         UnknownNameError: neither a file nor a packaged set.
@@ -92,7 +92,7 @@ def expansions_path(topics: TopicSet, name: str) -> Path:
     if name not in packaged_sets():
         path = Path(name)
         if not path.is_file():
-            raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file will do as well.")
+            raise UnknownNameError("expansions", name, packaged_sets(), "An augmented topics file works as well.")
         return path
     folder = resource("expansions", name)
     if topics.collection:
@@ -113,4 +113,4 @@ def expansions_path(topics: TopicSet, name: str) -> Path:
 def _agreeing(topics: Sequence[Topic], path: Path) -> int:
     expansions = read_expansions(path)
     pairs = ((t, expansions[t.qid]) for t in topics if t.qid in expansions)
-    return sum(same_title(topic, *found) for topic, found in pairs)
+    return sum(same_title(topic, *expanded) for topic, expanded in pairs)

@@ -1,4 +1,4 @@
-"""ir_datasets: topics, judgements and documents by id, fetched by it when missing."""
+"""Read topics, qrels and documents through ir_datasets, which fetches what is missing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ AT_ONCE = 1024
 
 class _OnlyErrors(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let errors through alone."""
+        """Filter out everything but errors."""
         return record.levelno >= logging.ERROR
 
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Let ir_datasets read and unpack data alone, try a download once, and leave failed ones to our own error, meanwhile."""
+    """Restrict ir_datasets to reading and unpacking data, to one try per download, and to our own error for failed ones."""
     log, only_errors = logging.getLogger("ir_datasets"), _OnlyErrors()
     tries = os.environ.get("IR_DATASETS_DL_TRIES")
     if tries is None:
@@ -48,7 +48,7 @@ def _load(name: str) -> Any:
     try:
         import ir_datasets
     except ImportError as error:
-        raise NotAvailableError("ir_datasets is not installed; `pip install ir-datasets` cures it") from error
+        raise NotAvailableError("ir_datasets is not installed; run `pip install ir-datasets`") from error
     try:
         with _guarded():
             return ir_datasets.load(name)
@@ -79,7 +79,7 @@ def read_topics(name: str) -> list[Topic]:
 
 
 def read_qrels(name: str) -> Qrels:
-    """Return a dataset's judgements, with the errors of `read_topics`."""
+    """Return a dataset's qrels, with the errors of `read_topics`."""
     dataset = _load(name)
     try:
         with _guarded():
@@ -122,7 +122,7 @@ TITLES = ("title", "document_title", "page_title", "headline")
 """What ir_datasets' kinds of documents call a title."""
 
 NO_TEXT = re.compile(r"(.*_)?(id|url|language|lang|date|path)")
-"""Fields of a document that are no part of its text, where its kind does not say what is."""
+"""Fields of a document that are not part of its text, where its kind does not say what is."""
 
 
 def document_of(record: Any) -> Document:

@@ -1,4 +1,4 @@
-"""Passages that prompts need: a topic's gold passage, and examples of query and passage from training judgements."""
+"""Find the passages that prompts need: a topic's gold passage, and examples of query and passage from training qrels."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
 
     Args:
         topics: the topics.
-        file: JSONL with `qid` and `text`, in place of the collection's judgements and documents.
+        file: JSONL with `qid` and `text`, in place of the collection's qrels and documents.
 
     Raises:
         ExpandrError: a topic has none.
         FormatError: the file is not what it should be.
     """
     if file:
-        found, source = read_passages(Path(file), topics.topics), file
+        passages, source = read_passages(Path(file), topics.topics), file
     else:
-        found, source = _from_collection(topics, topics.topics), f"the judgements of {topics.label}"
-    missing = [t.qid for t in topics.topics if t.qid not in found]
+        passages, source = _from_collection(topics, topics.topics), f"the qrels of {topics.label}"
+    missing = [t.qid for t in topics.topics if t.qid not in passages]
     if missing:
         raise ExpandrError(
             f"{len(missing)} of {len(topics.topics)} topics have no gold passage in {source} (first: {missing[0]!r}); "
             "give one for each with --passages FILE (JSONL, qid and text), or leave these topics out"
         )
-    return found
+    return passages
 
 
 def draw_examples(source: str, count: int, seed: int, leave_out: Collection[str]) -> list[tuple[str, str]]:
     """Draw pairs of query and relevant passage, the same for equal seeds.
 
     Args:
-        source: topics with judgements and documents, e.g. scifact/train.
+        source: topics with qrels and documents, e.g. scifact/train.
         count: how many.
         seed: of the draw.
         leave_out: queries that may not be examples: those that are to be expanded.
@@ -62,13 +62,13 @@ def draw_examples(source: str, count: int, seed: int, leave_out: Collection[str]
             f"{source}: {len(usable)} topics can be examples, {count} are wanted; name another with --examples-from"
         )
     drawn = random.Random(seed).sample(usable, count)  # noqa: S311 - an experiment's draw, to be repeated
-    found = _from_collection(topics, drawn)
-    missing = [t.qid for t in drawn if t.qid not in found]
+    passages = _from_collection(topics, drawn)
+    missing = [t.qid for t in drawn if t.qid not in passages]
     if missing:
         raise ExpandrError(
             f"{source}: the corpus has no document {best[missing[0]]!r}, which is judged relevant for {missing[0]!r}"
         )
-    return [(t.title, found[t.qid]) for t in drawn]
+    return [(t.title, passages[t.qid]) for t in drawn]
 
 
 def training_split(topics: TopicSet) -> str:
@@ -84,7 +84,7 @@ def training_split(topics: TopicSet) -> str:
     ):
         return str(topics.folder / "train")
     raise ExpandrError(
-        f"{topics.label}: no training judgements are known for these topics; name some with --examples-from, e.g. scifact/train"
+        f"{topics.label}: no training qrels are known for these topics; name some with --examples-from, e.g. scifact/train"
     )
 
 
@@ -100,7 +100,7 @@ def read_passages(path: Path, topics: Collection[Topic] = ()) -> dict[str, str]:
         MismatchError: a topic has another title there.
         NotAvailableError: the file cannot be read.
     """
-    found: dict[str, str] = {}
+    passages: dict[str, str] = {}
     titles = {t.qid: t.title for t in topics}
     for number, line in read_lines(path):
         if not line.strip():
@@ -108,23 +108,23 @@ def read_passages(path: Path, topics: Collection[Topic] = ()) -> dict[str, str]:
         record = parse_object(path, number, line)
         qid, text = read_id(path, number, record.get("qid"), "the qid"), record.get("text")
         if not isinstance(text, str) or not text.strip() or not is_surrogate_free(text):
-            raise FormatError(path, number, f"topic {qid!r} has no string under `text` that says something")
-        if qid in found:
+            raise FormatError(path, number, f"topic {qid!r} has no text under `text`")
+        if qid in passages:
             raise FormatError(path, number, f"the id {qid!r} was there before; ids must be unique")
-        said, title = record.get("title"), titles.get(qid)
-        if isinstance(said, str) and title is not None and title_digest(said) != title_digest(title):
+        given_title, title = record.get("title"), titles.get(qid)
+        if isinstance(given_title, str) and title is not None and title_digest(given_title) != title_digest(title):
             raise MismatchError(
-                f"{path}, line {number}: topic {qid!r} is {said[:60]!r} there, and {title[:60]!r} among the topics; these are passages of other topics"
+                f"{path}, line {number}: topic {qid!r} is {given_title[:60]!r} there, and {title[:60]!r} among the topics; these are passages of other topics"
             )
-        found[qid] = text
-    return found
+        passages[qid] = text
+    return passages
 
 
 def _judged(topics: TopicSet) -> Qrels:
     qrels = qrels_of(topics)
     if qrels is None:
         raise ExpandrError(
-            f"{topics.label}: no judgements are known for these topics, so no gold passages; give --passages FILE (JSONL, qid and text)"
+            f"{topics.label}: no relevance judgments are known for these topics, so no gold passages; give --passages FILE (JSONL, qid and text)"
         )
     return qrels
 
@@ -137,7 +137,7 @@ def best_documents(
     Args:
         qrels: the relevance judgments.
         topics: the topics.
-        remove_own: whether a document with the topic's own id is no answer, as where the collection takes it out of rankings.
+        remove_own: whether a document with the topic's own id is not an answer, as where the collection takes it out of rankings.
         level: least grade that counts as relevant.
     """
     best = {}
@@ -162,10 +162,10 @@ def _best(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
 
 def document_texts(topics: TopicSet, docids: set[str]) -> Mapping[str, str]:
     """Return the texts of documents, reading the corpus until all are found."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for document in find_corpus(topics.documents or topics.label).read():
         if document.docid in docids and document.dense_text:
-            found[document.docid] = document.dense_text
-            if len(found) == len(docids):
+            texts[document.docid] = document.dense_text
+            if len(texts) == len(docids):
                 break
-    return found
+    return texts

@@ -1,6 +1,6 @@
-"""Reading a well-formed run in blocks, more than twice as fast as line by line.
+"""Read a well-formed run in blocks, more than twice as fast as line by line.
 
-Only what cannot be read in two ways is read here: ASCII, six columns a line, single spaces, no blank lines. Whoever calls it reads any
+Only what cannot be read in two ways is read here: ASCII, six columns per line, single spaces, no blank lines. Whoever calls it reads any
 other file with care, line by line; what both accept, they read alike.
 """
 
@@ -89,7 +89,7 @@ def _take(block: bytes, run: Part) -> str:
     """Add whole lines to a run; return the last one's topic.
 
     Raises:
-        NotPlainError: they are not as plain as they must be, or a document is there twice.
+        NotPlainError: they are not as plain as they must be, or a document occurs twice.
     """
     import numpy as np
 
@@ -117,7 +117,7 @@ def _take(block: bytes, run: Part) -> str:
 
 
 def _is_plain(block: bytes) -> bool:
-    """Say whether a block is ASCII, and each line six words with one space between two."""
+    """Return whether a block is ASCII, and each line six words with one space between two."""
     import numpy as np
 
     characters = np.frombuffer(block, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Which split is meant where a collection is named without one: a training takes `train`, development topics `dev`; never silently `test`."""
+"""Choose the split of a collection named without one: a training takes `train`, development topics `dev`; never silently `test`."""
 
 from __future__ import annotations
 

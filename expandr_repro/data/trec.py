@@ -1,4 +1,4 @@
-"""TREC runs and qrels: reading what trec_eval reads, writing what nobody can misread.
+"""Read TREC runs and qrels as trec_eval does, and write them so that every tool reads the same.
 
 A run is `{qid: {docid: score}}`, qrels are `{qid: {docid: grade}}`; both plain dictionaries, as ranx takes them.
 """
@@ -30,14 +30,14 @@ def read_run(path: str | Path) -> Run:
     """Read a TREC run, plain or gzipped; ranks are ignored, as in trec_eval.
 
     Raises:
-        FormatError: not six columns, a score that is no finite number or beyond single precision, a document twice for a topic,
+        FormatError: not six columns, a score that is not a finite number or beyond single precision, a document twice for a topic,
             an empty run, white space or a number that trec_eval reads otherwise.
     """
     return read_plain_run(Path(path)) or read_run_by_lines(path)
 
 
 def read_run_by_lines(path: str | Path) -> Run:
-    """The same for any file, line by line, so that a fault names its line."""
+    """Read a TREC run line by line, so that an error names its line."""
     run: Run = {}
     for number, line in read_lines(path):
         parts = _columns(path, number, line, 6)
@@ -49,9 +49,9 @@ def read_run_by_lines(path: str | Path) -> Run:
         try:
             score = float(_plain_number(written))
         except ValueError as error:
-            raise FormatError(path, number, f"the score {written!r} is no number") from error
+            raise FormatError(path, number, f"the score {written!r} is not a number") from error
         if not math.isfinite(score):
-            raise FormatError(path, number, f"the score {written!r} is not finite; no order follows from it")
+            raise FormatError(path, number, f"the score {written!r} is not finite; documents cannot be ranked by it")
         if abs(score) >= TOO_LARGE:
             raise FormatError(
                 path, number, f"the score {written!r} is beyond single precision, in which tools compare; scale it down"
@@ -60,12 +60,10 @@ def read_run_by_lines(path: str | Path) -> Run:
             run[read_id(path, number, qid, "the qid")] = {}
         ranked = run[qid]
         if docid in ranked:
-            raise FormatError(
-                path, number, f"document {docid!r} is there twice for topic {qid!r}; a run names each once"
-            )
+            raise FormatError(path, number, f"document {docid!r} occurs twice for topic {qid!r}; a run names each once")
         ranked[docid] = score
     if not run:
-        raise FormatError(path, None, "holds no run lines; was the search that wrote it complete?")
+        raise FormatError(path, None, "contains no run lines; was the search that wrote it complete?")
     return run
 
 
@@ -73,7 +71,7 @@ def _columns(path: str | Path, number: int, line: str, most: int) -> list[str]:
     """Return the columns of a line, or, where there are more than `most`, these and the rest.
 
     Raises:
-        FormatError: the line holds white space of which trec_eval knows nothing.
+        FormatError: the line contains white space of which trec_eval knows nothing.
     """
     odd = _ODD_SPACE.search(line)
     if odd:
@@ -136,7 +134,7 @@ def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:
     """Order one topic's documents by (score descending, docid) and lower tied scores by the least step there is.
 
     Tools break ties differently (trec_eval by docid descending, in single precision; ranx by input order), so a run
-    that holds ties has no figure of its own. Each score becomes the single-precision number below its
+    that holds ties has no score of its own. Each score becomes the single-precision number below its
     predecessor where it would not be smaller anyway; the order is then the same for everyone.
     """
     import numpy as np
@@ -190,10 +188,10 @@ def trec_order(run: Mapping[str, Mapping[str, float]]) -> Run:
 
 
 def read_qrels(path: str | Path) -> Qrels:
-    """Read judgements: TREC (`qid 0 docid grade`) or BEIR (a header, then `qid<TAB>docid<TAB>grade`); the header decides on the columns.
+    """Read qrels: TREC (`qid 0 docid grade`) or BEIR (a header, then `qid<TAB>docid<TAB>grade`); the header decides on the columns.
 
     Raises:
-        FormatError: other columns, a grade that is no whole number, a document judged twice, no judgements.
+        FormatError: other columns, a grade that is not a whole number, a document judged twice, no relevance judgments.
     """
     qrels: Qrels = {}
     header: Columns | None = None
@@ -219,21 +217,21 @@ def read_qrels(path: str | Path) -> Qrels:
         try:
             grade = int(_plain_number(written))
         except ValueError as error:
-            raise FormatError(path, number, f"the grade {written!r} is no whole number") from error
+            raise FormatError(path, number, f"the grade {written!r} is not a whole number") from error
         if abs(grade) > 1000:
-            raise FormatError(path, number, f"the grade {written} is beyond belief; wanted a small whole number")
+            raise FormatError(path, number, f"the grade {written} is too large; wanted a small whole number")
         judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
         if judged.setdefault(docid, grade) != grade:
             raise FormatError(
                 path, number, f"document {docid!r} is judged twice for topic {qid!r}, as {judged[docid]} and {grade}"
             )
     if not qrels:
-        raise FormatError(path, None, "holds no judgements")
+        raise FormatError(path, None, "contains no relevance judgments")
     return qrels
 
 
 def write_qrels(path: str | Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
-    """Write judgements in TREC form."""
+    """Write qrels in TREC form."""
     with atomic_text(path) as file:
         for qid, judged in qrels.items():
             file.writelines(f"{qid} 0 {docid} {grade}\n" for docid, grade in judged.items())

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: each thing by itself, so that one broken part does not hide the others."""
+"""Check the installation for `doctor`: each part separately, so that one broken part does not hide the others."""
 
 from __future__ import annotations
 
@@ -96,7 +96,10 @@ def _versions() -> Finding:
             others.append(f"{one.name} {there} (wanted {one.specifier})")
     if others:
         return Finding(
-            "versions", "without", ", ".join(others), "pip install -c constraints.txt -e . brings those that were run"
+            "versions",
+            "without",
+            ", ".join(others),
+            "run `pip install -c constraints.txt -e .` for the versions that were tested",
         )
     return Finding("versions", "ok", "as this toolkit asks for")
 
@@ -115,12 +118,15 @@ def _size(folder: Path) -> int:
 
 def _openmp() -> Finding:
     """Look for two OpenMP runtimes by their files: on macOS, loading the second one ends the process."""
-    found = {name: files for name in ("torch", "faiss") if (files := _runtimes(name))}
+    runtimes = {name: files for name in ("torch", "faiss") if (files := _runtimes(name))}
     names = (
-        "; ".join(f"{name} brings {files[0].name}" for name, files in found.items()) or "none of torch's or Faiss's own"
+        "; ".join(f"{name} brings {files[0].name}" for name, files in runtimes.items())
+        or "none of torch's or Faiss's own"
     )
-    if len(found) < 2 or sys.platform != "darwin":
-        return Finding("openmp", "ok", names + ("" if len(found) < 2 else ": harmless here (on macOS two can crash)"))
+    if len(runtimes) < 2 or sys.platform != "darwin":
+        return Finding(
+            "openmp", "ok", names + ("" if len(runtimes) < 2 else ": harmless here (on macOS two can crash)")
+        )
     if os.environ.get("KMP_DUPLICATE_LIB_OK"):
         return Finding("openmp", "ok", f"{names}; KMP_DUPLICATE_LIB_OK is set")
     os.environ["KMP_DUPLICATE_LIB_OK"] = "TRUE"  # else the checks that follow could end this process
@@ -140,7 +146,7 @@ def _runtimes(name: str) -> list[Path]:
     folder = Path(spec.origin).parent
     places = [folder / "lib", folder / ".dylibs", *folder.parent.glob(f"{name}*.libs")]
     return [
-        p for place in places for kind in ("libomp", "libgomp", "libiomp5") for p in sorted(place.glob(f"{kind}[.-]*"))
+        p for root in places for kind in ("libomp", "libgomp", "libiomp5") for p in sorted(root.glob(f"{kind}[.-]*"))
     ]
 
 
@@ -152,16 +158,16 @@ def _torch() -> Finding:
     gpus = (
         [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
-    found = f"{torch.__version__}, {', '.join(gpus) or 'no CUDA device: the processor encodes'}, {torch.get_num_threads()} threads"
+    description = f"{torch.__version__}, {', '.join(gpus) or 'no CUDA device: the processor encodes'}, {torch.get_num_threads()} threads"
     built, advice = torch.version.cuda, ""
     if built and not gpus and not _has_gpu():
-        found += f"; a build for CUDA {built} on a machine without a GPU"
+        description += f"; a build for CUDA {built} on a machine without a GPU"
         advice = f"it works, but takes {_cuda_size() / 1e9:.1f} GB that nothing uses here; torch's own index has builds for the processor"
     elif built and not gpus:
         advice = f"there is a GPU that this build (CUDA {built}) cannot use: see whether its driver is new enough (nvidia-smi)"
     elif not built and _has_gpu():
         advice = "there is a GPU, and this build of torch has no CUDA: install one that has"
-    return Finding("torch", "ok", found, advice)
+    return Finding("torch", "ok", description, advice)
 
 
 def _has_gpu() -> bool:
@@ -225,18 +231,18 @@ def _cache() -> Finding:
 
 def _java() -> Finding:
     try:
-        found = java.find_java()
+        java_found = java.find_java()
     except ExpandrError as error:
         return Finding("java", "without", f"{error}", "dense search needs none; BM25 and Pyserini's own classes do")
     passed_over = [str(j) for j in java.candidates() if j.major < java.MINIMUM]
-    return Finding("java", "ok", f"{found}{f'; too old or none: {passed_over[0]}' if passed_over else ''}")
+    return Finding("java", "ok", f"{java_found}{f'; too old or none: {passed_over[0]}' if passed_over else ''}")
 
 
 def _pyserini() -> Finding:
     """Count the names it knows; none at all is a version of it that this toolkit cannot read."""
-    found = _library("pyserini", "BM25, Pyserini's encoders, prebuilt indexes", needed=False)
-    if found.state != "ok":
-        return found
+    library = _library("pyserini", "BM25, Pyserini's encoders, prebuilt indexes", needed=False)
+    if library.state != "ok":
+        return library
     faiss, lucene, topics, qrels = tables.indexes("faiss"), tables.indexes("lucene"), tables.topics(), tables.qrels()
     counts = f"{len(faiss.entries)} Faiss and {len(lucene.entries)} Lucene indexes, {len(topics.entries)} topics, {len(qrels.entries)} qrels"
     source = "" if faiss.own and topics.own else f", by {faiss.origin if not faiss.own else topics.origin}"

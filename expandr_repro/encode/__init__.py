@@ -1,1 +1,1 @@
-"""Encode a corpus to an index."""
+"""Encode a corpus into an index."""

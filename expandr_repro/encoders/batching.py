@@ -1,4 +1,4 @@
-"""Which texts go through the model together: alike in length, and as many as a budget of tokens allows."""
+"""Form batches of texts of similar length, within a budget of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder that reuses the vectors of queries and expansions, and is loaded only where one of them is new.
+"""Cache the vectors of queries and expansions, and load the encoder only for new texts.
 
 A vector is kept under a hash of all that decides it: the checkpoint's files, the whole spec, the precision, the kind of device asked
 for, the versions of the libraries, the code in `models/`, the role and the text. So a stale one is never found. The vectors of one
@@ -130,9 +130,9 @@ class CachedEncoder:
         if role == "document":
             return self.inner.encode(texts, role)
         keys = [self._key_of(text, role) for text in texts]
-        found = self._store.get(list(dict.fromkeys(keys)), self.dimension)
-        self._cut[role] = self._cut.get(role, 0) + sum(found[key][1] for key in keys if key in found)
-        rows = [row for row, key in enumerate(keys) if key not in found]
+        stored = self._store.get(list(dict.fromkeys(keys)), self.dimension)
+        self._cut[role] = self._cut.get(role, 0) + sum(stored[key][1] for key in keys if key in stored)
+        rows = [row for row, key in enumerate(keys) if key not in stored]
         if rows:
             fresh = [texts[row] for row in rows]
             before = self.inner.truncated.get(role, 0)
@@ -142,20 +142,20 @@ class CachedEncoder:
                 error.row = rows[error.row]
                 raise
             any_cut = self.inner.truncated[role] > before
-            made = zip(rows, vectors, self._cut_ones(fresh, role) if any_cut else [False] * len(rows), strict=True)
-            new = {keys[row]: (vector, cut) for row, vector, cut in made}
+            cells = zip(rows, vectors, self._cut_ones(fresh, role) if any_cut else [False] * len(rows), strict=True)
+            new = {keys[row]: (vector, cut) for row, vector, cut in cells}
             self._store.put(new)
-            found |= new
+            stored |= new
         out = np.empty((len(texts), self.dimension), dtype=np.float32)
         for row, key in enumerate(keys):
-            out[row] = found[key][0]
+            out[row] = stored[key][0]
         return out
 
     def _key_of(self, text: str, role: Role) -> bytes:
         return hashlib.sha256(f"{self.key} {role} ".encode() + text.encode("utf-8", "surrogatepass")).digest()
 
     def _cut_ones(self, texts: Sequence[str], role: Role) -> list[bool]:
-        """Say of each text whether it is cut at the maximum length, without counting it twice."""
+        """Return for each text whether it is cut at the maximum length, without counting it twice."""
         counts = self.inner.truncated
         before, cut = dict(counts), []
         for text in texts:

@@ -1,4 +1,4 @@
-"""The one encoder: tokenise, pool, normalise; in large batches for search, with gradients for training."""
+"""Encode texts with a transformers checkpoint: tokenise, pool, normalise; in large batches for search, with gradients for training."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Encoder:
     Raises:
         NotAvailableError: no weights there, or not as safetensors.
         MismatchError: the weights are not all of the model that `config.json` describes.
-        FormatError: the model wants code from elsewhere, and may not have it; or is an adapter.
+        FormatError: the model needs code from elsewhere, and may not have it; or is an adapter.
         ExpandrError: pooling and architecture do not fit.
     """
 
@@ -94,7 +94,7 @@ class Encoder:
         width = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
         if not isinstance(width, int):
             raise ExpandrError(
-                f"{folder}: a {config.model_type} model is no text encoder; wanted one with a state of each token"
+                f"{folder}: a {config.model_type} model is not a text encoder; wanted one with a state of each token"
             )
         self.longest = position_limit(self.model)
         self.spec = spec = spec.within(self.longest)
@@ -126,7 +126,7 @@ class Encoder:
         shortest = min(spec.query_max_length, spec.document_max_length)
         if shortest <= special:
             raise ExpandrError(
-                f"{folder}: a maximum length of {shortest} leaves no room for a text beside {special} special tokens; use --max-length {special + 1} or more"
+                f"{folder}: a maximum length of {shortest} leaves no room for a text next to {special} special tokens; use --max-length {special + 1} or more"
             )
         embeddings = self.model.get_input_embeddings()
         words = getattr(embeddings, "num_embeddings", None)
@@ -187,7 +187,7 @@ class Encoder:
     def tokenize(self, texts: Sequence[str], role: Role) -> list[list[int]]:
         """Return token ids with special tokens, cut at the role's maximum length; cuts are counted in `truncated`.
 
-        Where a prompt is no part of what is pooled (`include_prompt` false), the number of its tokens stands before the ids.
+        Where a prompt is not part of what is pooled (`include_prompt` false), the number of its tokens stands before the ids.
 
         Raises:
             UnknownNameError: no such role.
@@ -261,7 +261,7 @@ class Encoder:
 
         Raises:
             UnknownNameError: no such role.
-            NotFiniteError: a vector holds NaN or infinity.
+            NotFiniteError: a vector contains NaN or infinity.
             SetupError: not even one text fits into the device's memory.
         """
         import numpy as np
@@ -293,7 +293,7 @@ class Encoder:
 
         Args:
             ids: of `tokenize`.
-            done: told the number of texts of each batch that was given away.
+            done: called with the number of texts of each batch that was given away.
 
         Raises:
             SetupError: not even one text fits into the device's memory.

@@ -1,4 +1,4 @@
-"""Vectors that hold NaN or infinity, which no ranking can do with: found where they are made, read or searched with."""
+"""Refuse vectors that contain NaN or infinity, since no ranking can use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 65_536
 
 
 def bad_row(vectors: NDArray[np.float32]) -> int | None:
-    """Return the first row of an (n, dimension) matrix that holds NaN or infinity, or None."""
+    """Return the first row of an (n, dimension) matrix that contains NaN or infinity, or None."""
     import numpy as np
 
     for begin in range(0, len(vectors), BLOCK):
@@ -31,7 +31,7 @@ def bad_row(vectors: NDArray[np.float32]) -> int | None:
 
 
 def check_finite(vectors: NDArray[np.float32], name: Callable[[int], str], precision: str = "fp32") -> None:
-    """Refuse vectors that hold NaN or infinity.
+    """Refuse vectors that contain NaN or infinity.
 
     Args:
         vectors: (n, dimension).
@@ -52,7 +52,7 @@ def check_finite(vectors: NDArray[np.float32], name: Callable[[int], str], preci
 
 
 def check_index(index: Any, name: Callable[[int], str]) -> None:
-    """Refuse an index of plain vectors that hold NaN or infinity.
+    """Refuse an index of plain vectors that contain NaN or infinity.
 
     What an index keeps in another form (inverted lists, codes) is not looked through: a score that comes from it is.
 

@@ -1,4 +1,4 @@
-"""From token states to one vector a text: one function with `@pooling` for each way. Right padding is assumed throughout."""
+"""Pool token states to one vector per text; each pooling is a function with `@pooling`. Texts are padded on the right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rest of the package needs of an encoder, whoever made it, and where it runs."""
+"""The interface of an encoder, and the choice of its device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class TextEncoder(Protocol):
-    """What the commands need of an encoder, ours or another toolkit's."""
+    """An encoder as the commands use it, ours or another toolkit's."""
 
     name: str
 
@@ -46,12 +46,12 @@ class TextEncoder(Protocol):
 
 
 def as_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Return texts, or a list of the one where it stands by itself: its letters are no texts."""
+    """Return texts as a list; a single text becomes a list of one."""
     return [texts] if isinstance(texts, str) else texts
 
 
 def check_role(role: str) -> None:
-    """Refuse a role that no text has.
+    """Check the role of a text.
 
     Raises:
         UnknownNameError: it is one; offers the nearest.
@@ -61,18 +61,18 @@ def check_role(role: str) -> None:
 
 
 def devices() -> list[str]:
-    """Return the devices that torch has here."""
+    """List the devices that torch can use on this machine."""
     import torch
 
-    found = [
+    names = [
         "cpu",
         *(f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)),
     ]
     if torch.backends.mps.is_available():
-        found.append("mps")
+        names.append("mps")
     if hasattr(torch, "xpu") and torch.xpu.is_available():
-        found += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
-    return found
+        names += [f"xpu:{number}" for number in range(torch.xpu.device_count())]
+    return names
 
 
 def pick_device(device: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts of a corpus, or of all topics, part after part through an encoder: tokenised ahead, launched, and fetched behind."""
+"""Stream the texts of a corpus or of topics through an encoder: tokenise ahead, and fetch vectors while the next are computed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def encode_stream(
     Args:
         encoder: ours, or another toolkit's.
         parts: the role and the texts of each part; read as they are needed.
-        done: told how many more texts have been taken up, for a bar.
+        done: called with how many more texts have been taken up, for a progress bar.
 
     Yields:
         (texts of the part, dimension) float32.

@@ -1,4 +1,4 @@
-"""Texts to token ids, many at once: the tokenizers library on all processors, without the offsets that nobody reads here."""
+"""Tokenise many texts at once with the tokenizers library, on all processors and without offsets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expandr_repro.errors import ExpandrError
 
 
 def put_in_lower_case(tokenizer: Any, folder: Path) -> None:
-    """Let a tokenizer put texts in lower case before all else, as sentence-transformers' `do_lower_case` does.
+    """Make a tokenizer lower-case texts first, as sentence-transformers' `do_lower_case` does.
 
     Raises:
         ExpandrError: it is not one of the tokenizers library, which could.

@@ -1,7 +1,7 @@
-"""A cache of vectors: one SQLite file, keyed by content, bounded, and never the reason that a search fails.
+"""Cache vectors in one SQLite file, keyed by content and bounded in size; a search never fails because of it.
 
 What cannot be read is not there: a damaged row, a damaged file, a newer or foreign one, a folder without permission. What cannot be
-written is not kept. Either is said once.
+written is not kept. Either is reported once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def limit() -> int:
     """Return how large the cache may grow, in MB: `$EXPANDR_VECTORS_MB`, else 1,000; 0 for no cache.
 
     Raises:
-        SetupError: the variable is no whole number.
+        SetupError: the variable is not a whole number.
     """
     written = os.environ.get(LIMIT, "")
     if not written:
@@ -83,10 +83,10 @@ class VectorStore:
         rows = self._do(lambda c: c.execute("SELECT sealed FROM facts WHERE key = ?", (key,)).fetchall(), write=False)
         content = _opened(rows[0][0]) if rows else None
         try:
-            found = json.loads(content) if content else None
+            facts = json.loads(content) if content else None
         except (ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return facts if isinstance(facts, dict) else None
 
     def note(self, key: str, facts: Mapping[str, Any]) -> None:
         """Keep facts under a key."""
@@ -105,12 +105,12 @@ class VectorStore:
                 rows += connection.execute(f"SELECT key, sealed FROM vectors WHERE key IN ({marks})", part)  # noqa: S608
             return rows
 
-        found = {}
+        vectors = {}
         for key, sealed in self._do(read, write=False) or ():
             content = _opened(sealed)
             if content is not None and len(content) == 1 + 4 * dimension:
-                found[key] = (np.frombuffer(content, dtype="<f4", offset=1).astype(np.float32), content[0] == 1)
-        return found
+                vectors[key] = (np.frombuffer(content, dtype="<f4", offset=1).astype(np.float32), content[0] == 1)
+        return vectors
 
     def put(self, vectors: Mapping[bytes, tuple[NDArray[np.float32], bool]]) -> None:
         """Keep vectors under their keys, all or none, and let the oldest go where the file grows too large."""
@@ -126,7 +126,7 @@ class VectorStore:
         self._do(write, write=True)
 
     def _do(self, work: Callable[[sqlite3.Connection], T], *, write: bool) -> T | None:
-        """Do something with the file in one transaction; None where it cannot be used."""
+        """Run a function on the database in one transaction; return None where the file cannot be used."""
         if self._off or not (write or self.path.is_file()):
             return None
         try:
@@ -150,11 +150,11 @@ class VectorStore:
         return connection
 
     def _give_up(self, error: Exception, write: bool) -> None:
-        """Go on without the file; one that is damaged, or none of ours, is taken away, so that the next search begins anew."""
+        """Continue without the file; one that is damaged, or none of ours, is taken away, so that the next search starts over."""
         self._off = True
         reason = str(error)
         if isinstance(error, sqlite3.DatabaseError) and ("not a database" in reason or "malformed" in reason):
-            log.warning("%s: the cache of vectors is damaged (%s); encoding anew", self.path, reason)
+            log.warning("%s: the cache of vectors is damaged (%s); encoding again", self.path, reason)
             try:
                 self.path.unlink(missing_ok=True)
             except OSError as other:

@@ -1,4 +1,4 @@
-"""Runs that are shallower than a metric looks: reported, and where runs of different depths are compared, reported loudly."""
+"""Report runs that are shallower than a metric looks, and runs of different depths that are compared."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def warn_of_depth(label: str, measures: Sequence[Measure], depth: int, documents
         )
 
 
-def depth_faults(figures: Mapping[str, Figures], measures: Sequence[Measure]) -> list[str]:
+def depth_faults(scores: Mapping[str, Figures], measures: Sequence[Measure]) -> list[str]:
     """Return a sentence for each metric that runs of different depths make incomparable.
 
     Args:
-        figures: run name -> its scores.
+        scores: run name -> its scores.
         measures: what is compared.
     """
     faults = []
     for measure in measures:
-        depths = {name: min(f.depth, measure.depth or f.depth) for name, f in figures.items() if f.depth}
+        depths = {name: min(f.depth, measure.depth or f.depth) for name, f in scores.items() if f.depth}
         if depths and min(depths.values()) < max(depths.values()):
             least, most = min(depths, key=lambda n: depths[n]), max(depths, key=lambda n: depths[n])
             # a metric without a depth looks at all there is, which is little where a run was cut, and right where no more was found
-            if not measure.depth and figures[least].full * 2 <= figures[least].ranked:
+            if not measure.depth and scores[least].full * 2 <= scores[least].ranked:
                 continue
             faults.append(
-                f"{measure} is not comparable: {least} ranks at most {figures[least].depth} documents per topic, {most} {figures[most].depth}; "
+                f"{measure} is not comparable: {least} ranks at most {scores[least].depth} documents per topic, {most} {scores[most].depth}; "
                 "the difference is one of depth. Search both with the same --hits"
             )
     return faults

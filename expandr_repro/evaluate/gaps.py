@@ -1,4 +1,4 @@
-"""What a run and its judgments do not have in common: reported; refused where it is everything, or where the run's manifest says otherwise."""
+"""Report topics that a run or its qrels lack; refuse a run and qrels that have none in common."""
 
 from __future__ import annotations
 
@@ -14,83 +14,83 @@ from expandr_repro.evaluate.scoring import Figures
 log = logging.getLogger(__name__)
 
 ENOUGH = 10
-"""So many judged topics, and among all documents ranked for them not one that is judged for any topic, are no bad luck: run and judgements
+"""With so many judged topics, and no document ranked for them that is judged for any topic, it is not bad luck: run and qrels
 are of different collections. A poor encoder may well miss what is judged for the topic itself, everywhere."""
 
 
-def warn_of_gaps(label: str, figures: Figures, searched: bool = False) -> None:
-    """Warn of judged topics that a run misses (they score 0) and of topics without judgements (they do not count).
+def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
+    """Warn of judged topics that a run misses (they score 0) and of topics without relevance judgments (they do not count).
 
     Args:
         label: what to call the run.
-        figures: its figures.
+        scores: of the run.
         searched: it comes from an index that is known to hold judged documents, so that it is poor where it finds none.
 
     Raises:
-        MismatchError: ids of topics are all that run and judgements share.
+        MismatchError: ids of topics are all that run and qrels share.
     """
-    if figures.ranked and not figures.met:
-        if figures.ranked >= ENOUGH and not figures.known and not searched:
+    if scores.ranked and not scores.met:
+        if scores.ranked >= ENOUGH and not scores.known and not searched:
             raise MismatchError(
-                f"{label}: of the documents it ranks for {figures.ranked} judged topics not one is judged for any topic; the run is of another "
-                "collection than the judgements"
+                f"{label}: none of the documents that it ranks for {scores.ranked} judged topics is judged for any topic; the run is of another "
+                "collection than the qrels"
             )
-        doubt = "" if figures.known or searched else "; is it a run on another collection?"
+        doubt = "" if scores.known or searched else "; is it a run on another collection?"
         log.warning("%s: none of the documents it ranks is judged for its topic%s", label, doubt)
-    if figures.missing:
+    if scores.missing:
         log.warning(
             "%s: %s not in the run and score%s 0 (first: %s)",
             label,
-            "1 judged topic is" if len(figures.missing) == 1 else f"{len(figures.missing)} judged topics are",
-            "s" if len(figures.missing) == 1 else "",
-            figures.missing[0],
+            "1 judged topic is" if len(scores.missing) == 1 else f"{len(scores.missing)} judged topics are",
+            "s" if len(scores.missing) == 1 else "",
+            scores.missing[0],
         )
-    if figures.unjudged:
+    if scores.unjudged:
         log.warning(
-            "%s: %d topics have no judgements and do not count (first: %s)",
+            "%s: %d topics have no relevance judgments and do not count (first: %s)",
             label,
-            len(figures.unjudged),
-            figures.unjudged[0],
+            len(scores.unjudged),
+            scores.unjudged[0],
         )
 
 
-def searched_alone(label: str, figures: Figures, facts: Mapping[str, Any]) -> Figures:
-    """Return figures without the judged topics that a run's manifest says were never searched; they are reported.
+def searched_alone(label: str, scores: Figures, facts: Mapping[str, Any]) -> Figures:
+    """Return scores without the judged topics that a run's manifest says were never searched; they are reported.
 
     Args:
         label: what to call the run.
-        figures: of all judged topics.
+        scores: of all judged topics.
         facts: of the run's manifest; where it does not tell, a topic that is missing scores 0 as with trec_eval -c.
     """
-    dropped = not_searched(facts, figures.missing)
+    dropped = not_searched(facts, scores.missing)
     if dropped:
         log.warning(
             "%s: %d of %d judged topics were not searched, as its manifest says, and do not count (first: %s)",
             label,
             len(dropped),
-            len(figures.qids),
+            len(scores.qids),
             dropped[0],
         )
-    return figures.without(set(dropped))
+    return scores.without(set(dropped))
 
 
-def comparable(figures: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) -> list[Figures]:
-    """Return the figures of runs on the topics on which they can be compared.
+def comparable(scores: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) -> list[Figures]:
+    """Return the scores of runs on the topics on which they can be compared.
 
     A judged topic is left out, and reported, where a run's manifest says that it was not searched, and where it is missing from
     all runs and no manifest says that it was searched: it would enter means and paired tests as equal zeros.
 
     Args:
-        figures: of runs on the same judgments.
+        scores: of runs on the same qrels.
         facts: of their manifests, in the same order; empty where there is none.
 
     Raises:
         MismatchError: no topic is left.
     """
-    unsearched = {qid for f, known in zip(figures, facts, strict=True) for qid in not_searched(known, f.missing)}
+    unsearched = {qid for f, known in zip(scores, facts, strict=True) for qid in not_searched(known, f.missing)}
     found_empty = {qid for known in facts for qid in known.get(WITHOUT_HITS) or ()}
-    nowhere = set.intersection(*(set(f.missing) for f in figures)) - found_empty - unsearched
-    some = [f.without(unsearched | nowhere) for f in figures]
+    nowhere = set.intersection(*(set(f.missing) for f in scores)) - found_empty - unsearched
+    some = [f.without(unsearched | nowhere) for f in scores]
     if not some[0].qids:
         raise MismatchError(
             "the runs have no judged topic in common: their manifests say that they were searched with different topics"
@@ -100,7 +100,7 @@ def comparable(figures: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) -
             log.warning(
                 "%d of %d judged topics %s and are left out (first: %s)",
                 len(dropped),
-                len(figures[0].qids),
+                len(scores[0].qids),
                 why,
                 min(dropped),
             )
@@ -108,12 +108,12 @@ def comparable(figures: Sequence[Figures], facts: Sequence[Mapping[str, Any]]) -
 
 
 def refuse_other_collection(label: str, facts: Mapping[str, Any], qrels: str) -> None:
-    """Refuse judgments of another collection than the one that a run's manifest says was searched.
+    """Refuse qrels of another collection than the one that a run's manifest says was searched.
 
     Args:
         label: what to call the run.
         facts: of its manifest.
-        qrels: the judgments' name or path.
+        qrels: the qrels' name or path.
 
     Raises:
         MismatchError: both are known, and their documents are not the same.
@@ -124,5 +124,5 @@ def refuse_other_collection(label: str, facts: Mapping[str, Any], qrels: str) ->
     if judged and searched and judged.dataset != searched.dataset and judged.spec.documents != searched.spec.documents:
         raise MismatchError(
             f"{label}: its manifest says that {searched.dataset} was searched, and --qrels {qrels} is of {judged.dataset}; "
-            f"give the judgments of {searched}"
+            f"give the qrels of {searched}"
         )

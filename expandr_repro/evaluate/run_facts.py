@@ -1,4 +1,4 @@
-"""What pins a run: the facts of its manifest, and what is read from the manifest beside a run.
+"""Write and read a run's manifest: the hashes and settings that identify a run.
 
 Equal manifests mean equal bytes on one machine, so they hold all that a run depends on, by content and without the machine's paths, and
 nothing besides: a setting that a search does not use is not there.
@@ -37,7 +37,7 @@ def expansions_sha256(topics: Iterable[Topic]) -> str:
 
 
 def qrels_sha256(qrels: Qrels) -> str:
-    """Hash judgments, whatever their order."""
+    """Return a hash of qrels, whatever their order."""
     return _hash(f"{qid}\t{docid}\t{grade}\n" for qid, judged in qrels.items() for docid, grade in judged.items())
 
 
@@ -58,27 +58,29 @@ def files_sha256(folder: Path, leave_out: Iterable[str] = ()) -> str:
     try:
         return str(json.loads(memo.read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, TypeError, KeyError):
-        found = sha256_text(json.dumps([[p.name, sha256_file(p)] for p in files]))
+        digest = sha256_text(json.dumps([[p.name, sha256_file(p)] for p in files]))
     try:
-        write_json(memo, {"sha256": found})
+        write_json(memo, {"sha256": digest})
     except ExpandrError:  # a cache that cannot be written costs the next search its time
-        return found
-    return found
+        return digest
+    return digest
 
 
 @functools.cache
 def versions(*names: str) -> dict[str, str]:
     """Return the installed versions of libraries that a run depends on."""
-    found = {}
+    numbers = {}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            numbers[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    if "pyserini" in found and (spec := importlib.util.find_spec("pyserini")) and spec.origin:
+    if "pyserini" in numbers and (spec := importlib.util.find_spec("pyserini")) and spec.origin:
         jars = Path(spec.origin).parent.glob("resources/jars/anserini-*-fatjar.jar")
-        found["anserini"] = " ".join(sorted(j.name.removeprefix("anserini-").removesuffix("-fatjar.jar") for j in jars))
-    return found
+        numbers["anserini"] = " ".join(
+            sorted(j.name.removeprefix("anserini-").removesuffix("-fatjar.jar") for j in jars)
+        )
+    return numbers
 
 
 def without_paths(value: Any) -> Any:
@@ -94,7 +96,7 @@ def without_paths(value: Any) -> Any:
 
 
 def facts_beside(run: str | Path) -> dict[str, Any]:
-    """Return what the manifest beside a run says; empty where there is none.
+    """Return what the manifest next to a run says; empty where there is none.
 
     Raises:
         MismatchError: the manifest is of another run.
@@ -110,9 +112,9 @@ def facts_beside(run: str | Path) -> dict[str, Any]:
         ):
             raise FormatError(run_manifest_path(path), None, f"what it says under {key!r} is damaged; search again")
     wanted = facts.get(RUN_HASH)
-    if wanted and path.is_file() and wanted != (found := sha256_file(path)):
+    if wanted and path.is_file() and wanted != (digest := sha256_file(path)):
         raise MismatchError(
-            f"{path}: {run_manifest_path(path).name} beside it is of another run (SHA-256 {str(wanted)[:16]} there, {found[:16]} found); "
+            f"{path}: {run_manifest_path(path).name} next to it is of another run (SHA-256 {str(wanted)[:16]} there, {digest[:16]} found); "
             "search again, or delete the manifest if the run is meant to differ"
         )
     return facts
@@ -121,8 +123,8 @@ def facts_beside(run: str | Path) -> dict[str, Any]:
 def documents_in(facts: Mapping[str, Any]) -> int | None:
     """Return how many documents were searched, as a run's manifest tells; None where it does not."""
     index = facts.get("index")
-    found = index.get("documents") if isinstance(index, Mapping) else None
-    return found if isinstance(found, int) else None
+    documents = index.get("documents") if isinstance(index, Mapping) else None
+    return documents if isinstance(documents, int) else None
 
 
 def not_searched(facts: Mapping[str, Any], missing: Iterable[str]) -> list[str]:

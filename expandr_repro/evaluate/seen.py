@@ -1,4 +1,4 @@
-"""Which of a run's topics its models saw in training: found by `search`, kept in the run's manifest, read by whatever scores the run."""
+"""Split a run's topics into those that its models saw in training and the others, by the run's manifest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODELS = {"encoder": "the encoder", "expansions": "the LLM that wrote the expans
 REASONS = ("document", "repeat", "near")
 
 MANY = 1000
-"""Ids from which on they lie in a file beside the manifest."""
+"""Ids from which on they are in a file next to the manifest."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Overlap:
 
     @property
     def apart(self) -> bool:
-        """Whether the lists lie beside the manifest: where they are long, or hold documents that wait for qrels."""
+        """Whether the lists are next to the manifest: where they are long, or hold documents that wait for qrels."""
         return len(self.qids) > MANY or any(seen.docids for seen in self.models.values())
 
     def facts(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Overlap:
         return {"lists": {name: {key: sorted(getattr(seen, key)) for key in listed if getattr(seen, key)} for name, seen in self.models.items()}}  # fmt: skip
 
     def write_beside(self, run: Path) -> None:
-        """Write the lists beside a finished run, where its manifest does not hold them; equal content in equal bytes."""
+        """Write the lists next to a finished run, where its manifest does not hold them; equal content in equal bytes."""
         if self.apart:
             content = json.dumps({RUN_HASH: sha256_file(run), **self._lists()}, ensure_ascii=False, indent=0) + "\n"
             with atomic_bytes(lists_path(run)) as file:
@@ -115,23 +115,23 @@ def find_overlap(
     folder = getattr(encoder, "folder", None)
     sources = {"encoder": [folder] if folder else [], "expansions": list(expansions)}
     wanted = {t.provenance.get(TRAINED_ON_HASH) for t in topics if t.provenance} - {None} if expansions else set()
-    found, hashes = {}, {}
+    models, hashes = {}, {}
     for model, places in sources.items():
-        files = [place / NAME if place.is_dir() else record_beside(place) for place in places]
+        files = [path / NAME if path.is_dir() else record_beside(path) for path in places]
         files = [file for file in files if file.is_file()]
-        records = [record for place in places for record in carried_on(place)]
+        records = [record for path in places for record in carried_on(path)]
         if records:
             hashes[model] = " ".join(sha256_file(file) for file in files)
             titles = {t.qid: t.title for t in topics}
-            found[model] = seen_topics(records, searched, titles, qrels, relevant_from)
+            models[model] = seen_topics(records, searched, titles, qrels, relevant_from)
     if lacking := wanted - set(hashes.get("expansions", "").split()):
         log.warning(
-            "%s: was written by a trained LLM, and the record of its training (SHA-256 %s) is not beside it as %s; topics that the LLM saw count as unseen",
+            "%s: was written by a trained LLM, and the record of its training (SHA-256 %s) is not next to it as %s; topics that the LLM saw count as unseen",
             expansions[0],
             min(map(str, lacking))[:16],
             record_beside(expansions[0]).name,
         )
-    return Overlap(len(topics), found, hashes) if found else None
+    return Overlap(len(topics), models, hashes) if models else None
 
 
 def overlap_beside(run: str | Path, facts: Mapping[str, Any]) -> Overlap | None:
@@ -139,61 +139,63 @@ def overlap_beside(run: str | Path, facts: Mapping[str, Any]) -> Overlap | None:
 
     Args:
         run: the run file.
-        facts: of the manifest beside it.
+        facts: of the manifest next to it.
 
     Raises:
         FormatError: what it says is damaged, or the lists that belong to it are missing or another run's.
     """
-    path, told = Path(run), facts.get(OVERLAP)
-    if told is None:
+    path, recorded = Path(run), facts.get(OVERLAP)
+    if recorded is None:
         return None
-    place = run_manifest_path(path)
+    file = run_manifest_path(path)
     try:
-        lists = told.get("lists")
+        lists = recorded.get("lists")
         if lists is None:
-            place = lists_path(path)
-            content = json.loads(read_text(place)) if place.is_file() else {}
+            file = lists_path(path)
+            content = json.loads(read_text(file)) if file.is_file() else {}
             if content.get(RUN_HASH) != facts.get(RUN_HASH):
-                raise FormatError(place, None, "the list of topics seen in training is missing or another run's; search again")  # fmt: skip
+                raise FormatError(file, None, "the list of topics seen in training is missing or another run's; search again")  # fmt: skip
             lists = content["lists"]
         models = {
             name: Seen(**{key: frozenset(map(str, lists[name].get(key, ()))) for key in (*REASONS, "docids")}, by_ids_alone=tuple(map(str, model["by_ids_alone"])))
-            for name, model in told["models"].items()
+            for name, model in recorded["models"].items()
         }  # fmt: skip
-        return Overlap(int(told["topics"]), models, {n: str(m["record_sha256"]) for n, m in told["models"].items()})
+        return Overlap(
+            int(recorded["topics"]), models, {n: str(m["record_sha256"]) for n, m in recorded["models"].items()}
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(place, None, f"what it says of topics seen in training is damaged ({error}); search again") from error  # fmt: skip
+        raise FormatError(file, None, f"what it says of topics seen in training is damaged ({error}); search again") from error  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Split:
-    """Judged topics told apart by whether a model of any of some runs saw them in training.
+    """Judged topics distinguished by whether a model of any of some runs saw them in training.
 
     Attributes:
         seen: those that one saw; empty where no run has a record, or none was seen.
-        told: a sentence for each model that has a record.
+        told: what to print: one sentence for each model that has a record.
     """
 
     seen: frozenset[str] = frozenset()
     told: tuple[str, ...] = ()
 
-    def parts(self, figures: Figures) -> dict[str, Figures]:
-        """Return figures of all topics, and where any was seen of the seen and the unseen ones."""
-        if self.seen.isdisjoint(figures.qids):
-            return {"all": figures}
-        unseen = set(figures.qids) - self.seen
-        return {"all": figures, "seen": figures.without(unseen), "unseen": figures.without(self.seen)}
+    def parts(self, scores: Figures) -> dict[str, Figures]:
+        """Return scores of all topics, and where any was seen of the seen and the unseen ones."""
+        if self.seen.isdisjoint(scores.qids):
+            return {"all": scores}
+        unseen = set(scores.qids) - self.seen
+        return {"all": scores, "seen": scores.without(unseen), "unseen": scores.without(self.seen)}
 
-    def of_each(self, figures: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
-        """Return the parts of several runs on the same topics: part -> run name -> figures."""
-        each = {name: self.parts(found) for name, found in figures.items()}
+    def of_each(self, runs: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
+        """Return the parts of several runs on the same topics: part -> run name -> scores."""
+        each = {name: self.parts(scores) for name, scores in runs.items()}
         return {part: {name: parts[part] for name, parts in each.items()} for part in next(iter(each.values()))}
 
     def table(self, first: str, runs: Iterable[tuple[str, Figures]], measures: Sequence[Measure]) -> Table:
         """Return a table of means: a row for each run, or three where any topic was seen."""
         rows: list[list[object]] = []
-        for name, figures in runs:
-            for part, some in self.parts(figures).items():
+        for name, scores in runs:
+            for part, some in self.parts(scores).items():
                 where = [part, len(some.qids)] if self.seen else []
                 rows.append([name, *where, *(some.mean(m) for m in measures)])
         return Table([first, *(["topics", "count"] if self.seen else []), *map(str, measures)], rows)
@@ -205,7 +207,7 @@ def split_topics(
     qrels: Qrels | None = None,
     relevant_from: int = 1,
 ) -> Split:
-    """Tell topics apart by whether a model of any of some runs saw them.
+    """Split topics by whether a model of any of the runs saw them.
 
     Args:
         runs: each run's name and overlap.
@@ -214,45 +216,45 @@ def split_topics(
         relevant_from: the least relevant grade.
     """
     seen: set[str] = set()
-    told = []
+    sentences = []
     for name, overlap in runs:
-        for model, found in overlap.models.items() if overlap else ():
-            whole = found.judged({q: qrels[q] for q in qids if q in qrels}, relevant_from) if qrels else found
+        for model, seen_by in overlap.models.items() if overlap else ():
+            whole = seen_by.judged({q: qrels[q] for q in qids if q in qrels}, relevant_from) if qrels else seen_by
             seen |= whole.qids.intersection(qids)
-            told.append((f"{name}: " if len(runs) > 1 else "") + sentence(MODELS.get(model, model), whole, qids))
-    return Split(frozenset(seen), tuple(told))
+            sentences.append((f"{name}: " if len(runs) > 1 else "") + sentence(MODELS.get(model, model), whole, qids))
+    return Split(frozenset(seen), tuple(sentences))
 
 
 def split_files(
     runs: Sequence[tuple[str, str | Path, Mapping[str, Any]]],
-    figures: Sequence[Figures],
+    scores: Sequence[Figures],
     qrels: Qrels,
     relevant_from: int,
 ) -> Split:
-    """Tell topics apart by what the manifests of run files say.
+    """Split topics by the manifests of run files.
 
     Args:
         runs: each run's name, its file, and the facts of its manifest.
-        figures: of each of them; topics that none scores do not count.
+        scores: of each of them; topics that none scores do not count.
         qrels: what they are scored on.
         relevant_from: the least relevant grade.
     """
     overlaps = [(name, overlap_beside(path, facts)) for name, path, facts in runs]
-    return split_topics(overlaps, dict.fromkeys(q for f in figures for q in f.qids), qrels, relevant_from)
+    return split_topics(overlaps, dict.fromkeys(q for f in scores for q in f.qids), qrels, relevant_from)
 
 
 def sentence(model: str, seen: Seen, qids: Collection[str]) -> str:
     """Return in a sentence how many of the topics that are scored a model saw."""
-    count: Callable[[frozenset[str]], int] = lambda found: len(found.intersection(qids))  # noqa: E731
+    count: Callable[[frozenset[str]], int] = lambda docids: len(docids.intersection(qids))  # noqa: E731
     total = f"{len(qids)} topic{'' if len(qids) == 1 else 's'}"
     document, title, whole = count(seen.document), count(seen.repeat | seen.near), count(seen.qids)
-    told = f"{document} of {total} {'has' if document == 1 else 'have'} a relevant document that {model} was trained on"
+    text = f"{document} of {total} {'has' if document == 1 else 'have'} a relevant document that {model} was trained on"
     if seen.docids:
-        told = f"without qrels it is not known which of {total} have a relevant document that {model} was trained on"
+        text = f"without qrels it is not known which of {total} have a relevant document that {model} was trained on"
     if title:
-        told += f", {title} {'repeats or nearly repeats' if title == 1 else 'repeat or nearly repeat'} one of its training topics"
+        text += f", {title} {'repeats or nearly repeats' if title == 1 else 'repeat or nearly repeat'} one of its training topics"
     if title and document:
-        told += f": {whole} seen in all"
+        text += f": {whole} seen in all"
     if seen.by_ids_alone:
-        told += f" (documents compared by docid alone, as it is not known whether {' and '.join(seen.by_ids_alone)} is this collection)"
-    return told
+        text += f" (documents compared by docid alone, as it is not known whether {' and '.join(seen.by_ids_alone)} is this collection)"
+    return text

@@ -1,6 +1,6 @@
-"""Who is asking for which text just now, so that processes that share a store do not pay for one twice.
+"""Claim texts before asking for them, so that processes that share a store do not pay for one twice.
 
-A process claims keys before it asks for their texts. It holds a lock on a file of its own beside the store; the system
+A process claims keys before it asks for their texts. It holds a lock on a file of its own next to the store; the system
 lets go of that lock when the process ends, however it ends, and its claims are then free to be taken.
 """
 
@@ -53,7 +53,7 @@ class Claims:
         return ours
 
     def release(self, keys: Iterable[bytes]) -> None:
-        """Give keys back whose texts were not to be had."""
+        """Give back the keys of texts that could not be generated."""
         with self._database.transaction():
             self._database.raw.executemany("DELETE FROM claims WHERE key = ?", ((key,) for key in keys))
 

@@ -1,4 +1,4 @@
-"""Build an index: chunk by chunk into a working folder, so that a killed run goes on where it was, then renamed into place whole."""
+"""Build an index chunk by chunk in a working folder, so that a killed run can continue, and rename it when it is complete."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Shard:
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Let one process at a time build what goes to `target`; others wait.
+    """Lock `target`, so that one process at a time builds it; others wait.
 
     Raises:
         SetupError: the place cannot be written.
@@ -111,7 +111,7 @@ def facts_key(facts: dict[str, Any]) -> str:
 
 
 def is_built(target: Path, facts: dict[str, Any]) -> bool:
-    """Say whether a folder already holds just this index, whole."""
+    """Return whether a folder already holds just this index, whole."""
     manifest = read_manifest(target / NAME) or {}
     parts = (manifest.get("corpus"), manifest.get("encoder", {}))
     return all(isinstance(part, dict) for part in parts) and facts_key(manifest) == facts_key(facts)
@@ -145,10 +145,10 @@ def build_faiss(
     import numpy as np
 
     shard = shard or Shard()
-    made = index_facts(encoder, facts, corpus.source, factory, shard)
+    made_from = index_facts(encoder, facts, corpus.source, factory, shard)
     with locked(target):
-        work = target.parent / f".{target.name}.{facts_key(made)}.partial"
-        if is_faiss_folder(target) and is_built(target, made):
+        work = target.parent / f".{target.name}.{facts_key(made_from)}.partial"
+        if is_faiss_folder(target) and is_built(target, made_from):
             clear_leftovers(target)  # of a process that was killed just before its end
             shutil.rmtree(work, ignore_errors=True)
             return False
@@ -163,7 +163,7 @@ def build_faiss(
                 loaded = partial(map, partial(np.load, allow_pickle=False), chunks)
                 index = fill(new_index(encoder.dimension, factory), factory, loaded, len(docids))
                 save_index(index, docids, folder)
-            write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
+            write_manifest(folder / NAME, "faiss-index", made_from | docids_fact(folder))
         shutil.rmtree(work, ignore_errors=True)
     return True
 
@@ -212,8 +212,8 @@ def _is_whole(path: Path, rows: int, dimension: int) -> bool:
     if not path.is_file():
         return False
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
-        return isinstance(found, np.ndarray) and found.shape == (rows, dimension)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # of a zip file it makes something else than an array
+        return isinstance(array, np.ndarray) and array.shape == (rows, dimension)
     except (ValueError, OSError, EOFError):
         return False
 
@@ -226,7 +226,7 @@ def fill(index: Any, factory: str, chunks: Callable[[], Iterator[NDArray[np.floa
     Args:
         index: empty.
         factory: its kind, for the error.
-        chunks: begins anew at each call: (n, dimension) float32 each.
+        chunks: starts over at each call: (n, dimension) float32 each.
         documents: vectors in all chunks.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Build Pyserini's Lucene index of a corpus for BM25, whole or not at all."""
+"""Build Pyserini's Lucene index of a corpus for BM25."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: boo
     """Build Pyserini's Lucene index of a corpus for BM25, unless it is there already; with the errors of `build_faiss`."""
     from expandr_repro.indexes import lucene
 
-    made = lucene_facts(facts, corpus.source, feedback)
+    made_from = lucene_facts(facts, corpus.source, feedback)
     with locked(target):
-        if lucene.is_lucene_folder(target) and is_built(target, made):
+        if lucene.is_lucene_folder(target) and is_built(target, made_from):
             clear_leftovers(target)
             return False
         with atomic_folder(target, LUCENE_INDEX) as folder:
@@ -35,7 +35,7 @@ def build_lucene(corpus: Corpus, facts: CorpusFacts, target: Path, feedback: boo
                 raise ExpandrError(
                     f"{corpus.source}: Lucene indexed {count} of {facts.documents - empty} documents; is there room on the disk? Run the command again"
                 )
-            write_manifest(folder / NAME, "lucene-index", made | ({EMPTY: empty} if empty else {}))
+            write_manifest(folder / NAME, "lucene-index", made_from | ({EMPTY: empty} if empty else {}))
     if empty:
         log.info(
             "%s: %s of %s documents have no text and are not indexed",

@@ -1,4 +1,4 @@
-"""Whether an index is of the documents that topics are judged on: by what its manifest says, and by the docids in it."""
+"""Check whether an index has the documents that topics are judged on, by its manifest and its docids."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def refuse_other_count(index: Path, manifest: Mapping[str, Any] | None, document
         MismatchError: they do not have equally many documents.
     """
     made_of = (manifest or {}).get("corpus")
-    said = made_of.get("documents") if isinstance(made_of, Mapping) else None
-    if isinstance(said, int) and isinstance(empty := (manifest or {}).get(EMPTY, 0), int):
-        said -= empty
-    if said is not None and said != documents:
+    recorded = made_of.get("documents") if isinstance(made_of, Mapping) else None
+    if isinstance(recorded, int) and isinstance(empty := (manifest or {}).get(EMPTY, 0), int):
+        recorded -= empty
+    if recorded is not None and recorded != documents:
         raise MismatchError(
-            f"{index}: {NAME} is of another index ({said} documents there, {documents} in the index); build the index again"
+            f"{index}: {NAME} is of another index ({recorded} documents there, {documents} in the index); build the index again"
         )
 
 
@@ -73,22 +73,25 @@ def judged_documents(qrels: Qrels, topics: Iterable[Topic]) -> set[str]:
 
 
 def refuse_foreign(
-    index: Path, judged: Collection[str], found: Callable[[Collection[str]], bool], cure: str = "name another --index"
+    index: Path,
+    judged: Collection[str],
+    holds_any: Callable[[Collection[str]], bool],
+    fix: str = "name another --index",
 ) -> None:
-    """Refuse an index that holds not one of the documents that it is to be measured by.
+    """Refuse an index that contains none of the documents that it is to be measured by.
 
     Args:
         index: its folder.
-        judged: these documents; nothing is said of none.
-        found: says whether the index has any of some.
-        cure: what to do.
+        judged: these documents; nothing is checked where there are none.
+        holds_any: says whether the index has any of some.
+        fix: what to do.
 
     Raises:
         MismatchError: so it is.
     """
-    if judged and not found(judged):
+    if judged and not holds_any(judged):
         raise MismatchError(
-            f"{index}: holds none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {cure}"
+            f"{index}: contains none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {fix}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Faiss indexes in Pyserini's layout: a folder with `index` (Faiss) and `docid` (one id a line, in row order), and our manifest."""
+"""Read, write and search Faiss indexes in Pyserini's layout: a folder with `index` (Faiss), `docid` (one id per line, in row order) and our manifest."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _option(setting: str, value: object) -> str:
 
 
 def is_faiss_folder(path: Path) -> bool:
-    """Say whether a folder holds a Faiss index in Pyserini's layout."""
+    """Return whether a folder contains a Faiss index in Pyserini's layout."""
     return (path / "index").is_file() and (path / "docid").is_file()
 
 
@@ -53,7 +53,7 @@ def cores() -> int:
 
 @contextmanager
 def faiss_threads(threads: int = 0) -> Iterator[None]:
-    """Let Faiss use so many threads, 0 for all processors, and give back what was set.
+    """Set the number of Faiss's threads (0 for all processors), and return what was set before.
 
     Faiss and torch may share one OpenMP runtime: what is set here would hold for torch as well, and change the last digits of a
     training that goes on after a search.
@@ -101,7 +101,7 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
 
 @contextmanager
 def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
-    """Write the docids beside an index, and say what stands in the way of either."""
+    """Write the docids next to an index, and say what is in the way of either."""
     try:
         yield
         with (folder / "docid").open("w", encoding="utf-8", newline="\n") as file:
@@ -133,7 +133,7 @@ class FaissIndex:
             NotAvailableError: no such index there.
             FormatError: ids and vectors are not equally many, or Faiss cannot read the file.
             MismatchError: its files are of different indexes.
-            NotFiniteError: a vector holds NaN or infinity.
+            NotFiniteError: a vector contains NaN or infinity.
         """
         import faiss
 
@@ -155,16 +155,16 @@ class FaissIndex:
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
-        """Set what an approximate index lets one choose at search time, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
+        """Set the search parameters of an approximate index, as Faiss's `ParameterSpace` reads it (`nprobe=32,quantizer_efSearch=64`).
 
         Raises:
             ExpandrError: not of that form, or not for an index of this kind.
         """
         import faiss
 
-        cure = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
+        fix = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
         if not PARAMETERS.fullmatch(written):
-            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {cure}")
+            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {fix}")
         space = faiss.ParameterSpace()
         for setting in written.split(","):
             name, _, value = setting.partition("=")
@@ -175,11 +175,11 @@ class FaissIndex:
             except RuntimeError as error:
                 kind = type(faiss.downcast_index(self.index)).__name__
                 raise ExpandrError(
-                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {cure}"
+                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {fix}"
                 ) from error
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
-        """Refuse an encoder that did not make this index, as far as the index says what did.
+        """Check that an index was made by this encoder, as far as its manifest says what made it.
 
         Raises:
             MismatchError: dimension, checkpoint or settings differ.
@@ -200,10 +200,10 @@ class FaissIndex:
         if differing:
             key = differing[0]
             same_model = key not in ("fingerprint", "model")
-            made = "with other settings of this encoder" if same_model else "by another encoder"
+            difference = "with other settings of this encoder" if same_model else "by another encoder"
             fix = _option(key, theirs.get(key)) if same_model else repr(theirs.get("name", "the encoder that made it"))
             raise MismatchError(
-                f"{self.folder}: made {made} ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} here); search with {fix}, or encode "
+                f"{self.folder}: made {difference} ({key} is {theirs.get(key)!r} there, {identity.get(key)!r} here); search with {fix}, or encode "
                 "the corpus again"
             )
 
@@ -211,11 +211,11 @@ class FaissIndex:
         """Return each row's best `hits` documents, best first, ties by docid.
 
         Faiss keeps an arbitrary few of the documents tied at the cut, so more are asked for until the tie at the cut is whole.
-        A docid that stands several times counts once, with its best score.
+        A docid that occurs several times counts once, with its best score.
 
         Args:
             vectors: (n, dimension) float32.
-            hits: documents a row.
+            hits: documents per row.
             threads: 0 for all processors.
 
         Raises:
@@ -258,9 +258,9 @@ class FaissIndex:
         return results
 
     def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
-        """Return the best hits, a docid that stands several times in an index of another toolkit with its best score, and whether one does."""
-        found = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
-        ordered = sorted(found)
+        """Return the best hits, a docid that occurs several times in an index of another toolkit with its best score, and whether one does."""
+        scored = [(-float(s), self.docids[r]) for s, r in zip(scores.tolist(), rows.tolist(), strict=True) if r >= 0]
+        ordered = sorted(scored)
         ranked = {docid: -negative for negative, docid in ordered[:hits]}
         if len(ranked) == min(hits, len(ordered)):
             return ranked, False

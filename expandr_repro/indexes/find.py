@@ -1,4 +1,4 @@
-"""The index a search needs: a folder, a Pyserini prebuilt index, or a collection's own, built once and kept in the cache."""
+"""Find the index for a search: a folder, a Pyserini prebuilt index, or a collection's own, built once and cached."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def _memo(corpus: Corpus) -> Path:
 
 
 def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> FaissIndex:
-    """Return the Faiss index that a name or path means for an encoder.
+    """Find the Faiss index of an encoder by name or path; a collection's own is built if needed.
 
     Raises:
-        NotAvailableError: nothing there, or not to be had.
+        NotAvailableError: nothing there, or it cannot be fetched.
         MismatchError: the index is of another encoder.
     """
     path = Path(name)
@@ -89,7 +89,7 @@ def _corpus_for(name: str) -> Corpus:
     except NotAvailableError as error:
         if Path(name).is_dir():
             raise NotAvailableError(
-                f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus lies there"
+                f"{name}: neither an index (`index` and `docid`, or Lucene's segments) nor a corpus is there"
             ) from error
         raise
 
@@ -110,7 +110,7 @@ def _own_dense(corpus: Corpus, encoder: TextEncoder, factory: str) -> Path:
 
 
 def cached_place(facts: dict[str, Any]) -> Path:
-    """Return where the cache keeps a Faiss index, whether or not it is there."""
+    """Return the path of a Faiss index in the cache, whether it exists or not."""
     return cache_dir() / "indexes" / f"faiss-{facts_key(facts)}"
 
 
@@ -138,13 +138,13 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
 
 
 def _lucene_kind() -> str:
-    """Tell cached indexes of Anserini's majors apart: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
-    found = re.match(r"anserini-(\d+)\.", jar().name)
-    return f"lucene.anserini{found[1]}" if found and found[1] != "1" else "lucene"
+    """Return the cache's kind of Lucene indexes, by Anserini's major version: Lucene 9, under Pyserini 1.x, cannot read what Lucene 10 wrote."""
+    match = re.match(r"anserini-(\d+)\.", jar().name)
+    return f"lucene.anserini{match[1]}" if match and match[1] != "1" else "lucene"
 
 
 def lucene_index(name: str, feedback: bool = False) -> Path:
-    """Return the Lucene index that a name or path means, with the errors of `dense_index`."""
+    """Find the Lucene index by name or path, with the errors of `dense_index`."""
     path = Path(name)
     if is_lucene_folder(path):
         return path

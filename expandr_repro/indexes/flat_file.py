@@ -1,4 +1,4 @@
-"""A flat index as a file, written chunk by chunk: the bytes that Faiss writes, without the index in memory."""
+"""Write a flat Faiss index chunk by chunk, without the index in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BM25 through Anserini: the classes under Pyserini's LuceneIndexer and LuceneSearcher, without the seven seconds their import takes."""
+"""Search with BM25 through Anserini's classes, without the slow import of Pyserini's LuceneSearcher."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bm25:
 
 
 def is_lucene_folder(path: Path) -> bool:
-    """Say whether a folder holds a Lucene index."""
+    """Return whether a folder contains a Lucene index."""
     return any(path.glob("segments_*")) if path.is_dir() else False
 
 
@@ -91,7 +91,7 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
 
 
 def allow_long_queries() -> None:
-    """Take away Lucene's limit of 1,024 distinct terms in a query: expansions may have more, and feedback counts alike."""
+    """Remove Lucene's limit of 1,024 distinct terms in a query: expansions may have more, and feedback counts alike."""
     java_class("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(2**31 - 1)
 
 
@@ -156,15 +156,15 @@ def search(folder: Path, qids: Sequence[str], texts: Sequence[str], hits: int, s
 
 
 def _search_batch(searcher: Any, wanted: Mapping[str, str], run: Run, hits: int, depth: int, threads: int) -> list[str]:
-    """Search `depth` deep, keep the best `hits`; return the topics for which more must be asked for, as docids stand there several times."""
+    """Search `depth` deep, keep the best `hits`; return the topics for which more must be asked for, as docids occur there several times."""
     queries, names = java_class("java.util.ArrayList")(), java_class("java.util.ArrayList")()
     for qid, text in wanted.items():
         names.add(qid)
         queries.add(text)
-    found = searcher.batch_search(queries, names, int(depth), int(threads))
+    results = searcher.batch_search(queries, names, int(depth), int(threads))
     short = []
     for qid in wanted:
-        listed = found.get(qid)
+        listed = results.get(qid)
         best = best_scores((hit.docid, float(hit.score)) for hit in listed)
         if len(best) < hits and len(listed) == depth:
             short.append(qid)
@@ -181,7 +181,7 @@ def best_scores(listed: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def holds_any(folder: Path, docids: Iterable[str]) -> bool:
-    """Say whether an index holds any of some documents."""
+    """Return whether an index contains any of some documents."""
     searcher = _open(folder)
     try:
         return any(searcher.doc(docid) is not None for docid in docids)

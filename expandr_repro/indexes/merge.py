@@ -1,4 +1,4 @@
-"""Put the shards of a corpus, encoded apart, together into one index."""
+"""Merge the shards of a corpus, encoded separately, into one index."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     Raises:
         ExpandrError: something else is at `target`.
         MismatchError: a shard is missing, there twice, or of another corpus or encoder.
-        NotAvailableError: a folder is no index.
+        NotAvailableError: a folder is not an index.
     """
     check_output("--output", target, FAISS_INDEX, folders)
     shards = [FaissIndex.load(f, mapped=True) for f in folders]
@@ -52,14 +52,14 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     count = int(manifests[0]["shard"]["count"])
     if numbers != list(range(count)):
         raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
-    made = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
+    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
     total = sum(s.index.ntotal for s in shards)
-    if total != made["corpus"].get("documents"):
+    if total != common["corpus"].get("documents"):
         raise MismatchError(
-            f"the shards hold {total} documents, and {made['corpus'].get('documents')} are in their corpus; encode them again"
+            f"the shards hold {total} documents, and {common['corpus'].get('documents')} are in their corpus; encode them again"
         )
-    made.update(factory=factory, documents=total, shard=vars(Shard()))
-    if is_faiss_folder(target) and is_built(target, made):
+    common.update(factory=factory, documents=total, shard=vars(Shard()))
+    if is_faiss_folder(target) and is_built(target, common):
         return int(total)
     refuse_another(target, overwrite)
     docids = [d for i in order for d in shards[i].docids]
@@ -70,19 +70,19 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
             save_flat(dimension, vectors(), docids, folder)
         else:
             save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
-        write_manifest(folder / NAME, "faiss-index", made | docids_fact(folder))
+        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder))
     return int(total)
 
 
 def refuse_another(target: Path, overwrite: bool) -> None:
-    """Refuse to replace another index unless told to.
+    """Refuse to replace another index unless asked to.
 
     Raises:
         ExpandrError: one is there.
     """
     if not overwrite and target.is_dir() and any(target.iterdir()):
         raise ExpandrError(
-            f"--output {target}: holds something else than this index; choose another folder, or add --overwrite"
+            f"--output {target}: contains something else than this index; choose another folder, or add --overwrite"
         )
 
 
@@ -93,12 +93,12 @@ def _manifest(shard: FaissIndex) -> dict[str, Any]:
         )
     parts = {key: shard.manifest.get(key) for key in ("shard", "corpus", "encoder")}
     if damaged := [key for key, part in parts.items() if not isinstance(part, dict)]:
-        raise FormatError(shard.folder / NAME, None, f"{damaged[0]} is no object; encode the shard again")
+        raise FormatError(shard.folder / NAME, None, f"{damaged[0]} is not an object; encode the shard again")
     shard_of: dict[str, Any] = shard.manifest["shard"]
     if not all(isinstance(shard_of.get(key), int) for key in ("number", "count")):
         raise FormatError(shard.folder / NAME, None, "shard has no whole `number` and `count`; encode the shard again")
     if shard.manifest.get("factory") != "Flat":
-        raise ExpandrError(f"{shard.folder}: is no flat index; encode shards flat and give --factory when merging")
+        raise ExpandrError(f"{shard.folder}: is not a flat index; encode shards flat and give --factory when merging")
     return shard.manifest
 
 

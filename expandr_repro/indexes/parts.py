@@ -1,4 +1,4 @@
-"""Whether the files of an index folder belong together: vectors, docids, and the manifest that says what they are."""
+"""Check that the files of an index folder belong together: vectors, docids and manifest."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def check_parts(folder: Path, index: Any, docids: Sequence[str], manifest: Mappi
     if manifest is None:
         return
     encoder = manifest.get("encoder")
-    said = {
+    recorded = {
         "vectors": manifest.get("documents"),
         "dimensions": encoder.get("dimension") if isinstance(encoder, Mapping) else None,
     }
-    for what, found in {"vectors": index.ntotal, "dimensions": index.d}.items():
-        if said[what] is not None and said[what] != found:
+    for what, actual in {"vectors": index.ntotal, "dimensions": index.d}.items():
+        if recorded[what] is not None and recorded[what] != actual:
             raise MismatchError(
-                f"{folder}: {NAME} is of another index ({said[what]} {what} there, {found} in the index); build the index again"
+                f"{folder}: {NAME} is of another index ({recorded[what]} {what} there, {actual} in the index); build the index again"
             )
-    if manifest.get(DOCIDS) and manifest[DOCIDS] != (found := sha256_file(folder / "docid")):
+    if manifest.get(DOCIDS) and manifest[DOCIDS] != (actual := sha256_file(folder / "docid")):
         raise MismatchError(
-            f"{folder}: `docid` is of another index (SHA-256 {str(manifest[DOCIDS])[:16]} in {NAME}, {found[:16]} found); build the index again"
+            f"{folder}: `docid` is of another index (SHA-256 {str(manifest[DOCIDS])[:16]} in {NAME}, {actual[:16]} found); build the index again"
         )

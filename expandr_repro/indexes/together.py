@@ -1,4 +1,4 @@
-"""One index encoded by several processes of torchrun or `accelerate launch`: a shard each, merged by the first."""
+"""Encode one index with several processes of torchrun or `accelerate launch`: one shard each, merged by the first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 
 def part_of(target: Path, shard: Shard) -> Path:
-    """Return where a process's shard of an index lies until all are merged."""
+    """Return where a process's shard of an index is until all are merged."""
     return target.with_name(f"{target.name}.shard-{shard.number:03d}-of-{shard.count:03d}")
 
 
@@ -35,7 +35,7 @@ def _sign(target: Path, shard: Shard) -> Path:
 
 @contextmanager
 def showing_life(target: Path, shard: Shard) -> Iterator[None]:
-    """Touch a file beside the index every `BEAT` seconds, which tells the first process that this one lives.
+    """Touch a file next to the index every `BEAT` seconds, which tells the first process that this one lives.
 
     Raises:
         SetupError: the place cannot be written.
@@ -80,8 +80,8 @@ def merge_parts(target: Path, facts: Sequence[dict[str, Any]], factory: str, ove
     """
     shards = [Shard(n, len(facts)) for n in range(len(facts))]
     parts = [part_of(target, shard) for shard in shards]
-    for shard, part, made in zip(shards, parts, facts, strict=True):
-        _wait_for(target, shard, part, made)
+    for shard, part, made_from in zip(shards, parts, facts, strict=True):
+        _wait_for(target, shard, part, made_from)
     total = merge_shards(parts, target, factory, overwrite)
     for shard, part in zip(shards, parts, strict=True):
         FAISS_INDEX.check(part)
@@ -92,9 +92,9 @@ def merge_parts(target: Path, facts: Sequence[dict[str, Any]], factory: str, ove
     return total
 
 
-def _wait_for(target: Path, shard: Shard, part: Path, made: dict[str, Any]) -> None:
+def _wait_for(target: Path, shard: Shard, part: Path, made_from: dict[str, Any]) -> None:
     sign, last, seen = _sign(target, shard), None, time.monotonic()
-    while not (is_faiss_folder(part) and is_built(part, made)):
+    while not (is_faiss_folder(part) and is_built(part, made_from)):
         with suppress(OSError):
             # a stamp that moves is a sign of life: clocks of machines differ, and a killed process leaves its file
             if (stamp := sign.stat().st_mtime_ns) != last:

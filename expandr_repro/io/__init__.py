@@ -1,1 +1,1 @@
-"""Read, write and show: files, manifests, tables, plots, progress."""
+"""Files, manifests and YAML."""

@@ -1,4 +1,4 @@
-"""Archives that other toolkits fetch and unpack: none of their members may leave the folder they are unpacked into."""
+"""Check archives that other toolkits unpack: no member may leave the folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expandr_repro.io.patching import patched
 
 @contextmanager
 def guarded_archives() -> Iterator[None]:
-    """Let tar archives be unpacked as data meanwhile: no member outside its folder, no link out of it, no device.
+    """Restrict the unpacking of tar archives to data: no member outside its folder, no link out of it, no device.
 
     Python does so by itself from 3.14 on; zip files always are.
     """

@@ -1,4 +1,4 @@
-"""Columns of tab-separated files: a header says which is which, and is never read as data; quotes of CSV writers are taken off."""
+"""Read the columns of tab-separated files by their header, which is never read as data; quotes of CSV writers are removed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column holds what, as a header says.
+    """Which column contains what, as a header says.
 
     Attributes:
         count: of columns.
@@ -54,9 +54,9 @@ class Columns:
         """
         if len(cells) != self.count:
             raise FormatError(
-                path, number, f"{len(cells)} columns, and the header names {self.count}; wanted one record a line"
+                path, number, f"{len(cells)} columns, and the header names {self.count}; wanted one record per line"
             )
-        return {what: unquoted(cells[place]) for what, place in self.places.items()}
+        return {what: unquoted(cells[index]) for what, index in self.places.items()}
 
 
 def header_of(
@@ -87,9 +87,9 @@ def header_of(
         return None
     places: dict[str, int] = {}
     for what, spellings in fields.items():
-        found = [place for place, name in enumerate(names) if name in spellings and place not in places.values()]
-        if found:
-            places[what] = found[0]
+        numbers = [index for index, name in enumerate(names) if name in spellings and index not in places.values()]
+        if numbers:
+            places[what] = numbers[0]
     if lacking := [what for what in needed if what not in places]:
         raise FormatError(
             path,
@@ -100,7 +100,7 @@ def header_of(
 
 
 def unquoted(cell: str, sure: bool = True) -> str:
-    """Take off the quotes that a CSV writer set around a cell.
+    """Remove the quotes that a CSV writer set around a cell.
 
     Args:
         cell: of a line.

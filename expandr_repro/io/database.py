@@ -1,4 +1,4 @@
-"""The SQLite file under the store: made where there is none, checked, opened for several processes at once."""
+"""Open the SQLite file of a store: created if missing, checked, shared by several processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = 1
 """Version of the tables; a file with a higher one is left alone."""
 
 APPLICATION = 0x45585052
-"""SQLite's application id of a store ("EXPR"), by which other databases are told apart."""
+"""SQLite's application id of a store ("EXPR"), by which other databases are distinguished."""
 
 TABLES = """
 CREATE TABLE conditions (
@@ -81,7 +81,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do what is inside wholly or not at all, while no other process writes."""
+        """Run a transaction: all of it or nothing, while no other process writes."""
         with self._errors():
             self.raw.execute("BEGIN IMMEDIATE")
             try:
@@ -112,7 +112,7 @@ class Database:
                     self.path, None, f"no store of generations ({reason}); name another with --store"
                 ) from error
             raise SetupError(
-                f"{self.path}: the store cannot be used ({reason}); mend that or name another with --store"
+                f"{self.path}: the store cannot be used ({reason}); fix that or name another with --store"
             ) from error
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading lines so that a fault names its line, and writing so that a file is whole or not there."""
+"""Read text files with errors that name the line, and write files atomically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Replaceable(Protocol):
 
 
 MAX_LINE = 16 * 1024 * 1024
-"""Longest line read, in bytes: a longer one is no record but an accident or an attack. Parsed, JSON takes up to 25 times its length."""
+"""Longest line read, in bytes: a longer one is not a record but an accident or an attack. Parsed, JSON takes up to 25 times its length."""
 
 MAX_TEXT = 64 * 1024 * 1024
 """Most that is read of a file that is parsed as a whole, in bytes."""
@@ -68,7 +68,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped, without a byte order mark at its start.
 
     Raises:
-        FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed beyond belief or a line longer than `MAX_LINE`.
+        FormatError: not UTF-8, a NUL byte, a damaged gzip file, one packed too tightly or a line longer than `MAX_LINE`.
         NotAvailableError: the file cannot be read.
     """
     path = Path(path)
@@ -87,7 +87,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if b"\x00" in raw:
                     raise FormatError(
-                        path, number, "holds a NUL byte; wanted UTF-8 text (is this a binary or UTF-16 file?)"
+                        path, number, "contains a NUL byte; wanted UTF-8 text (is this a binary or UTF-16 file?)"
                     )
                 yield number, raw.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
@@ -103,7 +103,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def _refuse_bomb(path: Path, number: int, file: BinaryIO, size: int) -> None:
-    """Refuse a gzip file that holds a thousand times its size; reading it out would take hours."""
+    """Refuse a gzip file that contains a thousand times its size; reading it out would take hours."""
     unpacking = getattr(file, "raw", None)
     source: Any = unpacking.fileobj if isinstance(unpacking, gzip.GzipFile) else None
     packed = source.tell() if source else size
@@ -111,7 +111,7 @@ def _refuse_bomb(path: Path, number: int, file: BinaryIO, size: int) -> None:
         raise FormatError(
             path,
             number,
-            f"the gzip file holds {size // packed} times its size, as no text does; unpack it if it is meant",
+            f"the gzip file holds {size // packed} times its size, as no text does; unpack it if it is what you want",
         )
 
 
@@ -147,7 +147,7 @@ def parse_object(path: str | Path, number: int, line: str) -> dict[str, Any]:
         reason = (
             error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply or with too large a number"
         )
-        raise FormatError(path, number, f"not JSON ({reason}); wanted one JSON object a line") from error
+        raise FormatError(path, number, f"not JSON ({reason}); wanted one JSON object per line") from error
     if not isinstance(value, dict):
         raise FormatError(path, number, f"found a JSON {type(value).__name__}, wanted an object")
     return value
@@ -165,13 +165,13 @@ def read_id(path: str | Path, number: int, value: object, what: str) -> str:
         raise FormatError(path, number, f"{what} is {shown(value)}; wanted a string")
     if not value or value.split(None, 1) != [value]:
         raise FormatError(
-            path, number, f"{what} {value!r} is empty or holds white space, which a TREC run cannot carry; rename it"
+            path, number, f"{what} {value!r} is empty or contains white space, which a TREC run cannot carry; rename it"
         )
     if "\x00" in value or not is_surrogate_free(value):
         raise FormatError(
             path,
             number,
-            f"{what} {value!r} holds a NUL or half a surrogate pair, which no text file can carry; rename it",
+            f"{what} {value!r} contains a NUL or half a surrogate pair, which no text file can carry; rename it",
         )
     if value.startswith(BYTE_ORDER_MARK):
         raise FormatError(
@@ -192,13 +192,13 @@ def read_facts(path: str | Path, number: int, value: object, what: str) -> dict[
         raise FormatError(
             path,
             number,
-            f"`{what}` holds NaN, an infinite number, half a surrogate pair or more than {MAX_LEVELS} levels, which cannot be written again; mend it",
+            f"`{what}` contains NaN, an infinite number, half a surrogate pair or more than {MAX_LEVELS} levels, which cannot be written again; fix it",
         )
     return value
 
 
 def is_writable(value: object, levels: int = MAX_LEVELS) -> bool:
-    """Say whether a parsed JSON value can be written and read by everyone."""
+    """Return whether a parsed JSON value can be written and read by everyone."""
     if isinstance(value, str):
         return value.isascii() or is_surrogate_free(value)
     if isinstance(value, float):
@@ -209,7 +209,7 @@ def is_writable(value: object, levels: int = MAX_LEVELS) -> bool:
 
 
 def is_surrogate_free(text: str) -> bool:
-    """Say whether a text can be written as UTF-8 (JSON may smuggle in lone surrogates)."""
+    """Return whether a text can be written as UTF-8 (JSON may smuggle in lone surrogates)."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -218,10 +218,10 @@ def is_surrogate_free(text: str) -> bool:
 
 
 def _temporary(target: Path) -> Path:
-    """Return a name beside a target that no other process uses, and clear what killed ones left of theirs.
+    """Return a name next to a target that no other process uses, and clear what killed ones left of theirs.
 
     Raises:
-        SetupError: the target is no name, such as `/` or `.`.
+        SetupError: the target is not a name, such as `/` or `.`.
     """
     if target.name in ("", ".."):
         raise SetupError(f"{target}: is a folder that is there already; wanted a name of its own")
@@ -235,13 +235,13 @@ def _cannot_write(target: Path, error: OSError) -> SetupError:
 
 @contextlib.contextmanager
 def atomic_text(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[IO[str]]:
-    """Write a text file whole or not at all: a temporary file beside the target is renamed at the end.
+    """Write a text file whole or not at all: a temporary file next to the target is renamed at the end.
 
-    A target that ends in .gz is compressed, with no time stamp, so that equal content gives equal bytes.
+    A target that ends in .gz is compressed, with no timestamp, so that equal content gives equal bytes.
 
     Args:
         target: the file.
-        about: files that speak of the target, such as its manifest -> what writes each anew, or None: they go as the new content comes and are
+        about: files that speak of the target, such as its manifest -> what writes each again, or None: they go as the new content comes and are
             written after it, while no other process does the same in that folder, so that none ever speaks of another content.
         kind: what alone may be replaced; None for a file that nobody but this package knows.
 
@@ -259,7 +259,7 @@ def atomic_text(target: str | Path, about: About | None = None, kind: Replaceabl
 
 @contextlib.contextmanager
 def atomic_bytes(target: str | Path, about: About | None = None, kind: Replaceable | None = None) -> Iterator[BinaryIO]:
-    """The same for bytes."""
+    """Write a binary file atomically; see `atomic_text`."""
     target = Path(target)
     temporary = _temporary(target)
     try:
@@ -291,7 +291,7 @@ def atomic_bytes(target: str | Path, about: About | None = None, kind: Replaceab
 
 @contextlib.contextmanager
 def atomic_folder(target: str | Path, kind: Replaceable | None = None) -> Iterator[Path]:
-    """Yield a temporary folder beside the target; on success it takes the target's place.
+    """Yield a temporary folder next to the target; on success it takes the target's place.
 
     Args:
         target: the folder.

@@ -1,4 +1,4 @@
-"""Manifests: what made an artefact, kept beside it. No time stamps, so that a rerun writes the same bytes."""
+"""Read and write manifests: what an artefact was made from. No timestamps, so that a rerun writes the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from expandr_repro.io.files import MAX_LINE, is_writable, read_text, write_json
 NAME = "manifest.json"
 
 RUN_HASH = "run_sha256"
-"""Where a run's manifest has the hash of the run beside it."""
+"""Where a run's manifest has the hash of the run next to it."""
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -47,12 +47,14 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         raise FormatError(path, None, f"the manifest is damaged ({error}); build the artefact again") from error
     if not isinstance(content, dict):
-        raise FormatError(path, None, "the manifest is no JSON object; build the artefact again")
+        raise FormatError(path, None, "the manifest is not a JSON object; build the artefact again")
     if not is_writable(content):
-        raise FormatError(path, None, "the manifest holds what none can hold, such as NaN; build the artefact again")
+        raise FormatError(
+            path, None, "the manifest contains a value that JSON cannot hold, such as NaN; build the artefact again"
+        )
     return content
 
 
 def run_manifest_path(run: Path) -> Path:
-    """Return where a run's manifest lies: beside it, `.manifest.json` added to its name."""
+    """Return where a run's manifest is: next to it, `.manifest.json` added to its name."""
     return Path(f"{run}.manifest.json")

@@ -1,4 +1,4 @@
-"""Where a command writes: nothing but what the same command wrote before is ever replaced, and whatever else is in the way is one line."""
+"""Check output paths: a command replaces only what the same command wrote."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class FolderKind:
         )
         strange = _stranger(folder, self.names, manifest) if known else None
         if not known or strange:
-            holds = f"holds {strange}, which is no part of" if strange else "holds something else than"
+            holds = f"contains {strange}, which is not part of" if strange else "contains something else than"
             raise SetupError(
                 f"{folder}: {holds} {self.what}, so it is not replaced, with or without --overwrite; choose another folder"
             )
@@ -111,8 +111,8 @@ def _stranger(folder: Path, names: re.Pattern[str] | None, manifest: dict[str, A
 
 def files_of(folder: Path) -> list[str]:
     """List all files below a folder, and its empty folders, for the manifest of a kind without fixed names."""
-    found = [p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink() or not any(p.iterdir())]
-    return sorted(p.relative_to(folder).as_posix() for p in found)
+    files = [p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink() or not any(p.iterdir())]
+    return sorted(p.relative_to(folder).as_posix() for p in files)
 
 
 def _holds_working_folder(folder: Path) -> bool:
@@ -157,7 +157,7 @@ def check_output(
         there = next(p for p in target.parents if p.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise SetupError(
-                f"{path}: cannot be written: {there} is no folder that can be written to; choose another place"
+                f"{path}: cannot be written: {there} is not a folder that can be written to; choose another place"
             )
     except SetupError as error:
         raise SetupError(f"{option} {error}") from error
@@ -168,7 +168,7 @@ def check_output(
 
 
 def _is_within(path: Path, target: Path) -> bool:
-    """Say whether a path is a file or folder that is replaced, or lies in one."""
+    """Return whether a path is a file or folder that is replaced, or is in one."""
     try:
         return path.exists() and target in (path.resolve(), *path.resolve().parents)
     except (OSError, RuntimeError):  # a name of something else
@@ -223,7 +223,7 @@ def _is_json_with(*keys: str) -> Callable[[Path], bool]:
 
 
 def manifest_kind(kind: str) -> FileKind:
-    """Return the kind of a manifest beside a file."""
+    """Return the kind of a manifest next to a file."""
     return FileKind(f"the manifest of a {kind}", _states(kind))
 
 

@@ -1,4 +1,4 @@
-"""Attributes of other libraries that are set for as long as somebody is inside, and then are what they were before."""
+"""Set attributes of other libraries for a while, and restore them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie: the cache and the folder of offline collections."""
+"""Paths of the cache and of the folder of offline collections."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def private_folder(wanted: Path) -> Path:
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
         wanted.mkdir(mode=0o700, exist_ok=True)
-        found = wanted.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and os.access(wanted, os.W_OK):
-            if found.st_mode & 0o022:  # others could write to it: what is in there may be theirs
+        status = wanted.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and os.access(wanted, os.W_OK):
+            if status.st_mode & 0o022:  # others could write to it: what is in there may be theirs
                 shutil.rmtree(wanted)
                 wanted.mkdir(mode=0o700)
             return wanted
     except OSError:
         pass
-    made = Path(tempfile.mkdtemp(prefix="expandr_repro-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
+    fresh = Path(tempfile.mkdtemp(prefix="expandr_repro-"))
+    atexit.register(shutil.rmtree, fresh, ignore_errors=True)
+    return fresh
 
 
 def resource(*parts: str) -> Path:

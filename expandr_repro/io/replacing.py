@@ -1,4 +1,4 @@
-"""The steps of the file system under an atomic write: what is complete takes the place of what was there, and reaches the disk in that order."""
+"""Replace files and folders atomically, and flush them to the disk in the right order."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ EXCHANGE = 2
 
 
 def clear_leftovers(target: Path) -> None:
-    """Take away the temporary files and folders of a target whose processes are dead: they were killed."""
+    """Remove the temporary files and folders of a target whose processes are dead: they were killed."""
     try:
         names = os.listdir(target.parent)  # noqa: PTH208 - names alone, of a folder that may be large
     except OSError:
         return
     for name in names:
-        found = LEFT.fullmatch(name) if name.endswith(".tmp") else None
-        if found and found["target"] == target.name and not _lives(int(found["pid"])):
+        match = LEFT.fullmatch(name) if name.endswith(".tmp") else None
+        if match and match["target"] == target.name and not _lives(int(match["pid"])):
             remove(target.parent / name)
 
 
@@ -71,7 +71,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; False where this system, or the file system there, cannot."""
+    """Exchange two names in one step; False where this system, or the file system there, cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
@@ -85,7 +85,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let what was renamed in a folder reach the disk, where the system knows how."""
+    """Flush the names of a folder to the disk, where the system can."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:
@@ -95,7 +95,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Let all that a folder holds reach the disk, so that no later name stands for less than all of it.
+    """Flush all files of a folder to the disk, so that it is complete when it is renamed.
 
     Raises:
         OSError: the disk cannot take it.

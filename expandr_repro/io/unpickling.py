@@ -1,4 +1,4 @@
-"""Pickles that other toolkits read by themselves, kept to data: whatever else one names is refused before it can run.
+"""Read the data in pickles of other toolkits, and refuse everything else before it can run.
 
 Nothing of ours is a pickle. Pyserini's encoded queries and ir_datasets' document stores are, and a pickle may call any function. The readers
 here build arrays, tables and records, and know no other names.
@@ -65,17 +65,17 @@ class _Records(pickle.Unpickler):
         own = module.startswith("ir_datasets.") and "." not in name
         if not own and name not in RECORDS.get(module, ()):
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        found = super().find_class(module, name)
-        if own and not (isinstance(found, type) and issubclass(found, tuple) and found.__module__ == module):
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no record")
-        return found
+        cls = super().find_class(module, name)
+        if own and not (isinstance(cls, type) and issubclass(cls, tuple) and cls.__module__ == module):
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not a record")
+        return cls
 
 
 def read_table(path: str | Path) -> Any:
     """Return the data frame that a file holds, in place of `pandas.read_pickle`.
 
     Raises:
-        FormatError: the file holds something else, or names what a data frame has no use for.
+        FormatError: the file contains something else, or names what a data frame has no use for.
     """
     with Path(path).open("rb") as file:
         try:
@@ -90,7 +90,7 @@ def read_table(path: str | Path) -> Any:
 
 @contextmanager
 def guarded_tables() -> Iterator[None]:
-    """Let pandas, and with it Pyserini, read data frames alone meanwhile."""
+    """Restrict pandas, and with it Pyserini, to reading data frames from pickles."""
     import pandas as pd
 
     with patched([(pd, "read_pickle", read_table)]):
@@ -99,7 +99,7 @@ def guarded_tables() -> Iterator[None]:
 
 @contextmanager
 def guarded_records() -> Iterator[None]:
-    """Let ir_datasets read records alone from its document stores meanwhile."""
+    """Restrict ir_datasets to reading records from its document stores."""
     from ir_datasets.indices import indexed_tsv_docstore, lz4_pickle, zpickle_docstore
 
     guarded = types.SimpleNamespace(loads=lambda content: _Records(io.BytesIO(content)).load(), dumps=pickle.dumps)

@@ -1,4 +1,4 @@
-"""Prompts: read from `resources/prompts.yaml` or a user's file, checked, filled with examples, and rendered for a topic.
+"""Load prompts from `resources/prompts.yaml` or a user's file, check them, fill in examples, and render them for a topic.
 
 A template is a Python format string with named fields only: {query}, {passage}, {examples}, {language}.
 """
@@ -93,7 +93,7 @@ def find_prompt(name: str, collection: str | None = None) -> tuple[str, PromptSp
     Raises:
         UnknownNameError: no such prompt.
         ExpandrError: a group that has none for this collection.
-        FormatError: the file is no prompt.
+        FormatError: the file is not a prompt.
         NotAvailableError: the file is not there.
     """
     known = prompts()
@@ -107,9 +107,9 @@ def find_prompt(name: str, collection: str | None = None) -> tuple[str, PromptSp
         for member, spec in members.items():
             if collection in spec.collections:
                 return member, spec
-        whom = f"the collection {collection!r}" if collection else "topics of no known collection"
-        raise ExpandrError(f"prompt {name!r} has none for {whom}; name one of {', '.join(members)}")
-    raise UnknownNameError("prompt", name, known, "A .yaml or .txt file with a template will do as well.")
+        needs = f"has no version for the collection {collection!r}" if collection else "needs a known collection"
+        raise ExpandrError(f"prompt {name!r} {needs}; use --prompt {', or '.join(members)}")
+    raise UnknownNameError("prompt", name, known, "A .yaml or .txt file with a template works as well.")
 
 
 def _read(path: Path) -> dict[str, PromptSpec]:
@@ -154,8 +154,8 @@ def prepare(
     """
     places = fields_of(spec.template)
     if ("language" in places) != (language is not None):
-        cure = "add --language" if language is None else "leave --language out"
-        raise ExpandrError(f"prompt {name!r} has {'a' if language is None else 'no'} {{language}} in it; {cure}")
+        fix = "add --language" if language is None else "leave --language out"
+        raise ExpandrError(f"prompt {name!r} has {'a' if language is None else 'no'} {{language}} in it; {fix}")
     written = "".join(
         spec.example.format(query=query, passage=" ".join(passage.split()[: spec.example_words]))
         for query, passage in examples

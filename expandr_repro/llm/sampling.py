@@ -1,4 +1,4 @@
-"""How texts are sampled: temperature, top-p, length, how many, and a seed of its own for each."""
+"""Sampling settings: temperature, top-p, length, number of samples, and a seed for each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """All samples of a topic: `samples` at each of the temperatures, in that order.
+    """Settings of all samples of a topic: `samples` at each of the temperatures, in that order.
 
     Attributes:
         temperatures: of the samples.
@@ -91,7 +91,7 @@ PRESETS: dict[str, SamplingPlan] = {
 
 
 def plan_named(preset: str, **changes: Any) -> SamplingPlan:
-    """Return a preset with changes laid over it; a change that is None is none.
+    """Return a preset with changes; None changes nothing.
 
     Raises:
         UnknownNameError: no such preset.

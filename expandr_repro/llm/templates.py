@@ -1,4 +1,4 @@
-"""Prompt templates: Python format strings with named fields only, checked, and filled in part by part."""
+"""Check and fill prompt templates: Python format strings with named fields only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def fields_of(template: str) -> set[str]:
     Raises:
         ValueError: a lone brace.
     """
-    found = set()
+    fields = set()
     for _, name, form, conversion in string.Formatter().parse(template):
         if name is not None:  # a conversion or a format is no part of this little language: show it as found
-            found.add(name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else ""))
-    return found
+            fields.add(name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else ""))
+    return fields
 
 
 def check_template(template: str, known: Sequence[str], path: str, where: str) -> None:
@@ -34,15 +34,15 @@ def check_template(template: str, known: Sequence[str], path: str, where: str) -
         FormatError: it has one of these faults.
     """
     try:
-        found = fields_of(template)
+        fields = fields_of(template)
     except ValueError as error:
         raise FormatError(path, None, f"{where}: {error}; a literal brace is written {{{{ or }}}}") from error
-    for name in found:
+    for name in fields:
         if name not in known:
             close = nearest(name, known)
             offer = f"did you mean {{{close}}}?" if close else "known: " + ", ".join(f"{{{k}}}" for k in known)
             raise FormatError(path, None, f"{where}: unknown placeholder {{{name}}}; {offer}")
-    if "query" not in found:
+    if "query" not in fields:
         raise FormatError(path, None, f"{where}: the placeholder {{query}} is missing; every topic would get one text")
 
 

@@ -1,4 +1,4 @@
-"""How values are spread: quantiles of each of several lists, as one table."""
+"""Summarise values by quantiles, as one table."""
 
 from __future__ import annotations
 

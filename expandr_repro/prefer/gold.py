@@ -1,4 +1,4 @@
-"""What candidates are measured against: each topic's gold passage and its answer, checked to be of the same topics."""
+"""Find each topic's gold passage and answer, and check that they belong to the same topics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
     Of several relevant documents the one of the highest grade counts, of several such the first by docid.
 
     Args:
-        collection: topics with judgements and documents, e.g. scifact/train.
+        collection: topics with qrels and documents, e.g. scifact/train.
         file: JSONL with `qid` and `text`; its passages take the place of the collection's.
         topics: that have candidates.
 
@@ -64,7 +64,7 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
     """
     if not (collection or file):
         raise ExpandrError(
-            "no gold passages; give --gold COLLECTION (judgements and documents, e.g. scifact/train) or --gold-file FILE (JSONL, qid and text)"
+            "no gold passages; give --gold COLLECTION (qrels and documents, e.g. scifact/train) or --gold-file FILE (JSONL, qid and text)"
         )
     gold = _of_collection(collection, topics) if collection else Gold("", {})
     if file:
@@ -78,26 +78,26 @@ def find_gold(collection: str | None, file: str | None, topics: Sequence[Topic])
 
 def _of_collection(name: str, topics: Sequence[Topic]) -> Gold:
     name = with_split(name, "--gold")
-    found = find_topics(name)
-    log.info("gold passages: %s", found.label)
-    qrels = qrels_of(found)
+    known = find_topics(name)
+    log.info("gold passages: %s", known.label)
+    qrels = qrels_of(known)
     if qrels is None:
-        raise ExpandrError(f"--gold {name}: no judgements are known for these topics; give --gold-file FILE")
-    refuse_other_titles(topics, {t.qid: t.title for t in found.topics}, name)
+        raise ExpandrError(f"--gold {name}: no relevance judgments are known for these topics; give --gold-file FILE")
+    refuse_other_titles(topics, {t.qid: t.title for t in known.topics}, name)
     own, level = removes_own_ids(name), relevance_level(name)
     best = best_documents(qrels, topics, remove_own=own, level=level)
-    texts = document_texts(found, set(best.values()))
+    texts = document_texts(known, set(best.values()))
     return Gold(
-        found.label,
+        known.label,
         {qid: texts[docid] for qid, docid in best.items() if docid in texts},
         best,
         qrels,
-        found.documents,
+        known.documents,
         own,
-        found.collection.dataset if found.collection else None,
+        known.collection.dataset if known.collection else None,
         level,
-        collection_of(found, name),
-        split_of(found),
+        collection_of(known, name),
+        split_of(known),
     )
 
 

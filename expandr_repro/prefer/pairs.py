@@ -1,6 +1,6 @@
-"""Preference pairs: the shape, and the file that trl reads.
+"""Preference pairs, and the file of them that trl reads.
 
-Written form, one JSON object a line (`prompt`, `chosen` and `rejected` are trl's columns, in its standard format)::
+Written form, one JSON object per line (`prompt`, `chosen` and `rejected` are trl's columns, in its standard format)::
 
     {"qid": "1", "prompt": "...", "chosen": "...", "rejected": "...", "chosen_reward": 2.0, "rejected_reward": 0.0625, "provenance": {...}}
 """
@@ -86,7 +86,7 @@ def read_pairs(path: str | Path) -> list[PreferencePair]:
         _pair_of(path, number, parse_object(path, number, line)) for number, line in read_lines(path) if line.strip()
     ]
     if not pairs:
-        raise FormatError(path, None, "holds no pairs; wanted one a line, as `prefer` writes them")
+        raise FormatError(path, None, "contains no pairs; wanted one per line, as `prefer` writes them")
     return pairs
 
 
@@ -97,9 +97,9 @@ def _pair_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Prefer
         if not isinstance(text, str):
             raise FormatError(path, number, f"`{key}` of topic {qid!r} is {shown(text)}; wanted a text")
         if not text.strip():
-            raise FormatError(path, number, f"`{key}` of topic {qid!r} is empty; mend the pair or take it out")
+            raise FormatError(path, number, f"`{key}` of topic {qid!r} is empty; fix the pair or take it out")
         if not is_surrogate_free(text):
-            raise FormatError(path, number, f"`{key}` of topic {qid!r} holds half a surrogate pair; mend the text")
+            raise FormatError(path, number, f"`{key}` of topic {qid!r} has half a surrogate pair; fix the text")
     better, worse = (_reward_of(path, number, qid, key, record.get(key)) for key in REWARD_KEYS)
     provenance = record.get("provenance")
     if provenance is not None:
@@ -132,12 +132,12 @@ def draw(
     """Draw a sample and split it, the same for equal seeds.
 
     The draws are those of the official scripts (`construct_dpo_data.py`: a seeded `random.sample`;
-    `shuf_data_train_dev.py`: seeded anew, shuffled, the first `dev` for development). Where neither a sample nor a
+    `shuf_data_train_dev.py`: shuffled with the seed, the first `dev` for development). Where neither a sample nor a
     development part is asked for, the pairs keep their order. Of topics that share relevant documents whole groups are taken for
     development, the first ones that fit.
 
     Args:
-        pairs: one a topic.
+        pairs: one per topic.
         sample: how many to keep; None for all, and all where there are fewer.
         dev: how many of these are for development.
         seed: of both draws.

@@ -1,4 +1,4 @@
-"""From candidates, gold passages and answers to rewards: every text encoded once, in large batches across topics.
+"""Compute similarities and rewards of candidates; each text is encoded once, in large batches across topics.
 
 Works with torch and transformers alone; the rewards that search a corpus come from `rewards.searched`.
 """
@@ -143,8 +143,8 @@ def reward(
     with progress(len(cases), "reward", "topics") as bar:
         for block, vectors in zip(blocks, _encoded(blocks, encoder, searched is not None), strict=True):
             extra = searched.parts(block, vectors) if searched else [{} for _ in block]
-            for case, found in zip(block, extra, strict=True):
-                yield _rewarded(case, vectors, weights, found)
+            for case, rewarded in zip(block, extra, strict=True):
+                yield _rewarded(case, vectors, weights, rewarded)
             bar.update(len(block))
 
 
@@ -209,15 +209,15 @@ def _rewarded(
 
 
 def _values(name: str, values: Any, count: int) -> NDArray[np.float64]:
-    """Return what a reward gave as an array; refuse what is no finite value for each candidate."""
+    """Return what a reward gave as an array; refuse what is not a finite value for each candidate."""
     import numpy as np
 
-    found: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
-    if found.shape != (count,) or not np.isfinite(found).all():
+    array: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    if array.shape != (count,) or not np.isfinite(array).all():
         raise ExpandrError(
-            f"reward {name!r} gave {found.shape} values for {count} candidates, or one that is not finite"
+            f"reward {name!r} gave {array.shape} values for {count} candidates, or one that is not finite"
         )
-    return found
+    return array
 
 
 def _cosines(candidates: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

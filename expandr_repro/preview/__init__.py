@@ -1,1 +1,1 @@
-"""What a command would read, fetch and do (--dry-run)."""
+"""Preview what a command would read, fetch and do (--dry-run)."""

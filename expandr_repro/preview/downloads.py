@@ -1,4 +1,4 @@
-"""What ir_datasets, Pyserini and the hub would fetch, from where, how large and with which checksum: nothing is fetched, nothing heavy imported."""
+"""List what ir_datasets, Pyserini and the hub would download: from where, how large, with which checksum."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Download:
 
     Attributes:
         source: its address, as far as it is known.
-        target: where it lies on this machine once it was fetched.
+        target: where it is on this machine once it was fetched.
         size: in bytes, packed; None where nothing states it.
         checksum: `md5 ...`, or empty where nothing states it.
         by: whose table says so.
@@ -56,7 +56,7 @@ def irds_download(ident: str, what: str) -> Download:
     while "/" in names[-1]:
         names.append(names[-1].rpartition("/")[0])
     names += [what, "collectionandqueries", "source"]
-    entry = next((found for name in names if (found := _file(files.get(top, {}), name))), None)
+    entry = next((file for name in names if (file := _file(files.get(top, {}), name))), None)
     if entry is None:
         return Download(f"ir_datasets {ident}", home / top / rest, by="ir_datasets")
     return Download(

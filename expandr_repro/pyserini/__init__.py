@@ -1,1 +1,1 @@
-"""Pyserini and Anserini behind one door: the JVM, names, encoders, feedback, encoded queries."""
+"""Pyserini and Anserini: the JVM, names, encoders, feedback, encoded queries."""

@@ -1,7 +1,7 @@
 """Run one of Pyserini's own commands on the Java that this toolkit found: `python -m expandr_repro.pyserini search.faiss ...`.
 
 Stock Pyserini wants Java 21 as the default `java` and an OpenAI key in the environment; this starts the JVM that `doctor` shows and
-then hands over, arguments untouched. Encoded queries, which Pyserini reads as a pickle, may hold a table and nothing else.
+then hands over, arguments untouched. Encoded queries, which Pyserini reads as a pickle, may contain a table and nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pyserini's encoder classes as encoders of this toolkit."""
+"""Use Pyserini's encoder classes as encoders of this toolkit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AUTOMATIC = ("auto", "sentence", "contriever")
 
 @contextmanager
 def _whole_weights(folder: Path) -> Iterator[None]:
-    """Let transformers refuse weights that are not all there, which Pyserini's classes would have it draw at random.
+    """Make transformers refuse incomplete weights, which Pyserini's classes would initialise at random.
 
     Raises:
         MismatchError: from within transformers.
@@ -56,7 +56,7 @@ def _whole_weights(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _model_code(allowed: bool) -> Iterator[None]:
-    """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run whatever the user said.
+    """Keep a model's own code from running, unless it may: some of Pyserini's classes let it run even without --trust-remote-code.
 
     Raises:
         ValueError: from within transformers, where a model brings code of its own.

@@ -42,12 +42,12 @@ def feed_back(
         else DenseVectorRocchioPrf(query_weight, documents_weight, 0.1, depth, 0)
     )
     with faiss_threads():
-        scores, rows, found = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
+        scores, rows, neighbours = index.index.search_and_reconstruct(vectors, min(depth, index.index.ntotal))
     qids = [str(i) for i in range(len(vectors))]
     candidates = {
         qid: [
             PrfDenseSearchResult(index.docids[r], s, v)
-            for s, r, v in zip(scores[i], rows[i], found[i], strict=True)
+            for s, r, v in zip(scores[i], rows[i], neighbours[i], strict=True)
             if r >= 0
         ]
         for i, qid in enumerate(qids)

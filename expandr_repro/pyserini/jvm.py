@@ -41,14 +41,14 @@ def jar() -> Path:
     Raises:
         SetupError: Pyserini is not installed.
     """
-    found = importlib.util.find_spec("pyserini")
+    spec = importlib.util.find_spec("pyserini")
     jars = (
-        glob.glob(str(Path(found.origin).parent / "resources/jars/anserini-*-fatjar.jar"))
-        if found and found.origin
+        glob.glob(str(Path(spec.origin).parent / "resources/jars/anserini-*-fatjar.jar"))
+        if spec and spec.origin
         else []
     )
     if not jars:
-        raise SetupError("Pyserini is not installed here (or its jar is missing); `pip install pyserini` cures it")
+        raise SetupError("Pyserini is not installed here (or its jar is missing); run `pip install pyserini`")
     return Path(max(jars, key=os.path.getctime))
 
 
@@ -63,7 +63,7 @@ def start() -> None:
     try:
         import jnius_config
     except ImportError as error:
-        raise SetupError("pyjnius is not installed; `pip install pyserini` brings it") from error
+        raise SetupError("pyjnius is not installed; run `pip install pyserini`") from error
     import_tables()
     if jnius_config.vm_running:
         return
@@ -92,7 +92,7 @@ def start() -> None:
 
 @contextmanager
 def _locale_of_file_names() -> Iterator[None]:
-    """Let Java, which takes the encoding of files' names from the locale, take Python's: under LC_ALL=C it would know ASCII alone."""
+    """Give Java, which takes the encoding of file names from the locale, Python's: under LC_ALL=C it would be ASCII."""
     before = os.environ.get("LC_ALL")
     own, chosen = locale.setlocale(locale.LC_CTYPE), None
     if sys.getfilesystemencoding() == "utf-8":

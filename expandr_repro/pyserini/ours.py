@@ -1,4 +1,4 @@
-"""Our encoders as Pyserini's, for its searchers and its own code."""
+"""Use this toolkit's encoders in Pyserini."""
 
 from __future__ import annotations
 

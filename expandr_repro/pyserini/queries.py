@@ -1,4 +1,4 @@
-"""Encoded queries in the form that stock `pyserini.search.faiss --encoded-queries FOLDER` reads."""
+"""Export encoded queries for stock `pyserini.search.faiss --encoded-queries FOLDER`."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def export_queries(
 def encoded_queries(folder: str | Path) -> Any:
     """Return what `export_queries` wrote as a `pyserini.encode.QueryEncoder`, for `FaissSearcher` of either Pyserini.
 
-    Its argument is `encoded_query_dir` in 1.6 and `encoded_queries_dir` in 2.4; the pickle may hold a table and nothing else.
+    Its argument is `encoded_query_dir` in 1.6 and `encoded_queries_dir` in 2.4; the pickle may contain a table and nothing else.
 
     Raises:
-        NotAvailableError: no encoded queries lie there.
+        NotAvailableError: no encoded queries are there.
     """
     if not Path(folder, "embedding.pkl").is_file():
         raise NotAvailableError(f"{folder}: no embedding.pkl there; `search --export-queries FOLDER` writes one")

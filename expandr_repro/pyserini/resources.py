@@ -1,4 +1,4 @@
-"""Pyserini's own topics, judgements and prebuilt indexes, by name; each is fetched by Pyserini on first use."""
+"""Find Pyserini's topics, qrels and prebuilt indexes by name; Pyserini fetches each on first use."""
 
 from __future__ import annotations
 
@@ -57,14 +57,16 @@ def read_topics(name: str) -> list[Topic]:
     with _fetching("topics", name):
         base, reader = _base(), java_class("io.anserini.search.topicreader.TopicReader")
         if hasattr(base, "topics_mapping"):
-            found = reader.getTopicsWithStringIds(base.topics_mapping[name])
+            topics = reader.getTopicsWithStringIds(base.topics_mapping[name])
         else:
             entry = base._get_topics_mapping()[name]
             path = base._download_and_cache(
                 base.TOPICS_BASE_URL + entry["path"], entry["path"], base._get_topics_cache_path()
             )
-            found = reader.getTopicsWithStringIdsFromFileWithTopicReaderClass(str(path), entry["reader_class"])
-        return [Topic(str(qid), str(found.get(qid).get("title"))) for qid in sorted(map(str, found.keySet().toArray()))]
+            topics = reader.getTopicsWithStringIdsFromFileWithTopicReaderClass(str(path), entry["reader_class"])
+        return [
+            Topic(str(qid), str(topics.get(qid).get("title"))) for qid in sorted(map(str, topics.keySet().toArray()))
+        ]
 
 
 def read_qrels(name: str) -> Qrels:

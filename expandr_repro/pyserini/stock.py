@@ -1,4 +1,4 @@
-"""The same searches through Pyserini's own searchers, to show that both find the same."""
+"""Search with Pyserini's own searchers, to check that they find the same."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def faiss_search(folder: Path, qids: Sequence[str], vectors: NDArray[np.float32]
     from pyserini.search.faiss import FaissSearcher
 
     searcher = FaissSearcher(str(folder), QueryEncoder())
-    found = searcher.batch_search(vectors, list(qids), k=min(hits, searcher.num_docs), threads=threads or cores())
-    return {qid: best_scores((hit.docid, float(hit.score)) for hit in found[qid]) for qid in qids}
+    hits_of = searcher.batch_search(vectors, list(qids), k=min(hits, searcher.num_docs), threads=threads or cores())
+    return {qid: best_scores((hit.docid, float(hit.score)) for hit in hits_of[qid]) for qid in qids}
 
 
 def lucene_search(
@@ -42,5 +42,5 @@ def lucene_search(
     elif settings.feedback == "rocchio":
         terms, documents = settings.terms, settings.documents
         searcher.set_rocchio(terms, documents, terms, documents, settings.query_weight, settings.documents_weight)
-    found = searcher.batch_search(list(texts), list(qids), k=hits, threads=threads or cores())
-    return {qid: best_scores((hit.docid, float(hit.score)) for hit in found[qid]) for qid in qids}
+    hits_of = searcher.batch_search(list(texts), list(qids), k=hits, threads=threads or cores())
+    return {qid: best_scores((hit.docid, float(hit.score)) for hit in hits_of[qid]) for qid in qids}

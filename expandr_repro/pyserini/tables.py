@@ -1,4 +1,4 @@
-"""Pyserini's tables of prebuilt indexes, topics and qrels, read from the installed source without importing it.
+"""Read Pyserini's tables of prebuilt indexes, topics and qrels from its source, without importing it.
 
 Up to 2.3 the tables are literals in Pyserini's source (some entries refer to a table in Anserini's jar). 2.4 has addresses of JSON files
 in their place, each at a fixed commit, and reads them over the network, some of them while it is imported. Such a file is fetched
@@ -162,7 +162,7 @@ def _lazy(value: ast.expr) -> bool:
 
 
 def is_remote() -> bool:
-    """Tell whether the installed Pyserini has its tables on the network, as 2.4 does."""
+    """Return whether the installed Pyserini has its tables on the network, as 2.4 does."""
     root = package()
     try:
         if (
@@ -185,12 +185,12 @@ def _indexes(prefix: str, root: Path | None, fetch: bool) -> Table:
     entries: dict[str, Any] = {}
     own = True
     wanted = {name: source.locations(v) for name, v in groups.items() if _lazy(v) and isinstance(v, ast.Call)}
-    read = _read_all([place for places in wanted.values() for place in places], root, fetch)
+    read = _read_all([path for places in wanted.values() for path in places], root, fetch)
     for name, value in groups.items():
         if isinstance(value, ast.Dict):
             entries |= dict(_literal(value, root, entries))
         elif name in wanted:
-            contents = [read[place] for place in wanted[name]]
+            contents = [read[path] for path in wanted[name]]
             if any(c is None for c in contents):
                 own = False
                 contents = [_shipped()["indexes"].get(name, {})]
@@ -224,13 +224,13 @@ def _literal(table: ast.Dict, root: Path, before: Mapping[str, Any]) -> Iterator
 @functools.lru_cache(maxsize=4)
 def _in_jar(root: Path) -> dict[str, Any]:
     """Return the prebuilt indexes that Anserini's jar describes."""
-    found: dict[str, Any] = {}
+    records: dict[str, Any] = {}
     for jar in sorted(root.glob("resources/jars/anserini-*-fatjar.jar")):
         with zipfile.ZipFile(jar) as archive:
             for name in archive.namelist():
                 if name.startswith("prebuilt-indexes/") and name.endswith(".json"):
-                    found |= _records(json.loads(archive.read(name)))
-    return found
+                    records |= _records(json.loads(archive.read(name)))
+    return records
 
 
 # --- topics and qrels
@@ -282,8 +282,8 @@ def jar_address() -> str:
     for jar in sorted(root.glob("resources/jars/anserini-*-fatjar.jar")) if root else ():
         with zipfile.ZipFile(jar) as archive:
             code = archive.read("io/anserini/search/topicreader/TopicReader.class")
-        if found := re.search(rb"https://[!-~]+/topics-and-qrels/", code):
-            return found[0].decode()
+        if match := re.search(rb"https://[!-~]+/topics-and-qrels/", code):
+            return match[0].decode()
     return ""
 
 
@@ -302,14 +302,14 @@ def home() -> Path:
 def _read_all(places: list[str], root: Path, fetch: bool) -> dict[str, Any]:
     """Return the JSON content of each address or path; None where it can't be had."""
     with ThreadPoolExecutor(8) as pool:
-        contents = list(pool.map(lambda place: _read(place, root, fetch), places))
+        contents = list(pool.map(lambda path: _read(path, root, fetch), places))
     return dict(zip(places, contents, strict=True))
 
 
-def _read(place: str, root: Path, fetch: bool) -> Any:
-    if not place.startswith(("http://", "https://")):
-        return json.loads((root / place).read_text(encoding="utf-8"))
-    kept = _kept(place)
+def _read(path: str, root: Path, fetch: bool) -> Any:
+    if not path.startswith(("http://", "https://")):
+        return json.loads((root / path).read_text(encoding="utf-8"))
+    kept = _kept(path)
     try:
         return json.loads(kept.read_bytes())
     except (OSError, ValueError):
@@ -317,7 +317,7 @@ def _read(place: str, root: Path, fetch: bool) -> Any:
     if not fetch or _silent:
         return None
     try:
-        with urllib.request.urlopen(place, timeout=TIMEOUT) as response:  # noqa: S310 - an address from Pyserini's source, http or https
+        with urllib.request.urlopen(path, timeout=TIMEOUT) as response:  # noqa: S310 - an address from Pyserini's source, http or https
             content = response.read()
         parsed = json.loads(content)
     except (OSError, HTTPException, ValueError) as error:
@@ -351,7 +351,7 @@ def _shipped_name() -> str:
 def import_tables() -> None:
     """Import Pyserini's table of indexes in such a way that 2.4, which reads it from the network, takes what this module has.
 
-    Without this, importing nearly any part of Pyserini 2.4 fails on a machine without a network, and asks for each file anew on others.
+    Without this, importing nearly any part of Pyserini 2.4 fails on a machine without a network, and asks for each file again on others.
     Nothing is fetched by the import itself.
     """
     root = package()
@@ -360,7 +360,7 @@ def import_tables() -> None:
     whole, importing = urllib.request.urlopen, [True]
     source = _source(root, "prebuilt_index_info.py")
     lazy = {name: source.locations(v) for name, v in source.values.items() if isinstance(v, ast.Call) and _lazy(v)}
-    tables = {place: (name, number) for name, places in lazy.items() for number, place in enumerate(places)}
+    tables = {path: (name, number) for name, places in lazy.items() for number, path in enumerate(places)}
 
     def urlopen(url: Any, *rest: Any, **options: Any) -> Any:
         if url not in tables:

@@ -1,4 +1,4 @@
-"""What a condition starts from, counted and hashed before anything runs: documents, topics, judgements, expansions."""
+"""Count and hash the inputs of a condition before it runs: documents, topics, qrels, expansions."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def count(regression: Regression) -> Counted:
 
 
 def _topics(name: str, regression: Regression) -> Sequence[Topic]:
-    found: TopicSet = find_topics(substituted(name, {}))
+    topics: TopicSet = find_topics(substituted(name, {}))
     source = regression.expansions.source if regression.expansions and not regression.stages.expand else None
-    return with_expansions(found, substituted(source, {})) if source else found.topics
+    return with_expansions(topics, substituted(source, {})) if source else topics.topics
 
 
 def _documents(regression: Regression) -> tuple[int | None, str]:
@@ -96,7 +96,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
     pins: list[tuple[str, object, object]] = [
         (f"documents of {regression.collection.name}", regression.collection.documents, counted.documents),
         (f"topics of {regression.topics.name}", regression.topics.count, counted.topics),
-        (f"judgements of {regression.qrels.name}", regression.qrels.judgements, counted.judgements),
+        (f"qrels of {regression.qrels.name}", regression.qrels.judgements, counted.judgements),
     ]
     hashes = [
         (f"documents' hash of {regression.collection.name}", regression.collection.sha256, counted.corpus_sha256),
@@ -107,7 +107,7 @@ def differences(regression: Regression, counted: Counted) -> list[str]:
         if pinned.count is not None:
             pins.append((f"topics with expansions ({pinned.title})", pinned.count, counted.expanded))
         hashes.append((f"hash of the expansions ({pinned.title})", pinned.sha256, counted.expansions_sha256))
-    pins += [(what, want, found[: len(want)]) for what, want, found in hashes if want and found]
+    pins += [(what, want, actual[: len(want)]) for what, want, actual in hashes if want and actual]
     return [
-        f"{what}: pinned {want}, found {found}" for what, want, found in pins if found is not None and want != found
+        f"{what}: pinned {want}, found {actual}" for what, want, actual in pins if actual is not None and want != actual
     ]

@@ -1,4 +1,4 @@
-"""What a condition needs and this machine may lack: a JVM, a network, a GPU, data, trained models."""
+"""Check what a condition needs: a JVM, a network, a GPU, data, trained models."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HUB = ("huggingface.co", 443)
 
 
 def missing(regression: Regression) -> list[str]:
-    """Return what the machine lacks of a condition's needs, each with the reason and the cure."""
-    found = []
+    """Return what the machine lacks of a condition's needs, each with the reason and the fix."""
+    lacking = []
     for need in regression.needs:
         reason = CHECKS[need](regression)
         if reason:
-            found.append(f"needs {need}: {reason}")
-    return found
+            lacking.append(f"needs {need}: {reason}")
+    return lacking
 
 
 def _jvm(_: Regression) -> str:

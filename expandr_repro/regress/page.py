@@ -1,4 +1,4 @@
-"""The page of results, made from the regression files alone: the same on every machine."""
+"""Make the page of results from the regression files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expandr_repro.io.outputs import FileKind, marked
 from expandr_repro.regress.conditions.shapes import Condition, Regression
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-"""A file that holds both lines gets the table of results between them; any other is the whole page."""
+"""A file that contains both lines gets the table of results between them; any other is the whole page."""
 
 RETRIEVERS = {"bm25": "BM25", "minilm": "MiniLM"}
 """The second part of a condition's name -> its column's; others are shown as they are."""
@@ -27,8 +27,8 @@ Pair = tuple[str, Regression]
 
 HEAD = """# Results
 
-Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand. Every figure is
-checked by `python -m expandr_repro.regress NAME`, and one that moves, up or down, fails. How: [regressions](regressions.md).
+Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand. Every score is
+checked by `expandr regress NAME`, and one that moves, up or down, fails. How: [regressions](regressions.md).
 """
 
 CAUTION = """**A caution.** An LLM may have read a collection's documents in training. Of SciFact's test topics, 20 % of the Claude passages share a run of six
@@ -60,7 +60,7 @@ def page(conditions: Sequence[Condition]) -> str:
         )
     open_ = [name for name, r in known if not r.metrics]
     if open_:
-        parts.append("## Not pinned\n\nConditions without a known figure: " + ", ".join(f"`{n}`" for n in open_) + ".")
+        parts.append("## Not pinned\n\nConditions without a known score: " + ", ".join(f"`{n}`" for n in open_) + ".")
     parts.append("## Measured on\n\n" + _machines(measured))
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
@@ -76,8 +76,8 @@ def _order(pair: Pair) -> tuple[int, str, bool, str]:
     """Sort by collection as in `datasets.yaml`, split, then no expansion before some."""
     name, regression = pair
     known = collection_named(regression.topics.name)
-    place = list(datasets()).index(known.dataset) if known else len(datasets())
-    return place, known.split if known else "", regression.expansions is not None, name
+    position = list(datasets()).index(known.dataset) if known else len(datasets())
+    return position, known.split if known else "", regression.expansions is not None, name
 
 
 def results_table(conditions: Sequence[Condition]) -> str:
@@ -93,7 +93,10 @@ def results_table(conditions: Sequence[Condition]) -> str:
         row = (_collection(regression), regression.expansions.title if regression.expansions else "none")
         cells.setdefault(row, {})[name.split(".")[1]] = regression
     header = ["collection", "expansions", *(f"{RETRIEVERS.get(r, r)} {m}" for r in retrievers for m in metrics)]
-    rows = [[*row, *(_value(found.get(r), m) for r in retrievers for m in metrics)] for row, found in cells.items()]
+    rows = [
+        [*row, *(_value(by_retriever.get(r), m) for r in retrievers for m in metrics)]
+        for row, by_retriever in cells.items()
+    ]
     return Table(header, rows).render("markdown").replace("---: |", "--- |", 1)  # the expansions are text as well
 
 
@@ -123,7 +126,7 @@ def _published(regression: Regression) -> str | None:
     for claim in regression.published:
         source = f"{claim.source}; {claim.note}" if claim.note else claim.source
         by_source.setdefault(source, []).append(f"{claim.metric} {claim.value:.4f}")
-    return "; ".join(f"{', '.join(figures)} ({source})" for source, figures in by_source.items()) or None
+    return "; ".join(f"{', '.join(scores)} ({source})" for source, scores in by_source.items()) or None
 
 
 def _claims(pairs: Sequence[Pair]) -> str:
@@ -138,7 +141,7 @@ def _claims(pairs: Sequence[Pair]) -> str:
 
 
 def _machines(pairs: Sequence[Pair]) -> str:
-    told = dict.fromkeys(
+    descriptions = dict.fromkeys(
         "- "
         + markdown(
             f"{r.recorded.date}: Python {r.recorded.python}, {r.recorded.platform}, "
@@ -147,7 +150,7 @@ def _machines(pairs: Sequence[Pair]) -> str:
         for _, r in pairs
         if r.recorded
     )
-    return "\n".join(told)
+    return "\n".join(descriptions)
 
 
 def write_page(path: Path, conditions: Sequence[Condition]) -> None:

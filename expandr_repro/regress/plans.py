@@ -1,4 +1,4 @@
-"""What a condition is and would do, without doing it: `--show`, `--dry-run` and `--list`."""
+"""Describe a condition without running it: `--show`, `--dry-run` and `--list`."""
 
 from __future__ import annotations
 

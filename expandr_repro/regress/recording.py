@@ -1,4 +1,4 @@
-"""Recording: measured values and the environment into the YAML, the run's top into the reference runs. Only on demand."""
+"""Record measured values and the environment in a condition's YAML file, and its reference run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def record(
     """
     lost = [metric for metric in regression.metrics if metric not in measured]
     if lost:
-        raise CheckFailedError(f"{lost[0]}: stage evaluate prints no such figure; nothing is recorded")
+        raise CheckFailedError(f"{lost[0]}: stage evaluate prints no such score; nothing is recorded")
     pins = {m: replace(pin, value=round(measured[m], DIGITS)) for m, pin in regression.metrics.items()}
     updated = replace(
         regression,

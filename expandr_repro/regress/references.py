@@ -1,8 +1,8 @@
-"""Reference runs: the top 100 of a recorded run, kept in git, so that anyone compares theirs, and a pin cannot be changed unseen.
+"""Reference runs: the top 100 of a recorded run, kept in git, so that others can compare theirs, and a pin cannot change unnoticed.
 
-The figures of a stored run are the same on every machine, so here nothing is tolerated: a changed digit of a pin, or a changed line
+The scores of a stored run are the same on every machine, so here nothing is tolerated: a changed digit of a pin, or a changed line
 of the run, is found even where it is smaller than the tolerance for a fresh run. The score of a kept document is 101 less its rank: order
-is all that figures rest on, and real scores would double the size and differ in their last digits from machine to machine.
+is all that scores rest on, and real scores would double the size and differ in their last digits from machine to machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEPTH = 100
 
 
 def run_path(folder: Path, name: str) -> Path:
-    """Return where a condition's reference run lies."""
+    """Return where a condition's reference run is."""
     return folder / f"{name}.trec.gz"
 
 
@@ -44,14 +44,14 @@ def figures(run: Mapping[str, Mapping[str, float]], regression: Regression, labe
     qrels = find_qrels(regression.qrels.name)
     from expandr_repro.evaluate.scoring import evaluate
 
-    found = evaluate(run, qrels, measures, label)
-    return {str(m): found.mean(m) for m in measures}
+    scores = evaluate(run, qrels, measures, label)
+    return {str(m): scores.mean(m) for m in measures}
 
 
 def write_reference(folder: Path, condition: Condition, regression: Regression, run: Path) -> str:
     """Keep the top of a run; return the hash of its content."""
     top: Run = {
-        qid: {docid: float(DEPTH - place) for place, docid in enumerate(islice(ranked, DEPTH))}
+        qid: {docid: float(DEPTH - rank) for rank, docid in enumerate(islice(ranked, DEPTH))}
         for qid, ranked in trec_order(read_run(run)).items()
     }
     path = run_path(folder, condition.name)
@@ -82,7 +82,7 @@ def faults(folder: Path, regression: Regression, name: str) -> list[str]:
         kept = (read_manifest(facts_path(folder, name)) or {}).get("figures", {})
     except ExpandrError as error:
         return [f"reference run: {error}"]
-    found = [
+    differences = [
         f"{metric}: pinned {pin.value:.4f}, but the reference run {path} gives {measured[metric]:.4f} "
         f"({measured[metric] - pin.value:+.4f}, nothing tolerated)"
         for metric, pin in regression.metrics.items()
@@ -92,8 +92,8 @@ def faults(folder: Path, regression: Regression, name: str) -> list[str]:
     if digest != regression.recorded.run_sha256:
         moved = [f"{m} was {kept[m]!r} and is {v!r}" for m, v in measured.items() if m in kept and kept[m] != v]
         still = [f"{m} still is {v:.4f}" for m, v in measured.items()]
-        found.append(
+        differences.append(
             f"the reference run {path} was changed (sha256 {regression.recorded.run_sha256[:16]} recorded, {digest[:16]} found): "
             + ", ".join(moved or still)
         )
-    return found
+    return differences

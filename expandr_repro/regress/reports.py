@@ -1,4 +1,4 @@
-"""What checks found, for people (in colour), for programs (JSON) and for CI systems (JUnit XML)."""
+"""Report the results of checks: for people (in colour), for programs (JSON) and for CI systems (JUnit XML)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def line(result: Result, width: int, colour: bool) -> str:
     if colour:
         verdict = f"\033[{COLOURS[result.verdict]}m{verdict}\033[0m"
     time = f"{result.seconds:.1f} s" + (", run reused" if result.reused else "")
-    figures = "".join(f"  {_figure(f)}" for f in result.findings)
+    scores = "".join(f"  {_figure(f)}" for f in result.findings)
     reasons = (f"    {one_line(reason)}" for reason in (*result.told(), *result.reasons))
-    return "\n".join([f"{verdict}  {result.name:<{width}}{figures}  ({time})", *reasons])
+    return "\n".join([f"{verdict}  {result.name:<{width}}{scores}  ({time})", *reasons])
 
 
 def _figure(finding: Finding) -> str:

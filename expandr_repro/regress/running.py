@@ -1,4 +1,4 @@
-"""Check conditions: needs, reference run, inputs, then the stages, then the figures; what fails is said, and the rest goes on."""
+"""Check conditions: needs, reference run, inputs, then the stages, then the scores; what fails is reported, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Runner:
                 self._check(condition, condition.regression, result)
             except (ExpandrError, OSError) as error:
                 result.verdict = "FAIL"
-                said = (
+                message = (
                     f"{error.filename}: {error.strerror}"
                     if isinstance(error, OSError) and error.filename
                     else str(error)
                 )
-                result.reasons.append(f"{condition.path}: {said}")
+                result.reasons.append(f"{condition.path}: {message}")
         result.seconds = time.monotonic() - started
         return result
 
@@ -99,17 +99,17 @@ class Runner:
             result.verdict = "RECORDED"
             return
         result.findings, lost = judge_all(regression.metrics, measured)
-        said = [f"{metric}: pinned, but stage evaluate prints no such figure" for metric in lost]
+        problems = [f"{metric}: pinned, but stage evaluate prints no such score" for metric in lost]
         failing = {"FAIL"} if regression.tier == "manual" else {"FAIL", "NOT PINNED"}
-        said += [str(f) for f in result.findings if f.verdict in failing]
-        result.reasons += [f"{condition.path}: {fault}" for fault in said]
-        result.verdict = whole(result.findings, faults + said)
+        problems += [str(f) for f in result.findings if f.verdict in failing]
+        result.reasons += [f"{condition.path}: {fault}" for fault in problems]
+        result.verdict = whole(result.findings, faults + problems)
 
     def _measure(
         self, condition: Condition, regression: Regression, counted: Counted, result: Result
     ) -> tuple[dict[str, float], list[Path]]:
-        """Run the stages, for a group those of each member; return the (mean) figures and the runs."""
-        found, runs, reused = [], [], []
+        """Run the stages, for a group those of each member; return the (mean) scores and the runs."""
+        measured, runs, reused = [], [], []
         for member in members_of(regression.collection.name) or [""]:
             places = Places.of(condition, regression, self.output, member)
             places.run.parent.mkdir(parents=True, exist_ok=True)
@@ -117,12 +117,12 @@ class Runner:
             reused.append(self._search(condition, regression, counted, places))
             runs.append(places.run)
             printed = self._stage(condition, regression, places, "evaluate")
-            found.append(figures_of(printed))
-            for part, figures in parts_of(printed).items():
-                result.parts[f"{member} {part}".lstrip()] = figures
+            measured.append(figures_of(printed))
+            for part, scores in parts_of(printed).items():
+                result.parts[f"{member} {part}".lstrip()] = scores
         result.reused = all(reused)
-        shared = set.intersection(*map(set, found))
-        return {m: sum(f[m] for f in found) / len(found) for m in found[0] if m in shared}, runs
+        shared = set.intersection(*map(set, measured))
+        return {m: sum(f[m] for f in measured) / len(measured) for m in measured[0] if m in shared}, runs
 
     def _search(self, condition: Condition, regression: Regression, counted: Counted, places: Places) -> bool:
         """Make the run, unless the right one is there whole; say whether it was."""
@@ -131,8 +131,8 @@ class Runner:
             self._stage(condition, regression, places, "expand")
         if "index" in stages:
             self._index(condition, regression, places)
-        made = reuse.key([*stages.values(), places.member], counted, places)
-        if reuse.serves(places.run, made):
+        key = reuse.key([*stages.values(), places.member], counted, places)
+        if reuse.serves(places.run, key):
             log.info("%s: %s is there already, and right", condition.name, places.run)
             return True
         RUN.check(places.run)
@@ -140,11 +140,11 @@ class Runner:
         self._stage(condition, regression, places, "search")
         if not places.run.is_file():
             raise CheckFailedError(f"stage search: wrote no {places.run}")
-        reuse.remember(places.run, made)
+        reuse.remember(places.run, key)
         return False
 
     def _index(self, condition: Condition, regression: Regression, places: Places) -> None:
-        """Have an index made, once for all conditions that share it; `encode` keeps one whose manifest says it is the right one."""
+        """Build an index, once for all conditions that share it; `encode` keeps one whose manifest says it is the right one."""
         with self._guard:
             lock = self._locks.setdefault(places.index, threading.Lock())
         with lock:

@@ -1,4 +1,4 @@
-"""Stages: the commands of a condition, each a process of its own, with `$index`, `$run` and the like filled in."""
+"""Run the stages of a condition: each command in a process of its own, with `$index`, `$run` and the like filled in."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
         return Template(text).substitute({n: os.environ[n] for n in ENVIRONMENT if n in os.environ} | dict(variables))
     except KeyError as error:
         name = error.args[0]
-        cure = "only a group of collections has members" if name == "member" else "set it in the environment"
-        raise SetupError(f"${name} has no value: {cure}") from error
+        fix = "only a group of collections has members" if name == "member" else "set it in the environment"
+        raise SetupError(f"${name} has no value: {fix}") from error
 
 
 def argv_of(command: str, variables: Mapping[str, str]) -> list[str]:
@@ -107,35 +107,35 @@ def run_stage(stage: str, argv: list[str], log: Path) -> str:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {without_secrets(typed(argv))}\n{done.stderr}{done.stdout}\n")
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {said[:SAID]} (all of it: {log})")
+        last_line = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()[-1]
+        raise CheckFailedError(f"stage {stage}: exit code {done.returncode}: {last_line[:SAID]} (all of it: {log})")
     return done.stdout
 
 
 def figures_of(stdout: str) -> dict[str, float]:
-    """Return the figures that `evaluate --format json` printed for one run.
+    """Return the scores that `evaluate --format json` printed for one run.
 
     Raises:
         CheckFailedError: it printed nothing, or something else.
     """
     if not stdout.strip():
-        raise CheckFailedError("stage evaluate: printed nothing; wanted the figures of --format json")
+        raise CheckFailedError("stage evaluate: printed nothing; wanted the scores of --format json")
     try:
         (record,) = json.loads(stdout)
         return {k: float(v) for k, v in record.items() if isinstance(v, float | int) and k not in ("topics", "missing")}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         shown = " ".join(stdout.split())[:80]
         raise CheckFailedError(
-            f"stage evaluate: printed {shown!r}; wanted the figures of one run as --format json gives them"
+            f"stage evaluate: printed {shown!r}; wanted the scores of one run as --format json gives them"
         ) from error
 
 
 def parts_of(stdout: str) -> dict[str, dict[str, float]]:
     """Return what `evaluate --format json` printed of the topics that the run's models saw in training, and of the unseen ones; empty where none was seen."""
     (record,) = json.loads(stdout)
-    found = {part: record.get(part) for part in ("seen", "unseen")}
+    by_part = {part: record.get(part) for part in ("seen", "unseen")}
     return {
         part: {k: float(v) for k, v in scores.items() if isinstance(v, float | int)}
-        for part, scores in found.items()
+        for part, scores in by_part.items()
         if isinstance(scores, dict)
     }

@@ -1,4 +1,4 @@
-"""What a check of a condition found: OK, OK within tolerance, FAIL, SKIP; and NOT PINNED or RECORDED, which claim nothing."""
+"""Compare scores with their pins: OK, OK within tolerance, FAIL, SKIP, NOT PINNED or RECORDED."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expandr_repro.regress.conditions.shapes import Pin
 Verdict = Literal["OK", "OK within tolerance", "FAIL", "SKIP", "NOT PINNED", "RECORDED"]
 
 DIGITS = 4
-"""Decimals of a pinned value; figures are compared as they are printed."""
+"""Decimals of a pinned value; scores are compared as they are printed."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class Result:
 
 
 def judge(metric: str, pin: Pin, measured: float) -> Finding:
-    """Compare one figure with its pin, both ways.
+    """Compare one score with its pin, both ways.
 
-    Equal at four decimals is OK; so is a difference up to the tolerance, and is said to be such.
+    Equal at four decimals is OK; so is a difference up to the tolerance, and is reported as such.
     """
     if pin.value is None:
         return Finding(metric, None, measured, pin.tolerance, "NOT PINNED")
@@ -95,8 +95,8 @@ def judge_all(pins: Mapping[str, Pin], measured: Mapping[str, float]) -> tuple[l
     """
     if not pins:
         pins = dict.fromkeys(measured, Pin(None))
-    found = [judge(metric, pin, measured[metric]) for metric, pin in pins.items() if metric in measured]
-    return found, [metric for metric in pins if metric not in measured]
+    findings = [judge(metric, pin, measured[metric]) for metric, pin in pins.items() if metric in measured]
+    return findings, [metric for metric in pins if metric not in measured]
 
 
 def whole(findings: Sequence[Finding], faults: Sequence[str]) -> Verdict:

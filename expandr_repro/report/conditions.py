@@ -1,4 +1,4 @@
-"""Studies made of regression files and their reference runs: one for each collection and retriever."""
+"""Make studies of regression files and their reference runs: one for each collection and retriever."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _against(readable: Sequence[tuple[str, Regression]], reference: Path, baseli
 def _study(members: Sequence[tuple[str, Regression]], reference: Path, retriever: str, sort: bool = True) -> Study:
     if len(members) < 2:
         raise ExpandrError(
-            f"{members[0][0]}: has nothing to be compared with; name another condition of its collection and retriever, or say --baseline"
+            f"{members[0][0]}: has nothing to be compared with; name another condition of its collection and retriever, or give --baseline"
         )
     ordered = sorted(members, key=lambda p: (p[1].expansions is not None, p[0])) if sort else members
     first = ordered[0][1]
@@ -73,7 +73,7 @@ def _entry(name: str, regression: Regression, reference: Path) -> Entry:
     path = run_path(reference, name)
     if not path.is_file():
         raise NotAvailableError(
-            f"{path}: no such reference run; `python -m expandr_repro.regress {name} --record` makes it, --reference says where it lies"
+            f"{path}: no such reference run; `expandr regress {name} --record` makes it, --reference says where it is"
         )
     pinned = regression.expansions
     if (

@@ -1,4 +1,4 @@
-"""The documents of a page: each numbered once, in the order in which topics first mention them, and cut to a length."""
+"""Collect the documents of a page: each numbered once, in the order in which topics first mention them, and cut to a length."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
     """
     left = set(wanted)
     asked = len(left)
-    found: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     with progress(None, f"documents of {corpus.source}", "documents") as bar:
         for document in corpus.read() if left else ():
             bar.update()
             if document.docid in left:
-                found[document.docid] = document
+                documents[document.docid] = document
                 left.discard(document.docid)
                 if not left:
                     break
-    if left and not found:
+    if left and not documents:
         raise MismatchError(
-            f"{corpus.source}: holds none of the {asked} documents that runs and judgements name (e.g. {min(left)!r}); is this the right corpus?"
+            f"{corpus.source}: contains none of the {asked} documents that runs and qrels name (e.g. {min(left)!r}); is this the right corpus?"
         )
     if left:
         log.warning(
@@ -62,12 +62,12 @@ def fetch(corpus: Corpus, wanted: Iterable[str]) -> dict[str, Document]:
             asked,
             min(left),
         )
-    return found
+    return documents
 
 
-def record(docid: str, found: Mapping[str, Document], words: int) -> list[str | int]:
-    """Return a document as the page holds it: docid, title, text, and how many words it had where it was cut (else 0)."""
-    document = found.get(docid)
+def record(docid: str, documents: Mapping[str, Document], words: int) -> list[str | int]:
+    """Return a document as the page contains it: docid, title, text, and how many words it had where it was cut (else 0)."""
+    document = documents.get(docid)
     if document is None:
         return [docid, "", "", 0]
     text, total = cut(document.text, words)
@@ -75,7 +75,7 @@ def record(docid: str, found: Mapping[str, Document], words: int) -> list[str | 
 
 
 def cut(text: str, words: int) -> tuple[str, int]:
-    """Return the first words of a text as they stand, and how many it had if that was more (else 0)."""
+    """Return the first words of a text as they are, and how many it had if that was more (else 0)."""
     last = next(itertools.islice(_WRITTEN.finditer(text), words - 1, None), None)
     if last is None or not text[last.end() :].strip():
         return text, 0

@@ -1,4 +1,4 @@
-"""The expansions of a page: each set read once, its words marked, and how much of it repeats relevant documents."""
+"""Collect the expansions of a page: each set read once, its words marked, and its overlap with relevant documents."""
 
 from __future__ import annotations
 

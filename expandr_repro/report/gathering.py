@@ -1,7 +1,7 @@
-"""Studies turned into what the page's script reads: small facts at once, everything long in pieces that it opens when needed.
+"""Turn studies into the data of the page's script: small facts at once, long texts in pieces that are read when needed.
 
 Kept so that 10,000 topics open at once in a browser: a document is stored once however many topics show it, scores are whole
-numbers (`SCALE`), and rankings, expansions and documents lie in pieces of a few hundred that are parsed when a topic is opened.
+numbers (`SCALE`), and rankings, expansions and documents are in pieces of a few hundred that are parsed when a topic is opened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from expandr_repro.report.studies import Study
 log = logging.getLogger(__name__)
 
 SCALE = 1_000_000
-"""A score of 1 as the page holds it."""
+"""A score of 1 as the page contains it."""
 
 TOPICS, DOCUMENTS = 200, 500
 """Topics and documents in a piece."""
@@ -49,8 +49,8 @@ class Sheet:
 
     def add(self, name: str, items: Sequence[Any], size: int) -> None:
         """Cut a list into pieces."""
-        for place, begin in enumerate(range(0, len(items), size)):
-            self.pieces[f"{name}.{place}"] = list(items[begin : begin + size])
+        for position, begin in enumerate(range(0, len(items), size)):
+            self.pieces[f"{name}.{position}"] = list(items[begin : begin + size])
 
 
 def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, words: int) -> Sheet:
@@ -85,15 +85,15 @@ def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, wo
 
 
 def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[Measure]) -> None:
-    place = len(sheet.data["collections"])
+    number = len(sheet.data["collections"])
     sources = sources_of(studies[0])
     docids: dict[str, str] = {}
     ranked = [[rank(entry, sources.qrels, measures, docids) for entry in study.entries] for study in studies]
     ranked = _on_the_same_topics(studies, ranked, sources)
     qids = ranked[0][0].figures.qids
     pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
-    told = [(entry.name, entry.path, entry.facts) for entry, _ in pairs]
-    split = split_files(told, [run.figures for _, run in pairs], sources.qrels, sources.relevant_from)
+    runs_read = [(entry.name, entry.path, entry.facts) for entry, _ in pairs]
+    split = split_files(runs_read, [run.figures for _, run in pairs], sources.qrels, sources.relevant_from)
     depth = sheet.data["depth"]
     chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
     numbers = Numbers()
@@ -117,11 +117,11 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
             "sets": [s.facts for s in sets.values()],
         }
     )
-    sheet.add(f"t{place}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
-    sheet.add(f"d{place}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
+    sheet.add(f"t{number}", [[s.pieces[i] for s in sets.values()] for i in range(len(qids))], TOPICS)
+    sheet.add(f"d{number}", [record(d, documents or {}, sheet.data["words"]) for d in numbers.docids], DOCUMENTS)
     for study, runs, topics in zip(studies, ranked, chosen, strict=True):
         name = f"s{len(sheet.data['studies'])}"
-        sheet.data["studies"].append(_study(study, place, runs, measures, sets, split))
+        sheet.data["studies"].append(_study(study, number, runs, measures, sets, split))
         sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
 
 
@@ -136,10 +136,10 @@ def _on_the_same_topics(
             searched = {*run.order, *run.figures.unjudged, *(entry.facts.get(WITHOUT_HITS) or ())}
             sources.refuse_other_topics(entry, searched)
     scored = comparable([run.figures for _, run in pairs], [entry.facts for entry, _ in pairs])
-    for (entry, _), found in zip(pairs, scored, strict=True):
-        warn_of_gaps(str(entry.path), found)
-    figures = iter(scored)
-    return [[replace(run, figures=next(figures)) for run in runs] for runs in ranked]
+    for (entry, _), some in zip(pairs, scored, strict=True):
+        warn_of_gaps(str(entry.path), some)
+    scores = iter(scored)
+    return [[replace(run, figures=next(scores)) for run in runs] for runs in ranked]
 
 
 def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
@@ -154,9 +154,9 @@ def _study(
     sets: dict[str, ExpansionSet],
     split: Split,
 ) -> dict[str, Any]:
-    figures = {entry.name: run.figures for entry, run in zip(study.entries, runs, strict=True)}
-    parts = {part: _scores(some, measures) for part, some in split.of_each(figures).items()}
-    faults = depth_faults(figures, measures)
+    by_name = {entry.name: run.figures for entry, run in zip(study.entries, runs, strict=True)}
+    parts = {part: _scores(some, measures) for part, some in split.of_each(by_name).items()}
+    faults = depth_faults(by_name, measures)
     for fault in faults:
         log.warning("%s", fault)
     places = list(sets)
@@ -172,31 +172,31 @@ def _study(
                 "missing": len(run.figures.missing),
                 "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
                 **parts["all"][entry.name],
-                "parts": {part: found[entry.name] for part, found in parts.items() if part != "all"},
+                "parts": {part: by_run[entry.name] for part, by_run in parts.items() if part != "all"},
             }
             for entry, run in zip(study.entries, runs, strict=True)
         ],
     }
 
 
-def _scores(figures: dict[str, Figures], measures: Sequence[Measure]) -> dict[str, dict[str, Any]]:
+def _scores(runs: dict[str, Figures], measures: Sequence[Measure]) -> dict[str, dict[str, Any]]:
     """Return for each run its means, and what its comparison with the baseline found; None for the baseline."""
     comparisons: dict[str, list[dict[str, Any]]] = {}
-    for found in compare(figures, measures):
-        comparisons.setdefault(found.b, []).append(_comparison(found))
+    for comparison in compare(runs, measures):
+        comparisons.setdefault(comparison.b, []).append(_comparison(comparison))
     return {
         name: {"means": [number(f.mean(m)) for m in measures], "against": comparisons.get(name)}
-        for name, f in figures.items()
+        for name, f in runs.items()
     }
 
 
-def _comparison(found: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison without its topics; JSON has no NaN, so a p-value that is none is null."""
     return {
-        "difference": number(found.difference),
-        "p": number(found.p),
-        "p_holm": number(found.p_holm),
-        "wins": found.wins,
-        "ties": found.ties,
-        "losses": found.losses,
+        "difference": number(comparison.difference),
+        "p": number(comparison.p),
+        "p_holm": number(comparison.p_holm),
+        "wins": comparison.wins,
+        "ties": comparison.ties,
+        "losses": comparison.losses,
     }

@@ -1,4 +1,4 @@
-"""Which words of an expansion stand in relevant documents too, and whether it repeats a whole run of their words."""
+"""Mark the words of an expansion that occur in relevant documents, and detect copied runs of words."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def mark(expansion: str, query: str, relevant: Collection[str]) -> list[str]:
     asked = marked_words(query)
     pieces: list[str] = []
     plain = 0  # where the text that is not yet in a piece begins
-    for found in WORD.finditer(expansion):
-        word = found[0].lower()
+    for match in WORD.finditer(expansion):
+        word = match[0].lower()
         if word not in relevant:
             continue
-        if found.start() > plain:
-            pieces.append(PLAIN + expansion[plain : found.start()])
-        pieces.append((QUERY if word in asked else NEW) + found[0])
-        plain = found.end()
+        if match.start() > plain:
+            pieces.append(PLAIN + expansion[plain : match.start()])
+        pieces.append((QUERY if word in asked else NEW) + match[0])
+        plain = match.end()
     if plain < len(expansion):
         pieces.append(PLAIN + expansion[plain:])
     return pieces
 
 
 def shares_run(expansion: str, documents: Iterable[str]) -> bool:
-    """Say whether an expansion repeats `RUN` words in a row of one of the documents: what white space parts, ignoring case."""
+    """Return whether an expansion repeats `RUN` words in a row of one of the documents: what white space parts, ignoring case."""
     runs = set(_runs(expansion))
     return bool(runs) and any(not runs.isdisjoint(_runs(document)) for document in documents)
 

@@ -1,4 +1,4 @@
-"""Rankings side by side: which documents a page shows for a topic, and where each run has them."""
+"""Choose the documents that a page shows for a topic, with their ranks in each run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOKED = 1000
 
 @dataclass(frozen=True)
 class Ranked:
-    """A run: its figures, and for each topic its first `LOOKED` docids, best first."""
+    """A run: its scores, and for each topic its first `LOOKED` docids, best first."""
 
     figures: Figures
     order: Mapping[str, Sequence[str]]
@@ -42,12 +42,12 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
 
     Args:
         entry: the run.
-        qrels: the judgements.
+        qrels: the relevance judgments.
         measures: what to compute.
         docids: each docid to itself, shared by all runs so that memory holds it once; added to.
 
     Raises:
-        FormatError: the file is no run.
+        FormatError: the file is not a run.
         MismatchError: none of its topics is judged.
     """
     order: dict[str, list[str]] = {}
@@ -56,18 +56,18 @@ def rank(entry: Entry, qrels: Qrels, measures: Sequence[Measure], docids: dict[s
         for qid, ranked in trec_order({q: r for q, r in part.items() if q in qrels}).items():
             order[qid] = [docids.setdefault(d, d) for d, _ in zip(ranked, range(LOOKED), strict=False)]
 
-    figures = evaluate_file(entry.path, qrels, measures, keep)
-    return Ranked(figures, order)
+    scores = evaluate_file(entry.path, qrels, measures, keep)
+    return Ranked(scores, order)
 
 
 def shown(qid: str, runs: Sequence[Ranked], judged: Mapping[str, int], depth: int, relevant_from: int) -> Shown:
     """Choose a topic's documents: the first `depth` of each run, and at most `depth` further relevant ones, best grade first."""
-    places = [{docid: place for place, docid in enumerate(run.order.get(qid, ()), start=1)} for run in runs]
+    places = [{docid: rank for rank, docid in enumerate(run.order.get(qid, ()), start=1)} for run in runs]
     chosen = dict.fromkeys(docid for run in runs for docid in run.order.get(qid, ())[:depth])
     further = [docid for docid, grade in judged.items() if grade >= relevant_from and docid not in chosen]
 
     def by_worth(docid: str) -> tuple[int, int, str]:
-        return -judged[docid], min(place.get(docid, LOOKED + 1) for place in places), docid
+        return -judged[docid], min(ranks.get(docid, LOOKED + 1) for ranks in places), docid
 
     docids = [*chosen, *sorted(further, key=by_worth)[:depth]]
-    return Shown(docids, [judged.get(d) for d in docids], [[place.get(d, 0) for d in docids] for place in places])
+    return Shown(docids, [judged.get(d) for d in docids], [[rank.get(d, 0) for d in docids] for rank in places])

@@ -1,4 +1,4 @@
-"""Where a study's topics, judgements and documents come from, and what can be said of them where they are not here."""
+"""Find the topics, qrels and documents of a study, and what is known of them where they are missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sources:
 
     Attributes:
         label: what to call the collection in print.
-        qrels: the judgements.
+        qrels: the relevance judgments.
         topics: the topics; None where they are not known.
         corpus: the documents; None where they are not known.
         must: whether the documents were asked for by name, so that a page without them would not be what was asked for.
@@ -76,12 +76,12 @@ class Sources:
         topics = [t for t in self.topics.topics if t.qid in searched] if self.topics else []
         if self.topics is None or len(topics) < len(searched):  # what is not known cannot be compared
             return
-        found: list[tuple[str, str, str]] = [("topics_sha256", "topics", topics_sha256(topics))]
+        hashes: list[tuple[str, str, str]] = [("topics_sha256", "topics", topics_sha256(topics))]
         if entry.expansions:
             having = self.expansions(entry)
             with_texts = [having[t.qid] for t in topics if t.qid in having]
-            found.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
-        for key, what, digest in found:
+            hashes.append(("expansions_sha256", "expansions", expansions_sha256(with_texts)))
+        for key, what, digest in hashes:
             if entry.facts.get(key) not in (None, digest):
                 label = entry.expansions if what == "expansions" and entry.expansions != OWN else self.topics.label
                 raise MismatchError(
@@ -93,7 +93,7 @@ class Sources:
         """Return documents by docid, or None where they cannot be had: a page without texts is still worth having.
 
         Raises:
-            ExpandrError: they were asked for by name and cannot be had, or are not those that runs and judgements name.
+            ExpandrError: they were asked for by name and are not available, or are not those that runs and qrels name.
         """
         if self.corpus is None:
             return None
@@ -110,14 +110,14 @@ def sources_of(study: Study) -> Sources:
     """Find what a study's runs are held against.
 
     Raises:
-        ExpandrError: judgements, or topics or documents that were asked for by name, are not to be had.
+        ExpandrError: qrels, or topics or documents that were asked for by name, are not available.
         MismatchError: the topics are not those that are judged.
     """
     qrels = find_qrels(study.qrels)
     known = collection_meant(study.qrels)
     topics = find_topics(study.topics) if study.topics else None
     if topics is None:
-        log.warning("%s: the topics are not known; the page shows ids alone (say --topics)", study.qrels)
+        log.warning("%s: the topics are not known; the page shows ids alone (give --topics)", study.qrels)
     elif not any(t.qid in qrels for t in topics.topics):
         raise MismatchError(
             f"{topics.label}: none of these {len(topics.topics)} topics is judged (first: {topics.topics[0].qid!r}, judged e.g. "

@@ -1,6 +1,6 @@
-"""A page put together from its parts and data: one file, whole or not at all, and no byte of data that could become markup.
+"""Write a report as one HTML page, with no data that could become markup.
 
-Data lies in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
+Data is in script elements of type application/json, which no browser runs, with the characters escaped that could end or open
 an element there. The page's own style and script are allowed by their hashes, and nothing else is.
 """
 
@@ -27,7 +27,7 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def embedded(value: Any) -> str:
-    """Return JSON that may stand in a script element whatever the strings in it hold.
+    """Return JSON that is safe in a script element whatever its strings contain.
 
     Raises:
         ValueError: a number that JSON does not know.
@@ -54,7 +54,7 @@ def page(sheet: Sheet, title: str) -> str:
         "version": html.escape(__version__),
     }
     # in one pass: what data holds is never looked at as a template
-    return _PLACE.sub(lambda found: values[found[1]], _part("page.html"))
+    return _PLACE.sub(lambda match: values[match[1]], _part("page.html"))
 
 
 def _part(*name: str) -> str:

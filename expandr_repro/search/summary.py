@@ -1,4 +1,4 @@
-"""What `search` tells of its searches: the query alone beside the fusion, the difference and its p-value."""
+"""Print the results of a search: the query alone next to the fusion, the difference and its p-value."""
 
 from __future__ import annotations
 
@@ -51,36 +51,36 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
             warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
             print("\n" + _table(outcome).render(form) + "\n")
         else:
-            log.info("no judgements are known for these topics; give --qrels for figures")
+            log.info("no relevance judgments are known for these topics; give --qrels for scores")
     if len(outcomes) > 1 and all(o.figures for o in outcomes):
         print(_macro(outcomes).render(form))
     say_truncated(encoder)
 
 
 def _split(outcome: Outcome) -> Split:
-    """Tell the topics that are scored, or were searched, apart by whether a model saw them in training."""
+    """Split the topics that are scored, or were searched, by whether a model saw them in training."""
     qids = outcome.figures.qids if outcome.figures else [t.qid for t in outcome.topics.topics]
     return split_topics([("", outcome.overlap)], qids)
 
 
 def _table(outcome: Outcome) -> Table:
-    figures, before = outcome.figures, outcome.baseline
-    if figures is None:
-        raise ExpandrError("no judgements")
+    scores, before = outcome.figures, outcome.baseline
+    if scores is None:
+        raise ExpandrError("no relevance judgments")
     split = _split(outcome)
-    parts = split.parts(figures)
-    told = len(parts) > 1
+    parts = split.parts(scores)
+    split_shown = len(parts) > 1
     if before is None:
         rows = [[name, len(f.qids), *(f.mean(m) for m in outcome.measures)] for name, f in parts.items()]
-        if told:
+        if split_shown:
             return Table(["topics", "count", *map(str, outcome.measures)], rows)
         return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *rows[0][2:]]])
     rows = []
     for m in outcome.measures:
         for (name, f), b in zip(parts.items(), split.parts(before).values(), strict=True):
-            where = [name, len(f.qids)] if told else []
+            where = [name, len(f.qids)] if split_shown else []
             rows.append([str(m), *where, b.mean(m), f.mean(m), f.mean(m) - b.mean(m), _p(outcome, m, b, f)])
-    return Table(["", *(["topics", "count"] if told else []), "query only", outcome.fusion, "Δ", "p"], rows)
+    return Table(["", *(["topics", "count"] if split_shown else []), "query only", outcome.fusion, "Δ", "p"], rows)
 
 
 def _p(outcome: Outcome, measure: Measure, before: Figures, after: Figures) -> float:
@@ -109,12 +109,12 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
     split = _split(outcome)
     before = split.parts(outcome.baseline) if outcome.baseline else {}
     parts = split.parts(outcome.figures) if outcome.figures else {}
-    for part, figures in parts.items():
-        found: dict[str, Any] = {"topics": len(figures.qids)} if part != "all" else {}
-        for name, scores in (("figures", figures), ("query_only", before.get(part))):
+    for part, some in parts.items():
+        record: dict[str, Any] = {"topics": len(some.qids)} if part != "all" else {}
+        for name, scores in (("figures", some), ("query_only", before.get(part))):
             if scores:
-                found[name] = {str(m): number(scores.mean(m)) for m in outcome.measures}
+                record[name] = {str(m): number(scores.mean(m)) for m in outcome.measures}
         if part in before:
-            found["p_values"] = {str(m): number(_p(outcome, m, before[part], figures)) for m in outcome.measures}
-        result |= found if part == "all" else {part: found}
+            record["p_values"] = {str(m): number(_p(outcome, m, before[part], some)) for m in outcome.measures}
+        result |= record if part == "all" else {part: record}
     return result

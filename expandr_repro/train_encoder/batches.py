@@ -1,4 +1,4 @@
-"""What a contrastive step is made of: queries, one set of expansions each, documents of which one is right, and what is masked.
+"""Batches for contrastive training: queries, one set of expansions each, positive and negative documents, and the mask.
 
 Every draw comes from a seed, the epoch and the topics alone, so a training that is resumed draws what it would have drawn.
 """
@@ -109,25 +109,25 @@ def epoch_batches(
 
 
 def _batch(examples: Sequence[Example], hard_negatives: int, draw: random.Random, mask_relevant: bool) -> Batch:
-    made = Batch()
+    batch = Batch()
     negatives: list[str] = []
     columns: dict[str, int] = {}
     for row, example in enumerate(examples):
-        made.queries.append(example.query)
+        batch.queries.append(example.query)
         chosen = draw.choice(example.alternatives) if example.alternatives else ()
-        made.expansions.extend(chosen)
-        made.owners.extend([row] * len(chosen))
-        made.targets.append(columns.setdefault(draw.choice(example.positives), len(columns)))
+        batch.expansions.extend(chosen)
+        batch.owners.extend([row] * len(chosen))
+        batch.targets.append(columns.setdefault(draw.choice(example.positives), len(columns)))
         negatives.extend(_some(example.negatives, hard_negatives, draw))
     for docid in negatives:
         columns.setdefault(docid, len(columns))
-    made.documents = list(columns)
+    batch.documents = list(columns)
     for row, example in enumerate(examples):
-        made.masked.extend((row, columns[d]) for d in example.aside if d in columns)
+        batch.masked.extend((row, columns[d]) for d in example.aside if d in columns)
         if mask_relevant:
             there = (columns[d] for d in example.positives if d in columns)
-            made.masked.extend((row, column) for column in there if column != made.targets[row])
-    return made
+            batch.masked.extend((row, column) for column in there if column != batch.targets[row])
+    return batch
 
 
 def _some(negatives: Collection[str], count: int, draw: random.Random) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trained weights mixed with the untrained ones: what is learned in one collection is kept, and little is forgotten of the others.
+"""Blend trained weights with the untrained ones, to keep what the model knew of other collections.
 
 WiSE-FT (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022): the straight line between the two sets of weights.
 """

@@ -1,4 +1,4 @@
-"""A training's checkpoint: weights and optimizer as safetensors, where it stands as JSON. Nothing is pickled, so nothing can run on loading."""
+"""Save and load a training's checkpoint: weights and optimizer as safetensors, its position as JSON. Nothing is pickled, so nothing can run on loading."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_weights(model: Any, path: Path) -> None:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise MismatchError(
-            f"{path}: weights of another model ({reason[:200]}); remove the folder and train anew"
+            f"{path}: weights of another model ({reason[:200]}); remove the folder and train again"
         ) from error
 
 
@@ -55,10 +55,10 @@ def save_state(folder: Path, trainer: ContrastiveTrainer, more: Mapping[str, Any
     for parameter, values in trainer.optimizer.state.items():
         for key, value in values.items():
             moments[f"{names[id(parameter)]}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    with atomic_folder(folder) as made:
-        save_weights(trainer.encoder.model, made / WEIGHTS)
-        save_file(moments, str(made / OPTIMIZER))
-        write_json(made / STATE, {"step": trainer.step_number, **more})
+    with atomic_folder(folder) as fresh:
+        save_weights(trainer.encoder.model, fresh / WEIGHTS)
+        save_file(moments, str(fresh / OPTIMIZER))
+        write_json(fresh / STATE, {"step": trainer.step_number, **more})
 
 
 def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
         moments = load_file(str(folder / OPTIMIZER), device=str(trainer.encoder.device))
         trainer.step_number = int(state["step"])
     except (ValueError, KeyError, TypeError, SafetensorError, OSError) as error:
-        raise FormatError(folder, None, f"the checkpoint is damaged ({error}); remove it and train anew") from error
+        raise FormatError(folder, None, f"the checkpoint is damaged ({error}); remove it and train again") from error
     if not 0 <= trainer.step_number <= trainer.steps:
         raise MismatchError(
-            f"{folder}: is of step {trainer.step_number}, and this training has {trainer.steps}; it is of another one: remove it and train anew"
+            f"{folder}: is of step {trainer.step_number}, and this training has {trainer.steps}; it is of another one: remove it and train again"
         )
     _check_moments(folder, moments, trainer)
     trainer.optimizer.state.clear()
@@ -95,16 +95,16 @@ def load_state(folder: Path, trainer: ContrastiveTrainer) -> dict[str, Any]:
 
 
 def _check_moments(folder: Path, moments: Mapping[str, Any], trainer: ContrastiveTrainer) -> None:
-    """Refuse an optimizer's state that is not of these parameters: what has no place would be passed over in silence."""
+    """Refuse an optimizer's state that is not of these parameters: what has no place would be skipped silently."""
     for key, value in moments.items():
         name, _, kind = key.rpartition("/")
         parameter = trainer.parameters.get(name)
         shape = None if parameter is None else () if kind == "step" else tuple(parameter.shape)
         if tuple(value.shape) != shape:
-            found = f"{key} {tuple(value.shape)}"
+            actual = f"{key} {tuple(value.shape)}"
             wanted = "no such parameter" if shape is None else str(shape)
             raise MismatchError(
-                f"{folder / OPTIMIZER}: of another model ({found} there, {wanted} here); remove the checkpoint and train anew"
+                f"{folder / OPTIMIZER}: of another model ({actual} there, {wanted} here); remove the checkpoint and train again"
             )
 
 
@@ -112,5 +112,5 @@ def checkpoint_in(folder: Path) -> Path | None:
     """Return the checkpoint in a working folder, clearing what a killed process left half-written."""
     for rest in folder.glob(".*.tmp"):
         shutil.rmtree(rest, ignore_errors=True)
-    found = folder / "checkpoint"
-    return found if (found / STATE).is_file() else None
+    folder_of_state = folder / "checkpoint"
+    return folder_of_state if (folder_of_state / STATE).is_file() else None

@@ -1,4 +1,4 @@
-"""The searches that are made while an encoder is trained: the corpus encoded anew, then searched as `search` does."""
+"""Search the development topics during training: the corpus is encoded again, then searched as `search` does."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def measure(
         encoder: as it is now.
         corpus: what is searched.
         searches: topics and fusions.
-        qrels: their judgments.
-        hits: documents a topic.
+        qrels: their relevance judgments.
+        hits: documents per topic.
         alpha: the query's weight in `mean`.
     """
     (ndcg,) = parse_measures(MEASURE)

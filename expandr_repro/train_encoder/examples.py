@@ -1,4 +1,4 @@
-"""What `train_encoder` learns from: topics with their expansions, relevant documents, hard negatives, and the topics held out."""
+"""Read the training examples of `train_encoder`: topics with expansions, relevant documents, hard negatives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrainingData:
         texts: docid -> text, of the positives and negatives.
         corpus: of the development searches.
         searches: these, by what varies: the query alone, and each set of expansions.
-        dev_qrels: their judgements.
+        dev_qrels: their relevance judgments.
         counts: what a user should know of, in words.
         facts: what decides the training, for the manifest and the name of the working folder.
         names: what the parts were called, which decides nothing.
@@ -162,20 +162,20 @@ def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> Non
         if without and size == 1:
             log.warning("batch_size 1: %d topics without a hard negative have nothing to be contrasted with", without)
         return
-    cure = "give --negatives RUN with hard_negatives 1 or more"
+    fix = "give --negatives RUN with hard_negatives 1 or more"
     if size == 1 or count == 1:
         what = f"batch_size {size}" if size == 1 else "one training topic"
         raise ExpandrError(
-            f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {cure}"
+            f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {fix}"
         )
     if count % size == 1:
         raise ExpandrError(
             f"batch_size {size}: of {count} training topics the last one of each epoch is a batch by itself, with nothing to be contrasted with; "
-            f"set batch_size to {_without_rest(count, size)}, or {cure}"
+            f"set batch_size to {_without_rest(count, size)}, or {fix}"
         )
     if len({d for e in examples for d in e.positives}) == 1:
         raise ExpandrError(
-            f"all {count} training topics have the same relevant document, so nothing can be contrasted; {cure}"
+            f"all {count} training topics have the same relevant document, so nothing can be contrasted; {fix}"
         )
 
 
@@ -225,7 +225,7 @@ def _examples(
         aside = ({topic.qid} | judged.keys()) - positives
         ranked = negatives.get(topic.qid, [])[: config.negative_depth]
         relevant_negatives += sum(d in judged for d in ranked)
-        alternatives = tuple(found for s in by_set if (found := s.get(topic.qid, ())))
+        alternatives = tuple(others for s in by_set if (others := s.get(topic.qid, ())))
         drafts.append(
             Example(
                 topic.qid,
@@ -242,7 +242,7 @@ def _examples(
     examples = [e for e in drafts if e.positives]
     if not examples:
         raise MismatchError(
-            f"{topics.label}: no topic has a relevant document in {corpus.source}; are these judgements of another collection?"
+            f"{topics.label}: no topic has a relevant document in {corpus.source}; are these the qrels of another collection?"
         )
     counts |= {NO_POSITIVE: len(drafts) - len(examples), RELEVANT: relevant_negatives}
     if sets:
@@ -267,7 +267,7 @@ def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpu
 
 
 def _refuse_foreign_topics(name: str, qrels: Qrels, corpus: Corpus) -> None:
-    """Refuse development topics of another collection: their scores would be 0 whatever is learnt."""
+    """Refuse development topics of another collection: their scores would be 0 whatever is learned."""
     relevant = {d for judged in qrels.values() for d, grade in judged.items() if grade > 0}
     if relevant and not any(document.docid in relevant for document in corpus.read()):
         raise MismatchError(
@@ -283,8 +283,8 @@ def _facts(
     def digest(value: object) -> str:
         return sha256_text(repr(value))[:32]
 
-    def judged(judgements: Qrels) -> str:
-        return digest(sorted((qid, sorted(grades.items())) for qid, grades in judgements.items()))
+    def judged(qrels: Qrels) -> str:
+        return digest(sorted((qid, sorted(grades.items())) for qid, grades in qrels.items()))
 
     return {
         "topics": {

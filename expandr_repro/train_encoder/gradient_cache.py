@@ -1,4 +1,4 @@
-"""Embed any number of texts with gradients in bounded memory, over one process or several.
+"""Cache gradients: embed any number of texts in bounded memory, over one process or several.
 
 Gradient caching (Gao et al., "Scaling deep contrastive learning batch size under memory limited setup", RepL4NLP 2021): embed chunk after
 chunk without gradients, compute the loss and its gradient on the vectors, then embed each chunk again, with gradients, and pass its
@@ -79,9 +79,9 @@ class StepVectors:
                 return self._encoder.forward([self._ids[i] for i in chunk])
         except torch.OutOfMemoryError as error:
             tokens = len(chunk) * max(len(self._ids[i]) for i in chunk)
-            cure = "chunk_tokens" if self._cached else "chunk_tokens, with gradient_cache: true"
+            fix = "chunk_tokens" if self._cached else "chunk_tokens, with gradient_cache: true"
             raise SetupError(
-                f"{self._encoder.device}: {len(chunk)} texts of {tokens:,} tokens do not fit into its memory for training; lower {cure} (--set chunk_tokens={tokens // 2})"
+                f"{self._encoder.device}: {len(chunk)} texts of {tokens:,} tokens do not fit into its memory for training; lower {fix} (--set chunk_tokens={tokens // 2})"
             ) from error
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -97,7 +97,7 @@ class StepVectors:
 
         gradient = self.matrix.grad
         assert gradient is not None, "the loss has not been differentiated"
-        for place, (number, chunk) in enumerate(self._mine):
-            vectors = self._chunk(number, chunk) if self._cached else self._kept[place]
+        for position, (number, chunk) in enumerate(self._mine):
+            vectors = self._chunk(number, chunk) if self._cached else self._kept[position]
             torch.autograd.backward(vectors, gradient[chunk].to(vectors.dtype))
         self._kept.clear()

@@ -1,4 +1,4 @@
-"""The retriever's loss: InfoNCE with the query vector that `search` uses, in every view of the query that is asked for.
+"""Contrastive loss (InfoNCE) with the query vector that `search` uses, in every view of the query that is asked for.
 
 ExpandR, section 3: `-log exp(s(q, d+) / t) / sum over d of exp(s(q, d) / t)`, q the mean of query and expansion. The official
 trainer (`src/retriever/`) takes raw inner products of raw means and ignores its temperature, while its evaluation averages unit

@@ -1,4 +1,4 @@
-"""Train an encoder from names to a folder: what `train_encoder` does. Killed at any moment, it goes on from its last checkpoint."""
+"""Run `train_encoder`: from names to an encoder's folder. A killed training continues from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training: its folder, how many steps were taken, and the development figures."""
+    """The result of a training: its folder, how many steps were taken, and the development scores."""
 
     folder: Path
     steps: int
@@ -74,14 +74,14 @@ def train(
         encoder: in fp32; trained in place.
         request: what `data` was gathered for.
         config: how.
-        target: the folder; checkpoints lie in a hidden one beside it until it is done.
+        target: the folder; checkpoints are in a hidden one next to it until it is done.
         precision: fp32, or bf16 for autocast over fp32 weights.
         processes: who shares the work.
         overwrite: replace what is there, if it is something else.
 
     Raises:
         SetupError: sentence-transformers, which writes the folder, is not installed.
-        ExpandrError: the target holds something else, or training cannot go on; the message says what to do.
+        ExpandrError: the target contains something else, or training cannot go on; the message says what to do.
     """
     require_writer(encoder)
     trained_on = [*data.trained_on, *carried_on(encoder.folder)]
@@ -180,14 +180,14 @@ class _Training:
         kept = load_state(checkpoint, trainer)
         if kept.get("training", self.key) != self.key:
             raise MismatchError(
-                f"{checkpoint}: is of another training ({kept['training']}, this is {self.key}); remove it and train anew"
+                f"{checkpoint}: is of another training ({kept['training']}, this is {self.key}); remove it and train again"
             )
         log.info("going on from step %d of %d, as %s has it", trainer.step_number, trainer.steps, checkpoint)
         try:
             return Progress(**kept["progress"])
         except (KeyError, TypeError) as error:
             raise FormatError(
-                checkpoint, None, f"the checkpoint is damaged ({error}); remove it and train anew"
+                checkpoint, None, f"the checkpoint is damaged ({error}); remove it and train again"
             ) from error
 
     def _keep(self, trainer: ContrastiveTrainer, state: Progress) -> None:
@@ -201,21 +201,21 @@ class _Training:
         if data.searches and self.processes.first:
             with self.blend.applied():
                 try:
-                    figures = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
+                    scores = measure(self.encoder, data.corpus, data.searches, data.dev_qrels, self.config.dev_hits, self.request.alpha)  # fmt: skip
                 except NotFiniteError as error:
                     raise (self._diverged(step) if step else error) from error
                 deciding = selected(self.config, data.searches, self.request.fusion)
-                is_best = state.take(figures, step, deciding, self.config.patience)
+                is_best = state.take(scores, step, deciding, self.config.patience)
                 if is_best:
                     self._keep_best()
             if metrics:
-                metrics.write(step, {f"dev_{name}": value for name, value in figures.items()})
-            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-            log.info("step %d of %d: %s%s", step, trainer.steps, said, " (the best so far)" if is_best else "")
+                metrics.write(step, {f"dev_{name}": value for name, value in scores.items()})
+            text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+            log.info("step %d of %d: %s%s", step, trainer.steps, text, " (the best so far)" if is_best else "")
         state.stopped = bool(self.processes.told(float(state.stopped), self.encoder.device))
 
     def _refuse_broken(self, step: int) -> None:
-        """Refuse weights whose vectors are no numbers, of which the loss before the step said nothing yet."""
+        """Refuse weights whose vectors are not numbers, which the loss before the step did not show yet."""
         import numpy as np
 
         encoder, some = self.encoder, self.data.examples[:8]
@@ -229,7 +229,7 @@ class _Training:
 
     def _diverged(self, step: int) -> DivergedError:
         rate = self.config.learning_rate
-        return DivergedError(f"step {step}: the vectors are no numbers any more; lower learning_rate ({rate:g})")
+        return DivergedError(f"step {step}: the vectors are not numbers any more; lower learning_rate ({rate:g})")
 
     def _keep_best(self) -> None:
         with atomic_folder(self.work / "best") as folder:
@@ -257,5 +257,5 @@ class _Training:
 def _plot(folder: Path) -> None:
     records = read_metrics(folder / METRICS)
     keys = list(dict.fromkeys(key for record in records for key in record))
-    losses, figures = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
-    plot_if_possible(records, [("loss", losses), ("nDCG@10 of the development topics", figures)], folder / CURVES)
+    losses, scores = ([k for k in keys if k.startswith(start)] for start in ("loss", "dev_"))
+    plot_if_possible(records, [("loss", losses), ("nDCG@10 of the development topics", scores)], folder / CURVES)

@@ -1,4 +1,4 @@
-"""Contrastive training of an encoder, step by step; a pure function of weights, optimizer state and step number."""
+"""Train an encoder contrastively, step by step; a pure function of weights, optimizer state and step number."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What both trainings share."""
+"""Shared parts of both trainings."""

@@ -1,4 +1,4 @@
-"""The curves of a training as a picture: one panel for each kind of measurement, over the steps."""
+"""Plot the curves of a training: one panel for each kind of measurement, over the steps."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def plot_curves(records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str
     drawn = [(title, keys) for title, keys in drawn if keys]
     if not drawn:
         raise ExpandrError(f"{path}: nothing to draw; no record has any of {', '.join(curves)}")
-    figure, places = new_figure(len(drawn), "the picture of the curves")
-    for place, (title, keys) in zip(places, drawn, strict=True):
+    drawing, places = new_figure(len(drawn), "the picture of the curves")
+    for panel, (title, keys) in zip(places, drawn, strict=True):
         for number, key in enumerate(keys):
             steps, values = zip(*curves[key], strict=True)
             # a few points are lost as a bare line: an evaluation each epoch may give only two
             marker = "o" if len(steps) <= 25 else ""
-            place.plot(steps, values, label=key, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=3, linewidth=1.2)  # fmt: skip
-        place.set_title(title, fontsize=9)
-        place.set_xlabel("steps")
-        place.xaxis.get_major_locator().set_params(integer=True)
-        place.grid(alpha=0.3)
-        place.legend(fontsize=8)
-    save_figure(figure, path, "the picture of the curves")
+            panel.plot(steps, values, label=key, color=COLOURS[number % len(COLOURS)], marker=marker, markersize=3, linewidth=1.2)  # fmt: skip
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("steps")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8)
+    save_figure(drawing, path, "the picture of the curves")
 
 
 def plot_if_possible(
@@ -53,7 +53,7 @@ def plot_if_possible(
     if importlib.util.find_spec("matplotlib"):
         plot_curves(records, panels, path)
     else:
-        log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the figures", path.name)
+        log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the scores", path.name)
 
 
 def _curve(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:

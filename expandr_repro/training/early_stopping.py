@@ -1,4 +1,4 @@
-"""Which weights are kept, and when to stop: by the mean of some development figures."""
+"""Decide which weights to keep and when to stop, by the mean of some development scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Progress:
     """Where a training stands, as its checkpoint keeps it.
 
     Attributes:
-        first: name -> figure before the first step.
+        first: name -> score before the first step.
         best: the same of the best weights so far.
         best_step: when these were.
         last: the same of the last look.
@@ -27,11 +27,11 @@ class Progress:
     without_gain: int = 0
     stopped: bool = False
 
-    def take(self, figures: Mapping[str, float], step: int, names: Sequence[str], patience: int) -> bool:
-        """Note the figures of a step.
+    def take(self, scores: Mapping[str, float], step: int, names: Sequence[str], patience: int) -> bool:
+        """Note the scores of a step.
 
         Args:
-            figures: name -> figure, the higher the better.
+            scores: name -> score, the higher the better.
             step: after which they were measured.
             names: those whose mean decides.
             patience: looks without a gain after which to stop; 0 for never.
@@ -39,7 +39,7 @@ class Progress:
         Returns:
             Whether these are the best so far; of equal ones the first is.
         """
-        self.last = dict(figures)
+        self.last = dict(scores)
         if not step:
             self.first = self.last
         is_best = not self.best or _mean(self.last, names) > _mean(self.best, names)
@@ -51,5 +51,5 @@ class Progress:
         return is_best
 
 
-def _mean(figures: Mapping[str, float], names: Sequence[str]) -> float:
-    return math.fsum(figures[name] for name in names) / len(names)
+def _mean(scores: Mapping[str, float], names: Sequence[str]) -> float:
+    return math.fsum(scores[name] for name in names) / len(names)

@@ -1,4 +1,4 @@
-"""Where a training works and what it leaves: a working folder named by its facts beside the output, which is written whole."""
+"""Manage a training's working folder and its output, which is written atomically."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def finished(
         facts: what decides the training.
         overwrite: replace another training.
         kind: what the training writes; anything else is never replaced.
-        reads: what the training reads, which must not lie in the output.
+        reads: what the training reads, which must not be inside the output.
 
     Raises:
         SetupError: the place cannot be written.
@@ -59,16 +59,16 @@ def finished(
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Say which facts of two trainings differ, the settings first; at most `SHOWN` of them."""
+    """Return which facts of two trainings differ, the settings first; at most `SHOWN` of them."""
     old, new = (
         _leaves({k: v for k, v in json.loads(json.dumps(facts)).items() if k not in ASIDE}) for facts in (there, here)
     )
     differing = [key for key in {**new, **old} if old.get(key, MISSING) != new.get(key, MISSING)]
     differing.sort(key=lambda key: not key.startswith(("settings.", "training")))
-    told = [
+    differences = [
         f"{key.removeprefix('settings.').removeprefix('training.')}: {_value(old, key)} there, {_value(new, key)} here" for key in differing[:SHOWN]
     ]  # fmt: skip
-    return "; ".join(told) + (f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
+    return "; ".join(differences) + (f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else "")
 
 
 def _value(leaves: Mapping[str, Any], key: str) -> str:
@@ -93,7 +93,7 @@ def working_folder(output: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def _clear_up(output: Path, facts: Mapping[str, Any]) -> None:
-    """Take away what a process left that was killed just before its end."""
+    """Remove what a process left that was killed just before its end."""
     work = working_folder(output, facts)
     shutil.rmtree(work, ignore_errors=True)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Training topics that are left out because other topics, to be searched later, share their relevant documents (`--hold-out`)."""
+"""Leave out training topics that share relevant documents with test topics (`--hold-out`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrainingTopics:
     Attributes:
         label: what to call them in print.
         titles: qid -> title.
-        relevant: qid -> relevant documents; None where no judgments are known.
+        relevant: qid -> relevant documents; None where no relevance judgments are known.
         collection: the known collection, else the folder's or file's own name.
         corpus: SHA-256 of the documents, or None where it is not known.
     """
@@ -68,7 +68,7 @@ class LeftOut:
         qids: training topics that are left out.
         names: of the topics that were held out.
         counts: of the training topics, in words.
-        relevant: qid -> relevant documents, as far as these topics' collections know training topics that came without judgments.
+        relevant: qid -> relevant documents, as far as these topics' collections know training topics that came without relevance judgments.
     """
 
     qids: set[str] = field(default_factory=set)
@@ -121,22 +121,22 @@ def leave_out(names: Sequence[str], training: TrainingTopics) -> LeftOut:
     Raises:
         ExpandrError: no topic is left, or whatever `find_topics` cannot find.
     """
-    found = LeftOut()
+    left_out = LeftOut()
     for name in names:
-        _take(found, name, training)
-    if names and len(found.qids) == len(training.titles):
+        _take(left_out, name, training)
+    if names and len(left_out.qids) == len(training.titles):
         raise ExpandrError(
             f"--hold-out {' '.join(names)}: all {len(training.titles)} topics of {training.label} are, or share a relevant document "
             "with, topics to be held out; nothing is left to train on"
         )
     if names:
-        found.counts[LEFT_OUT] = len(found.qids)
-    return found
+        left_out.counts[LEFT_OUT] = len(left_out.qids)
+    return left_out
 
 
-def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
+def _take(left_out: LeftOut, name: str, training: TrainingTopics) -> None:
     held = find_topics(name)
-    found.names.append(held.label)
+    left_out.names.append(held.label)
     titles = {t.qid: t.title for t in held.topics}
     qrels = qrels_of(held)
     if qrels is None:
@@ -150,7 +150,7 @@ def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
     ours, same = training.relevant, True
     if ours is None:  # of a file: what its topics are, the collection of those held out may know
         ours = _known_topics(held, name, training.titles)
-        found.relevant.update(ours)
+        left_out.relevant.update(ours)
         if not ours:
             log.warning("--hold-out %s: none of the topics of %s is known there, so %s", name, training.label, TITLES)
     elif not (same := _is_same(held, name, training)) and qrels is not None:
@@ -158,7 +158,7 @@ def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
     known = {qid: title for qid, title in training.titles.items() if qid in ours}
     equal, shared = sharing(known, ours, titles, relevant, same_ids=same, same_documents=same)
     equal |= sharing(training.titles, {}, titles, {}, same_documents=False, same_ids=False)[0]
-    found.qids |= equal | shared
+    left_out.qids |= equal | shared
     log.info(
         "--hold-out %s: %d of %d topics of %s are left out (%d share a relevant document, %d are among the topics held out)",
         held.label, len(equal | shared), len(training.titles), training.label, len(shared - equal), len(equal),
@@ -166,7 +166,7 @@ def _take(found: LeftOut, name: str, training: TrainingTopics) -> None:
 
 
 def _is_same(held: TopicSet, asked: str, training: TrainingTopics) -> bool:
-    """Say whether ids of both mean the same: a known collection of one name, or equal documents."""
+    """Return whether ids of both mean the same: a known collection of one name, or equal documents."""
     name = collection_of(held, asked)
     if name == training.collection and name in datasets():
         return True

@@ -1,6 +1,6 @@
-"""What a training measured, one JSON object a line: written as it happens, cut back to the checkpoint where a run goes on.
+"""Log what a training measures, one JSON object per line; a resumed run cuts the log back to its checkpoint.
 
-No time stamps and no durations: a rerun writes the same bytes.
+No timestamps and no durations: a rerun writes the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """Read the records of a log, in file order.
 
     Raises:
-        FormatError: a line is no JSON object, or has no whole number under `step`.
+        FormatError: a line is not a JSON object, or has no whole number under `step`.
         NotAvailableError: the file cannot be read.
     """
     return [_record(path, number, line) for number, line in read_lines(path) if line.strip()]
@@ -38,7 +38,7 @@ class MetricsLog:
     Args:
         path: the file; its folder is there.
         resume_step: the step a run goes on from: later records are dropped, and a last line that a killed process left
-            unfinished; None starts anew.
+            unfinished; None starts a new one.
 
     Raises:
         FormatError: the log to go on with is damaged.

@@ -1,4 +1,4 @@
-"""The processes of one training, started by torchrun or `accelerate launch`; a lone process is one of one."""
+"""The processes of one training, started by torchrun or `accelerate launch`; a single process counts as one of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a training: one YAML, packaged or a user's own, and `--set key=value` on top, into a frozen dataclass."""
+"""Read the settings of a training: one YAML file, packaged or a user's own, and `--set key=value`, into a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def read_config(cls: type[T], source: str, overrides: Sequence[str] = ()) -> T:
     Raises:
         UnknownNameError: no such packaged settings.
         FormatError: an unknown or missing key, or a value of the wrong type; names the file, or `--set`.
-        ExpandrError: an override that is no `key=value`.
+        ExpandrError: an override that is not `key=value`.
         NotAvailableError: the file cannot be read.
     """
     named = source in config_names()
     if not named and Path(source).suffix not in (".yaml", ".yml"):
-        raise UnknownNameError("training settings", source, config_names(), "A path to a .yaml file will do as well.")
+        raise UnknownNameError("training settings", source, config_names(), "A path to a .yaml file works as well.")
     values = read_yaml(resource("training", f"{source}.yaml") if named else source)
-    made = build(cls, _with_floats(cls, values), f"{source}.yaml" if named else source, "settings")
+    settings = build(cls, _with_floats(cls, values), f"{source}.yaml" if named else source, "settings")
     if not overrides:
-        return made
+        return settings
     changed = dict(_override(text) for text in overrides)
     return build(cls, _with_floats(cls, values | changed), "--set", "settings")
 

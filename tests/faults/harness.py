@@ -199,7 +199,7 @@ class Trial:
         assert litter(root) == [], at
 
     def starve(self, at: int, mode: int, watch: str = "") -> bool:
-        """Let a fault last from a step on, look at what is there and what was said, mend it and run the stage again.
+        """Let a fault last from a step on, look at what is there and what was said, fix it and run the stage again.
 
         Returns:
             Whether the fault ended the command.

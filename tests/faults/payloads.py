@@ -44,7 +44,7 @@ def array_pickled(marker: Path) -> bytes:
 
 
 def works(make: Any, folder: Path) -> bool:
-    """Say whether a payload runs where it is let, so that a test proves something."""
+    """Return whether a payload runs where it is let, so that a test proves something."""
     import numpy as np
     import torch
 

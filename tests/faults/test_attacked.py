@@ -320,7 +320,7 @@ def test_a_model_that_wants_compiled_code_from_the_hub_is_refused(
             change(folder / "config.json", **({key: value} if number % 2 else {"text_config": {key: value}}))
             result = call(folder, *more)
             assert result.code == 2
-            assert "wants code from elsewhere" in result.error
+            assert "needs code from elsewhere" in result.error
     record_property("tried", 2 * len(values))
 
 
@@ -599,7 +599,7 @@ def begun(llama, tmp_path_factory):
 
 @pytest.fixture
 def resume(begun, command, tmp_path):
-    """Go on with the training after its first step, with a file of the checkpoint changed."""
+    """Continue with the training after its first step, with a file of the checkpoint changed."""
 
     def call(name, content):
         folder, arguments = begun

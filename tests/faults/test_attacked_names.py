@@ -189,7 +189,7 @@ def test_a_tag_that_would_write_lines_of_its_own_is_refused(command, tree, tag):
 
 
 def test_an_index_reads_its_lists_from_its_own_folder_alone(tree, record_property):
-    """Faiss keeps lists in a file of their own whose path stands in the index."""
+    """Faiss keeps lists in a file of their own whose path is in the index."""
     import faiss
     import numpy as np
 

@@ -34,7 +34,7 @@ def with_secrets(url: str) -> str:
 
 
 def leaks(folder: Path, *said: str) -> list[str]:
-    """Return the secrets that were said, or lie in any file, SQLite's own among them, and where."""
+    """Return the secrets that were said, or are in any file, SQLite's own among them, and where."""
     found = [f"said: {secret}" for secret in SECRETS for text in said if secret in text]
     for path in folder.rglob("*"):
         if path.is_file():
@@ -204,7 +204,7 @@ hard = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=6,
 
 @given(user=plain, password=hard, value=hard, host=st.from_regex(r"[a-z]{1,5}\.example", fullmatch=True))
 def test_no_part_of_an_addresss_secrets_is_shown_whatever_they_are_made_of(user, password, value, host):
-    """A user's name that stands in the host's could not be hidden there, and is no secret."""
+    """A user's name that is in the host's could not be hidden there, and is no secret."""
     url = f"https://{user}:{quote(password, safe='')}@{host}/v1?key={quote(value, safe='')}"
     parts = {password, value, quote(password, safe=""), quote(value, safe="")} - {""}
     secrets = [part for part in parts if part not in f"https://{host}/v1"]

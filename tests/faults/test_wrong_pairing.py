@@ -169,9 +169,10 @@ def test_an_index_of_another_collection_than_the_judgements_is_refused_before_it
     search, world, tmp_path, record_property
 ):
     refused(
-        search(index="fish.index"), "holds none of the 12 documents that are judged for these topics (e.g. 'birds-0')"
+        search(index="fish.index"),
+        "contains none of the 12 documents that are judged for these topics (e.g. 'birds-0')",
     )
-    refused(search("--qrels", world / "fish"), "holds none of the 12 documents that are judged")
+    refused(search("--qrels", world / "fish"), "contains none of the 12 documents that are judged")
     assert not (tmp_path / "run.trec").exists()
     record_property("tried", 2)
 
@@ -184,7 +185,7 @@ def test_a_lucene_index_of_another_collection_or_with_anothers_manifest_is_refus
         assert command("encode", "--corpus", world / name, "--retriever", "bm25", "--output", tmp_path / name).code == 0
     words = ["search", "--topics", world / "birds", "--retriever", "bm25", "--index"]
     assert command(*words, tmp_path / "birds").code == 0
-    refused(command(*words, tmp_path / "fish"), "holds none of the 12 documents that are judged")
+    refused(command(*words, tmp_path / "fish"), "contains none of the 12 documents that are judged")
     other = change(copied(tmp_path / "birds", tmp_path / "other"), corpus={"documents": 31})
     refused(command(*words, other), "manifest.json is of another index (31 documents there, 30 in the index)")
     refused(command("search", "--topics", world / "birds", "--index", tmp_path / "birds"), "is a Lucene index")
@@ -210,7 +211,8 @@ def test_an_index_of_another_version_of_the_corpus_is_refused_with_both_counts_a
         corpus.write_text(changed)
         refused(command(*words), "was made of another version of ", "(30 documents, SHA-256 ", says, "encode it again")
         refused(
-            command("encode", "--corpus", folder, *encoder, "--output", index), "holds something else than this index"
+            command("encode", "--corpus", folder, *encoder, "--output", index),
+            "contains something else than this index",
         )
     corpus.write_text(content)
     assert command(*words).code == 0
@@ -323,7 +325,7 @@ def test_a_run_of_another_collection_with_the_same_topic_ids_is_refused_by_every
     for words in calls:
         refused(
             command(*words, *qrels),
-            "theirs.trec: of the documents it ranks for 12 judged topics not one is judged for any",
+            "theirs.trec: none of the documents that it ranks for 12 judged topics is judged for any",
         )
     assert not (tmp_path / "r.html").exists()
     record_property("tried", len(calls))
@@ -424,7 +426,9 @@ def test_gold_passages_of_other_topics_and_an_index_without_them_are_refused(
     ]
     refused(command(*words, "--gold", world / "fish" / "test", "--reward", "retriever"), "these are other topics")
     searched = [*words, "--gold", world / "birds" / "test", "--reward", "corpus-rank", "--index"]
-    refused(command(*searched, world / "fish.index"), "holds none of the 12 documents that are judged for these topics")
+    refused(
+        command(*searched, world / "fish.index"), "contains none of the 12 documents that are judged for these topics"
+    )
     (tmp_path / "gold.jsonl").write_text('{"qid": "other", "text": "x"}\n')
     refused(
         command(*words, "--gold-file", tmp_path / "gold.jsonl", "--reward", "retriever"),
@@ -733,5 +737,5 @@ def test_a_manifest_beside_another_run_is_refused_with_it(command, world, models
     assert "of another run" not in command(*page).err
     assert "dense, fusion none" in (tmp_path / "r.html").read_text()
     run_of(tmp_path / "b.trec", 12, "birds")
-    refused(command(*page), f"{tmp_path / 'b.trec'}: b.trec.manifest.json beside it is of another run")
+    refused(command(*page), f"{tmp_path / 'b.trec'}: b.trec.manifest.json next to it is of another run")
     record_property("tried", 1)

@@ -120,7 +120,7 @@ def test_documents_in_memory_are_indexed_once_whatever_they_are_in(documents, ca
         ([("d", "a"), ("d", "b")], r"documents\[1\]: the docid 'd' was there before, in documents\[0\]"),
         ([("d", None)], r"documents\[0\]: document 'd' has no string under `text`"),
         ([{"text": "a"}], r"documents\[0\]"),
-        ([{"docid": "a b", "text": "a"}], r"documents\[0\]: the docid 'a b' is empty or holds white space"),
+        ([{"docid": "a b", "text": "a"}], r"documents\[0\]: the docid 'a b' is empty or contains white space"),
     ],
 )
 def test_documents_that_are_none_are_refused_by_their_place(documents, problem):

@@ -177,7 +177,7 @@ def test_a_known_collection_that_is_not_here_says_what_was_tried_and_how_to_get_
         ("", "the corpus is empty"),
         (
             '{"_id": "d1", "text": "a"}\n{"_id": "d2", "text": "b"}\n{"_id": "d1", "text": "c"}\n',
-            "'d1' is there twice (documents 1 and 3)",
+            "'d1' occurs twice (documents 1 and 3)",
         ),
         ('{"_id": "d1"}\n', "line 1: document 'd1' has no string under `text`"),
         ('{"_id": "d 1", "text": "x"}\n', "white space"),
@@ -238,7 +238,7 @@ def test_an_output_that_cannot_be_written_is_one_line(command, tmp_path, command
     ("line", "says"),
     [
         ("1 Q0 d1 1 1.0", "5 columns"),
-        ("1 Q0 d1 1 high t", "'high' is no number"),
+        ("1 Q0 d1 1 high t", "'high' is not a number"),
         ("1 Q0 d1 1 nan t", "not finite"),
         ("1 Q0 d0 1 1.0 t", "twice for topic '1'"),
     ],

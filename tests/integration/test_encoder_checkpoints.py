@@ -130,7 +130,7 @@ def test_pyserinis_classes_get_no_random_weights_either(changed):
 def test_an_adapter_beside_the_weights_is_refused(changed, name, kind):
     folder = changed(lambda w: w)
     (folder / name).write_text("{}")
-    with pytest.raises(FormatError, match="holds an adapter"):
+    with pytest.raises(FormatError, match="contains an adapter"):
         load_encoder(kind + str(folder), POOLED)
 
 
@@ -143,9 +143,9 @@ def test_a_real_adapter_is_refused_alone_and_changes_the_cached_index(changed, b
     assert command(*search).code == 0
     model = peft.get_peft_model(AutoModel.from_pretrained(bert), peft.LoraConfig(r=2, target_modules=["query"]))
     model.save_pretrained(folder)
-    assert "holds an adapter" in command(*search).error
+    assert "contains an adapter" in command(*search).error
     model.save_pretrained(tmp_path / "alone")
-    with pytest.raises(FormatError, match="holds an adapter"):
+    with pytest.raises(FormatError, match="contains an adapter"):
         load_encoder(str(tmp_path / "alone"), POOLED)
 
 
@@ -366,7 +366,7 @@ def test_settings_of_queries_alone_do_not_refuse_an_index(bert, command, tmp_pat
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_length_without_room_for_a_text_is_refused(bert, command, length):
     result = command("search", "--topics", "pocket", "--encoder", bert, *FLAGS, "--max-length", length)
-    assert result.error.endswith("leaves no room for a text beside 2 special tokens; use --max-length 3 or more")
+    assert result.error.endswith("leaves no room for a text next to 2 special tokens; use --max-length 3 or more")
 
 
 def test_a_folder_without_weights_is_one_line(bert, tmp_path):

@@ -56,7 +56,7 @@ def test_a_rate_that_ends_in_no_number_is_named_and_leaves_no_folder(train, tmp_
 
 @pytest.mark.parametrize("more", [(), ("--set", "dev=9")])
 def test_weights_that_break_in_the_last_step_are_not_written(train, tmp_path, more):
-    for rate, what in (("1e37", "the vectors are no numbers any more"), ("1e38", "the step's size is inf")):
+    for rate, what in (("1e37", "the vectors are not numbers any more"), ("1e38", "the step's size is inf")):
         result = train("--set", f"learning_rate={rate}", "--set", "max_steps=1", "--set", "warmup=0", *more)
         assert result.code == 2
         assert f"step 1: {what}; lower learning_rate ({rate.replace('e', 'e+')})" in result.error

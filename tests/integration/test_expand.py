@@ -405,10 +405,10 @@ def test_few_shot_examples_are_the_same_for_every_topic_and_every_run(expand, se
     ("arguments", "said"),
     [
         (["--prompt", "q2x"], "unknown prompt 'q2x': did you mean 'q2"),
-        (["--prompt", "hyde"], "prompt 'hyde' has none for the collection 'pocket'"),
+        (["--prompt", "hyde"], "prompt 'hyde' has no version for the collection 'pocket'"),
         (
             ["--prompt", "query2doc.few-shot"],
-            "no training judgements are known for these topics; name some with --examples-from",
+            "no training qrels are known for these topics; name some with --examples-from",
         ),
         (["--backend", "vlm"], "unknown backend 'vlm': did you mean 'vllm'"),
         (["--adapter", "x"], "--adapter has no meaning for --backend openai"),

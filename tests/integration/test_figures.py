@@ -1,4 +1,4 @@
-"""What the figures on the real collections rest on. The figures themselves are regressions of tier full, which CI runs where the data is."""
+"""What the scores on the real collections rest on. The scores themselves are regressions of tier full, which CI runs where the data is."""
 
 from __future__ import annotations
 

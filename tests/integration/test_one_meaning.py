@@ -242,7 +242,7 @@ def test_expansions_that_do_not_belong_are_still_refused(command, tmp_path):
         ([other], "4 of 4 ids are not among the topics"),
         ([good, other], "4 of 4 ids are not among the topics"),
         ([good, titled], "has another title there"),
-        ([good, good], "is there twice"),
+        ([good, good], "occurs twice"),
     ):
         result = command("search", "--topics", "pocket", "--expansions", *sources)
         assert result.code == 2

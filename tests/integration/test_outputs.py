@@ -62,7 +62,7 @@ def parts(command, bert, corpus, tmp_path):
 def test_shards_are_merged_into_no_folder_of_somebody_elses(command, parts, thesis, overwrite):
     result = command("encode", "--merge", *parts, "--output", thesis, *overwrite)
     assert result.code == 2
-    assert "holds something else than a Faiss index" in result.error
+    assert "contains something else than a Faiss index" in result.error
 
 
 def test_a_merged_index_is_replaced_by_another_one_only_when_asked_for_and_made_once(command, parts, tmp_path):
@@ -91,7 +91,7 @@ def test_an_index_with_somebodys_notes_in_it_is_left_alone(command, bert, corpus
     (parts[0] / "notes.txt").write_text("mine")
     result = command("encode", "--corpus", corpus, "--encoder", bert, *POOLED, "--output", parts[0], "--overwrite")
     assert result.code == 2
-    assert "holds notes.txt" in result.error
+    assert "contains notes.txt" in result.error
     assert (parts[0] / "notes.txt").read_text() == "mine"
 
 
@@ -218,7 +218,7 @@ def test_a_second_call_under_torchrun_encodes_nothing_and_no_stale_part_is_merge
 def test_under_torchrun_a_folder_of_somebody_elses_is_not_replaced(bert, corpus, thesis):
     done = torchrun(2, "--corpus", corpus, "--encoder", bert, *POOLED, "--output", thesis, "--overwrite")
     assert done.returncode != 0
-    assert "holds something else than a Faiss index" in done.stderr
+    assert "contains something else than a Faiss index" in done.stderr
 
 
 def test_the_wait_for_a_process_that_is_dead_or_was_never_started_ends(command, bert, corpus, tmp_path, monkeypatch):

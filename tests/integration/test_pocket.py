@@ -1,4 +1,4 @@
-"""The embedded collection: what it promises of itself, and the figures on it."""
+"""The embedded collection: what it promises of itself, and the scores on it."""
 
 from __future__ import annotations
 

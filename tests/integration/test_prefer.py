@@ -29,7 +29,7 @@ def topics():
 
 @pytest.fixture
 def files(tmp_path, topics):
-    """Four candidates a topic: its passage, half of it, the next topic's, and the bare title. The answer is the need."""
+    """Four candidates per topic: its passage, half of it, the next topic's, and the bare title. The answer is the need."""
     needs = {r["_id"]: r["need"] for r in map(json.loads, (POCKET / "queries.jsonl").read_text().splitlines())}
     neighbours = [*topics[1:], topics[0]]
     made = []

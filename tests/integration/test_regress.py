@@ -193,14 +193,14 @@ def test_whatever_goes_wrong_is_named_and_the_rest_still_runs(command, folder):
         "pocket.bad.key": "unknown key 'metrcs'; did you mean 'metrics'?",
         "pocket.bad.metric": "unknown metric 'nDGC@10': did you mean 'nDCG@10'?",
         "pocket.bad.syntax": "not YAML",
-        "pocket.stage.fails": "stage search: exit code 3: it said nothing",
+        "pocket.stage.fails": "stage search: exit code 3: it printed nothing",
         "pocket.stage.silent": "stage evaluate: printed nothing",
         "pocket.stage.writes-nothing": "stage search: wrote no runs/pocket.stage.writes-nothing.trec",
         "pocket.stage.absent": "stage search: no-such-program: cannot be run",
         "pocket.topics.count": "topics of pocket: pinned 73, found 72",
         "pocket.topics.hash": "topics' hash of pocket: pinned 0000000000000000, found ",
-        "pocket.qrels.count": "judgements of pocket: pinned 988, found 987",
-        "pocket.metric.lost": "MAP: pinned, but stage evaluate prints no such figure",
+        "pocket.qrels.count": "qrels of pocket: pinned 988, found 987",
+        "pocket.metric.lost": "MAP: pinned, but stage evaluate prints no such score",
         "pocket.metric.open": "nDCG@10: no value pinned, measured 0.7922",
     }
     for name, reason in expected.items():
@@ -224,7 +224,7 @@ def test_a_run_with_a_document_twice_is_a_failure_that_names_the_line(command, f
     })  # fmt: skip
     result = command("regress", "pocket.run.twice")
     assert result.code == 1
-    assert "runs/pocket.run.twice.trec, line 2: document 'd' is there twice for topic 'animals-1'" in result.out
+    assert "runs/pocket.run.twice.trec, line 2: document 'd' occurs twice for topic 'animals-1'" in result.out
 
 
 def test_a_skip_alone_is_no_failure(command, folder):
@@ -236,7 +236,7 @@ def test_a_skip_alone_is_no_failure(command, folder):
 
 
 def test_a_group_of_collections_is_reported_as_its_macro_mean(command, folder, monkeypatch):
-    """Two members with the figures 0.2 and 0.4."""
+    """Two members with the scores 0.2 and 0.4."""
     monkeypatch.setattr("expandr_repro.regress.running.members_of", lambda _: ["a", "b"])
     monkeypatch.setattr("expandr_repro.regress.running.count", lambda _: None)
     monkeypatch.setattr("expandr_repro.regress.running.differences", lambda *_: [])
@@ -300,7 +300,7 @@ def test_a_recorded_condition_is_ok_from_then_on(command, folder):
 @pytest.mark.parametrize(
     ("part", "typed", "says"),
     [
-        ("qrels", {"judgements": 986}, "judgements of pocket: pinned 986, found 987"),
+        ("qrels", {"judgements": 986}, "qrels of pocket: pinned 986, found 987"),
         ("topics", {"count": 71}, "topics of pocket: pinned 71, found 72"),
         ("collection", {"documents": 720}, "documents of pocket: pinned 720, found 719"),
         ("expansions", {"count": 70}, "pinned 70, found 72"),
@@ -360,7 +360,7 @@ def test_a_metric_that_is_not_measured_is_not_recorded(command, folder):
     before = path.read_bytes()
     result = command("regress", "pocket.minilm.new", "--record")
     assert result.code == 1
-    assert "MAP: stage evaluate prints no such figure; nothing is recorded" in result.out
+    assert "MAP: stage evaluate prints no such score; nothing is recorded" in result.out
     assert path.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""`report`: the page in a browser, its figures against `evaluate`, its bytes, and what is refused."""
+"""`report`: the page in a browser, its scores against `evaluate`, its bytes, and what is refused."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def scifact(data, tmp_path_factory):
 
 @pytest.fixture
 def judged(command):
-    """The figures that `evaluate` gives for the two runs of SciFact."""
+    """The scores that `evaluate` gives for the two runs of SciFact."""
     result = command("evaluate", *SCIFACT, "--qrels", "scifact", "--per-topic", "--format", "json")
     return json.loads(result.out)
 

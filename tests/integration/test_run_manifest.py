@@ -1,4 +1,4 @@
-"""The manifest beside a run pins it: equal manifests, equal bytes; and `evaluate`, `compare` and `report` go by it."""
+"""The manifest next to a run pins it: equal manifests, equal bytes; and `evaluate`, `compare` and `report` go by it."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_a_run_that_was_changed_since_is_refused_by_every_command(command, runs,
     for words in (["evaluate", pair[1]], ["compare", *pair], ["report", *pair, "--output", tmp_path / "r.html"]):
         result = command(*words, "--qrels", "pocket")
         assert result.code == 2
-        assert f"{pair[1]}: x.trec.manifest.json beside it is of another run" in result.error
+        assert f"{pair[1]}: x.trec.manifest.json next to it is of another run" in result.error
 
 
 def test_judgments_of_another_collection_than_the_manifests_are_refused(command, runs, data, tmp_path):

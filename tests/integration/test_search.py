@@ -125,7 +125,7 @@ def test_a_topics_file_may_go_with_any_index(command, tmp_path):
         "search", "--topics", tmp_path / "mine.jsonl", "--index", "pocket", "--hits", 5, "--output", tmp_path / "x.trec"
     )
     assert result.code == 0
-    assert "no judgements are known" in result.err
+    assert "no relevance judgments are known" in result.err
     assert list(read_run(tmp_path / "x.trec")) == ["q1", "007"]
 
 

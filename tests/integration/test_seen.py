@@ -127,7 +127,7 @@ def test_compare_tests_the_parts_apart_with_holms_correction_in_each(command, ru
 
 
 def test_of_several_models_a_topic_was_seen_if_one_of_them_saw_it(command, tmp_path, plain, trained, record):
-    """The LLM that wrote the expansions has a record of its own, beside its file."""
+    """The LLM that wrote the expansions has a record of its own, next to its file."""
     other = find_topics("pocket").topics[60]
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps({"qid": t.qid, "title": t.title, "expansions": ["cats purr"]}) + "\n" for t in find_topics("pocket").topics))  # fmt: skip

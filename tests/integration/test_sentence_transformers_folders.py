@@ -69,7 +69,7 @@ def unit(vectors):
 
 
 def assert_equal(folder, texts=TEXTS):
-    """Compare with what sentence-transformers makes of the folder as it lies there; where cosine ranks, unit vectors."""
+    """Compare with what sentence-transformers makes of the folder as it is there; where cosine ranks, unit vectors."""
     theirs = st.SentenceTransformer(str(folder), device="cpu")
     saved = json.loads((folder / "config_sentence_transformers.json").read_text())
     same = unit if saved.get("similarity_fn_name") == "cosine" else lambda vectors: vectors
@@ -342,7 +342,7 @@ def test_a_dense_layer_of_another_model_is_refused(save):
     with pytest.raises(MismatchError, match="2_Dense: Dense takes 12 numbers, and 16 come to it"):
         load_encoder(str(folder))
     edit(folder / "2_Dense/config.json", in_features=16, out_features=9)
-    with pytest.raises(MismatchError, match=r"model\.safetensors: the weights do not fit the settings beside them"):
+    with pytest.raises(MismatchError, match=r"model\.safetensors: the weights do not fit the settings next to them"):
         load_encoder(str(folder))
     edit(folder / "2_Dense/config.json", out_features=8, activation_function="os.system")
     with pytest.raises(FormatError, match=r"the activation function 'os\.system' is not supported"):

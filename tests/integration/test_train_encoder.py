@@ -328,7 +328,7 @@ def foreign_documents(folder):
         (("--encoder", "pyserini:auto:x"), "cannot be trained here"),
         (("--config", "encodr"), "did you mean 'encoder'"),
         (("--set", "learning_rate=1e9", "--set", "max_grad_norm=1e9", "--set", "temperature=1e-12"), "the loss is"),
-        (("--alpha", "2"), "lies between 0 and 1"),
+        (("--alpha", "2"), "is between 0 and 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused_in_one_line(command, bert, tmp_path, arguments, said):
@@ -346,7 +346,7 @@ def test_what_writes_the_folder_is_missed_before_the_training_and_not_after_it(c
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "sentence_transformers" else found(name, *more))  # fmt: skip
     result = train(command, bert, tmp_path / "out")
     assert result.code == 2
-    assert "`pip install expandr-repro[train]` brings it" in result.error
+    assert "run `pip install expandr-repro[train]`" in result.error
     assert not list(tmp_path.glob(".out*"))
 
 

@@ -212,7 +212,7 @@ def test_a_misspelt_layer_is_refused_with_the_nearest_name(train, tmp_path):
 
 
 def candidates(folder, *, extra=None, finish="length", provenance=None):
-    """Write two candidates a topic, the second off the subject, and the gold passages."""
+    """Write two candidates per topic, the second off the subject, and the gold passages."""
     sampling = {"temperature": 1.0} | ({"extra": extra} if extra else {})
     said = [(f"rain number {i} falls as water", "hail") for i in range(6)]
     topics = [
@@ -300,7 +300,7 @@ def test_passages_cut_at_the_limit_are_learnt_without_an_end_and_counted(command
         result = command("train_generator", *source, *words, "--format", "json")
         assert result.code == 0, result.err
         counts = json.loads(result.out)["counts"]["train"]
-        assert counts["passages that generation had cut off, learnt without an end"] == 6
+        assert counts["passages that generation had cut off, learned without an end"] == 6
         tokenizer, examples = read.pop()
         for passage in (passage for row in examples.passages for passage in row):
             text = tokenizer.decode(passage)

@@ -1,4 +1,4 @@
-"""What is warned of stands in JSON, Markdown and LaTeX too, which are read without standard error."""
+"""What is warned of is in JSON, Markdown and LaTeX too, which are read without standard error."""
 
 from __future__ import annotations
 

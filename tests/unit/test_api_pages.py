@@ -1,4 +1,4 @@
-"""The pages of the Python API are made from the docstrings, and can be read as they lie in the repository."""
+"""The pages of the Python API are made from the docstrings, and can be read as they are in the repository."""
 
 from __future__ import annotations
 

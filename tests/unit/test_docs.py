@@ -48,7 +48,7 @@ FOREIGN = {
 }
 """Options of other programs that the documentation names."""
 
-FOUND = re.compile(r"-m expandr_repro(?:\.(?P<module>[\w.]+))?(?P<rest>.*)")
+CALL = re.compile(r"(?:-m expandr_repro(?:\.(?P<module>[\w.]+))?|^[^#]*?(?<![\w.-])expandr(?= [a-z-]))(?P<rest>.*)")
 
 
 def name(path: Path) -> str:
@@ -61,14 +61,14 @@ def without_help(text: str) -> str:
 
 
 def code_lines(text: str) -> Iterator[str]:
-    """Yield the lines of code blocks, fenced or indented by four, and code within a line that starts with `python -m`; joined where a backslash ends one."""
+    """Yield the lines of code blocks, fenced or indented by four, and code within a line that starts with `python -m` or `expandr`; joined where a backslash ends one."""
     fenced, joined = False, ""
     for line in without_help(text).splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
             continue
         if not fenced and not line.startswith("    "):
-            yield from re.findall(r"`(python -m [^`]*)`", line)
+            yield from re.findall(r"`((?:python -m|expandr) [^`]*)`", line)
             continue
         joined += line.removesuffix("\\")
         if not line.endswith("\\"):
@@ -85,13 +85,16 @@ def command_lines(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield (module, arguments) of every call of this package that is no synopsis; module is empty for the package itself."""
     for line in code_lines(text):
         for part in [*re.findall(r"\$\(([^()]*)\)", line), re.sub(r"\$\([^()]*\)", "", line)]:
-            if not (found := FOUND.search(part)) or is_synopsis(found[0]):
+            if not (call := CALL.search(part)) or is_synopsis(call[0]):
                 continue
-            lexer = shlex.shlex(found["rest"], posix=True, punctuation_chars=";&|")
+            lexer = shlex.shlex(call["rest"], posix=True, punctuation_chars=";&|")
             lexer.whitespace_split, lexer.commenters = True, "#"
             words = list(lexer)
             end = next((i for i, word in enumerate(words) if set(word) <= set(";&|")), len(words))
-            yield found["module"] or "", words[:end]
+            module, words_of_it = call["module"] or "", words[:end]
+            if not module and words_of_it and words_of_it[0] in COMMANDS:
+                module, words_of_it = words_of_it[0], words_of_it[1:]
+            yield module, words_of_it
             yield from command_lines(f"    {' '.join(map(shlex.quote, words[end + 1 :]))}")
 
 
@@ -145,6 +148,13 @@ def test_the_examples_are_found_wherever_they_stand():
         ("    python -m expandr_repro.search --topics T [--fusion F] ...", []),
         ("    python -m expandr_repro.report --tier ci|full", []),
         ("Plain text about python -m expandr_repro.search", []),
+        ("    expandr search --topics pocket   # why", [("search", ["--topics", "pocket"])]),
+        ("    .venv/bin/expandr doctor && expandr regress --list", [("doctor", []), ("regress", ["--list"])]),
+        ("Run `expandr regress NAME`, then `expandr show`.", [("regress", ["NAME"]), ("", ["show"])]),
+        ("    pip install expandr-repro; cd expandr_repro", []),
+        ("    expandr compare --test student|fisher", []),
+        ("Plain text about expandr search", []),
+        ("    source .venv/bin/activate   # from here on expandr is on the path", []),
     ],
 )  # fmt: skip
 def test_examples_are_told_from_text_and_from_synopses(line, found):

@@ -110,7 +110,7 @@ def test_it_is_decided_of_every_option_when_it_applies(command):
 
 
 def cases():
-    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value beside it or after `=`."""
+    """Yield every pair once, and 200 that are drawn, as they might be typed: the option first or last, its value next to it or after `=`."""
     every = [(command, words, option, value) for command, words, options in IDLE for option, value in options.items()]
     draw = random.Random(13)
     for number, (command, words, option, value) in enumerate([*every, *draw.choices(every, k=200)]):

@@ -1,4 +1,4 @@
-"""The regression files of this repository: each command parses, each name is one, each count and figure is what it says it is."""
+"""The regression files of this repository: each command parses, each name is one, each count and score is what it says it is."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_the_manual_tier_has_every_set_of_beir_with_each_pretrained_encoder_and_
 
 def test_what_is_pinned_without_having_been_run_is_pyserinis_published_figure():
     if not DATA:
-        pytest.skip("EXPANDR_DATA is not set: the published figures are not here")
+        pytest.skip("EXPANDR_DATA is not set: the published scores are not here")
     published = {}
     with Path(DATA, "published", "pyserini-2cr-beir.csv").open() as file:
         for row in csv.DictReader(file):

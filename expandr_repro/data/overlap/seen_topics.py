@@ -1,4 +1,4 @@
-"""Training overlap: the topics of a search that a model saw in training, so that its score on them can be told from its score on others.
+"""Find the topics of a search that a model saw in training, so that its scores on them and on others can be separated.
 
 A topic was seen if one of its relevant documents was a relevant document in training, or if its title repeats or nearly repeats that of a
 training topic.
@@ -42,7 +42,7 @@ class Seen:
         repeat: of topics whose title is a training topic's.
         near: of topics whose title nearly repeats that of a training topic, and does not repeat one.
         by_ids_alone: training collections whose documents were compared by docid, as it is not known whether they are the searched ones.
-        docids: the relevant documents of training, where no qrels have told yet which topics they are relevant to.
+        docids: the relevant documents of training, where no qrels say yet which topics they are relevant to.
     """
 
     document: frozenset[str] = frozenset()
@@ -90,12 +90,12 @@ def seen_topics(
     repeat = _repeated(topics, titles)
     near = _nearly_repeated({qid: title for qid, title in topics.items() if qid not in repeat}, titles)
     unknown = sorted({r.collection for r in records if same[id(r)] is None and r.docids})
-    found = Seen(frozenset(), frozenset(repeat), frozenset(near), tuple(unknown), docids)
-    return found if qrels is None else found.judged({qid: qrels.get(qid, {}) for qid in topics}, relevant_from)
+    seen = Seen(frozenset(), frozenset(repeat), frozenset(near), tuple(unknown), docids)
+    return seen if qrels is None else seen.judged({qid: qrels.get(qid, {}) for qid in topics}, relevant_from)
 
 
 def is_same_collection(record: TrainedOn, searched: Searched) -> bool | None:
-    """Say whether training documents are those that are searched; None where neither names nor hashes tell."""
+    """Return whether training documents are those that are searched; None where neither names nor hashes tell."""
     if record.corpus and record.corpus == searched.corpus:
         return True
     known = datasets()
@@ -142,7 +142,7 @@ def _nearly_repeated(topics: Mapping[str, str], titles: Iterable[str]) -> set[st
     for qid, listed in words.items():
         for word in rarest(listed, len(listed), 0) if listed else ():
             by_word[word].append(qid)
-    found: set[str] = set()
+    repeated: set[str] = set()
     for title in titles:
         there = _words(title)
         known = [word for word in there if word in common]
@@ -152,5 +152,5 @@ def _nearly_repeated(topics: Mapping[str, str], titles: Iterable[str]) -> set[st
             for qid in by_word.get(word, ()):
                 shared = len(words[qid] & there)
                 if shared * under >= over * (len(words[qid]) + len(there) - shared):
-                    found.add(qid)
-    return found
+                    repeated.add(qid)
+    return repeated

@@ -1,4 +1,4 @@
-"""Which topics share relevant documents: training topics with those to be held out, development topics with those that train.
+"""Find topics that share relevant documents: training topics with held-out topics, development topics with training topics.
 
 A score on a topic whose relevant document was a training positive measures memory. So topics are held out by what they share, and
 development topics are drawn by groups.
@@ -82,10 +82,10 @@ def groups(topics: Iterable[str], relevant: Mapping[str, Collection[str]]) -> li
     for qid in listed:
         for docid in relevant.get(qid, ()):
             parent[root((docid,))] = root(qid)  # a tuple is no topic's id
-    found: dict[Hashable, list[str]] = {}
+    by_root: dict[Hashable, list[str]] = {}
     for qid in listed:
-        found.setdefault(root(qid), []).append(qid)
-    return list(found.values())
+        by_root.setdefault(root(qid), []).append(qid)
+    return list(by_root.values())
 
 
 def draw_apart(
@@ -105,28 +105,28 @@ def draw_apart(
     Raises:
         ExpandrError: no groups have so many topics together; says how many could be had.
     """
-    made = groups(order, relevant)
+    grouped = groups(order, relevant)
     taken: list[list[str]] = []
     room = wanted
-    for group in made:
+    for group in grouped:
         if len(group) <= room:
             taken.append(group)
             room -= len(group)
     if room:
-        taken, most = _exactly(made, wanted)
+        taken, most = _exactly(grouped, wanted)
         if most < wanted:
             fewer = f"set {setting} to {most}, " if most else ""
             raise ExpandrError(
                 f"{setting} {wanted}: at most {most} topics can be held out that share no relevant document with the rest "
-                f"({max(map(len, made))} of {len(order)} topics form one group); {fewer}{others}or accept shared documents with --allow-overlap"
+                f"({max(map(len, grouped))} of {len(order)} topics form one group); {fewer}{others}or accept shared documents with --allow-overlap"
             )
     return {qid for group in taken for qid in group}
 
 
-def _exactly(made: Sequence[list[str]], wanted: int) -> tuple[list[list[str]], int]:
+def _exactly(grouped: Sequence[list[str]], wanted: int) -> tuple[list[list[str]], int]:
     """Return groups that have so many topics together, or as many as can be had below that, and how many."""
     last: dict[int, tuple[int, int]] = {0: (0, -1)}  # number of topics -> number without the last group, that group
-    for index, group in enumerate(made):
+    for index, group in enumerate(grouped):
         for count in sorted(last, reverse=True):
             if count + len(group) <= wanted:
                 last.setdefault(count + len(group), (count, index))
@@ -136,5 +136,5 @@ def _exactly(made: Sequence[list[str]], wanted: int) -> tuple[list[list[str]], i
     count = most
     while count:
         count, index = last[count]
-        taken.append(made[index])
+        taken.append(grouped[index])
     return taken, most

@@ -1,8 +1,8 @@
-"""What an artefact was trained on: the topics and their relevant documents, so that a score on them can be told from a score on others.
+"""Record the topics and relevant documents that an artefact was trained on, so that scores on them and on others can be separated.
 
-A trained folder holds `trained_on.json.gz`: one entry per training collection, sorted, equal content in equal bytes. Its hash stands in the
+A trained folder contains `trained_on.json.gz`: one entry per training collection, sorted, equal content in equal bytes. Its hash is in the
 folder's manifest under `trained_on_sha256`. A file that comes of training, or of a trained LLM (preference pairs, expansions), has the record
-beside it: `pairs.jsonl.trained_on.json.gz`.
+next to it: `pairs.jsonl.trained_on.json.gz`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TrainedOn:
     """The training data from one collection.
 
     Attributes:
-        collection: the dataset's name (`scifact`), or the folder's or file's own name where it is no known dataset.
+        collection: the dataset's name (`scifact`), or the folder's or file's own name where it is not a known dataset.
         corpus: SHA-256 of the corpus as index manifests carry it, or None where it is not known.
         topics: qid -> title of each training topic.
         docids: relevant documents of these topics that training saw (positives, gold passages).
@@ -72,7 +72,7 @@ def merge_trained_on(parts: Iterable[TrainedOn]) -> list[TrainedOn]:
 
 
 def record_beside(file: Path) -> Path:
-    """Return where the record of a file lies: beside it, `.trained_on.json.gz` added to its name."""
+    """Return where the record of a file is: next to it, `.trained_on.json.gz` added to its name."""
     return file.with_name(f"{file.name}.{NAME}")
 
 
@@ -159,7 +159,9 @@ def carried_on(source: Path) -> list[TrainedOn]:
         manifest = read_manifest(source / MANIFEST if is_folder else run_manifest_path(source)) or {}
     if record.is_file():
         if manifest.get(TRAINED_ON_HASH) not in (None, sha256_file(record)):
-            log.warning("%s: is not the record that the manifest beside it names; was one of the two replaced?", record)
+            log.warning(
+                "%s: is not the record that the manifest next to it names; was one of the two replaced?", record
+            )
         return read_record(record)
     if TRAINED_ON_HASH in manifest or manifest.get("kind") in MADE_BY_TRAINING:
         log.warning(

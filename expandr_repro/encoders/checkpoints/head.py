@@ -1,4 +1,4 @@
-"""The layers of a sentence-transformers folder between pooling and the vector: Dense, LayerNorm, Normalize."""
+"""Layers of a sentence-transformers folder between pooling and the vector: Dense, LayerNorm, Normalize."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Head:
             )
         if kind == "Normalize":
             return partial(torch.nn.functional.normalize, dim=-1)
-        place = inside_of(folder, inside, folder)
-        config = read_object(place / "config.json")
+        module_folder = inside_of(folder, inside, folder)
+        config = read_object(module_folder / "config.json")
         layers = torch.nn.ModuleDict()
         try:
             if kind == "LayerNorm":
@@ -63,17 +63,19 @@ class Head:
                 if config.get("use_residual") and taken != given:
                     layers["residual"] = torch.nn.Linear(taken, given, bias=False)
         except (KeyError, TypeError, RuntimeError, OverflowError) as error:
-            raise FormatError(place / "config.json", None, f"no settings of a {kind} module ({error})") from error
+            raise FormatError(
+                module_folder / "config.json", None, f"no settings of a {kind} module ({error})"
+            ) from error
         if taken != self.dimension:
             raise MismatchError(
-                f"{place}: {kind} takes {taken} numbers, and {self.dimension} come to it; wanted modules of one model"
+                f"{module_folder}: {kind} takes {taken} numbers, and {self.dimension} come to it; wanted modules of one model"
             )
         self.dimension = given
-        _load_weights(layers, place)
+        _load_weights(layers, module_folder)
         layers.to(device).eval()
         if kind == "LayerNorm":
             return layers["norm"]
-        activation = _activation(place, config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+        activation = _activation(module_folder, config.get("activation_function", "torch.nn.modules.activation.Tanh"))
         return partial(_dense, layers, activation, bool(config.get("use_residual")))
 
 
@@ -84,32 +86,35 @@ def _dense(layers: Any, activation: Any, residual: bool, vectors: torch.Tensor) 
     return out + (layers["residual"](vectors) if "residual" in layers else vectors)
 
 
-def _activation(place: Path, named: object) -> Any:
+def _activation(folder: Path, named: object) -> Any:
     """Return one of torch's activations by its name; nothing else is imported, whatever a folder names."""
     import torch
 
     text = str(named)
-    found = getattr(torch.nn, text.rpartition(".")[2], None) if text.startswith("torch.nn.") else None
-    if isinstance(found, type) and found.__module__ in ("torch.nn.modules.activation", "torch.nn.modules.linear"):
+    activation = getattr(torch.nn, text.rpartition(".")[2], None) if text.startswith("torch.nn.") else None
+    if isinstance(activation, type) and activation.__module__ in (
+        "torch.nn.modules.activation",
+        "torch.nn.modules.linear",
+    ):
         try:
-            return found()
+            return activation()
         except TypeError:
             pass
     raise FormatError(
-        place / "config.json",
+        folder / "config.json",
         None,
         f"the activation function {shown(named)} is not supported; wanted one of torch.nn's",
     )
 
 
-def _load_weights(layers: Any, place: Path) -> None:
+def _load_weights(layers: Any, folder: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = place / "model.safetensors"
+    path = folder / "model.safetensors"
     if not path.is_file():
         raise NotAvailableError(
-            f"{place}: no model.safetensors there (other formats can run code and are not loaded); save the model again with sentence-transformers"
+            f"{folder}: no model.safetensors there (other formats can run code and are not loaded); save the model again with sentence-transformers"
         )
     try:
         layers.load_state_dict(load_file(path))
@@ -118,5 +123,5 @@ def _load_weights(layers: Any, place: Path) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise MismatchError(
-            f"{path}: the weights do not fit the settings beside them ({reason}); wanted both of one model"
+            f"{path}: the weights do not fit the settings next to them ({reason}); wanted both of one model"
         ) from error

@@ -1,4 +1,4 @@
-"""The small files of a model folder: paths that stay inside it, and JSON that is what it should be."""
+"""Read the small files of a model folder: paths that stay inside it, and JSON of the expected form."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, empty where there is no file.
 
     Raises:
-        FormatError: it is no JSON object.
+        FormatError: it is not a JSON object.
     """
     if not path.is_file():
         return {}
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise FormatError(path, None, f"found {shown(found)}, wanted a JSON object")
-    return found
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise FormatError(path, None, f"found {shown(content)}, wanted a JSON object")
+    return content

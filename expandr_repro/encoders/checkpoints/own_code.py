@@ -1,4 +1,4 @@
-"""What a model folder asks to be run besides the architectures that are installed: refused, unless the command line lets it."""
+"""Refuse model folders with code of their own, unless --trust-remote-code allows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from expandr_repro.io.files import read_text
 def refuse_kernels(folder: Path, allowed: bool) -> None:
     """Refuse a model whose configuration names compiled code of the hub, which transformers would fetch and load unasked.
 
-    Code in the folder itself (`auto_map`) is refused by transformers, which is told so at every call.
+    Code in the folder itself (`auto_map`) is refused by transformers, which is asked to at every call.
 
     Args:
         folder: the model's.
@@ -35,12 +35,12 @@ def refuse_kernels(folder: Path, allowed: bool) -> None:
             raise FormatError(
                 path,
                 None,
-                f"wants code from elsewhere ({name[:80]!r}), which runs only with --trust-remote-code; take `attn_implementation` out",
+                f"needs code from elsewhere ({name[:80]!r}), which runs only with --trust-remote-code; take `attn_implementation` out",
             )
 
 
 def refuse_adapter(folder: Path) -> None:
-    """Refuse an adapter, alone or beside a model: transformers would apply it where peft is installed, to a model that it names itself.
+    """Refuse an adapter, alone or next to a model: transformers would apply it where peft is installed, to a model that it names itself.
 
     Args:
         folder: the model's.
@@ -52,7 +52,7 @@ def refuse_adapter(folder: Path) -> None:
         raise FormatError(
             folder,
             None,
-            "holds an adapter (adapter_config.json), which is not applied to encoders here; merge it into its model (peft's merge_and_unload, then save_pretrained) and give that folder",
+            "contains an adapter (adapter_config.json), which is not applied to encoders here; merge it into its model (peft's merge_and_unload, then save_pretrained) and give that folder",
         )
 
 

@@ -1,4 +1,4 @@
-"""Write an encoder as one folder that sentence-transformers, Pyserini's Auto classes and our commands load to the same vectors."""
+"""Save an encoder as a folder that sentence-transformers, Pyserini's Auto classes and our commands load to the same vectors."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def require_writer(encoder: Encoder) -> None:
         ExpandrError: the encoder has layers after pooling, which are not trained here.
     """
     if encoder.spec.modules or not encoder.spec.include_prompt:
-        found = ", ".join(encoder.spec.modules) or "include_prompt: false"
+        parts = ", ".join(encoder.spec.modules) or "include_prompt: false"
         raise ExpandrError(
-            f"{encoder.name}: an encoder with {found} can be searched with, and not trained here; wanted Transformer, Pooling and perhaps Normalize"
+            f"{encoder.name}: an encoder with {parts} can be searched with, and not trained here; wanted Transformer, Pooling and perhaps Normalize"
         )
     if encoder.spec.pooling != "first-decoder" and importlib.util.find_spec("sentence_transformers") is None:
         raise SetupError(
-            "training an encoder needs sentence-transformers, which writes its folder; `pip install expandr-repro[train]` brings it"
+            "training an encoder needs sentence-transformers, which writes its folder; run `pip install expandr-repro[train]`"
         )
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
     """Write an encoder's weights, tokenizer and settings into an empty folder.
 
-    The transformers checkpoint lies in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
-    folders beside it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
+    The transformers checkpoint is in the folder itself, where Pyserini's Auto classes look; `modules.json` and the small
+    folders next to it say pooling, normalisation, length and prefixes to sentence-transformers, and `encoder.yaml` says all of it to
     our commands. A pooling that sentence-transformers lacks (first-decoder) is written without what is for it alone.
     """
     import torch

@@ -1,4 +1,4 @@
-"""What a sentence-transformers folder says of itself: done as sentence-transformers does it, or refused by name."""
+"""Read the modules of a sentence-transformers folder: applied as sentence-transformers does, or refused by name."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def settings_of(folder: Path, spec: EncoderSpec) -> dict[str, Any]:
         names = " and ".join(name for name, _ in ((kind, first), *rest)[:2])
         raise _unsupported(folder / "modules.json", f"it begins with {names}", "Transformer and Pooling, in this order")
     (_, pooling), *head = rest
-    modules = [_head_module(name, place, folder) for name, place in head if name != "Dropout"]
+    modules = [_head_module(name, module_folder, folder) for name, module_folder in head if name != "Dropout"]
     similarity = whole.get("similarity_fn_name")
     if similarity not in (None, "cosine", "dot"):
         raise _unsupported(
@@ -106,8 +106,8 @@ def refuse_other_kinds(folder: Path) -> None:
         raise _unsupported(path, f"the model is a CrossEncoder or a classifier ({shown(named[0])})", "an encoder")
 
 
-def _unsupported(path: Path, found: str, wanted: str) -> FormatError:
-    return FormatError(path, None, f"{found}, which is not supported here; wanted {wanted}")
+def _unsupported(path: Path, value: str, wanted: str) -> FormatError:
+    return FormatError(path, None, f"{value}, which is not supported here; wanted {wanted}")
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
@@ -120,7 +120,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     listed = read_json(path)
     if not isinstance(listed, list) or not listed or not all(isinstance(m, dict) and "type" in m for m in listed):
         raise FormatError(path, None, 'wanted a list of {"type": ..., "path": ...}, as sentence-transformers writes it')
-    found = []
+    modules = []
     for module in listed:
         kind = str(module["type"])
         name = kind.rpartition(".")[2]
@@ -131,19 +131,19 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
             raise _unsupported(
                 path, f"its module {name} takes arguments at each call ({shown(module['kwargs'])})", "none"
             )
-        found.append((name, inside_of(folder, str(module.get("path", "")), path)))
-    return found
+        modules.append((name, inside_of(folder, str(module.get("path", "")), path)))
+    return modules
 
 
-def _head_module(name: str, place: Path, folder: Path) -> str:
+def _head_module(name: str, module_folder: Path, folder: Path) -> str:
     if name not in ("Dense", "LayerNorm", "Normalize"):
         raise _unsupported(folder / "modules.json", f"a second {name}", "one Transformer and one Pooling")
-    path = place / "config.json"
+    path = module_folder / "config.json"
     config = read_object(path)
     for key in ("module_input_name", "module_output_name"):
         if config.get(key) not in (None, SENTENCE):
             raise _unsupported(path, f"{key} is {shown(config[key])}", SENTENCE)
-    return name if name == "Normalize" else f"{name}:{place.relative_to(folder).as_posix()}"
+    return name if name == "Normalize" else f"{name}:{module_folder.relative_to(folder).as_posix()}"
 
 
 def _pooling(path: Path) -> dict[str, Any]:
@@ -212,15 +212,15 @@ def _length(path: Path, config: Mapping[str, Any], key: str) -> int | None:
 def _own_limit(folder: Path) -> int | None:
     """Return the limit that holds where sentence-transformers' own settings name none: the tokenizer's, or the model's if that is less."""
     path = folder / "tokenizer_config.json"
-    found = [_length(path, read_object(path), "model_max_length")]
+    limits = [_length(path, read_object(path), "model_max_length")]
     path = folder / "config.json"
     config = read_object(path)
-    found += [
+    limits += [
         _length(path, config, key)
         for key in ("max_position_embeddings", "n_positions")
         if config.get(key) not in (-1, 0)
     ]
-    return min((length for length in found if length), default=None)
+    return min((length for length in limits if length), default=None)
 
 
 def _prompts(path: Path, config: Mapping[str, Any], spec: EncoderSpec) -> dict[str, str]:

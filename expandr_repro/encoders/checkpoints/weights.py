@@ -1,4 +1,4 @@
-"""A transformers checkpoint, whole or refused: nothing is filled in at random, and nothing is left out that its configuration lacks."""
+"""Load a transformers checkpoint completely, or refuse it: no weights are initialised at random or ignored."""
 
 from __future__ import annotations
 

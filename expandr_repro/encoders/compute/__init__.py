@@ -1,1 +1,1 @@
-"""What makes encoding fast: packed attention on a GPU, oneDNN on a CPU, vectors fetched behind."""
+"""Speed up encoding: packed attention on a GPU, oneDNN on a CPU, asynchronous copies of vectors."""

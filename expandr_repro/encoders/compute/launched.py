@@ -1,4 +1,4 @@
-"""Vectors that a device may still be at work on, and how they come to the host."""
+"""Fetch vectors from a device that may still be computing them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Launched:
     def of(
         cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int, same: Sequence[int] | None = None
     ) -> Launched:
-        """Send the batches' vectors on their way to the host.
+        """Start copying the batches' vectors to the host.
 
-        On a GPU the copy stands in the queue right behind these batches: fetching waits for nothing that is launched later.
+        On a GPU the copy is in the queue right behind these batches: fetching waits for nothing that is launched later.
 
         Args:
             order: the text of each row of all parts.

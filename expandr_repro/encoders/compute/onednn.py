@@ -1,4 +1,4 @@
-"""Linear layers on a CPU by oneDNN, their weights in its own layout: for encoders that are not trained.
+"""Compute linear layers on a CPU with oneDNN, for encoders that are not trained.
 
 torch gives fp32 products to MKL, which has no AVX-512 for processors that are not Intel's: on an AMD one with AVX-512 oneDNN does the
 same work in less than half the time (docs/performance.md), on Intel's in about the same, so that these are left as they are. Sums are
@@ -20,7 +20,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def wanted(config: Any, device: str, precision: str, own_code: bool) -> bool:
-    """Say whether an encoder that is not trained is to compute this way.
+    """Return whether an encoder that is not trained is to compute this way.
 
     Args:
         config: of transformers.
@@ -33,7 +33,7 @@ def wanted(config: Any, device: str, precision: str, own_code: bool) -> bool:
 
 
 def can_lay_out() -> bool:
-    """Say whether this torch and this processor have what it takes, and the processor is not one that MKL is made for."""
+    """Return whether this torch and this processor have what it takes, and the processor is not one that MKL is made for."""
     import torch
 
     backends: Any = torch.backends
@@ -56,7 +56,7 @@ def _vendor() -> str:
 
 
 def lay_out(model: Any) -> int:
-    """Let all linear layers of a model in fp32 on the CPU compute by oneDNN; it cannot be trained, saved or moved afterwards.
+    """Make all linear layers of a model in fp32 on the CPU compute with oneDNN; the model cannot be trained, saved or moved afterwards.
 
     Args:
         model: changed in place. Its layers keep a `weight` without content, whose shape and type other code may ask for.

@@ -1,4 +1,4 @@
-"""Texts end to end in one row, without padding: attention of varying lengths for encoders in half precision on a GPU."""
+"""Pack texts into one row without padding: attention of variable length for half-precision encoders on a GPU."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MULTIPLE = 64
 
 
 def can_pack(config: Any, device: str, precision: str) -> bool:
-    """Say whether a model can take its texts end to end there: the kernel wants a GPU and half precision."""
+    """Return whether a model can take its texts end to end there: the kernel wants a GPU and half precision."""
     return device.startswith("cuda") and precision in ("bf16", "fp16") and config.model_type in FIRST_POSITION
 
 
 def can_pool(spec: EncoderSpec) -> bool:
-    """Say whether texts that lie end to end can be pooled as a spec wants it."""
+    """Return whether texts that lie end to end can be pooled as a spec wants it."""
     return spec.pooling in PACKED_POOLINGS and spec.include_prompt
 
 
@@ -50,8 +50,8 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
     if edges is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        found: tuple[Any, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-        return found
+        result: tuple[Any, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        return result
     q, k, v = (t.squeeze(0).transpose(0, 1) for t in (query, key, value))
     if query.is_cuda:
         from torch.nn.attention.varlen import varlen_attn
@@ -64,7 +64,7 @@ def _attention(module: Any, query: Any, key: Any, value: Any, attention_mask: An
 
 
 def _one_by_one(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Do the same text by text, (tokens, heads, size): where there is no kernel, to test against."""
+    """Attend text by text, (tokens, heads, size): where there is no kernel, to test against."""
     import torch
 
     parts = []

@@ -1,1 +1,1 @@
-"""From what a model generated to the text that is searched: reasoning, chatter and refusals found."""
+"""Clean the answers of LLMs: reasoning, chatter and refusals."""

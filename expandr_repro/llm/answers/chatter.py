@@ -1,4 +1,4 @@
-"""What an LLM says to the user around the text that was asked for: announcements, labels, echoes of the prompt, offers at the end.
+"""Remove what an LLM writes around the text: announcements, labels, echoes of the prompt, offers at the end.
 
 In English, Chinese, French, German and Spanish, and the commonest in Italian and Portuguese. A closing offer is a sentence by the
 assistant to the user: it speaks of "me", or of the text itself. "Do not hesitate to call a doctor" is none.
@@ -185,14 +185,14 @@ def without_echo(text: str, prompt: str) -> str:
 
 def _end_of(text: str, wanted: str) -> int:
     """Return where a beginning ends that equals `wanted` but for white space; 0 where the text begins otherwise."""
-    place = 0
+    position = 0
     for word in wanted.split():
-        while text[place : place + 1].isspace():
-            place += 1
-        if not text.startswith(word, place):
+        while text[position : position + 1].isspace():
+            position += 1
+        if not text.startswith(word, position):
             return 0
-        place += len(word)
-    return place
+        position += len(word)
+    return position
 
 
 def without_next(text: str) -> str:
@@ -206,17 +206,17 @@ def without_next(text: str) -> str:
         start, end = text.find("\n", *asked.span(1)), text.find("\n", asked.end())
         if start < 0:
             continue
-        told = end >= 0 and _TOLD.match(text, end)
-        if not told and (end < 0 or _ANSWERED.match(text, end)):
+        marked = end >= 0 and _TOLD.match(text, end)
+        if not marked and (end < 0 or _ANSWERED.match(text, end)):
             faq = _is_faq(text) if faq is None else faq
-            told = None if faq else asked
-        if told:
+            marked = None if faq else asked
+        if marked:
             return _INSTRUCTED.sub("", text[:start])
     return text
 
 
 def _is_faq(text: str) -> bool:
-    """Say whether a text asks and answers several questions by itself."""
+    """Return whether a text asks and answers several questions by itself."""
     first = _QUESTION.search(text)
     if first is None:
         return False
@@ -246,5 +246,5 @@ def without_closing(text: str) -> str:
 
 def _closing_from(text: str) -> int:
     """Return a place before which no closing begins: one has less than a thousand characters, but for its white space."""
-    place = max(0, len(text) - 2000)
-    return 0 if _WIDE.search(text, place) else place
+    begin = max(0, len(text) - 2000)
+    return 0 if _WIDE.search(text, begin) else begin

@@ -1,4 +1,4 @@
-"""From what an LLM said to the text that is searched with: small talk, markup and reasoning taken off.
+"""Clean an LLM's answer: remove small talk, markup and reasoning, and keep the text to search with.
 
 The rules are versioned: a change that alters any text raises `CLEANER`. The raw text stays in the store, so a new
 version applies to old generations without asking again. A text may be anything: the patterns are written so that none takes
@@ -82,7 +82,7 @@ def clean(raw: str, finish: str = "", prompt: str = "") -> Cleaned:
     """Clean one generation.
 
     Args:
-        raw: what the LLM said.
+        raw: the LLM's answer.
         finish: why it stopped, in the backend's word.
         prompt: what it was asked; taken off where the text begins by repeating it.
 
@@ -143,10 +143,10 @@ def _without_json(text: str) -> str:
         return text
     for end in ("", '"}', '"]}', "}"):
         try:
-            found = _text_of(json.loads(text + end, strict=False))
+            inner = _text_of(json.loads(text + end, strict=False))
         except (ValueError, RecursionError):
             continue
-        return text if found is None else found
+        return text if inner is None else inner
     quoted = _PYTHON.fullmatch(text)
     return quoted[2].replace("\\'", "'").replace("\\n", "\n") if quoted else text
 
@@ -198,12 +198,12 @@ def _without_markup(text: str) -> str:
 
 def _outside_code(mark: re.Pattern[str], kept: str, text: str) -> str:
     """Replace a mark but in code, which may be of stars and hashes."""
-    code = [found.span() for found in _CODE.finditer(text)]
+    code = [block.span() for block in _CODE.finditer(text)]
     starts = [start for start, _ in code]
 
-    def replaced(found: re.Match[str]) -> str:
-        place = bisect_right(starts, found.start()) - 1
-        return found[0] if place >= 0 and found.start() < code[place][1] else found.expand(kept)
+    def replaced(match: re.Match[str]) -> str:
+        number = bisect_right(starts, match.start()) - 1
+        return match[0] if number >= 0 and match.start() < code[number][1] else match.expand(kept)
 
     return mark.sub(replaced, text)
 

@@ -1,4 +1,4 @@
-"""Why a generation ended, in one word for what backends have many: stop, length, content_filter, refusal."""
+"""Translate a backend's finish reason: stop, length, content_filter, refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer within what an LLM generated: its reasoning, its channels, and the turns before and after left out.
+"""Find the answer in what an LLM generated, without its reasoning, its channels, and other turns.
 
 Models mark these by tokens of their own. What is known here: `<think>` and its kin in every spelling (DeepSeek, Qwen, GLM,
 Phi, Nemotron, OLMo, MiniMax's `<mm:think>`, Seed's `<seed:think>`, Apertus, Solar, Pangu), Kimi's, Magistral's and Cohere's brackets,
@@ -61,7 +61,7 @@ _OWN = ("assistant", "model", "chatbot", "bot", "ai", "gpt", "answer")
 
 
 def mentions_marks(text: str) -> bool:
-    """Say whether a tokenizer's or a chat template's text has marks of reasoning or channels, without which its model's texts cannot be cleaned."""
+    """Return whether a tokenizer's or a chat template's text has marks of reasoning or channels, without which its model's texts cannot be cleaned."""
     return bool(_MARK.search(text))
 
 
@@ -83,7 +83,7 @@ def answer_of(text: str) -> tuple[str, bool]:
     """
     if not _MAYBE.search(text):
         return text, False
-    text = _FULL_WIDTH.sub(lambda found: f"<|{found[1].replace('▁', '_')}|>", text)
+    text = _FULL_WIDTH.sub(lambda match: f"<|{match[1].replace('▁', '_')}|>", text)
     text, unfinished = _final_channel(text)
     if unfinished:
         return "", True
@@ -97,8 +97,8 @@ def _final_channel(text: str) -> tuple[str, bool]:
         if _HARMONY_WITHOUT_TOKENS.match(text):
             places = list(_FINAL_WITHOUT_TOKENS.finditer(text))
             return (text[places[-1].end() :], False) if places else ("", True)
-        found = _FINAL_WITHOUT_TOKENS.match(text)
-        return (text[found.end() :] if found else text), False
+        match = _FINAL_WITHOUT_TOKENS.match(text)
+        return (text[match.end() :] if match else text), False
     first, *parts = _HARMONY.split(text)
     role, channel, answers, thought = "assistant", "", [], False
     if parts and parts[0] == "message":  # the prompt wrote the beginning of the header
@@ -139,10 +139,10 @@ def _without_reasoning(text: str) -> tuple[str, bool]:
             kept.append(text[position : tags[i].start()])
             # one within another ends the outer one only where nothing else does
             ends = by_name[names[i]] if by_name[names[i]][-1:] > [i] else closing
-            place = bisect_right(ends, i)
-            if place == len(ends):
+            number = bisect_right(ends, i)
+            if number == len(ends):
                 return "".join(kept), True
-            end = ends[place]
+            end = ends[number]
         position, i = tags[end].end(), end + 1
     return "".join(kept) + text[position:], False
 
@@ -150,26 +150,26 @@ def _without_reasoning(text: str) -> tuple[str, bool]:
 def _own_turn(text: str) -> str:
     """Return what the model says in its own turn; prompt, roles and the turns that it goes on to write are left out."""
     pieces: list[str] = []
-    role, position, said, struck, last = "assistant", 0, False, False, text.rfind("</s>")
-    for found in _TOKEN.finditer(text):
-        if found.start() < position:
+    role, position, spoken, struck, last = "assistant", 0, False, False, text.rfind("</s>")
+    for match in _TOKEN.finditer(text):
+        if match.start() < position:
             continue
-        pieces.append(text[position : found.start()])
-        said = said or bool(pieces[-1].strip())
-        position = found.end()
-        kind = next(value for value in found.groups() if value).lower()
-        if (kind == "s" and said and found.end() < last) or (kind == "/s" and struck):  # struck out, as HTML has it
-            pieces.append(found[0])
+        pieces.append(text[position : match.start()])
+        spoken = spoken or bool(pieces[-1].strip())
+        position = match.end()
+        kind = next(value for value in match.groups() if value).lower()
+        if (kind == "s" and spoken and match.end() < last) or (kind == "/s" and struck):  # struck out, as HTML has it
+            pieces.append(match[0])
             struck = kind == "s"
             continue
         named = _ROLE_TOKEN.fullmatch(kind)
-        ends = found["close"] or kind == "[e~[" or _ENDS.fullmatch(kind)
-        starts = named or found["open"] or kind in ("inst", "/inst", "system_prompt") or _STARTS.fullmatch(kind)
+        ends = match["close"] or kind == "[e~[" or _ENDS.fullmatch(kind)
+        starts = named or match["open"] or kind in ("inst", "/inst", "system_prompt") or _STARTS.fullmatch(kind)
         if not ends and not starts:
             continue
-        if role in _OWN and said:
+        if role in _OWN and spoken:
             return "".join(pieces)
-        pieces, role, said, struck = [], "assistant", False, False
+        pieces, role, spoken, struck = [], "assistant", False, False
         if named:
             role = named[1]
         elif kind in ("inst", "system_prompt"):

@@ -1,4 +1,4 @@
-"""Whether a text refuses to say anything: an assistant, of itself, says that it cannot or will not, and says no more.
+"""Recognise refusals: the assistant writes that it cannot or will not, and writes nothing else.
 
 A refusal is judged by its build. One of the first sentences has the assistant for its subject ("I", or none at all), an inability or
 unwillingness, a verb of what assistants do, and for its object what was asked for; and no passage follows. What a text says *about* refusing, in
@@ -130,7 +130,7 @@ _SENTENCE_ELSEWHERE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 
 
 def is_refusal(text: str) -> bool:
-    """Say whether a cleaned text is a refusal."""
+    """Return whether a cleaned text is a refusal."""
     text = text[:LOOKED_AT].replace("’", "'")
     sentences = [s for s in _ENGLISH_SENTENCE.split(text.strip()) if s.strip()]
     return bool(sentences) and (_refuses(sentences) or _refuses_elsewhere(text))
@@ -139,12 +139,12 @@ def is_refusal(text: str) -> bool:
 def _refuses(sentences: list[str]) -> bool:
     content = hard = soft = 0
     for number, sentence in enumerate(sentences):
-        said = _refused(sentence, alone=len(sentences) == 1) if content < 12 and number < 6 else ""
-        if said == "others":
+        refused = _refused(sentence, alone=len(sentences) == 1) if content < 12 and number < 6 else ""
+        if refused == "others":
             return False
-        hard += said == "hard"
-        soft += said == "soft"
-        if said:
+        hard += refused == "hard"
+        soft += refused == "soft"
+        if refused:
             content += _content_after(sentence)
         elif not (_TO_THE_USER.search(sentence) or _APOLOGY.match(sentence)) or (
             _OFFER.match(sentence) and len(sentence) > 200
@@ -157,13 +157,13 @@ def _refuses(sentences: list[str]) -> bool:
 
 def _refused(sentence: str, alone: bool) -> str:
     """Return "hard" for a refusal of the request, "soft" for a lack of knowledge, "others" for words that are not the assistant's."""
-    found = (
+    refusal = (
         _HARD.search(sentence)
         or (alone and (_NO_SUBJECT_AT_ALL.match(sentence.strip()) or _ALONE.search(sentence)))
         or None
     )
-    weak = None if found else _SOFT.search(sentence) or _OF_ITSELF.search(sentence)
-    match = found or weak
+    weak = None if refusal else _SOFT.search(sentence) or _OF_ITSELF.search(sentence)
+    match = refusal or weak
     if not match:
         return ""
     before = sentence[: match.start()]
@@ -176,11 +176,11 @@ def _refused(sentence: str, alone: bool) -> str:
         return "others"
     if not _BEGINS.match(sentence) and before.strip():
         return ""
-    return "hard" if found else "soft"
+    return "hard" if refusal else "soft"
 
 
 def _is_title(words: str) -> bool:
-    """Say whether words are written as in a title: "I Can't Help Myself"."""
+    """Return whether words are written as in a title: "I Can't Help Myself"."""
     later = [w for w in words.split()[1:] if w[:1].isalpha() and w not in ("I", "I'm")]
     return len(later) > 1 and not words.isupper() and sum(w[0].isupper() for w in later) * 2 > len(later)
 
@@ -193,14 +193,14 @@ def _content_after(sentence: str) -> int:
 
 def _refuses_elsewhere(text: str) -> bool:
     sentences = [s for s in _SENTENCE_ELSEWHERE.split(text) if s.strip()]
-    found = next((i for i, s in enumerate(sentences[:3]) if _ELSEWHERE.search(s)), None)
-    if found is None or _OBJECTS_OF_OTHERS.search(sentences[found]):
+    first = next((i for i, s in enumerate(sentences[:3]) if _ELSEWHERE.search(s)), None)
+    if first is None or _OBJECTS_OF_OTHERS.search(sentences[first]):
         return False
-    if any(not _TO_THE_USER_ELSEWHERE.search(s) for s in sentences[:found]):
+    if any(not _TO_THE_USER_ELSEWHERE.search(s) for s in sentences[:first]):
         return False
     rest = [
         s
         for i, s in enumerate(sentences)
-        if i > found and not _ELSEWHERE.search(s) and not _TO_THE_USER_ELSEWHERE.search(s)
+        if i > first and not _ELSEWHERE.search(s) and not _TO_THE_USER_ELSEWHERE.search(s)
     ]
     return sum(max(len(s.split()), len(re.findall(r"[\u4e00-\u9fff]", s)) // 2) for s in rest) < 20

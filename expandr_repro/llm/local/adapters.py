@@ -1,4 +1,4 @@
-"""Whether a folder is a LoRA adapter, whether it is of the model it is put on, and whether reading it runs anything."""
+"""Check a LoRA adapter: that it is one, that it fits the model, and that reading it runs no code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def check_adapter(adapter: Path, asked: str, model: str, revision: str | None) -> None:
-    """Refuse what is no LoRA adapter, or one that says itself that it was trained on another model.
+    """Refuse what is not a LoRA adapter, or one that says itself that it was trained on another model.
 
     Args:
         adapter: its folder.
@@ -70,7 +70,7 @@ def _base(adapter: Path) -> dict[str, Any] | None:
 
 
 def _comparable(first: str, second: str) -> bool:
-    """Say whether both are hashes over files, or both commits of the hub."""
+    """Return whether both are hashes over files, or both commits of the hub."""
     return first.startswith("sha256:") == second.startswith("sha256:")
 
 

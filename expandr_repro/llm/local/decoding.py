@@ -1,4 +1,4 @@
-"""Many texts at once from one causal model: prompts computed once, every row at its own length, finished rows replaced at once.
+"""Decode many texts at once with a causal model: equal prompts are read once, and finished rows are replaced.
 
 `generate` pads all rows to one length, appends to a growing cache, and computes a row until the last of its batch has
 ended. Here the keys and values of each row have a place of fixed size; a row that ends gives its place to the next
@@ -127,7 +127,7 @@ def _attend(
 
 @contextlib.contextmanager
 def _through(model: Any, state: _State) -> Iterator[None]:
-    """Let the model's attention go through `_attend` on this state."""
+    """Route the model's attention through `_attend` on this state."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attend)
@@ -142,7 +142,7 @@ def _through(model: Any, state: _State) -> Iterator[None]:
 
 
 def supports(model: Any) -> bool:
-    """Say whether this module gives the model's own logits, for a token after a prompt of which two rows share a part."""
+    """Return whether this module gives the model's own logits, for a token after a prompt of which two rows share a part."""
     import torch
 
     if getattr(model.config, "is_encoder_decoder", False):
@@ -154,7 +154,7 @@ def supports(model: Any) -> bool:
             wanted = model(input_ids=ids, use_cache=False).logits[0, -2:].float()
             decoder = Decoder(model, rows=2, length=8, ends=[])
             decoder.read([ids[0, :-2].tolist()], [0, 1], [0, 0])
-            found = [
+            reasons = [
                 decoder.step(ids[0, i].expand(2), ids.shape[1] - 2 + n)[0].float().clone()
                 for n, i in enumerate((-2, -1))
             ]
@@ -162,7 +162,7 @@ def supports(model: Any) -> bool:
         log.debug("texts are decoded by generate: %s", reason)
         return False
     spread = (wanted.max() - wanted.min()).clamp(min=1e-6)
-    error = float((torch.stack(found) - wanted).abs().max() / spread)
+    error = float((torch.stack(reasons) - wanted).abs().max() / spread)
     fits = error <= (1e-4 if model.dtype == torch.float32 else 3e-2)
     if not fits:
         log.debug("texts are decoded by generate: logits differ by %g of their range", error)
@@ -233,7 +233,7 @@ class Decoder:
             state.values[layer][into, :, :width] = value[takes]
 
     def is_end(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Say which tokens end a text."""
+        """Return which tokens end a text."""
         import torch
 
         return torch.isin(tokens, self._ends)
@@ -433,9 +433,9 @@ def _collect(rows: _Rows, decoder: Decoder, deliver: Callable[[Job, list[int]], 
     over = [i for i, job in enumerate(rows.jobs) if job is not None and ended[i]]
     if not over:
         return
-    made, texts = rows.made.tolist(), rows.text[over].tolist()
+    counts, texts = rows.made.tolist(), rows.text[over].tolist()
     for row, text in zip(over, texts, strict=True):
         job = rows.jobs[row]
         rows.jobs[row] = None
         assert job is not None
-        deliver(job, text[: made[row]])
+        deliver(job, text[: counts[row]])

@@ -1,4 +1,4 @@
-"""GGUF files as models: dequantised to bf16 once, kept in the cache as a folder that every other part can load.
+"""Convert GGUF files into models: dequantised to bf16 once, and cached as a folder.
 
 What transformers reads of a GGUF file lacks two things: its end-of-text and padding tokens are wrong for some tokenizers,
 so the file's own are taken; and the loaded model counts as quantised, and is then not allowed to be saved, although its
@@ -23,7 +23,7 @@ HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[\w./-]+\.gguf)")
 
 
 def is_gguf(model: str) -> bool:
-    """Say whether a model's name is a GGUF file or `repo:file.gguf` on the hub."""
+    """Return whether a model's name is a GGUF file or `repo:file.gguf` on the hub."""
     return model.lower().endswith(".gguf") and not Path(model).is_dir()
 
 
@@ -35,13 +35,13 @@ def find_gguf(model: str, revision: str | None = None) -> Path:
     """
     if Path(model).is_file():
         return Path(model)
-    found = HUB.fullmatch(model)
-    if not found:
+    match = HUB.fullmatch(model)
+    if not match:
         raise NotAvailableError(f"{model}: no such file; a GGUF file on the hub is named org/repo:file.gguf")
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(found["repo"], found["file"], revision=revision))
+        return Path(hf_hub_download(match["repo"], match["file"], revision=revision))
     except (OSError, ValueError) as error:
         raise NotAvailableError(
             f"{model}: cannot be fetched from the hub ({str(error).splitlines()[0][:200]}); download it and give its path"
@@ -62,8 +62,8 @@ def converted(file: Path) -> tuple[Path, str]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            with atomic_folder(folder) as made:
-                _convert(file, made)
+            with atomic_folder(folder) as fresh:
+                _convert(file, fresh)
     return folder, digest
 
 
@@ -73,7 +73,7 @@ def _convert(file: Path, folder: Path) -> None:
     try:
         from gguf import GGUFReader
     except ImportError as error:
-        raise SetupError("a GGUF model needs the package gguf; `pip install expandr-repro[gguf]` brings it") from error
+        raise SetupError("a GGUF model needs the package gguf; run `pip install expandr-repro[gguf]`") from error
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as noise
 
@@ -128,10 +128,10 @@ def _plain(model: Any) -> Any:
                 if getattr(holder, name, None) is not None:
                     setattr(holder, name, None)
     with torch.device("meta"):  # weights that are replaced at once need not be drawn
-        made = type(model)(model.config)
-    made.load_state_dict({k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}, assign=True)
-    made.tie_weights()
-    return made
+        plain = type(model)(model.config)
+    plain.load_state_dict({k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}, assign=True)
+    plain.tie_weights()
+    return plain
 
 
 def gguf_identity(asked: str, digest: str) -> tuple[str, str]:

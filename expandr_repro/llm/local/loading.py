@@ -1,4 +1,4 @@
-"""A local causal language model, its tokenizer and its adapter, loaded; what does not fit is refused, never filled in at random."""
+"""Load a local causal language model with its tokenizer and adapter, or refuse it; nothing is initialised at random."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def load_causal_lm(folder: Path, dtype: Any, trust: bool = False) -> Any:
 
     if (folder / "adapter_config.json").is_file():  # transformers would look for its model somewhere else
         raise MismatchError(
-            f"{folder}: is an adapter; wanted a model (an adapter goes with --adapter, beside the --model it is of)"
+            f"{folder}: is an adapter; wanted a model (an adapter goes with --adapter, next to the --model it is of)"
         )
     noise.disable_progress_bar()
     before = noise.get_verbosity()
@@ -89,14 +89,14 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
     try:
         from peft import PeftModel, get_peft_model_state_dict
     except ImportError as error:
-        raise SetupError("--adapter needs peft; `pip install expandr-repro[train]` brings it") from error
+        raise SetupError("--adapter needs peft; run `pip install expandr-repro[train]`") from error
     from safetensors import SafetensorError
 
     try:
-        made = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
-        for config in made.peft_config.values():
+        adapted = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+        for config in adapted.peft_config.values():
             config.base_model_name_or_path = str(base)  # else peft asks the hub about a name when it saves
-        wanted = set(get_peft_model_state_dict(made, save_embedding_layers=False))
+        wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise MismatchError(f"--adapter {adapter}: does not fit the model {base.name} ({_reason(error)})") from error
     except (OSError, SafetensorError) as error:
@@ -106,7 +106,7 @@ def with_adapter(model: Any, adapter: Path, base: Path, trainable: bool = False)
         raise MismatchError(
             f"--adapter {adapter}: does not fit the model {base.name} ({len(differing)} weights are in one and not in the other, first: {differing[0]})"
         )
-    return made
+    return adapted
 
 
 def _tensors(folder: Path) -> set[str]:
@@ -118,10 +118,10 @@ def _tensors(folder: Path) -> set[str]:
 
 def end_ids(model: Any, tokenizer: Any) -> set[int]:
     """Return the token ids that end a text: the model's and the tokenizer's."""
-    found = set()
+    ids = set()
     for ends in (model.generation_config.eos_token_id, tokenizer.eos_token_id):
-        found |= {i for i in (ends if isinstance(ends, list) else [ends]) if i is not None}
-    return found
+        ids |= {i for i in (ends if isinstance(ends, list) else [ends]) if i is not None}
+    return ids
 
 
 def _no_model(folder: Path, error: Exception) -> NotAvailableError:
@@ -131,5 +131,5 @@ def _no_model(folder: Path, error: Exception) -> NotAvailableError:
 
 
 def _reason(error: Exception) -> str:
-    said = str(error).strip()
-    return said.splitlines()[0][:200] if said else type(error).__name__
+    message = str(error).strip()
+    return message.splitlines()[0][:200] if message else type(error).__name__

@@ -1,4 +1,4 @@
-"""Sampling in which every row of a batch has its own seed and temperature, whatever else is in the batch.
+"""Sample tokens with a seed and a temperature for each row of a batch.
 
 transformers samples a batch from one global random state, so that a text depends on its neighbours. Here each row draws
 one uniform number per step from a stream of its own seed and takes the token at that point of its cumulative
@@ -86,16 +86,16 @@ def _among(
         whole, count, (before < top_p[:, None]).sum(-1, keepdim=True)
     )  # the token that reaches top-p is in
     held = torch.where(whole, 1.0, mass.gather(1, size - 1))
-    place = torch.minimum((mass <= uniform[:, None] * held).sum(-1, keepdim=True), size - 1)
-    place = torch.where(greedy[:, None], 0, place)
+    rank = torch.minimum((mass <= uniform[:, None] * held).sum(-1, keepdim=True), size - 1)
+    rank = torch.where(greedy[:, None], 0, rank)
     if count == logits.shape[-1]:
-        return tokens.gather(1, place)[:, 0], torch.ones_like(greedy)
+        return tokens.gather(1, rank)[:, 0], torch.ones_like(greedy)
     # what is decided by: the nucleus's last token, or for the whole distribution and for the likeliest token the one chosen;
     # tokens as likely as the last one looked at may lie beyond it
-    last = torch.where(whole | greedy[:, None], place, size - 1)
+    last = torch.where(whole | greedy[:, None], rank, size - 1)
     reached = torch.where(whole, mass[:, -1:] > uniform[:, None], mass[:, -1:] >= top_p[:, None]) | greedy[:, None]
     settled = reached & (raw.gather(1, last) > raw[:, -1:])
-    return tokens.gather(1, place)[:, 0], settled[:, 0]
+    return tokens.gather(1, rank)[:, 0], settled[:, 0]
 
 
 class SeededSampling:

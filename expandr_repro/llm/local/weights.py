@@ -1,4 +1,4 @@
-"""Where a local generator's weights and adapter lie, and which they are."""
+"""Find a local model's weights and adapter, and identify them by hash."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_weights(backend: str, options: GeneratorOptions, device: str) -> Weight
     """Find (and where need be fetch) a model and its adapter; the weights are not loaded yet.
 
     Raises:
-        NotAvailableError: not there, not to be had, or not as safetensors.
+        NotAvailableError: not there, cannot be fetched, or not as safetensors.
         MismatchError: the adapter is of another model.
         ExpandrError: an unknown precision.
     """
@@ -85,12 +85,12 @@ def _tokenizer_text(folder: Path) -> str:
         "added_tokens.json",
         "special_tokens_map.json",
     )
-    found = []
+    texts = []
     for path in [*sorted(folder.rglob("*.jinja")), *(folder / name for name in names)]:
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
-                found.append(file.read(1 << 20))
-    return "\n".join(found)
+                texts.append(file.read(1 << 20))
+    return "\n".join(texts)
 
 
 def _refuse_pickles(folder: Path) -> None:

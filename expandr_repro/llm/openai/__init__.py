@@ -1,1 +1,1 @@
-"""Any endpoint that speaks the OpenAI protocol."""
+"""Generate texts through any endpoint that speaks the OpenAI protocol."""

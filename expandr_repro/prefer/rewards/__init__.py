@@ -1,4 +1,4 @@
-"""How good a candidate expansion is, and which two of a topic's candidates make a preference pair.
+"""Reward candidate expansions, and choose the two that make a topic's preference pair.
 
 The official rule (NEUIR/ExpandR, `src/construct_dpo_data.py`; arXiv 2502.17057): a candidate's reward is the sum of two
 reciprocal ranks among the topic's candidates, by similarity to the gold passage and by similarity to an answer; the
@@ -97,14 +97,14 @@ def parse_rewards(text: str) -> dict[str, float]:
 
     Raises:
         UnknownNameError: no such reward.
-        ExpandrError: none at all, one twice, or a weight that is no number above 0.
+        ExpandrError: none at all, one twice, or a weight that is not a number above 0.
     """
     weights: dict[str, float] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, equals, written = (p.strip() for p in part.partition("="))
         REWARDS.find(name)
         if name in weights:
-            raise ExpandrError(f"--reward {text!r}: {name} is there twice; give each reward once")
+            raise ExpandrError(f"--reward {text!r}: {name} occurs twice; give each reward once")
         try:
             weight = float(written) if equals else 1.0
         except ValueError:
@@ -195,5 +195,5 @@ def choose(totals: ArrayLike, similarities: ArrayLike, texts: Sequence[str]) -> 
 
 
 def is_same_text(a: str, b: str) -> bool:
-    """Say whether two texts are the same but for white space."""
+    """Return whether two texts are the same but for white space."""
     return a.split() == b.split()

@@ -1,4 +1,4 @@
-"""Rewards of a candidate by how near its vector is to the gold passage's and to an answer's."""
+"""Reward a candidate by the similarity of its vector to the gold passage's and to an answer's."""
 
 from __future__ import annotations
 

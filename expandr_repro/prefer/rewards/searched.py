@@ -1,4 +1,4 @@
-"""Rewards of a candidate by what it does to a search of the corpus."""
+"""Reward a candidate by the rank of the gold passage in a search with it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CorpusRewards:
     threads: int = 0
 
     def parts(self, cases: Sequence[Case], vectors: Vectors) -> list[dict[str, NDArray[np.float64]]]:
-        """Return reward -> (candidates,) for each case; equal texts are searched once a topic and so are worth the same."""
+        """Return reward -> (candidates,) for each case; equal texts are searched once per topic and so are worth the same."""
         import numpy as np
 
         queries = vectors.matrices["query"][vectors.numbers("query", [c.topic.title for c in cases])]
@@ -82,9 +82,9 @@ class CorpusRewards:
         }
         beyond = [name for name in self.names if REWARDS.find(name).beyond_query]
         for name, alone in self._values(cases, queries, beyond).items():
-            values[name] = {place: v - alone[place[0]] for place, v in values[name].items()}
+            values[name] = {cell: v - alone[cell[0]] for cell, v in values[name].items()}
         return [
-            {name: np.array([found[row, n] for n in numbers]) for name, found in values.items()}
+            {name: np.array([of_reward[row, n] for n in numbers]) for name, of_reward in values.items()}
             for row, numbers in enumerate(expansions)
         ]
 
@@ -92,9 +92,9 @@ class CorpusRewards:
         self, cases: Sequence[Case], vectors: NDArray[np.float32], names: Sequence[str]
     ) -> dict[str, list[float]]:
         """Return reward -> its value for each vector."""
-        found: dict[str, list[float]] = {name: [] for name in names}
+        by_reward: dict[str, list[float]] = {name: [] for name in names}
         if not names:
-            return found
+            return by_reward
         for begin in range(0, len(cases), VECTORS_AT_ONCE):
             part = cases[begin : begin + VECTORS_AT_ONCE]
             rankings = Rankings(part, list(self._rankings(part, vectors[begin : begin + VECTORS_AT_ONCE])), self.qrels, self.hits)  # fmt: skip
@@ -102,8 +102,8 @@ class CorpusRewards:
                 values = [float(v) for v in REWARDS.find(name).function(rankings)]
                 if len(values) != len(part):
                     raise ExpandrError(f"reward {name!r} gave {len(values)} values for {len(part)} rankings")
-                found[name] += values
-        return found
+                by_reward[name] += values
+        return by_reward
 
     def _rankings(self, cases: Sequence[Case], vectors: NDArray[np.float32]) -> Iterator[dict[str, float]]:
         wanted = max(REWARDS.find(name).depth or self.hits for name in self.names)
@@ -130,7 +130,7 @@ def delta_ndcg(searched: Rankings) -> list[float]:
 
 def _rank(docid: str, ranked: Mapping[str, float], hits: int) -> float:
     within = itertools.islice(ranked, hits)
-    return next((1.0 / rank for rank, found in enumerate(within, start=1) if found == docid), 0.0)
+    return next((1.0 / rank for rank, other in enumerate(within, start=1) if other == docid), 0.0)
 
 
 def _best(ranked: Mapping[str, float]) -> dict[str, float]:

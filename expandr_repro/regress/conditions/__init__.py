@@ -1,1 +1,1 @@
-"""Regression files: the shapes, reading, writing."""
+"""Read and write regression files."""

@@ -1,4 +1,4 @@
-"""A regression written as YAML, always in the same layout, so that a recording changes only the lines that say something else."""
+"""Write a regression file in a fixed layout, so that a recording changes only the lines that differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a query and its expansions become one search: a fusion is one function with `@fusion`, in a module of this folder or a plug-in."""
+"""Fuse a query and its expansions: each fusion is a function with `@fusion`, in a module of this folder or a plug-in."""
 
 from expandr_repro.search.fusion.registry import (
     ALIASES,

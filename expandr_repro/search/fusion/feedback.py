@@ -1,4 +1,4 @@
-"""Feedback: the query is searched alone, then moved towards the first documents; no expansion is used."""
+"""Feedback fusions: search with the query alone, then move it towards the first documents; no expansion is used."""
 
 from __future__ import annotations
 

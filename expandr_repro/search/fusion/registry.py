@@ -1,4 +1,4 @@
-"""The registry of fusions: what a fusion is, `@fusion`, and a fusion by its name and parameters."""
+"""The registry of fusions: `@fusion`, and fusions by name and parameters."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Fusion:
 
     def __str__(self) -> str:
         """Return how it is typed: `mean:alpha=0.3`; parameters at their defaults are left out."""
-        told = [f"{k}={'none' if v is None else v}" for k, v in self.values.items() if v != self.parameters[k].default]
-        return self.name + (":" + ",".join(told) if told else "")
+        given = [f"{k}={'none' if v is None else v}" for k, v in self.values.items() if v != self.parameters[k].default]
+        return self.name + (":" + ",".join(given) if given else "")
 
 
 FUSIONS: Registry[Fusion] = Registry("fusion", "expandr_repro.fusions", "expandr_repro.search.fusion")
@@ -117,17 +117,17 @@ def fusion(
     def register(function: F) -> F:
         able = tuple(retrievers or (("dense",) if of == "vectors" else RETRIEVERS))
         parameters = parameters_of(function)
-        made = Fusion(name, of, able, function, source, of != "feedback" if expands is None else expands,
+        entry = Fusion(name, of, able, function, source, of != "feedback" if expands is None else expands,
                       parameters, {p.name: p.default for p in parameters.values()})  # fmt: skip
-        if unknown := made.supplied - SUPPLIED:
+        if unknown := entry.supplied - SUPPLIED:
             raise ExpandrError(f"fusion {name!r}: the argument {min(unknown)!r} has no default, and no searcher supplies it; give it a default")  # fmt: skip
         known = FUSIONS.registered(name) if function.__module__.startswith("expandr_repro.") else None
         joins = False
         if known and not set(known.retrievers) & set(able):
             joins = True
-            made = replace(max(known, made, key=lambda f: "dense" in f.retrievers),
-                           others=(min(known, made, key=lambda f: "dense" in f.retrievers),))  # fmt: skip
-        FUSIONS.add(name, made, function.__module__, again=joins)
+            entry = replace(max(known, entry, key=lambda f: "dense" in f.retrievers),
+                           others=(min(known, entry, key=lambda f: "dense" in f.retrievers),))  # fmt: skip
+        FUSIONS.add(name, entry, function.__module__, again=joins)
         return function
 
     return register
@@ -150,12 +150,12 @@ def fusion_named(name: str | Fusion, retriever: str) -> Fusion:
     if isinstance(name, Fusion):
         return name
     called, typed = split_values("fusion", name)
-    found = FUSIONS.find(called)
-    chosen = found.way(retriever)
+    entry = FUSIONS.find(called)
+    chosen = entry.way(retriever)
     if chosen is None:
         able = ", ".join(f.name for f in listed() if f.way(retriever))
         raise ExpandrError(
-            f"fusion {called!r} is not for --retriever {retriever}; use --retriever {found.retrievers[0]}, or one of: {able}"
+            f"fusion {called!r} is not for --retriever {retriever}; use --retriever {entry.retrievers[0]}, or one of: {able}"
         )
     if unknown := next((key for key in typed if key not in chosen.parameters), None):
         return chosen.set({unknown: None})  # which refuses it
@@ -213,4 +213,4 @@ def check_alpha(alpha: float | None) -> None:
         ExpandrError: so it is.
     """
     if alpha is not None and not 0.0 <= alpha <= 1.0:
-        raise ExpandrError(f"--alpha {alpha}: the query's weight lies between 0 and 1")
+        raise ExpandrError(f"--alpha {alpha}: the query's weight is between 0 and 1")

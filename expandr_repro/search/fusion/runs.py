@@ -1,4 +1,4 @@
-"""Fusions of runs: one search for the query and one for each expansion, and the rankings fused."""
+"""Fuse runs: one search for the query and one for each expansion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expandr_repro.search.fusion.registry import fusion
 
 @fusion("rrf", of="runs", source="Cormack et al. (SIGIR 2009), k = 60")
 def rrf(runs: Sequence[Mapping[str, Mapping[str, float]]], hits: int, *, k: Annotated[int, Within(1)] = 60) -> Run:
-    """One search for the query and one an expansion, reciprocal ranks added."""
+    """One search for the query and one for each expansion, reciprocal ranks added."""
     return reciprocal_rank_fusion(runs, hits, k)
 
 
@@ -23,7 +23,7 @@ def reciprocal_rank_fusion(runs: Sequence[Mapping[str, Mapping[str, float]]], hi
 
     Args:
         runs: at least one; topics may be missing from some.
-        hits: how many documents a topic keeps.
+        hits: how many documents to keep for each topic.
         k: the constant of the formula.
     """
     fused: Run = {}

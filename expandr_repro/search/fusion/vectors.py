@@ -1,4 +1,4 @@
-"""Fusions of vectors: one vector per topic, from those of its query and its expansions; the same for numpy and, with gradients, for torch."""
+"""Fuse vectors: one vector per topic, from those of its query and its expansions; for numpy and, with gradients, for torch."""
 
 from __future__ import annotations
 

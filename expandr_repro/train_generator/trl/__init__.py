@@ -1,1 +1,1 @@
-"""The training itself, through trl."""
+"""Train with trl."""

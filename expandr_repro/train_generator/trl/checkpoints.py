@@ -1,4 +1,4 @@
-"""The checkpoints of a training in its working folder: which is the last whole one to go on from."""
+"""Find the last complete checkpoint of a training."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def step_of(checkpoint: Path) -> int:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a working folder, by step."""
-    found = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.rpartition("-")[2].isdecimal()]
-    return sorted(found, key=step_of)
+    folders = [p for p in folder.glob("checkpoint-*") if p.is_dir() and p.name.rpartition("-")[2].isdecimal()]
+    return sorted(folders, key=step_of)
 
 
 def is_whole(checkpoint: Path, processes: int) -> bool:
-    """Say whether a checkpoint was written to its end: its state comes last, and each process keeps its random numbers."""
+    """Return whether a checkpoint was written to its end: its state comes last, and each process keeps its random numbers."""
     try:
         json.loads((checkpoint / STATE).read_bytes())
     except (OSError, ValueError):
@@ -42,7 +42,7 @@ def last_whole(folder: Path, processes: int) -> Path | None:
 
 
 def mark(checkpoint: Path) -> None:
-    """Say in a checkpoint which training it is of."""
+    """Write into a checkpoint which training it belongs to."""
     write_json(checkpoint / OF, {"training": checkpoint.parent.name})
 
 
@@ -52,15 +52,15 @@ def refuse_foreign(checkpoint: Path) -> None:
     Raises:
         MismatchError: so it is.
     """
-    said = read_manifest(checkpoint / OF)
-    if said and said.get("training") != checkpoint.parent.name:
+    recorded = read_manifest(checkpoint / OF)
+    if recorded and recorded.get("training") != checkpoint.parent.name:
         raise MismatchError(
-            f"{checkpoint}: is of another training ({said.get('training')}, this is {checkpoint.parent.name}); remove it and train anew"
+            f"{checkpoint}: is of another training ({recorded.get('training')}, this is {checkpoint.parent.name}); remove it and train again"
         )
 
 
 def clear_after(folder: Path, kept: Path | None) -> None:
-    """Take away what a killed process left behind after the checkpoint that is gone on from."""
+    """Remove what a killed process left behind after the checkpoint that is gone on from."""
     for checkpoint in checkpoints(folder):
         if kept is None or step_of(checkpoint) > step_of(kept):
             shutil.rmtree(checkpoint)

@@ -1,4 +1,4 @@
-"""Texts to token ids that fit: what is too long is dropped or cut here, and counted, before trl could do it without a word."""
+"""Tokenise examples to fit: what is too long is dropped or cut, and counted, before trl could do it silently."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from expandr_repro.llm.local.chat import completion_ids, prompt_ids
 
 LONG = "prompt longer than max_prompt_length"
 CUT = "passages cut at max_length"
-OPEN = "passages that generation had cut off, learnt without an end"
+OPEN = "passages that generation had cut off, learned without an end"
 ALIKE = "both passages the same once cut"
 
 
@@ -44,7 +44,7 @@ class Examples:
     counts: dict[str, int]
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of examples."""
         return len(self.prompts)
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to what is written: the adapter, or the whole model, with the tokenizer; no pickles, no paths of this machine."""
+"""Save the result of a training: the adapter, or the whole model, with the tokenizer; no pickles, no paths of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_adapter(checkpoint: Path, folder: Path, base: str) -> None:
     """Copy the adapter of a checkpoint.
 
     Args:
-        checkpoint: where it lies.
+        checkpoint: where it is.
         folder: where it goes; made where it is not there.
         base: the name of the model it is for.
     """

@@ -1,4 +1,4 @@
-"""The loss on the same training examples before and after: what says whether anything was learnt from them."""
+"""Measure the loss on the same training examples before and after training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries that train say much: it is kept to themselves, unless --verbose asks for all."""
+"""Silence the training libraries, unless --verbose is given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Let through only their errors."""
+    """Silence the training libraries except for errors."""
     from transformers.utils import logging as noise
 
     if log.isEnabledFor(logging.DEBUG):

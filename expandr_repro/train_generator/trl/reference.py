@@ -1,4 +1,4 @@
-"""The log-probabilities of the model before training: once for each set of pairs and kept by content, or batch by batch."""
+"""Compute the log-probabilities of the model before training: once for each set of pairs and cached by content, or batch by batch."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def _compute(dataset: Any, trainer: Any, batch_size: int) -> NDArray[np.float32]
         DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=trainer.data_collator, shuffle=False)
     )
     model = trainer.model.to(trainer.accelerator.device)
-    found = []
+    computed = []
     with without_dropout(model), progress(len(order), "reference", "pairs") as bar:
         for batch in loader:
             pair = trainer.accelerator.gather_for_metrics(trainer.compute_ref_log_probs(model, batch))
-            found.append(torch.stack(pair, dim=1).float().cpu().numpy())
-            bar.update(len(found[-1]))
+            computed.append(torch.stack(pair, dim=1).float().cpu().numpy())
+            bar.update(len(computed[-1]))
     values = np.empty((len(order), len(COLUMNS)), dtype=np.float32)
-    values[list(order)] = np.concatenate(found)
+    values[list(order)] = np.concatenate(computed)
     return values

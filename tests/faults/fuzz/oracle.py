@@ -1,4 +1,4 @@
-"""Runs and judgements as trec_eval reads them (`get_trec_results.c`, `get_qrels.c`): what its C code does with a line, and no more."""
+"""Runs and qrels as trec_eval reads them (`get_trec_results.c`, `get_qrels.c`): what its C code does with a line, and no more."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_runs_are_read_from_memory_best_first(data):
         ({"1": {"d1": float("inf")}}, "is infinite"),
         ({"1": {"d1": float("nan")}}, "is None; wanted a number"),
         (pd.DataFrame({"qid": ["1"], "score": [1]}), "has the columns qid, score; wanted one of"),
-        (pd.DataFrame({"qid": ["1", "1"], "docid": ["d", "d"], "score": [1, 2]}), "document 'd' is there twice"),
+        (pd.DataFrame({"qid": ["1", "1"], "docid": ["d", "d"], "score": [1, 2]}), "document 'd' occurs twice"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""Progress where standard error is no terminal: a line now and then, and one at the end."""
+"""Progress where standard error is not a terminal: a line now and then, and one at the end."""
 
 from __future__ import annotations
 

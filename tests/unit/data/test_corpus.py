@@ -105,11 +105,11 @@ def test_a_place_without_a_corpus_says_what_was_wanted(tmp_path, missing):
     ("line", "problem"),
     [
         ('{"text": "x"}', "no docid; wanted one of the keys _id, id, docid, doc_id"),
-        ('{"id": "a b", "text": "x"}', "the docid 'a b' is empty or holds white space"),
-        ('{"id": "\\ud800", "text": "x"}', "the docid '\\ud800' holds a NUL or half a surrogate pair"),
+        ('{"id": "a b", "text": "x"}', "the docid 'a b' is empty or contains white space"),
+        ('{"id": "\\ud800", "text": "x"}', "the docid '\\ud800' contains a NUL or half a surrogate pair"),
         ('{"id": "1"}', "document '1' has no string under `text` or `contents`"),
         ('{"id": "1", "text": "x", "title": 5}', "document '1' has no string under `text` or `contents`"),
-        ('{"id": "1", "text": "\\ud800"}', "document '1' holds half a surrogate pair"),
+        ('{"id": "1", "text": "\\ud800"}', "document '1' has half a surrogate pair"),
         ("[]", "found a JSON list, wanted an object"),
     ],
 )
@@ -155,5 +155,5 @@ def test_an_empty_corpus_is_refused():
 def test_a_docid_twice_names_both_documents():
     listed = [Document("1", "", "a"), Document("2", "", "b"), Document("3", "", "c"), Document("2", "", "d")]
 
-    with pytest.raises(FormatError, match=r"the docid '2' is there twice \(documents 2 and 4\)"):
+    with pytest.raises(FormatError, match=r"the docid '2' occurs twice \(documents 2 and 4\)"):
         survey(corpus_of(*listed))

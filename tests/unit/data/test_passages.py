@@ -49,7 +49,7 @@ def test_a_topic_without_a_gold_passage_is_named_with_the_cure(folder, write):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"qid": "q0"}', "line 1: topic 'q0' has no string under `text`"),
+        ('{"qid": "q0"}', "line 1: topic 'q0' has no text under `text`"),
         ('{"text": "a"}', "line 1: the qid is None"),
         ('{"qid": "q0", "text": "a"}\n{"qid": "q0", "text": "b"}', "line 2: the id 'q0' was there before"),
         ("q0\ta", "line 1: not JSON"),
@@ -61,7 +61,7 @@ def test_a_broken_file_of_passages_names_its_line(folder, write, line, said):
 
 
 def test_topics_without_judgements_have_no_gold_passages():
-    with pytest.raises(ExpandrError, match=r"mine.tsv: no judgements are known .* give --passages FILE"):
+    with pytest.raises(ExpandrError, match=r"mine.tsv: no relevance judgments are known .* give --passages FILE"):
         gold_passages(TopicSet("mine.tsv", [Topic("1", "x")]))
 
 

@@ -65,7 +65,7 @@ def test_a_topic_may_come_in_several_places_but_a_document_only_once(write):
     assert read_plain_run(write("x", apart)) == {"a": {"1": 2, "2": 1}, "b": {"1": 2}}
     path = write("y", apart + "a Q0 1 3 0 t\n")
     assert read_plain_run(path) is None
-    with pytest.raises(FormatError, match="line 4: document '1' is there twice for topic 'a'"):
+    with pytest.raises(FormatError, match="line 4: document '1' occurs twice for topic 'a'"):
         read_run(path)
 
 

@@ -167,7 +167,7 @@ def test_a_topics_file_that_is_not_there_is_not_available(tmp_path):
         ('{"title": "a"}', "no id; wanted one of the keys qid, id, _id, query_id"),
         ('{"qid": "1"}', "no text; wanted a string under one of the keys title, text, query"),
         ('{"qid": "1", "title": 3}', "no text; wanted a string"),
-        ('{"qid": "1 2", "title": "a"}', "the id '1 2' is empty or holds white space"),
+        ('{"qid": "1 2", "title": "a"}', "the id '1 2' is empty or contains white space"),
         ('{"qid": "1", "title": "a", "provenance": 3}', "`provenance` must be an object"),
         ('{"qid": "1", "title": "a", "expansions": "b"}', "`expansions` must be a list"),
         ('{"qid": "1", "title": "a", "expansions": [3]}', "an expansion must be an object with a string `text`"),
@@ -199,7 +199,7 @@ def test_a_json_topics_file_with_an_id_twice_is_refused(tmp_path):
 @pytest.mark.parametrize("value", ['{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}', '{"\\ud800": 1}'])
 @pytest.mark.parametrize("record", ['{"qid": "1", "title": "a", "provenance": %s}', '{"qid": "1", "title": "a", "expansions": [{"text": "b", "sampling": %s}]}'])  # fmt: skip
 def test_facts_that_could_not_be_written_again_are_refused(write, record, value):
-    with pytest.raises(FormatError, match=r"t\.jsonl, line 1: `(provenance|sampling)` holds NaN"):
+    with pytest.raises(FormatError, match=r"t\.jsonl, line 1: `(provenance|sampling)` contains NaN"):
         read_topics(write("t.jsonl", record % value))
 
 

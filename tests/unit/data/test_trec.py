@@ -103,10 +103,10 @@ def test_ranks_and_white_space_of_a_run_do_not_matter(write):
     [
         ("q1 Q0 a 1 0.5", "5 columns; a run line has six: qid Q0 docid rank score tag"),
         ("q1 Q0 a 1 0.5 my tag", "more than 6 columns; a run line has six"),
-        ("q1 Q0 a 1 high tag", "the score 'high' is no number"),
+        ("q1 Q0 a 1 high tag", "the score 'high' is not a number"),
         ("q1 Q0 a 1 nan tag", "the score 'nan' is not finite"),
         ("q1 Q0 a 1 inf tag", "the score 'inf' is not finite"),
-        ("q1 Q0 z 2 0.1 tag", "document 'z' is there twice for topic 'q1'"),
+        ("q1 Q0 z 2 0.1 tag", "document 'z' occurs twice for topic 'q1'"),
     ],
 )
 def test_a_broken_run_line_names_file_and_line(write, line, problem):
@@ -122,7 +122,7 @@ def test_a_document_may_be_found_for_two_topics(write):
 
 
 def test_an_empty_run_is_refused(write):
-    with pytest.raises(FormatError, match=r"r\.txt: holds no run lines; was the search that wrote it complete"):
+    with pytest.raises(FormatError, match=r"r\.txt: contains no run lines; was the search that wrote it complete"):
         read_run(write("r.txt", "\n"))
 
 
@@ -176,9 +176,9 @@ def test_judgements_of_beir_may_lack_the_header(write):
     [
         ("1 d1", "2 columns; wanted `qid 0 docid grade` (TREC) or `qid docid grade` (BEIR)"),
         ("1 0 d1 1 x", "more than 4 columns"),
-        ("1 0 d1 yes", "the grade 'yes' is no whole number"),
-        ("1 0 d1 0.5", "the grade '0.5' is no whole number"),
-        ("1 0 d1 5000", "the grade 5000 is beyond belief"),
+        ("1 0 d1 yes", "the grade 'yes' is not a whole number"),
+        ("1 0 d1 0.5", "the grade '0.5' is not a whole number"),
+        ("1 0 d1 5000", "the grade 5000 is too large"),
         ("1 0 z 2", "document 'z' is judged twice for topic '1', as 1 and 2"),
     ],
 )
@@ -195,7 +195,7 @@ def test_the_same_judgement_twice_is_no_contradiction(write):
 
 
 def test_a_file_without_judgements_is_refused(write):
-    with pytest.raises(FormatError, match=r"qrels\.tsv: holds no judgements"):
+    with pytest.raises(FormatError, match=r"qrels\.tsv: contains no relevance judgments"):
         read_qrels(write("qrels.tsv", "query-id\tcorpus-id\tscore\n"))
 
 
@@ -227,13 +227,13 @@ def test_a_ranking_in_order_gives_what_the_same_ranking_in_disorder_gives():
 
 @pytest.mark.parametrize("score", ["1_0", "\u0661", "1e39", "-1e39", "3.4028235677973366e38", "1e999"])
 def test_a_score_that_other_tools_read_otherwise_is_refused(write, score):
-    with pytest.raises(FormatError, match=r"the score .* is (no number|beyond single precision|not finite)"):
+    with pytest.raises(FormatError, match=r"the score .* is (not a number|beyond single precision|not finite)"):
         read_run(write("r.txt", f"q1 Q0 a 1 {score} t\n"))
 
 
 @pytest.mark.parametrize("grade", ["1_0", "\u0661"])
 def test_a_grade_that_other_tools_read_otherwise_is_refused(write, grade):
-    with pytest.raises(FormatError, match=r"the grade .* is no whole number"):
+    with pytest.raises(FormatError, match=r"the grade .* is not a whole number"):
         read_qrels(write("q.txt", f"1 0 a {grade}\n"))
 
 

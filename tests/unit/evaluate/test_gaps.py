@@ -15,7 +15,7 @@ def figures(document, topics=ENOUGH):
 
 
 def test_a_run_without_any_judged_document_is_refused():
-    with pytest.raises(MismatchError, match=f"for {ENOUGH} judged topics not one is judged for any topic"):
+    with pytest.raises(MismatchError, match=f"for {ENOUGH} judged topics is judged for any topic"):
         warn_of_gaps("x", figures(lambda n: f"other{n}"))
 
 

@@ -1,4 +1,4 @@
-"""Every figure is held against trec_eval itself, which pytrec_eval wraps."""
+"""Every score is held against trec_eval itself, which pytrec_eval wraps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of expansions, by hand."""
+"""Statistics of expansions, by hand."""
 
 from __future__ import annotations
 

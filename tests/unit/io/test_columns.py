@@ -53,7 +53,7 @@ def test_a_line_with_other_columns_than_the_header_is_refused(write):
 
 
 def test_passages_in_quotes_whose_header_was_cut_off_are_refused(write):
-    with pytest.raises(FormatError, match="line 1: 3 columns in quotes; say by a first line which is which"):
+    with pytest.raises(FormatError, match="line 1: 3 columns in quotes; add a header that names them"):
         list(corpus_at(write("c.tsv", PSGS.split("\n", 1)[1])).read())
 
 
@@ -110,7 +110,7 @@ def test_headers_that_say_too_little_are_refused_in_qrels_and_any_header_in_runs
     for header in ("qid\tfoo\tscore", "a\tb\tc"):
         with pytest.raises(FormatError, match="line 1"):
             read_qrels(write("q.tsv", f"{header}\n1\ta\t1\n"))
-    with pytest.raises(FormatError, match="line 1: the score 'score' is no number"):
+    with pytest.raises(FormatError, match="line 1: the score 'score' is not a number"):
         read_run(write("r.trec", "qid Q0 docid rank score tag\n1 Q0 a 1 0.5 t\n"))
 
 

@@ -88,7 +88,7 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(write):
 
 
 def test_a_nul_byte_is_refused_with_its_line(write):
-    with pytest.raises(FormatError, match=r"a\.txt, line 2: holds a NUL byte"):
+    with pytest.raises(FormatError, match=r"a\.txt, line 2: contains a NUL byte"):
         list(read_lines(write("a.txt", "a\nb\x00\n")))
 
 
@@ -177,13 +177,13 @@ def test_an_id_of_another_type_is_refused(value):
 
 @pytest.mark.parametrize("value", ["", " ", "a b", "a\tb", " a", "a\n", "a\u00a0b"])
 def test_an_id_that_a_trec_run_cannot_carry_is_refused(value):
-    with pytest.raises(FormatError, match="is empty or holds white space, which a TREC run cannot carry"):
+    with pytest.raises(FormatError, match="is empty or contains white space, which a TREC run cannot carry"):
         read_id("a", 1, value, "the docid")
 
 
 @pytest.mark.parametrize("value", ["a\x00b", "\ud800"])
 def test_an_id_that_no_text_file_can_carry_is_refused(value):
-    with pytest.raises(FormatError, match="holds a NUL or half a surrogate pair"):
+    with pytest.raises(FormatError, match="contains a NUL or half a surrogate pair"):
         read_id("a", 1, value, "the docid")
 
 
@@ -365,6 +365,6 @@ def test_facts_that_can_be_written_are_kept(value):
 )  # fmt: skip
 def test_facts_that_no_file_can_carry_are_refused(value):
     with pytest.raises(
-        FormatError, match="f, line 1: `sampling` holds NaN, an infinite number, half a surrogate pair or"
+        FormatError, match="f, line 1: `sampling` contains NaN, an infinite number, half a surrogate pair or"
     ):
         read_facts("f", 1, value, "sampling")

@@ -49,7 +49,7 @@ def test_a_damaged_manifest_names_its_file_and_the_cure(write, content):
 
 
 def test_a_manifest_that_is_no_object_is_refused(write):
-    with pytest.raises(FormatError, match=r"manifest\.json: the manifest is no JSON object"):
+    with pytest.raises(FormatError, match=r"manifest\.json: the manifest is not a JSON object"):
         read_manifest(write("manifest.json", "[1]"))
 
 
@@ -59,5 +59,5 @@ def test_a_runs_manifest_lies_beside_it():
 
 @pytest.mark.parametrize("content", ['{"a": NaN}', '{"a": "\\ud800"}', '{"a": [-1e999]}'])
 def test_a_manifest_of_what_no_file_can_carry_is_refused(write, content):
-    with pytest.raises(FormatError, match="the manifest holds what none can hold"):
+    with pytest.raises(FormatError, match="the manifest contains a value that JSON cannot hold"):
         read_manifest(write("manifest.json", content))

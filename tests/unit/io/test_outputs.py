@@ -62,7 +62,7 @@ def test_an_index_is_replaced_by_one_of_its_kind_alone_and_only_with_nothing_of_
     with pytest.raises(SetupError, match="something else than a Lucene index"):
         check_output("--output", tmp_path / "index", LUCENE_INDEX)
     faiss(tmp_path / "more", "notes.txt")
-    with pytest.raises(SetupError, match=r"holds notes.txt, which is no part of a Faiss index"):
+    with pytest.raises(SetupError, match=r"contains notes.txt, which is not part of a Faiss index"):
         check_output("--output", tmp_path / "more", FAISS_INDEX)
     with pytest.raises(SetupError), atomic_folder(tmp_path / "more", FAISS_INDEX):
         pytest.fail("nothing is to be written")
@@ -89,7 +89,7 @@ def test_a_trained_folder_is_replaced_as_long_as_its_manifest_lists_all_that_is_
     write_manifest(folder / "manifest.json", "encoder", {"files": files_of(folder)})
     check_output("--output", folder, TRAINED_ENCODER)
     (folder / "1_Pooling" / "notes.txt").touch()
-    with pytest.raises(SetupError, match=r"holds 1_Pooling/notes.txt"):
+    with pytest.raises(SetupError, match=r"contains 1_Pooling/notes.txt"):
         check_output("--output", folder, TRAINED_ENCODER)
 
 
@@ -117,7 +117,7 @@ def test_files_where_folders_are_wanted_and_names_that_no_system_takes_are_one_l
     (tmp_path / "file").write_text("a")
     for path, kind, words in (
         (tmp_path / "file", FAISS_INDEX, "is a file; wanted a folder's name"),
-        (tmp_path / "file" / "below", RUN, "is no folder that can be written to"),
+        (tmp_path / "file" / "below", RUN, "is not a folder that can be written to"),
         (tmp_path, RUN, "is a folder; wanted a file name"),
         (tmp_path / ("x" * 300), RUN, "name too long"),
         (outputs.Path(os.devnull), RUN, "is a device or a pipe"),

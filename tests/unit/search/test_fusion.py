@@ -139,7 +139,7 @@ def test_a_weight_between_0_and_1_is_accepted(alpha):
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
 def test_a_weight_outside_is_refused(alpha):
-    with pytest.raises(ExpandrError, match=f"--alpha {alpha}: the query's weight lies between 0 and 1"):
+    with pytest.raises(ExpandrError, match=f"--alpha {alpha}: the query's weight is between 0 and 1"):
         check_alpha(alpha)
 
 

@@ -40,7 +40,7 @@ def test_what_is_no_training_is_not_replaced_unasked(tmp_path):
         finished(tmp_path / "out", FACTS, False, TRAINED_GENERATOR)
     with pytest.raises(SetupError, match="is a file; wanted a folder's name"):
         finished(tmp_path / "out" / "notes.txt", FACTS, True, TRAINED_GENERATOR)
-    with pytest.raises(SetupError, match="is no folder that can be written to"):
+    with pytest.raises(SetupError, match="is not a folder that can be written to"):
         finished(tmp_path / "out" / "notes.txt" / "below", FACTS, True, TRAINED_GENERATOR)
 
 

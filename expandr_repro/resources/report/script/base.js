@@ -6,7 +6,7 @@ const read = (id) => JSON.parse(byId(id).textContent);
 const data = read("data");
 const pieces = new Map();
 
-/** Item `index` of a list that lies in pieces of `size`. */
+/** Item `index` of a list that is cut into pieces of `size`. */
 function item(list, index, size) {
   const name = `${list}.${Math.floor(index / size)}`;
   if (!pieces.has(name)) pieces.set(name, read(name));
@@ -57,7 +57,7 @@ function colour(name) {
   return resolved;
 }
 
-/** Better, equal and worse as one bar; the numbers stand beside it, so it is hidden from screen readers. */
+/** Better, equal and worse as one bar; the numbers are next to it, so it is hidden from screen readers. */
 function splitBar(against) {
   const bar = el("span", { class: "split", "aria-hidden": "true" });
   for (const [kind, count] of [["g", against.wins], ["e", against.ties], ["l", against.losses]]) {

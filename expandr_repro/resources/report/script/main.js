@@ -12,7 +12,7 @@ const SORTS = {
   id: (a, b) => collator.compare(view.qid(a), view.qid(b)),
 };
 
-/** What plots, list and topic ask about the chosen condition. Topics are numbers, in the order of the judgements. */
+/** What plots, list and topic ask about the chosen condition. Topics are numbers, in the order of the qrels. */
 const view = {
   now: () => ({ choice, study: study(choice), run: study(choice).runs[choice.run], collection: collection(choice), number: study(choice).collection, name: `s${choice.study}` }),
   chosen: () => choice.topic,
@@ -90,7 +90,7 @@ function choose(next, qid = null) {
   }
   if (choice.topic !== null && !kept(choice.topic)) choice.topic = null;
   byId("condition").value = `${choice.study} ${choice.run}`;
-  for (const row of byId("figures").querySelectorAll("tr[data-run]")) {
+  for (const row of byId("scores").querySelectorAll("tr[data-run]")) {
     if (row.dataset.run === run.name) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   }
@@ -106,11 +106,11 @@ function choose(next, qid = null) {
 function renderHeadline(s, run) {
   const [before, after] = [s.runs[0], run].map((each) => partOf(each, choice.part).means[0]);
   const a = view.counts();
-  const figure = (what, value, kind = "") => el("div", {}, el("div", { class: "what", text: what }), el("div", { class: `big ${kind}`, text: value }));
+  const number = (what, value, kind = "") => el("div", {}, el("div", { class: "what", text: what }), el("div", { class: `big ${kind}`, text: value }));
   byId("headline").replaceChildren(
-    figure(`baseline ${data.measures[0].name}`, fixed(before)),
-    figure(`condition ${data.measures[0].name}`, fixed(after)),
-    figure(`difference, ${stated(a.p_holm)}${significant(a) ? "" : ": no significant change"}`, signed(a.difference), significant(a) ? direction(a.difference) : "level"),
+    number(`baseline ${data.measures[0].name}`, fixed(before)),
+    number(`condition ${data.measures[0].name}`, fixed(after)),
+    number(`difference, ${stated(a.p_holm)}${significant(a) ? "" : ": no significant change"}`, signed(a.difference), significant(a) ? direction(a.difference) : "level"),
     el("div", {}, splitBar(a), el("div", { class: "counts" },
       el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }))));
 }

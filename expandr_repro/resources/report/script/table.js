@@ -1,4 +1,4 @@
-// What stands above the explorer: the explanation, the table of figures, the caution.
+// What is above the explorer: the explanation, the table of scores, the caution.
 
 function renderAbout() {
   const first = data.measures[0].name;
@@ -18,11 +18,11 @@ function renderAbout() {
   say("A search engine gets a query of a few words and returns a ranking: documents, the most promising first. " + (sets.length
     ? "Here a large language model first writes a short passage that might answer the query, the expansion, and the search uses both. The page shows what that changes: every condition is compared with a baseline, the first of its table, which as a rule is the search with the query alone."
     : "The page compares several ways to search with one of them, the baseline."));
-  say(`What is right is known beforehand: for each topic (a query and what was meant by it) people have judged which documents are relevant. Compared are ${judged}; a topic that a condition did not answer scores 0.`);
+  say(`For each topic (a query and the need behind it), people have judged which documents are relevant. Compared are ${judged}; a topic that a condition did not answer scores 0.`);
   for (const m of data.measures) byId("measures").append(el("dt", { text: m.name }), el("dd", { text: `${m.name} ${m.meaning}` }));
   byId("limits").textContent = `Shown are the first ${data.depth} documents of each ranking, and the first ${plural(data.words, "word")} of a document's text. Scores rest on the whole rankings.`;
   for (const c of data.collections.filter((each) => !each.texts)) {
-    byId("limits").textContent += ` The documents of ${c.label} were not at hand when the page was made: their texts are not shown, and no words are marked.`;
+    byId("limits").textContent += ` The documents of ${c.label} were not available when the page was made: their texts are not shown, and no words are marked.`;
   }
 }
 
@@ -41,7 +41,7 @@ function bestRun() {
 }
 
 function renderTable(choose) {
-  const table = byId("figures");
+  const table = byId("scores");
   const top = el("tr", { role: "row" }, el("td", { role: "cell" }));
   const names = el("tr", { role: "row" }, el("th", { scope: "col", role: "columnheader", text: "condition" }));
   for (const m of data.measures) {
@@ -60,7 +60,7 @@ function renderTable(choose) {
     });
     table.append(body);
   });
-  byId("figures-note").textContent =
+  byId("scores-note").textContent =
     "\u0394 is the difference to the baseline. p says how often chance alone would make a difference at least this large if both were equally good " +
     "(paired Student\u2019s t-test over topics, corrected with Holm\u2019s method for the number of conditions); below 0.05 a difference is usually taken to be real. " +
     "The last column counts topics. Choose a condition to see its topics below.";
@@ -92,7 +92,7 @@ function renderCaution() {
   const sets = data.collections.flatMap((c) => c.sets.map((set) => ({ ...set, where: c.label })));
   const box = byId("caution");
   for (const fault of data.studies.flatMap((s) => s.faults)) box.append(el("p", { class: "fault" }, el("strong", { text: "Depths differ. " }), fault + "."));
-  for (const told of data.collections.flatMap((c) => c.overlap)) box.append(el("p", {}, el("strong", { text: "Seen in training. " }), told + "."));
+  for (const sentence of data.collections.flatMap((c) => c.overlap)) box.append(el("p", {}, el("strong", { text: "Seen in training. " }), sentence + "."));
   box.hidden = !sets.length && !box.children.length;
   if (!sets.length) return;
   box.append(el("p", {}, el("strong", { text: "A caution. " }),

@@ -49,7 +49,7 @@ function marked(piece, words) {
 function markKey() {
   return el("details", { class: "key" },
     el("summary", {}, el("mark", { text: "new" }), " and ", el("mark", { class: "asked", text: "query" }), " words of relevant documents: how marking works"),
-    el("p", { text: "A word of the expansion is marked if it stands in a document that was judged relevant for this topic: with a solid line if it is new, with a dotted one if the query has it already. Words are compared as written, but for capitals; word forms (cell, cells) are different words. Stopwords such as \u201cthe\u201d and single characters are never marked. The whole documents count, also where the page shows only their beginning. Below, the same words are marked in the documents." }));
+    el("p", { text: "A word of the expansion is marked if it occurs in a document that was judged relevant for this topic: with a solid line if it is new, with a dotted one if the query has it already. Words are compared as written, but for capitals; word forms (cell, cells) are different words. Stopwords such as \u201cthe\u201d and single characters are never marked. The whole documents count, also where the page shows only their beginning. Below, the same words are marked in the documents." }));
 }
 
 function rankingPart(view, topic, words) {
@@ -76,7 +76,7 @@ function rankingPart(view, topic, words) {
     out.push(el("h4", { text: `Relevant, but not among the first ${data.depth} of either: rank in baseline \u2192 in condition` }), list);
     if (lower.length >= data.depth) out.push(el("p", { class: "note", text: `At most ${data.depth} are listed.` }));
   }
-  out.push(el("p", { class: "note", text: "Click a document for its text. On the right of each stands where the other ranking has it: \u2192 5 means that the condition moved it to rank 5, \u25b2 from 24 that the baseline had it at rank 24. Documents with neither \u201crelevant\u201d nor \u201cnot relevant\u201d were not judged, and count as not relevant." }));
+  out.push(el("p", { class: "note", text: "Click a document for its text. On the right of each is its rank in the other ranking: \u2192 5 means that the condition moved it to rank 5, \u25b2 from 24 that the baseline had it at rank 24. Documents with neither \u201crelevant\u201d nor \u201cnot relevant\u201d were not judged, and count as not relevant." }));
   return out;
 }
 

@@ -1,4 +1,4 @@
-"""The record beside a file, and what further training takes over from what it starts from."""
+"""The record next to a file, and what further training takes over from what it starts from."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_record_of_something_else_is_warned_of_and_used(tmp_path, said):
     write_manifest(tmp_path / "manifest.json", "encoder", {TRAINED_ON_HASH: "0" * 64})
     write_trained_on(tmp_path, [ONE])
     assert carried_on(tmp_path) == [ONE]
-    assert "is not the record that the manifest beside it names" in said.text
+    assert "is not the record that the manifest next to it names" in said.text
 
 
 @pytest.mark.parametrize(

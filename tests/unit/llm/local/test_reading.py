@@ -55,7 +55,7 @@ def test_the_mark_with_which_a_template_opens_the_reasoning_is_known():
 
 @pytest.fixture(scope="module")
 def thinking(tmp_path_factory):
-    """A model whose template opens the reasoning, so that a text without its end is no answer."""
+    """A model whose template opens the reasoning, so that a text without its end is not an answer."""
     template = LLAMA_3_TEMPLATE.replace("\n\n{% endif %}", "\n\n<think>\n{% endif %}")
     return save_tiny_llama(tmp_path_factory.mktemp("models") / "thinking", template)
 

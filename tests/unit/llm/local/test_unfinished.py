@@ -1,4 +1,4 @@
-"""Passages that generation cut off: learnt as far as they go."""
+"""Passages that generation cut off: learned as far as they go."""
 
 from __future__ import annotations
 
