@@ -3,10 +3,13 @@
 The Python API (docs/api) is imported name by name as it is used, so that `import expandr_repro` is cheap.
 """
 
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expandr_repro.api.encoders import load_encoder
+    from expandr_repro.api.fusion import fuse
     from expandr_repro.api.generation import generate
     from expandr_repro.api.indexes import Index, open_index
     from expandr_repro.api.reports import Page, report_page
@@ -31,6 +34,7 @@ _HOMES = {
     "Run": "api.retrieval",
     "load_run": "api.retrieval",
     "retrieve": "api.retrieval",
+    "fuse": "api.fusion",
     "score": "api.scores",
     "significance": "api.scores",
     "generate": "api.generation",
@@ -52,6 +56,7 @@ __all__ = [
     "Topics",
     "UnknownNameError",
     "__version__",
+    "fuse",
     "generate",
     "load_encoder",
     "load_qrels",
@@ -85,3 +90,15 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the API, imported yet or not."""
     return sorted({*globals(), *__all__})
+
+
+class _Package(types.ModuleType):
+    """The package, in which a folder of the same name does not take the place of a function of the API once it is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what the import system and `__getattr__` set, but for such a folder."""
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

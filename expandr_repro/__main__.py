@@ -13,6 +13,7 @@ COMMANDS = {
     "encode": "a corpus to a Faiss index, or to a Lucene index for BM25",
     "evaluate": "runs and qrels to scores",
     "compare": "runs side by side: differences, significance, wins and losses",
+    "fuse": "runs of the same topics, or searches with several retrievers, to one run",
     "prefer": "topics with several expansions each to preference pairs for training the generator",
     "train_encoder": "topics with expansions and relevant documents to an encoder trained on fused queries",
     "train_generator": "preference pairs, or topics with expansions, to a LoRA adapter for the LLM",

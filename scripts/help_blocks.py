@@ -26,6 +26,7 @@ PAGES = {
     "encode": "encode.md",
     "evaluate": "evaluate.md",
     "compare": "compare.md",
+    "fuse": "fuse.md",
     "prefer": "prefer.md",
     "train_encoder": "train_encoder.md",
     "train_generator": "train_generator.md",
@@ -35,7 +36,7 @@ PAGES = {
 }
 """Command -> its page in docs/."""
 
-READING = {"expand": ("show", "stats")}
+READING = {"expand": ("methods", "show", "stats", "import"), "fuse": ("methods",)}
 """Command -> words after which it takes other options."""
 
 

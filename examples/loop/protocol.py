@@ -29,10 +29,19 @@ from typing import Any
 
 from retriever import call, settings, start_worker
 
-SPLITS = {"i": ("scifact/train", ("--hold-out", "scifact/test")), "ii": ("nfcorpus/train", ()), "iii": ("scifact/train", ())}
+SPLITS = {
+    "i": ("scifact/train", ("--hold-out", "scifact/test")),
+    "ii": ("nfcorpus/train", ()),
+    "iii": ("scifact/train", ()),
+}
 """Training topics, and what is held out of them."""
 
-TESTS = {"i": ("scifact", "nfcorpus", "cacm"), "ii": ("scifact", "cacm"), "iii": ("nfcorpus", "cacm"), "": ("scifact", "nfcorpus", "cacm")}
+TESTS = {
+    "i": ("scifact", "nfcorpus", "cacm"),
+    "ii": ("scifact", "cacm"),
+    "iii": ("nfcorpus", "cacm"),
+    "": ("scifact", "nfcorpus", "cacm"),
+}
 """What may be searched after a split; after no training, all."""
 
 DPO = {"epochs": 3, "batch_size": 8, "gradient_accumulation": 2, "learning_rate": "1e-4", "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05,
@@ -101,8 +110,12 @@ class Plan:
         topics = self.topics(split)
         stem = topics.replace("/", ".")
         samples = 1 if self.small else 4 if topics.startswith("scifact") else 2
-        candidates = self.expand(f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples, keep=False)
-        answers = self.expand(f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1, keep=False)
+        candidates = self.expand(
+            f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples, keep=False
+        )
+        answers = self.expand(
+            f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1, keep=False
+        )
         output = self.path(f"pairs.{split}{'.' if reward else ''}{reward}.jsonl")
         floor = (0.0 if self.small else 0.6) if not reward else 0.0
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
@@ -112,7 +125,12 @@ class Plan:
 
     def dpo(self, name: str, seed: int, pairs: str, adapter: str = "", **values: object) -> str:
         """Train the LLM on pairs."""
-        chosen = {**DPO, **({"max_steps": 3, "eval_steps": 2, "batch_size": 2} if self.small else {}), "seed": seed, **values}
+        chosen = {
+            **DPO,
+            **({"max_steps": 3, "eval_steps": 2, "batch_size": 2} if self.small else {}),
+            "seed": seed,
+            **values,
+        }
         output = self.path(f"models/{name}.seed{seed}")
         more = ("--adapter", self.path(f"models/{adapter}.seed{seed}")) if adapter else ()
         return self.add(f"{name}.seed{seed}", "train_generator", "--pairs", self.path(f"{pairs}.jsonl"), "--dev-pairs", self.path(f"{pairs}.dev.jsonl"),
@@ -148,7 +166,11 @@ class Plan:
             elif name == "sft":
                 for seed in seeds:
                     output = self.path(f"models/{name}.seed{seed}")
-                    source = ("--sft", "pocket/test") if self.small else ("--sft", "scifact/train", "--expansions", "claude.q2d", "--hold-out", "scifact/test")
+                    source = (
+                        ("--sft", "pocket/test")
+                        if self.small
+                        else ("--sft", "scifact/train", "--expansions", "claude.q2d", "--hold-out", "scifact/test")
+                    )
                     values = {"max_prompt_length": 160, "max_length": 400, "lora_r": 16, "learning_rate": "1e-4", "seed": seed, **({"max_steps": 2} if self.small else {})}  # fmt: skip
                     self.add(f"{name}.seed{seed}", "train_generator", *source, "--dev", 4 if self.small else 60, "--model", self.args.model,
                              *settings(**values), "--output", output, "--format", "json", keeps=(output / "metrics.jsonl",))  # fmt: skip
@@ -230,7 +252,9 @@ class Runner:
         """Copy what a step leaves for the tables."""
         for path in step.keeps:
             if path.exists():
-                name = "metrics." + path.parent.name + ".jsonl.gz" if path.name == "metrics.jsonl" else path.name + ".gz"
+                name = (
+                    "metrics." + path.parent.name + ".jsonl.gz" if path.name == "metrics.jsonl" else path.name + ".gz"
+                )
                 (self.args.output / name).write_bytes(gzip.compress(path.read_bytes(), mtime=0))
 
 
@@ -240,7 +264,9 @@ def main() -> int:
     made.add_argument("--model", required=True, help="the LLM: a GGUF file, a folder or a hub name")
     made.add_argument("--work", type=Path, required=True)
     made.add_argument("--output", type=Path, required=True)
-    made.add_argument("--encoders", nargs="+", default=["minilm=all-MiniLM-L6-v2"], metavar="NAME=E", help="what searches")
+    made.add_argument(
+        "--encoders", nargs="+", default=["minilm=all-MiniLM-L6-v2"], metavar="NAME=E", help="what searches"
+    )
     made.add_argument("--generators", nargs="+", default=["untrained", "dpo.i"], metavar="G",
                       help="untrained, sft, or dpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, dpo.i+ld_alpha=0.5")  # fmt: skip
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
@@ -256,7 +282,10 @@ def main() -> int:
     plan = Plan(args)
     plan.generators(args.generators)
     left = list(Runner(args).go(plan.steps))
-    print(f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done" + (f"; to come: {', '.join(left[:5])} ..." if left else ""))
+    print(
+        f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done"
+        + (f"; to come: {', '.join(left[:5])} ..." if left else "")
+    )
     return 0
 
 

@@ -72,4 +72,4 @@ def in_keywords(message: str) -> str:
         >>> in_keywords("--max-length 9: too long; leave --expansions out")
         'max_length 9: too long; leave expansions out'
     """
-    return _OPTION.sub(lambda found: found[1].replace("-", "_"), message)
+    return _OPTION.sub(lambda match: match[1].replace("-", "_"), message)

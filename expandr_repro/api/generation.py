@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 
 @api
 @takes(
-    ExpandRequest, "model", "prompt", "backend", "base_url", "preset", "temperature", "samples", "top_p", "max_tokens", "seed", "extra", "passages",
+    ExpandRequest, "model", "prompt", "method", "context", "context_encoder", "corpus", "prompt_bank", "window", "backend", "base_url", "preset", "temperature", "samples", "top_p", "max_tokens", "seed", "extra", "passages",
     "examples_from", "language", "store", "keep_refusals", "retry_refused", "revision", "adapter", "api_key_env", "api", "concurrency", "timeout",
     "retries", "backoff", "device", "precision", "batch_size", "tensor_parallel", "trust_remote_code"
 )  # fmt: skip
 def generate(topics: Topics | Any, **options: Any) -> Topics:
     """Generate expansions of topics with an LLM; works in a notebook as well.
+
+    `context` may also be a function from topics, with their texts so far, to passages by qid: texts, or pairs of docid and text.
 
     Args:
         topics: of `load_topics` or `Topics`, or what `Topics` takes.
@@ -42,8 +44,11 @@ def generate(topics: Topics | Any, **options: Any) -> Topics:
         1
     """
     topics = as_topics(topics)
+    function = options.pop("context") if callable(options.get("context")) else None
+    if function and not options.get("method"):
+        raise ExpandrError("context: applies only with method; leave it out")
     request = with_options(ExpandRequest, options, topics=topics._name)
-    with prepared(request, topics._set) as ready:
+    with prepared(request, topics._set, function) as ready:
         made = ready.generate()
     if made is None:
         raise ExpandrError(

@@ -144,7 +144,7 @@ def load_run(path: str | Path | Any) -> Run:
 
 @api
 @takes(
-    SearchRequest, "fusion", "alpha", "repeat", "rrf_k", "feedback_depth", "k1", "b", "hits", "remove_query", "search_params", "batch_size", "threads"
+    SearchRequest, "fusion", "alpha", "repeat", "rrf_k", "feedback_depth", "types", "k1", "b", "hits", "remove_query", "search_params", "batch_size", "threads"
 )  # fmt: skip
 def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
     """Retrieve documents for topics, with a fusion of each query and its expansions.

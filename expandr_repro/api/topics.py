@@ -302,7 +302,7 @@ def _read(data: Any) -> Iterator[Topic]:
             record.pop("expansions", None)
         else:
             whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
-            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
+            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish, "type": e.type} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
         try:
             topic = topic_of(place, 0, record)
         except FormatError as error:

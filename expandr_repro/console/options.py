@@ -25,6 +25,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
@@ -41,12 +42,12 @@ class When:
     """When an option applies; given by hand where it would change nothing, it is refused.
 
     Attributes:
-        told: completes "applies only ...", for the error.
+        condition: completes "applies only ...", for the error.
         holds: tells from the options whether it is so; true where that is not known yet.
-        otherwise: what the error says after the option, in place of `told`.
+        otherwise: what the error says after the option, in place of `condition`.
     """
 
-    told: str
+    condition: str
     holds: Callable[[Any], bool]
     otherwise: Callable[[Any], str] | None = None
 
@@ -102,13 +103,13 @@ def option(
         group: title of the options that it is shown with.
         one_of: name of a set of options of which at most one may be given; one of them must be where the name ends in "!".
         parse: from text to the value; raises ValueError or ArgumentTypeError.
-        again: of a tuple: the flag stands again before each value, in place of several values after it.
-        argument: it has no flag, and stands alone.
+        again: of a tuple: the flag is repeated before each value, in place of several values after it.
+        argument: it has no flag.
         required: on the command line, though Python has a default.
         applies: when it does; all of these must hold.
     """
-    made = Option(help, flags, metavar, tuple(choices) if choices is not None else None, group, one_of, parse, again, argument, required or default is MISSING, _tuple(applies))  # fmt: skip
-    return dataclasses.field(default=default, metadata={KEY: made})
+    spec = Option(help, flags, metavar, tuple(choices) if choices is not None else None, group, one_of, parse, again, argument, required or default is MISSING, _tuple(applies))  # fmt: skip
+    return dataclasses.field(default=default, metadata={KEY: spec})
 
 
 def included(
@@ -189,21 +190,21 @@ class Declared:
 
 def declared(shape: Any) -> tuple[Declared, ...]:
     """Return the options of a dataclass, in the order of declaration."""
-    kinds, found = typing.get_type_hints(shape), []
+    kinds, options = typing.get_type_hints(shape), []
     for field in dataclasses.fields(shape):
-        made = field.metadata.get(KEY)
-        if isinstance(made, Included):
-            for one in declared(made.shape):
-                outer = [((), when) for when in made.applies(one.path[-1])]
+        spec = field.metadata.get(KEY)
+        if isinstance(spec, Included):
+            for one in declared(spec.shape):
+                outer = [((), when) for when in spec.applies(one.path[-1])]
                 inner = [((field.name, *path), when) for path, when in one.applies]
-                grouped = dataclasses.replace(one.option, group=one.option.group or made.group)
-                found.append(dataclasses.replace(one, path=(field.name, *one.path), option=grouped, applies=(*outer, *inner)))  # fmt: skip
-        elif made:
+                grouped = dataclasses.replace(one.option, group=one.option.group or spec.group)
+                options.append(dataclasses.replace(one, path=(field.name, *one.path), option=grouped, applies=(*outer, *inner)))  # fmt: skip
+        elif spec:
             kind = kinds[field.name]
             rest = typing.get_args(kind) if typing.get_origin(kind) in (Union, types.UnionType) else (kind,)
             plain = next(k for k in rest if k is not type(None))
-            found.append(Declared((field.name,), plain, len(rest) > 1, field.default, made, tuple(((), when) for when in made.applies)))  # fmt: skip
-    return tuple(found)
+            options.append(Declared((field.name,), plain, len(rest) > 1, field.default, spec, tuple(((), when) for when in spec.applies)))  # fmt: skip
+    return tuple(options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,9 @@ class Options:
             for path, when in one.applies if one.flags[0] in self.given else ():
                 context = functools.reduce(getattr, path, self)
                 if not when.holds(context):
-                    why = when.otherwise(context) if when.otherwise else f": applies only {when.told}; leave it out"
+                    why = (
+                        when.otherwise(context) if when.otherwise else f": applies only {when.condition}; leave it out"
+                    )
                     raise ExpandrError(self.given[one.flags[0]] + why)
 
 
@@ -247,26 +250,26 @@ def add_options(parser: argparse.ArgumentParser, shape: type) -> None:
 
 
 def _settings(one: Declared) -> dict[str, Any]:
-    """Return what argparse is told of an option."""
-    made, kind = one.option, one.kind
+    """Return what argparse needs of an option."""
+    spec, kind = one.option, one.kind
     if kind is bool:
         action: Any = argparse.BooleanOptionalAction if one.optional else f"store_{str(not one.default).lower()}"
         return {"action": action, "default": one.default}
     settings: dict[str, Any] = {} if one.option.required else {"default": one.default}
-    if typing.get_origin(kind) is tuple and not made.parse:
+    if typing.get_origin(kind) is tuple and not spec.parse:
         kind = typing.get_args(kind)[0]
         if not one.option.argument:
-            settings |= {"action": "append"} if made.again else {"nargs": "+", "action": "extend"}
+            settings |= {"action": "append"} if spec.again else {"nargs": "+", "action": "extend"}
         else:
             settings["nargs"] = "+" if one.option.required else "*"
         if not one.option.required:
             settings["default"] = None  # which argparse would add to
-    if made.choices is not None:
-        settings["choices"] = made.choices
-    if made.metavar:
-        settings["metavar"] = made.metavar
-    if made.parse or kind is not str:
-        settings["type"] = made.parse or kind
+    if spec.choices is not None:
+        settings["choices"] = spec.choices
+    if spec.metavar:
+        settings["metavar"] = spec.metavar
+    if spec.parse or kind is not str:
+        settings["type"] = spec.parse or kind
     return settings
 
 
@@ -278,27 +281,27 @@ def given_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict
         words: the command line, which the parser accepts.
 
     Example:
-        >>> made = argparse.ArgumentParser(allow_abbrev=False)
-        >>> _ = made.add_argument("--normalize", action=argparse.BooleanOptionalAction)
-        >>> given_options(made, ["--no-normalize"])
+        >>> parser = argparse.ArgumentParser(allow_abbrev=False)
+        >>> _ = parser.add_argument("--normalize", action=argparse.BooleanOptionalAction)
+        >>> given_options(parser, ["--no-normalize"])
         {'--normalize': '--no-normalize'}
     """
     spelt = {option: action.option_strings[0] for action in parser._actions for option in action.option_strings}
-    found: dict[str, str] = {}
+    given: dict[str, str] = {}
     for word in words:
         if word == "--":
             break
         typed = word.partition("=")[0]
         if typed in spelt:
-            found[spelt[typed]] = typed
-    return found
+            given[spelt[typed]] = typed
+    return given
 
 
 def read_options(shape: type[T], args: argparse.Namespace, given: Mapping[str, str]) -> T:
     """Make the dataclass from a command line that a parser with its options has read; `given` is of `given_options`."""
     read = {o.path: getattr(args, o.dest) for o in declared(shape)}
     values = {path: tuple(v) if isinstance(v, list) else v for path, v in read.items() if v is not None}
-    return dataclasses.replace(_made(shape, values), given=given)
+    return dataclasses.replace(_build(shape, values), given=given)
 
 
 def with_options(shape: type[T], keywords: Mapping[str, Any], **known: Any) -> T:
@@ -322,18 +325,18 @@ def with_options(shape: type[T], keywords: Mapping[str, Any], **known: Any) -> T
             raise ExpandrError(f"{name} is required: {one.help}")
     values: dict[tuple[str, ...], Any] = {options[name].path: value for name, value in given.items()}
     values |= {(name,): value for name, value in known.items()}
-    return dataclasses.replace(_made(shape, values), given={options[name].flags[0]: name for name in given})
+    return dataclasses.replace(_build(shape, values), given={options[name].flags[0]: name for name in given})
 
 
-def _made(shape: type[T], values: Mapping[tuple[str, ...], Any], path: tuple[str, ...] = ()) -> T:
-    found = {}
+def _build(shape: type[T], values: Mapping[tuple[str, ...], Any], path: tuple[str, ...] = ()) -> T:
+    arguments = {}
     for field in dataclasses.fields(shape):
         here = (*path, field.name)
         if here in values:
-            found[field.name] = values[here]
+            arguments[field.name] = values[here]
         elif isinstance(inside := field.metadata.get(KEY), Included):
-            found[field.name] = _made(inside.shape, values, here)
-    return shape(**found)
+            arguments[field.name] = _build(inside.shape, values, here)
+    return shape(**arguments)
 
 
 def _checked(name: str, one: Declared, value: Any) -> Any:
@@ -348,7 +351,7 @@ def _checked(name: str, one: Declared, value: Any) -> Any:
 
 
 _ACCEPTED: dict[Any, tuple[Any, str]] = {
-    bool: (bool, "True or False"), int: (int, "a whole number"), float: (int | float, "a number"), str: (str | Path, "a string"),
+    bool: (bool, "True or False"), int: (Integral, "a whole number"), float: (Real, "a number"), str: (str | Path, "a string"),
     Path: (str | Path, "a path"), dict: (Mapping, "a dict of settings"),
 }  # fmt: skip
 """Type of a field -> what may be given from Python, and what to call it."""
@@ -360,13 +363,13 @@ def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any)
     least = parse is positive
     if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
         raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
-    return kind(value) if kind in (str, Path) else value
+    return value if isinstance(value, int | float) else kind(value)
 
 
 def dry_run(group: str | None = None) -> Any:
     """Declare the option that shows what a command would do."""
-    told = "print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing"
-    return option(False, group=group, help=told)
+    text = "print what would be read, fetched (from where, how large, with which checksum), built and run; do nothing"
+    return option(False, group=group, help=text)
 
 
 def positive(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Topic, topic_of
 from expandr_repro.errors import FormatError, MismatchError, nearest, shown
@@ -108,11 +109,19 @@ def same_title(topic: Topic, other: Topic, digest: str | None) -> bool:
 
 def append_expansions(joined: Sequence[Topic], further: Sequence[Topic]) -> list[Topic]:
     """Unite the expansions of the same topics from two files, a topic's texts in the order of the files."""
-    return [
-        replace(
-            topic,
-            expansions=(*topic.expansions, *more.expansions),
-            provenance=topic.provenance if topic.expansions else more.provenance,
-        )
-        for topic, more in zip(joined, further, strict=True)
-    ]
+    return [_united(topic, more) for topic, more in zip(joined, further, strict=True)]
+
+
+def _united(topic: Topic, more: Topic) -> Topic:
+    """Return a topic with the texts of both; the provenance is the first one's, with the prompts of both, and a fusion only where both name it."""
+    if not (topic.expansions and more.expansions):
+        return topic if topic.expansions else replace(more, title=topic.title)
+    first, second = topic.provenance or {}, more.provenance or {}
+    prompts = [list(facts.get("prompts") or ()) for facts in (first, second)]
+    moved = [e if e.prompt is None else replace(e, prompt=e.prompt + len(prompts[0])) for e in more.expansions]
+    provenance: dict[str, Any] | None = None if topic.provenance is None else dict(first)
+    if any(prompts):
+        provenance = {**first, "prompts": [*prompts[0], *prompts[1]]}
+    if provenance and provenance.get("fusion") != second.get("fusion"):
+        provenance.pop("fusion", None)
+    return replace(topic, expansions=(*topic.expansions, *moved), provenance=provenance)

@@ -2,7 +2,9 @@
 
 Written form (augmented topics, one JSON object a line)::
 
-    {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop"}], "provenance": {...}}
+    {"qid": "1", "title": "...", "expansions": [{"text": "...", "sampling": {...}, "finish": "stop", "type": "keywords"}], "provenance": {...}}
+
+`type` says what a text is: passage (also where it is absent), keywords, question or rewrite.
 
 Stock Pyserini reads such a file as the plain topics. Also read: JSONL with `_id`/`id`/`query_id` and
 `text`/`query`, JSON `{qid: {"title": ...}}`, and TSV `qid<TAB>title`, with or without a header, each plain or gzipped.
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.errors import FormatError, shown
+from expandr_repro.errors import FormatError, UnknownNameError, shown
 from expandr_repro.io.columns import TOPICS, Columns, header_of, unquoted
 from expandr_repro.io.files import (
     MAX_TEXT,
@@ -34,6 +36,9 @@ from expandr_repro.io.files import (
 ID_KEYS = ("qid", "id", "_id", "query_id")
 TITLE_KEYS = ("title", "text", "query")
 
+TYPES = ("passage", "keywords", "question", "rewrite")
+"""What an expansion may be; the first where nothing is stated."""
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -43,11 +48,15 @@ class Expansion:
         text: the text, cleaned.
         sampling: its settings.
         finish: why it ended: "stop", "length" (cut at the limit of tokens), or "" where that is not known.
+        type: what it is, one of `TYPES`.
+        prompt: which of the `prompts` of its topic's provenance it answers, from 0; None where they are not written there.
     """
 
     text: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
     finish: str = ""
+    type: str = TYPES[0]
+    prompt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,11 @@ class Topic:
     def texts(self) -> tuple[str, ...]:
         """The texts of the expansions that say something."""
         return tuple(e.text for e in self.expansions if e.text.strip())
+
+    @property
+    def distinct(self) -> tuple[str, ...]:
+        """The same texts, equal ones once."""
+        return tuple(dict.fromkeys(self.texts))
 
 
 def read_topics(path: str | Path) -> list[Topic]:
@@ -185,7 +199,7 @@ def topic_of(path: str | Path, number: int, record: Mapping[str, Any]) -> Topic:
 
 
 def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> tuple[Expansion, ...]:
-    """Read the `expansions` of a record: a list of texts, or of objects with `text` and perhaps `sampling` and `finish`.
+    """Read the `expansions` of a record: a list of texts, or of objects with `text` and perhaps `sampling`, `finish` and `type`.
 
     Raises:
         FormatError: something else is there.
@@ -205,7 +219,17 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
                 number,
                 f'an expansion\'s `finish` must be a string such as "stop" or "length", found {shown(finish)}',
             )
-        found.append(Expansion(entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish))
+        kind = entry.get("type") or TYPES[0]
+        if kind not in TYPES:
+            raise FormatError(path, number, f"an expansion's `type`: {UnknownNameError('type', str(kind), TYPES)}")
+        prompt = entry.get("prompt")
+        if prompt is not None and (isinstance(prompt, bool) or not isinstance(prompt, int) or prompt < 0):
+            raise FormatError(path, number, f"an expansion's `prompt` is {shown(prompt)}; wanted the number of a prompt, from 0")  # fmt: skip
+        found.append(
+            Expansion(
+                entry["text"], read_facts(path, number, entry.get("sampling", {}), "sampling"), finish, kind, prompt
+            )
+        )
     return tuple(found)
 
 
@@ -214,7 +238,10 @@ def topic_record(topic: Topic) -> dict[str, Any]:
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
         record["expansions"] = [
-            {"text": e.text, "sampling": dict(e.sampling)} | ({"finish": e.finish} if e.finish else {})
+            {"text": e.text, "sampling": dict(e.sampling)}
+            | ({"finish": e.finish} if e.finish else {})
+            | ({"type": e.type} if e.type != TYPES[0] else {})
+            | ({} if e.prompt is None else {"prompt": e.prompt})
             for e in topic.expansions
         ]
     if topic.provenance is not None:

@@ -44,7 +44,7 @@ class EncoderOptions(Options):
     trust_remote_code: bool = option(False, help="let the model's own code run; only for models you trust")
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
-        """Return the spec with what was said laid over it."""
+        """Return the spec with these options laid over it."""
         changes: dict[str, Any] = {
             "pooling": self.pooling,
             "normalize": self.normalize,

@@ -6,14 +6,22 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.errors import ExpandrError
-from expandr_repro.expand.options import ExpandRequest, ShowRequest, StatsRequest, store_file
+from expandr_repro.expand.options import (
+    ExpandRequest,
+    ImportRequest,
+    MethodsRequest,
+    ShowRequest,
+    StatsRequest,
+    store_file,
+)
 from expandr_repro.io.outputs import EXPANDED, FAILURES, RECORD, check_output
 
 log = logging.getLogger("expandr_repro.expand")  # also where this module runs as __main__
@@ -22,8 +30,11 @@ EXAMPLES = """
 python -m expandr_repro.expand --topics scifact --backend openai --base-url http://localhost:8000/v1 --model meta-llama/Meta-Llama-3-8B-Instruct --output scifact.q2d.jsonl
 python -m expandr_repro.expand --topics scifact --backend transformers --model meta-llama/Meta-Llama-3-8B-Instruct --adapter chengpingan/ExpandR_LLM --output scifact.q2d.jsonl
 python -m expandr_repro.expand --topics nfcorpus/train --preset expandr-candidates --model gpt-4.1-nano --output candidates.jsonl --dry-run
+python -m expandr_repro.expand --topics scifact --method lamer --context dense:10 --model gpt-4.1-nano --output scifact.lamer.jsonl
+python -m expandr_repro.expand methods
 python -m expandr_repro.expand show scifact.q2d.jsonl 1 3 5
 python -m expandr_repro.expand stats scifact.q2d.jsonl
+python -m expandr_repro.expand import lamer.queries.tsv --topics scifact --output scifact.lamer.jsonl
 """
 
 
@@ -32,7 +43,8 @@ def build_parser() -> Parser:
     return cli.parser(
         "expand",
         "Let an LLM write passages for topics. What is in the store already is not asked for again. "
-        "`expand show FILE [QID ...]` prints expansions, `expand stats FILE` counts and lengths.",
+        "`expand methods` lists the methods, `expand show FILE [QID ...]` prints expansions, `expand stats FILE` counts and lengths, "
+        "`expand import FILE` reads what other tools wrote.",
         EXAMPLES,
         ExpandRequest,
     )
@@ -65,7 +77,7 @@ def run(request: ExpandRequest, argv: Sequence[str]) -> int:
 
 def _check_place(output: Path, request: ExpandRequest) -> None:
     """Find out before anything is paid for that the output cannot be written, or would replace something else."""
-    reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store]
+    reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank]  # fmt: skip
     check_output("--output", output, EXPANDED, reads)
     check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads)
     check_output("--output", record_beside(output), RECORD, reads)
@@ -74,12 +86,27 @@ def _check_place(output: Path, request: ExpandRequest) -> None:
 
 
 def build_reading_parser(word: str) -> Parser:
-    """Return the parser of `expand show` or `expand stats`."""
+    """Return the parser of `expand methods`, `expand show`, `expand stats` or `expand import`."""
+    if word == "methods":
+        summary = "List the expansion methods: what they write, what they need, and their sources."
+        return cli.parser("expand methods", summary, "python -m expandr_repro.expand methods", MethodsRequest)
     summary, shape = {
         "show": ("Print topics with their prompt and their expansions.", ShowRequest),
         "stats": ("Print counts and lengths of expansions.", StatsRequest),
+        "import": ("Make augmented topics of the reformulated queries or texts that other tools wrote.", ImportRequest),
     }[word]
-    return cli.parser(f"expand {word}", summary, f"python -m expandr_repro.expand {word} scifact.q2d.jsonl", shape)
+    file = (
+        "lamer.queries.tsv --topics scifact --output scifact.lamer.jsonl" if word == "import" else "scifact.q2d.jsonl"
+    )
+    return cli.parser(f"expand {word}", summary, f"python -m expandr_repro.expand {word} {file}", shape)
+
+
+def methods(request: MethodsRequest) -> int:
+    """Print the table of methods."""
+    from expandr_repro.expand.methods.listing import methods_table
+
+    print(methods_table().render(request.format))
+    return 0
 
 
 def show(request: ShowRequest) -> int:
@@ -105,11 +132,24 @@ def stats(request: StatsRequest) -> int:
     return 0
 
 
+def import_file(request: ImportRequest) -> int:
+    """Write augmented topics of the texts that another tool wrote."""
+    from expandr_repro.data.topics import write_topics
+    from expandr_repro.expand.importing import import_topics
+
+    check_output("--output", request.output, EXPANDED, (request.file, request.topics))
+    topics = import_topics(request.file, request.topics, request.type)
+    write_topics(request.output, topics)
+    log.info("wrote %s: %d topics, %d texts", request.output, len(topics), sum(len(t.expansions) for t in topics))
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in ("show", "stats"):
-        return cli.execute(build_reading_parser(words[0]), show if words[0] == "show" else stats, words[1:])
+    reading: dict[str, Callable[[Any], int]] = {"methods": methods, "show": show, "stats": stats, "import": import_file}
+    if words and words[0] in reading:
+        return cli.execute(build_reading_parser(words[0]), reading[words[0]], words[1:])
     return cli.execute(build_parser(), lambda request: run(request, words), words)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,12 +22,16 @@ from expandr_repro.io.files import sha256_text
 from expandr_repro.llm.answers.cleaning import CLEANER, Cleaned, clean
 from expandr_repro.llm.answers.finishes import finish_of
 from expandr_repro.llm.base import Generator, Identity, Reply, Request
+from expandr_repro.llm.chats import asked_text, plain_text
 from expandr_repro.llm.sampling import seed_of
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How often a sample is asked for until it is not empty, each time with another seed."""
+
+READINGS = 2
+"""How often a sample is asked for until its parser finds something, each time with another seed."""
 
 CLAIM = 16
 """So many texts are claimed at a time."""
@@ -125,8 +128,16 @@ class Expansions:
         """Return the attempt that this run is to make for a sample, or None where none is."""
         seen = self._seen(topic, sample)
         before = self._before.setdefault((topic.qid, sample), seen.attempts) if self.task.retry_refused else 0
-        most = {"text": 0, "cut": 0, "refused": 0, "empty": ATTEMPTS, "failed": ATTEMPTS}[seen.kind]
-        if self.task.retry_refused and seen.kind in ("refused", "empty"):
+        most = {
+            "text": 0,
+            "cut": 0,
+            "refused": 0,
+            "empty": ATTEMPTS,
+            "unread": READINGS,
+            "failed": ATTEMPTS,
+            "skipped": 0,
+        }[seen.kind]
+        if self.task.retry_refused and seen.kind in ("refused", "empty", "unread"):
             most = before + ATTEMPTS
         return self._place(topic, sample, seen.attempts) if seen.attempts < most else None
 
@@ -153,20 +164,37 @@ class Expansions:
         found = self._cleaned(place, stored)
         if found.refused:
             return "refused"
-        return "cut" if found.cut else "empty" if found.empty else "text"
+        if found.cut or found.empty:
+            return "cut" if found.cut else "empty"
+        return "text" if self.task.reader is None or self._read(place, stored) else "unread"
+
+    def _read(self, place: Place, stored: Stored) -> list[str]:
+        cleaned = self._cleaned(place, stored).text
+        return self.task.reader.read(stored.text, cleaned) if self.task.reader else [cleaned]
+
+    def items(self, topic: Topic) -> list[str]:
+        """Return the texts that the first sample of a topic holds; none where there is no such answer."""
+        seen = self._seen(topic, 0)
+        return self._read(seen.place, seen.stored) if seen.kind == "text" and seen.place and seen.stored else []
 
     def _cleaned(self, place: Place, stored: Stored) -> Cleaned:
-        return clean(stored.text, finish_of(stored.finish) or "", self._request(place).prompt)
+        return clean(stored.text, finish_of(stored.finish) or "", asked_text(self._request(place).prompt))
 
     def _place(self, topic: Topic, sample: int, attempt: int) -> Place:
-        filled_in = json.dumps([topic.title, self.task.passages.get(topic.qid, "")])
-        seed = seed_of(self.task.plan.seed, topic.qid, sample, attempt)
-        address = Address(self.settings[sample], seed, sha256_text(filled_in), sample)
+        number = self.task.first + sample
+        seed = seed_of(self.task.plan.seed, topic.qid, number, attempt)
+        address = Address(self.settings[sample], seed, sha256_text(self.task.filled_in(topic)), number)
         return Place(topic, sample, attempt, address, self.condition.key(address))
 
     def _request(self, place: Place) -> Request:
-        prompt = self.task.prompt.render(place.topic.title, self.task.passages.get(place.topic.qid, ""))
-        return Request(place, prompt, place.address.sampling, place.address.seed)
+        return Request(place, self.task.rendered(place.topic), place.address.sampling, place.address.seed)
+
+    def lacking(self) -> set[str]:
+        """Return the topics that texts are missing of."""
+        return {
+            place.topic.qid
+            for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings)))
+        }
 
     def remaining(self) -> Remaining:
         """Count what the store lacks."""
@@ -175,7 +203,7 @@ class Expansions:
         for place in self._missing((t, s) for t in self.task.topics for s in range(len(self.settings))):
             requests += 1
             topics.add(place.topic.qid)
-            characters += len(self._request(place).prompt)
+            characters += len(plain_text(self._request(place).prompt))
         mean = self.condition.mean_tokens_out()
         likely = None if mean is None else mean * requests
         return Remaining(requests, len(topics), characters, requests * self.task.plan.max_tokens, likely)
@@ -221,16 +249,22 @@ class Expansions:
         if seen.kind == "cut":
             limit = f"cut at --max-tokens {self.task.plan.max_tokens} before the answer began"
             return Failure(topic.qid, sample, limit, seen.kind)
+        if seen.kind == "unread" and seen.place and seen.stored:
+            said = " ".join(self._cleaned(seen.place, seen.stored).text.split())[:80]
+            return Failure(topic.qid, sample, f"the parser found nothing in {said!r}, {seen.attempts} times", seen.kind)
         if seen.kind == "empty" and seen.attempts >= ATTEMPTS:
             return Failure(topic.qid, sample, f"empty, {seen.attempts} times", seen.kind)
         return Failure(topic.qid, sample, reasons.get((topic.qid, sample), "not generated"))
 
     def _expansion(self, place: Place, stored: Stored) -> Expansion:
         text = self._cleaned(place, stored)
+        written = (
+            self.task.reader.join(self._read(place, stored)) if self.task.reader and not text.refused else text.text
+        )
         sampling = (
             place.address.sampling.record() | {"seed": place.address.seed} | ({"refused": True} if text.refused else {})
         )
-        return Expansion(text.text, sampling, finish_of(stored.finish) or "")
+        return Expansion(written, sampling, finish_of(stored.finish) or "")
 
     def provenance(self) -> dict[str, Any]:
         """Return what made the expansions, for each line of the output."""

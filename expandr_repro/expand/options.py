@@ -12,6 +12,7 @@ from typing import Any
 
 from expandr_repro.console.options import Options, When, included, option, positive, to_path
 from expandr_repro.console.tables import FORMATS
+from expandr_repro.data.topics import TYPES
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.llm.base import BACKENDS, GeneratorOptions
@@ -49,6 +50,8 @@ def _prompt_has(part: str) -> Callable[[Any], bool]:
     def holds(request: ExpandRequest) -> bool:
         from expandr_repro.llm.templates import fields_of
 
+        if request.method:
+            return part == "examples"
         try:
             return part in fields_of(find_prompt(request.prompt)[1].template)
         except ExpandrError:
@@ -65,6 +68,7 @@ PRESET = When(
     "without --temperature and --samples, which together replace it",
     lambda request: request.temperature is None or request.samples is None,
 )
+METHOD = When("with --method", lambda request: request.method is not None)
 
 
 def _takes(name: str) -> Sequence[When]:
@@ -91,7 +95,8 @@ class ExpandRequest(Options):
     topics: str = what(metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="expand the first N topics alone")
     qids: str | None = what(None, metavar="IDS", help="expand these topics alone: a file with one id a line, or ids with commas between")  # fmt: skip
-    prompt: str = what("q2d", metavar="P", help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file")  # fmt: skip
+    method: str | None = what(None, metavar="M", one_of="prompt or method", help="a method in place of a prompt: `expand methods` lists them; or a .yaml file with one")  # fmt: skip
+    prompt: str = what("q2d", metavar="P", one_of="prompt or method", help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file")  # fmt: skip
     backend: str = what("openai", metavar="B", help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()))
     preset: str = sampling("expandr-eval", metavar="P", choices=PRESETS, applies=PRESET, help="expandr-eval: 1 sample at 1.0; expandr-candidates: 8 each at 0.8, 0.9, 1.0, 1.1")  # fmt: skip
     temperature: tuple[float, ...] | None = sampling(None, metavar="X", parse=temperatures, help="one or several, e.g. 0.8,1.0 (default: the preset's)")  # fmt: skip
@@ -106,6 +111,11 @@ class ExpandRequest(Options):
     examples_from: str | None = what(None, metavar="T", help="training topics for few-shot examples (default: the collection's train split)",
                                      applies=When("to a prompt with {examples}", _prompt_has("examples")))  # fmt: skip
     language: str | None = what(None, metavar="L", help="for a prompt with {language}")
+    context: str | None = what(None, metavar="C", applies=METHOD, help="passages for a method's prompts: bm25:10, dense:10, a run file (RUN or RUN:10) or none (default: the method's)")  # fmt: skip
+    context_encoder: str | None = what(None, metavar="E", applies=METHOD, help="of --context dense (default: all-MiniLM-L6-v2)")  # fmt: skip
+    corpus: str | None = what(None, metavar="D", applies=METHOD, help="the documents that the passages are from: a collection or a corpus (default: the topics' own)")  # fmt: skip
+    prompt_bank: str | None = what(None, metavar="FILE", applies=METHOD, help="prompts in QueryGym's format, sent in place of the method's own")  # fmt: skip
+    window: int | None = what(None, metavar="N", parse=positive, applies=METHOD, help="tokens of prompt and answer that the model reads; passages that do not fit are left out (default: its own, where it is on this machine)")  # fmt: skip
     output: Path | None = out(None, metavar="F", parse=to_path, help="augmented topics to write (.jsonl); what failed goes to F.failures.jsonl")  # fmt: skip
     store: Path | None = out(None, metavar="S", parse=to_path, help="where generations are kept (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
     dry_run: bool = out(False, help="print what would be read and fetched, and how many requests and about how many tokens remain")  # fmt: skip
@@ -121,12 +131,29 @@ class ExpandRequest(Options):
 
 
 @dataclass(frozen=True)
+class MethodsRequest(Options):
+    """How `expand methods` lists the methods."""
+
+    format: str = option("text", choices=FORMATS)
+
+
+@dataclass(frozen=True)
 class ShowRequest(Options):
     """What `expand show` prints."""
 
     file: str = option(argument=True, metavar="F", help="augmented topics")
     qids: tuple[str, ...] = option((), argument=True, metavar="QID", help="topics (default: all)")
     store: Path | None = option(None, metavar="S", parse=to_path, help="where to look for prompts that are none of ours (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImportRequest(Options):
+    """What `expand import` reads and writes."""
+
+    file: str = option(argument=True, metavar="F", help="QueryGym's queries.tsv or run JSON, or a JSON list (or JSON lines) of objects with qid and text")  # fmt: skip
+    output: Path = option(parse=Path, metavar="F", help="augmented topics to write (.jsonl)")
+    topics: str | None = option(None, metavar="T", help="where the queries are, as for `expand` (default: the topics that a run JSON names; else the texts stand as titles)")  # fmt: skip
+    type: str = option("rewrite", choices=TYPES, help="of the texts: rewrite is searched in place of the query, the others expand it")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_
 from expandr_repro.data.passages import draw_examples, gold_passages, training_split
 from expandr_repro.data.topics import write_topics
 from expandr_repro.expand.fill import Expansions
+from expandr_repro.expand.methods.context import Function
+from expandr_repro.expand.methods.run import PreparedMethod, prepared_method
 from expandr_repro.expand.options import ExpandRequest, store_file
 from expandr_repro.expand.shares import Share
 from expandr_repro.expand.store import Store
 from expandr_repro.expand.tasks import Assembly, Failure, Remaining, Task
 from expandr_repro.io.files import atomic_text
-from expandr_repro.llm.base import Generator, GeneratorOptions, Identity, load_generator
+from expandr_repro.llm.base import Generator, GeneratorOptions, load_generator
 from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
 from expandr_repro.llm.sampling import SamplingPlan, plan_named
 
@@ -44,13 +46,13 @@ def expand(request: ExpandRequest) -> int:
     """
     with prepared(request) as ready:
         if request.dry_run:
-            left = _remaining_table(ready.work.remaining(), len(ready.topics.topics) * len(ready.work.settings))
+            left = _remaining_table(*ready.remaining())
             print(left.render(request.format))
             return 0
         made = ready.generate()
     if made is None:
         return 0
-    summary = _summary(ready.topics, ready.work.task.prompt, ready.generator.identity, made)
+    summary = _summary(ready, made)
     return _finish(request, made, summary, ready.record)
 
 
@@ -70,6 +72,16 @@ class Prepared:
     work: Expansions
     record: list[TrainedOn]
 
+    @property
+    def prompt(self) -> tuple[str, str]:
+        """What the summary says of the prompt."""
+        prompt = self.work.task.prompt
+        return "prompt", f"{prompt.name}, version {prompt.version}"
+
+    def remaining(self) -> tuple[Remaining, int]:
+        """Count what the store lacks, and all texts."""
+        return self.work.remaining(), len(self.topics.topics) * len(self.work.settings)
+
     def generate(self) -> Assembly | None:
         """Generate what the store lacks; None in all processes but the first, which puts the output together."""
         share = Share.of_environment()
@@ -81,16 +93,23 @@ class Prepared:
 
 
 @contextmanager
-def prepared(request: ExpandRequest, topics: TopicSet | None = None) -> Iterator[Prepared]:
+def prepared(
+    request: ExpandRequest, topics: TopicSet | None = None, context: Function | None = None
+) -> Iterator[Prepared | PreparedMethod]:
     """Find what a request names, and open the store.
 
     Args:
         request: what and how.
         topics: in place of those that the request names.
+        context: a function that gives passages for the prompts of a method.
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.generator)
     found = topics or find_topics(request.topics)
+    if request.method:
+        with prepared_method(request, found, generator, _trained_on(generator, request.generator), context) as ready:
+            yield ready
+        return
     prompt = _prompt(request, found, plan)  # the same for some of the topics as for all
     some = select_topics(found, request.limit, request.qids)
     passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
@@ -159,6 +178,13 @@ def explained(failures: Sequence[Failure]) -> Iterator[str]:
         yield (
             f"{_missing(kinds['empty'])}: the model said nothing ({first['empty'].reason}). The same command does not ask again; --retry-refused does, with other seeds"
         )
+    if kinds["unread"]:
+        yield (
+            f"{_missing(kinds['unread'])}: nothing of the wanted form in the answer (topic {first['unread'].qid}, {first['unread'].reason}). "
+            "The same command does not ask again; --retry-refused does, with other seeds"
+        )
+    if kinds["skipped"]:
+        yield f"{_missing(kinds['skipped'])}: not asked for (topic {first['skipped'].qid}, {first['skipped'].reason})"
     if kinds["cut"]:
         yield (
             f"{_missing(kinds['cut'])}: {first['cut'].reason}, as happens to models that reason first. Asking again would end the same way: give a higher --max-tokens"
@@ -181,13 +207,13 @@ def _write_failures(path: Path, failures: list[Failure]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, made: Assembly) -> Table:
-    tally = made.tally
+def _summary(ready: Prepared | PreparedMethod, made: Assembly) -> Table:
+    tally, identity = made.tally, ready.generator.identity
     return Table(
         ["", "expand"],
         [
-            ["topics", f"{topics.label}: {len(made.topics)}"],
-            ["prompt", f"{prompt.name}, version {prompt.version}"],
+            ["topics", f"{ready.topics.label}: {len(made.topics)}"],
+            list(ready.prompt),
             ["model", f"{identity.model} ({identity.backend})"],
             ["requests", tally.requests],
             ["retries", tally.retries],
@@ -198,6 +224,7 @@ def _summary(topics: TopicSet, prompt: Prompt, identity: Identity, made: Assembl
             ["refused", made.refused],
             ["empty", made.empty],
             ["missing", len(made.failures)],
+            *map(list, made.rows),
         ],
     )
 

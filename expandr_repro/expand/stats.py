@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from expandr_repro.console.tables import Table
-from expandr_repro.data.topics import Topic
+from expandr_repro.data.topics import TYPES, Topic
 
 _WORD = re.compile(r"\w+")
 
@@ -52,6 +52,9 @@ def counts_table(topics: Sequence[Topic]) -> Table:
         ["duplicates within one topic", sum(duplicates(t.texts) for t in topics)],
         ["duplicates in all", duplicates(texts)],
     ]
+    types = Counter(e.type for t in topics for e in t.expansions)
+    if set(types) - {TYPES[0]}:
+        rows += [[f"of type {kind}", types[kind]] for kind in TYPES if kind in types]
     return Table(["", "count"], rows)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,9 @@ from typing import Any, Self
 from expandr_repro.expand.claims import Claims
 from expandr_repro.io.database import Database
 from expandr_repro.llm.sampling import Sampling
+
+PASSAGES = "CREATE TABLE IF NOT EXISTS passages (key BLOB PRIMARY KEY, docids TEXT NOT NULL) WITHOUT ROWID"
+"""A table that stores of before do not have; those who know nothing of it may use the file as ever."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,19 @@ class Store:
         """Return the template of a prompt that was used with this store, or None."""
         rows = self.database.rows("SELECT facts, prompt FROM conditions")
         return next((prompt for facts, prompt in rows if json.loads(facts).get("prompt_sha256") == prompt_sha256), None)
+
+    def passages(self, key: bytes) -> list[str] | None:
+        """Return the docids that were once found for a prompt, or None: a search that is repeated need not find the same to the last tie."""
+        self.database.rows(PASSAGES)
+        rows = self.database.rows("SELECT docids FROM passages WHERE key = ?", (key,))
+        return [str(docid) for docid in json.loads(rows[0][0])] if rows else None
+
+    def keep_passages(self, found: Mapping[bytes, Sequence[str]]) -> None:
+        """Keep the docids that were found, by what was searched for; what is there already stays."""
+        self.database.rows(PASSAGES)
+        with self.database.transaction():
+            rows = [(key, json.dumps(list(docids))) for key, docids in found.items()]
+            self.database.raw.executemany("INSERT OR IGNORE INTO passages VALUES (?, ?)", rows)
 
     def close(self) -> None:
         """Give back what is claimed and close the file."""

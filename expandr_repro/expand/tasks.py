@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError
 from expandr_repro.expand.store import Address, Stored
+from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.prompts import Prompt
 from expandr_repro.llm.sampling import SamplingPlan
+
+
+class Reader(Protocol):
+    """What reads texts out of an answer."""
+
+    def read(self, raw: str, cleaned: str) -> list[str]:
+        """Return the texts that an answer holds; none where it finds nothing."""
+
+    def join(self, items: Sequence[str]) -> str:
+        """Return texts as the one text of an expansion."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,10 @@ class Task:
         passages: gold passages by qid, for a prompt that needs them.
         keep_refusals: write refusals, marked, instead of leaving them out.
         retry_refused: ask again, with other seeds, for what was refused or came out empty.
+        prompts: by qid, in place of the prompt filled in: what is sent; for prompts that hold more than the query and a gold passage.
+        facts: by qid, what such a prompt was made of; part of the store's key.
+        first: the number of the first sample.
+        reader: reads the answers; None takes them as they are, cleaned.
     """
 
     topics: list[Topic]
@@ -32,6 +48,21 @@ class Task:
     passages: Mapping[str, str] = field(default_factory=dict)
     keep_refusals: bool = False
     retry_refused: bool = False
+    prompts: Mapping[str, Prompted] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    first: int = 0
+    reader: Reader | None = None
+
+    def rendered(self, topic: Topic) -> Prompted:
+        """Return what is sent for a topic."""
+        if topic.qid in self.prompts:
+            return self.prompts[topic.qid]
+        return self.prompt.render(topic.title, self.passages.get(topic.qid, ""))
+
+    def filled_in(self, topic: Topic) -> str:
+        """Return what a topic fills into the prompt, for the store's key."""
+        more = [dict(self.facts[topic.qid])] if self.facts.get(topic.qid) else []
+        return json.dumps([topic.title, self.passages.get(topic.qid, ""), *more])
 
     def __post_init__(self) -> None:
         """Refuse a topic without a query.
@@ -75,8 +106,9 @@ class Tally:
         self.tokens_out += other.tokens_out
 
 
-Kind = Literal["text", "refused", "empty", "cut", "failed"]
-"""What came of a sample: a text, a refusal, nothing, a text cut off before the answer began, or no generation at all."""
+Kind = Literal["text", "refused", "empty", "cut", "unread", "skipped", "failed"]
+"""What came of a sample: a text, a refusal, nothing, a text cut off before the answer began, an answer that the parser finds nothing in, no question at all
+since what it is about is missing, or no generation at all."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +123,7 @@ class Failure:
 
 @dataclass
 class Assembly:
-    """The output: topics with expansions, the samples that are missing, and what there is to count."""
+    """The output: topics with expansions, the samples that are missing, what there is to count, and further rows of the summary."""
 
     topics: list[Topic] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -100,6 +132,16 @@ class Assembly:
     refused: int = 0
     empty: int = 0
     tally: Tally = field(default_factory=Tally)
+    rows: list[tuple[str, int | str]] = field(default_factory=list)
+
+    def merge(self, other: Assembly) -> None:
+        """Add what came of another step; the topics are left as they are."""
+        self.failures += other.failures
+        self.texts += other.texts
+        self.truncated += other.truncated
+        self.refused += other.refused
+        self.empty += other.empty
+        self.tally.merge(other.tally)
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,15 @@ def read_yaml(path: str | Path, *, ours: bool = False) -> Any:
     return parse_yaml(read_text(path, MAX_YAML), path, ours=ours)
 
 
-def parse_yaml(text: str, path: str | Path, *, ours: bool = False) -> Any:
-    """The same for a text; the path is for the message."""
+def parse_yaml(text: str, path: str | Path, *, ours: bool = False, repeated: list[str] | None = None) -> Any:
+    """The same for a text; the path is for the message.
+
+    Args:
+        text: what the file holds.
+        path: the file.
+        ours: as for `read_yaml`.
+        repeated: where it is given, the last of equal keys counts, and each such key is noted here.
+    """
     import yaml
 
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if ours else yaml.SafeLoader
@@ -135,7 +142,9 @@ def parse_yaml(text: str, path: str | Path, *, ours: bool = False) -> Any:
             seen = set()
             for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
                 if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                    if key.value in seen:
+                    if key.value in seen and repeated is not None:
+                        repeated.append(f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice")
+                    elif key.value in seen:
                         raise yaml.constructor.ConstructorError(
                             None, None, f"the key {shown(key.value)} is there twice", key.start_mark
                         )

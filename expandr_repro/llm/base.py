@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from expandr_repro.console.options import option, positive
 from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.sampling import Sampling
 from expandr_repro.registry import Registry, summary_of
 
@@ -21,13 +22,13 @@ class Request:
 
     Attributes:
         ident: whatever the caller knows it by.
-        prompt: the rendered prompt, without any chat template.
+        prompt: the rendered prompt, without any chat template: what the user says, or messages.
         sampling: its settings.
         seed: its own seed.
     """
 
     ident: Any
-    prompt: str
+    prompt: Prompted
     sampling: Sampling
     seed: int
 

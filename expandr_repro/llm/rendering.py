@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from expandr_repro.errors import MismatchError, shown
+from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.errors import FormatError, MismatchError, shown
 
 KWARGS = "chat_template_kwargs"
 """Values for the chat template (`enable_thinking` and the like)."""
@@ -16,6 +17,33 @@ API = "api"
 
 OTHERS = ("chat_template", "add_generation_prompt", "continue_final_message", "documents", "tools", "messages", "add_special_tokens")  # fmt: skip
 """What else an endpoint may be told through `--extra`, and training cannot do."""
+
+
+PROMPTS = "prompts"
+"""Of a topic's provenance: the prompts that its expansions answer, as they were sent; an expansion says which by its number."""
+
+
+def recorded_prompt(topic: Topic, expansion: Expansion, source: str) -> str | None:
+    """Return the prompt that an expansion answers as it was sent, or None where its topic does not say.
+
+    Args:
+        topic: whose expansion it is.
+        expansion: the text.
+        source: the file, for the error.
+
+    Raises:
+        FormatError: there is no such prompt.
+        MismatchError: it has a system message, or begins the answer, which a prompt to be trained on cannot.
+    """
+    if expansion.prompt is None:
+        return None
+    listed = (topic.provenance or {}).get(PROMPTS)
+    record = listed[expansion.prompt] if isinstance(listed, list) and expansion.prompt < len(listed) else None
+    if isinstance(record, Mapping) and isinstance(record.get("text"), str):
+        return str(record["text"])
+    if isinstance(record, Mapping) and "messages" in record:
+        raise MismatchError(f"{source}: the expansions of topic {topic.qid!r} answer a prompt of several messages, and training takes one message of the user; generate them without --prompt-bank")  # fmt: skip
+    raise FormatError(source, None, f"topic {topic.qid!r}: an expansion answers prompt {expansion.prompt}, and its provenance holds no such prompt")  # fmt: skip
 
 
 def rendering_of(sampling: Mapping[str, Any], provenance: Mapping[str, Any] | None) -> dict[str, Any]:

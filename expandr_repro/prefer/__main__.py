@@ -32,6 +32,7 @@ python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/trai
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --reward retriever --min-similarity 0.3 --output pairs.jsonl
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold scifact/train --reward retriever=1,corpus-rank=1,delta-ndcg=0.5 --output pairs.jsonl
 python -m expandr_repro.prefer --candidates candidates.jsonl --gold-file gold.jsonl --answers answers.jsonl --encoder contriever --candidates-per-topic 32 --sample 30000 --dev 3000 --output pairs.jsonl
+python -m expandr_repro.prefer --serve --gold scifact/train --reward retriever=1,delta-ndcg=1 --port 8080
 """
 
 
@@ -45,8 +46,24 @@ def build_parser() -> Parser:
     )
 
 
+def _serve(request: PreferRequest) -> int:
+    """Answer requests for rewards until interrupted."""
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.prefer.serving import RewardServer, serving_scorer
+
+    scorer = serving_scorer(request, lambda: load_encoder(request.encoder.name, request.encoder))
+    server = RewardServer(scorer, request.port)
+    print(f"rewards of {len(scorer.cases)} topics at {server.url}", flush=True)
+    server.run()
+    return 0
+
+
 def run(request: PreferRequest) -> int:
     """Do what the command line says."""
+    if request.serve:
+        return _serve(request)
+    if not request.candidates or request.output == Path():
+        raise ExpandrError("give --candidates F and --output F to write pairs, or --serve to reward texts over HTTP")
     output = request.output
     _check_place(output, request)
     from expandr_repro.encoders.loading import load_encoder

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from expandr_repro.data.overlap.sharing import relevant_documents
 from expandr_repro.data.topics import Topic, read_topics
 from expandr_repro.errors import ExpandrError
 from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
-from expandr_repro.llm.rendering import one_rendering, rendering_of
+from expandr_repro.llm.rendering import one_rendering, recorded_prompt, rendering_of
 from expandr_repro.prefer.gold import Gold, find_gold, read_answers
 from expandr_repro.prefer.options import PreferRequest
 from expandr_repro.prefer.rewards import REWARDS, parse_rewards
@@ -49,7 +50,8 @@ class Plan:
         dropped: reason -> topics; all of `REASONS`, in that order, counted as far as no model is needed.
         training: the candidates' topics and their relevant documents.
         left_out: what --hold-out takes away of them.
-        rendering: how all candidates' prompts were rendered; see `core.rendering`.
+        rendering: how all candidates' prompts were rendered; see `llm.rendering`.
+        prompts: by qid, where the candidates say it: what they answer, and the prompt's name, version and hash.
     """
 
     request: PreferRequest
@@ -63,6 +65,19 @@ class Plan:
     training: TrainingTopics
     left_out: LeftOut
     rendering: Mapping[str, Any]
+    prompts: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def prompt_of(self, topic: Topic) -> tuple[str, Mapping[str, Any]]:
+        """Return what a topic's candidates answer, as text, and the prompt's name, version and hash."""
+        if topic.qid in self.prompts:
+            return self.prompts[topic.qid]
+        prompt = self.prompt
+        return prompt.render(topic.title), {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256}
+
+    @property
+    def prompt_facts(self) -> Mapping[str, Any]:
+        """The name, version and hash of the pairs' prompt, for the manifest."""
+        return next(iter(self.prompts.values()))[1] if self.prompts else self.prompt_of(Topic("", ""))[1]
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -78,7 +93,7 @@ def plan(request: PreferRequest) -> Plan:
     """
     weights = parse_rewards(request.rewards)
     _check(request, weights)
-    topics = read_topics(request.candidates)
+    topics, prompts = _of_one_prompt(request, read_topics(request.candidates))
     gold = find_gold(request.gold, request.gold_file, topics)
     answers = read_answers(request.answers, topics) if request.answers else None
     dropped = dict.fromkeys(REASONS, 0)
@@ -87,8 +102,8 @@ def plan(request: PreferRequest) -> Plan:
         ((t.qid, rendering_of(e.sampling, t.provenance)) for t in topics for e in t.expansions if e.text.strip()), request.candidates
     )  # fmt: skip
     made = Plan(
-        request, weights, gold, _prompt(request.prompt, gold, topics), _candidates_per_topic(request, topics), len(topics), [], dropped,
-        training, leave_out(request.hold_out, training), rendering,
+        request, weights, gold, _prompt(request.prompt, gold, [] if prompts else topics), _candidates_per_topic(request, topics), len(topics), [], dropped,
+        training, leave_out(request.hold_out, training), rendering, prompts,
     )  # fmt: skip
     made.cases.extend(_cases(topics, gold, answers, made))
     if not made.cases:
@@ -165,6 +180,37 @@ def _prompt(name: str, gold: Gold, topics: Sequence[Topic]) -> Prompt:
             ident,
         )
     return prompt
+
+
+def _of_one_prompt(request: PreferRequest, topics: list[Topic]) -> tuple[list[Topic], dict[str, tuple[str, Mapping[str, Any]]]]:  # fmt: skip
+    """Return topics with the candidates that answer one prompt, and those prompts as they were sent; all candidates where the topics do not say.
+
+    Of several prompts of a topic the one with the most candidates is taken, of such the last: two answers to different prompts are no pair.
+    """
+    if request.prompt != PreferRequest.prompt or not all(e.prompt is not None for t in topics for e in t.expansions):
+        return topics, {}
+    kept: list[Topic] = []
+    prompts: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    others = 0
+    for topic in topics:
+        sizes = Counter(e.prompt for e in topic.expansions)
+        if not sizes:
+            kept.append(topic)
+            continue
+        chosen = max(sizes, key=lambda number: (sizes[number], number))
+        some = tuple(e for e in topic.expansions if e.prompt == chosen)
+        others += len(topic.expansions) - len(some)
+        facts = topic.provenance or {}
+        about = {
+            "name": facts.get("prompt"),
+            "version": facts.get("prompt_version"),
+            "sha256": facts.get("prompt_sha256"),
+        }
+        prompts[topic.qid] = (recorded_prompt(topic, some[0], request.candidates) or "", about)
+        kept.append(replace(topic, expansions=some))
+    if others:
+        log.warning("%s: %d candidates answer other prompts of their topics and are left out; a pair is of two answers to one prompt", request.candidates, others)  # fmt: skip
+    return kept, prompts
 
 
 def _candidates_per_topic(request: PreferRequest, topics: Sequence[Topic]) -> int:

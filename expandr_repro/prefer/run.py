@@ -15,6 +15,7 @@ from expandr_repro.io.files import sha256_file
 from expandr_repro.prefer.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.prefer.pairs import FINISHES, PreferencePair
 from expandr_repro.prefer.rewards import REWARDS, choose
+from expandr_repro.prefer.scoring import gold_index
 from expandr_repro.prefer.similarity import Rewarded, SearchedRewards, reward
 
 
@@ -61,14 +62,10 @@ def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
 def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
     if not plan.searched or plan.gold.corpus is None:
         return None
-    from expandr_repro.indexes.compatibility import any_of, refuse_foreign, refuse_other_version
-    from expandr_repro.indexes.find import dense_index
     from expandr_repro.prefer.rewards.searched import CorpusRewards
 
     request, gold = plan.request, plan.gold
-    index = dense_index(request.index or plan.gold.corpus, encoder)
-    refuse_other_version(index.folder, index.manifest, gold.corpus)
-    refuse_foreign(index.folder, {case.docid for case in plan.cases}, any_of(index.docids))
+    index = gold_index(gold, encoder, {case.docid for case in plan.cases}, request.index)
     return CorpusRewards(plan.searched, index, gold.qrels, request.hits, gold.remove_own, request.threads)
 
 
@@ -100,16 +97,16 @@ def _take(rewarded: Rewarded, plan: Plan, made: Preferences) -> None:
 def _pair(rewarded: Rewarded, chosen: int, rejected: int, plan: Plan) -> PreferencePair:
     topic, texts, totals = rewarded.case.topic, rewarded.case.candidates, rewarded.totals
     finishes = [e.finish for e in topic.expansions if e.text.strip()]
+    prompt, about = plan.prompt_of(topic)
     provenance = {
-        "prompt": plan.prompt.name,
-        "prompt_sha256": plan.prompt.sha256,
+        "prompt": about["name"],
+        "prompt_sha256": about["sha256"],
         "chosen_candidate": chosen,
         "rejected_candidate": rejected,
         "generator": (topic.provenance or {}).get("model"),
         **{key: finishes[i] for key, i in zip(FINISHES, (chosen, rejected), strict=True) if finishes[i]},
         **plan.rendering,
     }
-    prompt = plan.prompt.render(topic.title)
     return PreferencePair(topic.qid, prompt, texts[chosen], texts[rejected], float(totals[chosen]), float(totals[rejected]), provenance)  # fmt: skip
 
 
@@ -117,7 +114,7 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
     def file(name: str | None) -> dict[str, str] | None:
         return {"name": Path(name).name, "sha256": sha256_file(name)} if name else None
 
-    request, gold, prompt = plan.request, plan.gold, plan.prompt
+    request, gold = plan.request, plan.gold
     facts: dict[str, Any] = {
         "candidates": file(request.candidates),
         "relevance_level": gold.level,
@@ -132,7 +129,7 @@ def _facts(plan: Plan, encoder: TextEncoder, made: Preferences) -> dict[str, Any
         **({"reward_origin": origins} if (origins := {n: o for n in plan.weights if (o := REWARDS.origin(n))}) else {}),
         "min_similarity": request.min_similarity,
         "min_margin": request.min_margin,
-        "prompt": {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256},
+        "prompt": dict(plan.prompt_facts),
         "topics": plan.topics,
         "pairs": len(made.pairs),
         "dropped": dict(made.dropped),

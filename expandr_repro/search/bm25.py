@@ -37,9 +37,9 @@ class Bm25Search:
         qids = [t.qid for t in topics]
         if chosen.of == "runs":
             runs = [self.run(topics, "none") if alone is None else alone]
-            for number in range(max((len(t.texts) for t in topics), default=0)):
-                having = [t for t in topics if len(t.texts) > number]
-                runs.append(self._search([t.qid for t in having], [t.texts[number] for t in having], self.settings))
+            for number in range(max((len(t.distinct) for t in topics), default=0)):
+                having = [t for t in topics if len(t.distinct) > number]
+                runs.append(self._search([t.qid for t in having], [t.distinct[number] for t in having], self.settings))
             found: Run = chosen(runs, self.hits)
             return found
         if chosen.of == "feedback":

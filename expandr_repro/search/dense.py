@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class DenseSearch:
-    """One encoder on one index; texts are encoded once however many fusions are searched.
+    """One encoder on one index; texts are encoded once however many fusions are searched, and equal texts of a topic count once.
 
     Attributes:
         encoder: ours or Pyserini's.
@@ -61,10 +61,10 @@ class DenseSearch:
         chosen = fusion_named(fusion, "dense")
         if chosen.of == "runs":
             runs = [self.run(topics, "none") if alone is None else alone]
-            for number in range(max((len(t.texts) for t in topics), default=0)):
-                having = [t for t in topics if len(t.texts) > number]
+            for number in range(max((len(t.distinct) for t in topics), default=0)):
+                having = [t for t in topics if len(t.distinct) > number]
                 qids = [t.qid for t in having]
-                runs.append(self._search(qids, self._encode([t.texts[number] for t in having], "expansion", qids)))
+                runs.append(self._search(qids, self._encode([t.distinct[number] for t in having], "expansion", qids)))
             found: Run = chosen(runs, self.hits)
             return found
         return self._search([t.qid for t in topics], self.vectors(topics, chosen))
@@ -81,13 +81,13 @@ class DenseSearch:
         if chosen.of == "texts":  # one text stands for all expansions of its topic
             supplied = self._supplied(chosen)
             rows = [row for row, t in enumerate(topics) if t.texts]
-            texts = [chosen(topics[row].title, topics[row].texts, **supplied) for row in rows]
+            texts = [chosen(topics[row].title, topics[row].distinct, **supplied) for row in rows]
             fused = fuse_vectors(
                 "expansion", queries, self._encode(texts, "joined", [topics[r].qid for r in rows]), rows
             )
         else:
-            rows = [row for row, t in enumerate(topics) for _ in t.texts]
-            texts = [text for t in topics for text in t.texts]
+            rows = [row for row, t in enumerate(topics) for _ in t.distinct]
+            texts = [text for t in topics for text in t.distinct]
             fused = fuse_vectors(chosen, queries, self._encode(texts, "expansion", [topics[r].qid for r in rows]), rows)
         vectors: NDArray[np.float32] = fused
         return vectors

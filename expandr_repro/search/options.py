@@ -11,6 +11,7 @@ from typing import Any
 from expandr_repro.console.options import Options, When, dry_run, included, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.specs import collection_named, datasets
+from expandr_repro.data.topics import TYPES
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError
 from expandr_repro.search.fusion import Fusion, fusion_named, listed
@@ -34,8 +35,8 @@ def _chosen(options: SearchRequest) -> Fusion | None:
 
 def _parameters(fusion: Fusion) -> str:
     """Return a fusion's parameters with their defaults for the help, in brackets."""
-    told = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
-    return f" [{'; for bm25 '.join(filter(None, told))}]" if any(told) else ""
+    listed_values = [", ".join(f"{p.name}={'none' if p.default is None else p.default}" for p in way.parameters.values()) for way in (fusion, *fusion.others)]  # fmt: skip
+    return f" [{'; for bm25 '.join(filter(None, listed_values))}]" if any(listed_values) else ""
 
 
 def _expands(options: SearchRequest) -> bool:
@@ -82,6 +83,8 @@ class SearchRequest(Options):
                                            applies=When("with --query", lambda options: options.query is not None))  # fmt: skip
     expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics files, or packaged sets (claude.q2d), joined to the topics by qid; of a topic in several, all texts are used",
                                        applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
+    types: str | None = what(None, metavar="T", help=f"types of expansions to use, with commas between: {', '.join(TYPES)} (default: keywords for bm25, passages for dense, questions and rewrites for both; all where a topic has nothing that suits)",
+                             applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
     qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id a line, or ids with commas between",
                             applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
@@ -89,7 +92,7 @@ class SearchRequest(Options):
     qrels: str | None = what(None, metavar="Q", help="judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
     retriever: str = how("dense", choices=("dense", "bm25"))
     fusion: str | None = how(None, metavar="F", help="NAME or NAME:PARAMETER=VALUE,...; " + "; ".join(f"{f.name}: {f.summary}{_parameters(f)}" for f in listed())
-                             + " (default: mean or repeat where topics have expansions, else none)")  # fmt: skip
+                             + " (default: the fusion of the method that wrote the expansions, else mean or repeat where topics have some, else none)")  # fmt: skip
     alpha: float | None = how(None, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)", applies=When("with --fusion mean", fusion_is("mean")))  # fmt: skip
     repeat: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion repeat:n=N (default: 5)", applies=When("with --fusion repeat", fusion_is("repeat")))  # fmt: skip
     rrf_k: int | None = how(None, metavar="K", parse=positive, help="the same as --fusion rrf:k=K (default: 60)", applies=When("with --fusion rrf", fusion_is("rrf")))  # fmt: skip

@@ -58,6 +58,7 @@ from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
 from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.typed import select_types
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,9 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
             len(topics),
         )
     usual = {"dense": "mean", "bm25": "repeat"}[request.retriever] if expanded else "none"
+    if request.fusion is None and (own := method_fusion(topics, request.retriever)):
+        log.info("fusion %s, the one of the method that wrote the expansions (--fusion takes another)", own)
+        usual = str(own)
     chosen = fusion_named(request.fusion or usual, request.retriever)
     chosen = set_by_alias(chosen, request.fusion, {option: getattr(request, option) for option in ALIASES})
     if not expanded and chosen.expands:
@@ -141,6 +145,24 @@ def choose_fusion(request: SearchRequest, topics: Sequence[Topic]) -> Fusion:
             f"fusion {chosen.name!r}: none of the {len(topics)} topics has an expansion; give --expansions, or use --fusion none"
         )
     return chosen
+
+
+def method_fusion(topics: Sequence[Topic], retriever: str) -> Fusion | None:
+    """Return the fusion that the method which wrote the expansions goes with, as their provenance names it; None where it names none.
+
+    Raises:
+        ExpandrError: there is no such fusion, or it is not for this retriever.
+    """
+    named = [(t.provenance or {}).get("fusion") for t in topics if t.texts]
+    found = {f.get(retriever) if isinstance(f, Mapping) else None for f in named if f is None or isinstance(f, Mapping)}
+    if len(found) > 1:
+        log.warning("the expansions are of several methods, which go with different fusions; the retriever's own is used (--fusion takes another)")  # fmt: skip
+    if len(found) != 1 or (name := found.pop()) is None:
+        return None
+    try:
+        return fusion_named(str(name), retriever)
+    except ExpandrError as error:
+        raise ExpandrError(f"the provenance of the expansions: {error}; give --fusion") from error
 
 
 @dataclass(frozen=True)
@@ -185,7 +207,9 @@ def search(
     level = given.level or relevance_level(request.qrels, request.topics)
     measures = parse_measures(request.metrics, level) if request.metrics else []
     topics, joined = (given.topics, given.joined) if given.topics else topics_for(request)
-    fusion = choose_fusion(request, topics.topics)
+    some, types = select_types(topics.topics, request.retriever, request.types)
+    topics = replace(topics, topics=some)
+    fusion = choose_fusion(request, some)
     qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     replace(request, fusion=fusion.name, judged=bool(qrels)).refuse_idle()
     searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
@@ -237,6 +261,7 @@ def search(
             for m in outcome.measures:
                 outcome.p_values[m] = paired_p(before.per_topic[m], figures.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts |= types if fusion.expands else {}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
 
@@ -429,7 +454,8 @@ def _facts(
 
 def _fusion_facts(fusion: Fusion) -> dict[str, Any]:
     """Return the parameters of a fusion, and of a plug-in's where its code is from."""
-    values: dict[str, Any] = dict(fusion.values)
+    # a parameter that a fusion was given later is left out at its default, so that manifests of older runs stay as they are
+    values: dict[str, Any] = {k: v for k, v in fusion.values.items() if k != "lowercase" or v}
     facts: dict[str, Any] = {}
     if fusion.of == "feedback":
         facts["feedback"] = values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from expandr_repro.errors import ExpandrError, NotAvailableError
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import key_of, read_manifest, run_manifest_path
 from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
-from expandr_repro.llm.rendering import one_rendering, recorded_rendering, rendering_of
+from expandr_repro.llm.rendering import one_rendering, recorded_prompt, recorded_rendering, rendering_of
 from expandr_repro.prefer.pairs import FINISHES, PreferencePair, read_pairs
 from expandr_repro.train_generator.trl.examples import Texts
 from expandr_repro.training.hold_out import (
@@ -31,6 +32,9 @@ from expandr_repro.training.hold_out import (
 )
 
 log = logging.getLogger(__name__)
+
+PROMPT = "q2d"
+"""The prompt where none is asked for, and the expansions do not say what they answer."""
 
 
 @dataclass(frozen=True)
@@ -171,27 +175,31 @@ def from_topics(
     found = find_topics(topics)
     log.info("training topics: %s, %d topics", found.label, len(found.topics))
     joined = with_expansions(found, expansions) if expansions else found.topics
-    written = _prompt(prompt, found.collection.dataset if found.collection else None)
     usable = [t for t in joined if any(text.strip() for text in t.texts)]
+    source = str(expansions or topics)
+    written, recorded = plain_prompt(prompt, found.collection.dataset if found.collection else None), None
+    if prompt == PROMPT and usable and all(e.prompt is not None for t in usable for e in t.expansions):
+        recorded = _recorded_facts(usable)
+        log.info("the prompts are those that the expansions answer (%s), as they were sent", recorded["name"])
     if len(usable) < len(joined):
         log.warning("%d of %d topics of %s have no expansion and are left out", len(joined) - len(usable), len(joined), found.label)  # fmt: skip
-    training = _training(topics, found, usable)
+    training = training_topics(topics, found, usable)
     left_out = leave_out(hold_out, training) if usable else LeftOut()
     usable = [t for t in usable if t.qid not in left_out.qids]
     if len(usable) <= dev:
         fix = "lower --dev" if usable else "give some with --expansions"
         raise ExpandrError(f"--sft {topics}: {len(usable)} topics have expansions, {dev} are for validation; {fix}")
-    others = {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
+    others = set() if recorded else {str(p.get("prompt")) for t in usable if (p := t.provenance or {}).get("prompt_sha256", written.sha256) != written.sha256}  # fmt: skip
     if others:
         log.warning("the expansions were generated with prompt %s, and are learnt as the answer to %s: give --prompt if that is not meant", ", ".join(sorted(others)), written.name)  # fmt: skip
     if training.relevant is None:
         training = replace(training, relevant=left_out.relevant)
-    kept = _drawn([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
+    kept = drawn_apart([t.qid for t in usable], dev, seed, {} if allow_overlap else training.in_common())
     parts = {"train": [t for t in usable if t.qid not in kept], "dev": [t for t in usable if t.qid in kept]}
-    texts = {name: _examples(part, written) for name, part in parts.items() if part}
+    texts = {name: _examples(part, None if recorded else written, source) for name, part in parts.items() if part}
     facts = {
         "data": {n: {"topics": len(parts[n]), "examples": len(t.prompts), "sha256": _hash(t)} for n, t in texts.items()},
-        "prompt": {"name": written.name, "version": written.version, "sha256": written.sha256},
+        "prompt": recorded or {"name": written.name, "version": written.version, "sha256": written.sha256},
         **left_out.facts,
     }  # fmt: skip
     if dev:
@@ -214,7 +222,8 @@ def from_topics(
     return TrainingData(texts, facts, names, rendering, record)
 
 
-def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+def training_topics(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTopics:
+    """Return topics to be trained on, with their relevant documents where these are known."""
     from expandr_repro.data.collections import qrels_of, relevance_level
 
     try:
@@ -226,7 +235,7 @@ def _training(name: str, found: TopicSet, usable: Sequence[Topic]) -> TrainingTo
     return TrainingTopics(found.label, titles, relevant, collection_of(found, name), corpus_hash(found.documents))
 
 
-def _drawn(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:
+def drawn_apart(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set[str]]) -> set[str]:
     """Draw the topics kept for validation; where none share a document, those that were always drawn."""
     draw = random.Random(seed)  # noqa: S311 - an experiment's draw, to be repeated
     first = draw.sample(range(len(qids)), dev)
@@ -235,16 +244,35 @@ def _drawn(qids: Sequence[str], dev: int, seed: int, in_common: Mapping[str, set
     return draw_apart([qids[i] for i in (*first, *rest)], in_common, dev, "--dev")
 
 
-def _prompt(name: str, collection: str | None) -> Prompt:
+def plain_prompt(name: str, collection: str | None) -> Prompt:
+    """Return a prompt that needs the query alone.
+
+    Raises:
+        ExpandrError: it needs more.
+    """
     ident, spec = find_prompt(name, collection)
     prompt = prepare(ident, spec)
     if spec.examples or prompt.needs_passage:
-        raise ExpandrError(f"--prompt {name}: needs more than the query; fine-tuning takes a prompt such as q2d")
+        raise ExpandrError(f"--prompt {name}: needs more than the query; training takes a prompt such as q2d")
     return prompt
 
 
-def _examples(topics: Sequence[Topic], prompt: Prompt) -> Texts:
-    rows = [(prompt.render(t.title), e) for t in topics for e in t.expansions if e.text.strip()]
+def _recorded_facts(topics: Sequence[Topic]) -> dict[str, Any]:
+    """Return what the manifest says of prompts that are written with the topics."""
+    said = {json.dumps([(t.provenance or {}).get(key) for key in ("prompt", "prompt_version", "prompt_sha256")]) for t in topics}  # fmt: skip
+    facts = [json.loads(one) for one in sorted(said)]
+    names = dict.fromkeys(str(name) for name, _, _ in facts)
+    if len(facts) == 1:
+        return dict(zip(("name", "version", "sha256"), facts[0], strict=True))
+    return {"name": ", ".join(names), "version": None, "sha256": key_of({"prompts": facts})}
+
+
+def _examples(topics: Sequence[Topic], prompt: Prompt | None, source: str) -> Texts:
+    """Return the examples of topics; without a prompt each text's own, as it was sent."""
+    rows = [
+        (prompt.render(t.title) if prompt else recorded_prompt(t, e, source) or "", e)
+        for t in topics for e in t.expansions if e.text.strip()
+    ]  # fmt: skip
     return Texts([p for p, _ in rows], [(e.text,) for _, e in rows], [(e.finish == "length",) for _, e in rows])
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, carried_on, record_hash, write_trained_on
+from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, MismatchError, shown
 from expandr_repro.io.files import atomic_folder
 from expandr_repro.io.manifest import NAME, write_manifest
@@ -22,8 +23,12 @@ from expandr_repro.llm.base import GeneratorOptions
 from expandr_repro.llm.local.weights import Weights, find_weights
 from expandr_repro.llm.rendering import API, KWARGS, OTHERS
 from expandr_repro.train_generator.examples import TrainingData
+from expandr_repro.train_generator.online.data import OnlineData
+from expandr_repro.train_generator.online.session import check_length, train_online
+from expandr_repro.train_generator.online.validation import ALONE, NDCG, WORDS, WRITTEN
 from expandr_repro.train_generator.options import TrainRequest
-from expandr_repro.train_generator.settings import DpoSettings, SftSettings
+from expandr_repro.train_generator.sampled import Sampler, before_and_after
+from expandr_repro.train_generator.settings import DpoSettings, GrpoSettings, SftSettings
 from expandr_repro.train_generator.trl.arguments import Place
 from expandr_repro.train_generator.trl.best import GOALS, Goal
 from expandr_repro.train_generator.trl.checks import (
@@ -42,6 +47,8 @@ from expandr_repro.training.folder import finished, reserved, working_folder
 
 log = logging.getLogger(__name__)
 
+Settings = DpoSettings | SftSettings | GrpoSettings
+
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 PANELS = {
@@ -54,6 +61,12 @@ PANELS = {
         ("loss", ("loss", "eval_loss")),
         ("accuracy: the next token is the likeliest", ("mean_token_accuracy", "eval_mean_token_accuracy")),
     ),
+    "grpo": (
+        ("reward of the texts learnt from", ("reward",)),
+        ("nDCG@10 for validation topics", (NDCG, ALONE)),
+        ("words per text", ("words", WORDS)),
+        ("KL divergence from the model before training", ("kl",)),
+    ),
 }
 
 
@@ -63,18 +76,25 @@ class Training:
 
     Attributes:
         request: what to train, and where it goes.
-        data: texts to train on.
-        settings: `DpoSettings` for pairs, `SftSettings` for topics.
+        data: texts to train on, or topics.
+        settings: `DpoSettings` for pairs, `SftSettings` for topics with expansions, `GrpoSettings` for topics whose texts are still to be written.
     """
 
     request: TrainRequest
-    data: TrainingData
-    settings: DpoSettings | SftSettings
+    data: TrainingData | OnlineData
+    settings: Settings
 
     @property
     def kind(self) -> str:
-        """`dpo` or `sft`."""
+        """`dpo`, `sft` or `grpo`."""
+        if isinstance(self.settings, GrpoSettings):
+            return "grpo"
         return "dpo" if isinstance(self.settings, DpoSettings) else "sft"
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is anything to validate on."""
+        return bool(self.data.dev) if isinstance(self.data, OnlineData) else "dev" in self.data.texts
 
     @property
     def has_adapter(self) -> bool:
@@ -100,7 +120,9 @@ def train_generator(training: Training) -> dict[str, Any]:
     weights = find_weights("transformers", options, device)
     precision = pick_precision(training.settings.precision, device)
     record = _record(training, weights)
+    encoder = _encoder(training, device)
     facts = _facts(training, weights, device, precision) | {TRAINED_ON_HASH: record_hash(record)}
+    facts |= {"encoder": encoder.identity} if encoder else {}
     reads = [weights.folder, request.adapter]
     if there := finished(request.output, facts, request.overwrite, TRAINED_GENERATOR, reads):
         log.info("%s is just this training already; nothing to do", request.output)
@@ -108,25 +130,49 @@ def train_generator(training: Training) -> dict[str, Any]:
     work = working_folder(request.output, facts)
     with reserved(work) if is_first_process() else nullcontext():
         place = Place(work, device, precision)
-        trained = train(
-            training.settings, GOALS[training.kind][training.settings.best_by], weights, training.data.texts, place,
-            _store(weights, device, precision), request.trust_remote_code,
-        )  # fmt: skip
+        trained = _train(training, weights, place, encoder)
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[training.kind])}
         if is_first_process():
+            _add_texts(manifest["result"], training, replace(weights, precision=precision), trained, device)
             _write(training, weights, trained, work / METRICS, manifest, record)
             shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 
+def _train(training: Training, weights: Weights, place: Place, encoder: TextEncoder | None) -> Trained:
+    data, settings, trust = training.data, training.settings, training.request.trust_remote_code
+    goal = GOALS[training.kind][settings.best_by]
+    if isinstance(data, OnlineData):
+        assert isinstance(settings, GrpoSettings)
+        assert encoder is not None
+        return train_online(settings, goal, weights, data, encoder, place, trust)
+    assert not isinstance(settings, GrpoSettings)
+    store = _store(settings, weights, place.device, place.precision)
+    return train(settings, goal, weights, data.texts, place, store, trust)
+
+
+def _encoder(training: Training, device: str) -> TextEncoder | None:
+    """Return the encoder that rewards and searches, where texts are rewarded as training goes."""
+    if not isinstance(training.data, OnlineData):
+        return None
+    from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.encoders.options import EncoderOptions
+
+    return load_encoder(training.request.encoder, EncoderOptions(name=training.request.encoder, device=device))
+
+
 def _check(training: Training) -> None:
     if training.request.merge and not training.has_adapter:
         raise ExpandrError("--merge: with lora_r 0 all weights are trained and there is no adapter; leave --merge out")
-    if training.settings.patience and "dev" not in training.data.texts:
-        raise ExpandrError("patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev)")
+    if training.settings.patience and not training.validates:
+        raise ExpandrError(
+            "patience: there is nothing to validate on; give --dev-pairs (with --sft: --dev; with --grpo: --dev or --dev-topics)"
+        )
+    if isinstance(training.data, OnlineData) and isinstance(training.settings, GrpoSettings):
+        check_length(training.settings, training.data)
 
 
-def _as_generated(settings: DpoSettings | SftSettings, recorded: Mapping[str, Any]) -> DpoSettings | SftSettings:
+def _as_generated(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
     """Take over how the passages' prompts were rendered: training must read what generation read.
 
     Raises:
@@ -179,15 +225,17 @@ def _versions() -> dict[str, str]:
     return {dist.name: dist.version for name in LIBRARIES for dist in metadata.distributions(name=name)}
 
 
-def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
+def _store(settings: DpoSettings | SftSettings, weights: Weights, device: str, precision: str) -> ReferenceStore:
     import torch
 
+    alpha = settings.ld_alpha if isinstance(settings, DpoSettings) else None
     facts = {
         "base": weights.identity.revision,
         "adapter": weights.identity.adapter_sha256,
         "precision": precision,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "versions": _versions(),
+        **({} if alpha is None else {"ld_alpha": alpha}),  # it is in the sums that are kept
     }
     return ReferenceStore(cache_dir() / "reference", facts)
 
@@ -195,12 +243,30 @@ def _store(weights: Weights, device: str, precision: str) -> ReferenceStore:
 def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     """Say what it was before the first step and at the chosen one, on the same examples, without dropout."""
     step, measures = trained.chosen_step, {}
-    labels = {"train loss": Goal(MEASURED, False)} | {f"validation {name}": goal for name, goal in goals.items()}
+    labels = {"train loss": Goal(MEASURED, False)}
+    labels |= {f"validation {'nDCG@10' if name == 'ndcg' else name}": goal for name, goal in goals.items()}
+    labels |= {name: Goal(key, False) for name, key in WRITTEN.items()}
     for label, goal in labels.items():
         found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
         if {0, step} <= set(found):
             measures[label] = [found[0], found[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
+
+
+def _add_texts(result: dict[str, Any], training: Training, weights: Weights, trained: Trained, device: str) -> None:
+    """Add what the model writes before and after: longer or shorter texts, refusals and cut ones are half of what a training does."""
+    data, settings, request = training.data, training.settings, training.request
+    if isinstance(data, OnlineData) or isinstance(settings, GrpoSettings):
+        return  # its validations have counted them
+    dev = data.texts.get("dev")
+    prompts = list(dict.fromkeys(dev.prompts))[: settings.sample_texts] if dev else []
+    if not prompts:
+        return
+    sampler = Sampler(prompts, settings, device, request.trust_remote_code)
+    found = before_and_after(sampler, weights, trained.checkpoint, training.has_adapter, bool(trained.chosen_step))
+    if found:
+        result["texts"] = found["texts"]
+        result["before_after"] |= found["measures"]
 
 
 def _record(training: Training, weights: Weights) -> list[TrainedOn]:

@@ -12,13 +12,14 @@ import pytest
 
 from expandr_repro.data.specs import POOLINGS
 from expandr_repro.encoders.loading import PLUGINS
+from expandr_repro.expand.methods.spec import METHODS
 from expandr_repro.io.manifest import run_manifest_path
 from expandr_repro.llm.base import BACKENDS
 from expandr_repro.prefer.rewards import REWARDS
 from expandr_repro.search.fusion import FUSIONS
 
 PLUGIN = Path(__file__).parent.parent / "plugin"
-REGISTRIES = (FUSIONS, REWARDS, POOLINGS, BACKENDS, PLUGINS)
+REGISTRIES = (FUSIONS, REWARDS, POOLINGS, BACKENDS, PLUGINS, METHODS)
 
 
 def install(folder: Path) -> None:
@@ -153,3 +154,15 @@ def test_docs_show_the_plug_ins_files_as_they_are():
         content = (PLUGIN / "expandr_example" / f"{module}.py").read_text()
         diff = "".join(f"+{line}".rstrip() + "\n" for line in content.splitlines())
         assert diff in page, f"docs/architecture.md does not show tests/plugin/expandr_example/{module}.py as it is"
+
+
+def test_a_method_of_a_plug_in_runs_by_its_name_is_listed_and_the_topics_say_where_it_is_from(plugin, go, tmp_path):
+    words = ["--topics", "pocket", "--limit", "2", "--backend", "echo", "--model", "m", "--method", "haiku"]
+    go("expand", *words, "--store", tmp_path / "s.sqlite", "--output", tmp_path / "o.jsonl")
+
+    topic = json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])
+    assert len(topic["expansions"]) == 2
+    assert topic["provenance"]["method"] == "haiku"
+    assert topic["provenance"]["method_origin"]["from"] == "expandr-example 1.0"
+    assert topic["provenance"]["prompts"][0]["text"] == f"Write a haiku on {topic['title']}."
+    assert "two haikus" in go("expand", "methods").out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from expandr_repro.errors import FormatError
 from expandr_repro.llm.answers.markers import opened_reasoning
+from expandr_repro.llm.chats import Prompted, messages_of, opens_answer, plain_text
 
 TEMPLATE_DATE = "2024-07-26"
 """What day it is for a chat template that asks (`strftime_now`): always the same, or a seed would give another text tomorrow. Llama 3.1's own default."""
@@ -18,9 +20,12 @@ _CLOCK = {
     "%c": "Fri Jul 26 00:00:00 2024", "%U": "29", "%W": "30", "%V": "30", "%G": "2024", "%Z": "", "%z": "", "%%": "%",
 }  # fmt: skip
 
+_END = {False: {"add_generation_prompt": True}, True: {"continue_final_message": True}}
+"""How a template ends a chat for the model to go on: with the head of an answer, or within an answer that is begun."""
+
 
 def prompt_ids(
-    tokenizer: Any, prompts: Sequence[str], template_values: Mapping[str, Any] | None = None
+    tokenizer: Any, prompts: Sequence[Prompted], template_values: Mapping[str, Any] | None = None
 ) -> list[list[int]]:
     """Return the token ids of each prompt.
 
@@ -29,7 +34,7 @@ def prompt_ids(
 
     Args:
         tokenizer: of transformers.
-        prompts: what the user says.
+        prompts: what the user says, or messages.
         template_values: further values for the chat template (`enable_thinking` and the like).
 
     Raises:
@@ -38,7 +43,7 @@ def prompt_ids(
     return _ids(tokenizer, _opened(tokenizer, prompts, template_values))
 
 
-def reasoning_opened(tokenizer: Any, prompt: str, template_values: Mapping[str, Any] | None = None) -> str:
+def reasoning_opened(tokenizer: Any, prompt: Prompted, template_values: Mapping[str, Any] | None = None) -> str:
     """Return the mark of reasoning with which the chat template begins the answer (`<think>`), or "".
 
     Raises:
@@ -105,11 +110,15 @@ def _space(prompt: str, completion: str) -> str:
     return "" if prompt[-1:].isspace() or completion[:1].isspace() else " "
 
 
-def _opened(tokenizer: Any, prompts: Sequence[str], values: Mapping[str, Any] | None = None) -> list[str]:
+def _opened(tokenizer: Any, prompts: Sequence[Prompted], values: Mapping[str, Any] | None = None) -> list[str]:
     """Return the text that a model goes on from."""
     if not getattr(tokenizer, "chat_template", None):
-        return list(prompts)
-    return _rendered(tokenizer, [[("user", p)] for p in prompts], add_generation_prompt=True, **(values or {}))
+        return [plain_text(p) for p in prompts]
+    return [
+        text
+        for begun, some in itertools.groupby(prompts, opens_answer)
+        for text in _rendered(tokenizer, [messages_of(p) for p in some], **_END[begun], **(values or {}))
+    ]
 
 
 def _rendered(tokenizer: Any, chats: Sequence[Sequence[tuple[str, str]]], **values: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from expandr_repro.encoders.batching import batches
@@ -12,9 +12,11 @@ from expandr_repro.encoders.protocol import PRECISIONS, pick_device
 from expandr_repro.errors import SetupError, UnknownNameError
 from expandr_repro.io.launcher import launched
 from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
+from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
+from expandr_repro.llm.local.reading import prompt_lengths, window_of
 from expandr_repro.llm.local.seeded import SeededSampling
 from expandr_repro.llm.local.weights import Weights, find_weights
 
@@ -38,16 +40,17 @@ class TransformersGenerator:
 
     Args:
         options: model, revision, adapter, device, precision, batch size.
+        weights: the model's folders, where they are known already.
 
     Raises:
         SetupError: a GPU is asked for and there is none.
     """
 
-    def __init__(self, options: GeneratorOptions) -> None:
+    def __init__(self, options: GeneratorOptions, weights: Weights | None = None) -> None:
         self._options = options
         self._device = launched().gpu(pick_device(options.device))
         self._rows = options.batch_size or ROWS
-        self._weights: Weights | None = None
+        self._weights = weights
         self._loaded: tuple[Any, Any] | None = None
         self._opening = ""
         self._supported: bool | None = None
@@ -70,6 +73,18 @@ class TransformersGenerator:
         if self._loaded is None:
             self._loaded = _load(self.weights, self._device, self._options.trust_remote_code)
         return self._loaded
+
+    @property
+    def window(self) -> int | None:
+        """How many tokens of prompt and answer the model reads; None where its folder does not say."""
+        return window_of(self.weights.folder)
+
+    def prompt_lengths(self, prompts: Sequence[Prompted], extra: Mapping[str, Any]) -> list[int]:
+        """Return the lengths of prompts in tokens; loads the tokenizer, and no weights."""
+        tokenizer = (
+            self._loaded[1] if self._loaded else load_tokenizer(self.weights.folder, self._options.trust_remote_code)
+        )
+        return prompt_lengths(tokenizer, prompts, extra)
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Generate each request's text; see `Generator`."""

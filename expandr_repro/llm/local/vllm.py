@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from expandr_repro.encoders.protocol import PRECISIONS
 from expandr_repro.errors import NotAvailableError, SetupError
 from expandr_repro.llm.answers.finishes import finish_of
 from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
+from expandr_repro.llm.chats import Prompted
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
+from expandr_repro.llm.local.loading import load_tokenizer
+from expandr_repro.llm.local.reading import prompt_lengths, window_of
 from expandr_repro.llm.local.weights import Weights, find_weights
 
 ROWS = 256
@@ -78,6 +81,16 @@ class VllmGenerator:
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise NotAvailableError(f"{weights.folder}: vLLM cannot load it ({reason[:200]})") from error
+
+    @property
+    def window(self) -> int | None:
+        """How many tokens of prompt and answer the model reads; None where its folder does not say."""
+        return window_of(self.weights.folder)
+
+    def prompt_lengths(self, prompts: Sequence[Prompted], extra: Mapping[str, Any]) -> list[int]:
+        """Return the lengths of prompts in tokens; loads the tokenizer, and no weights."""
+        tokenizer = load_tokenizer(self.weights.folder, self._options.trust_remote_code)
+        return prompt_lengths(tokenizer, prompts, extra)
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Generate each request's text; see `Generator`."""

@@ -19,6 +19,7 @@ from typing import Any, cast
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.llm.answers.finishes import finish_of
 from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
+from expandr_repro.llm.chats import messages_of, plain_text
 from expandr_repro.llm.openai.endpoints import Endpoint, Endpoints, api_key, base_urls
 from expandr_repro.llm.openai.retries import LONGEST_WAIT, Fault, backoff
 
@@ -150,9 +151,9 @@ class OpenAIGenerator:
         sampling = request.sampling
         body: dict[str, Any] = {"model": self._options.model}
         if self._options.api == "chat":
-            body["messages"] = [{"role": "user", "content": request.prompt}]
+            body["messages"] = [{"role": role, "content": text} for role, text in messages_of(request.prompt)]
         else:
-            body["prompt"] = request.prompt
+            body["prompt"] = plain_text(request.prompt)
         body |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
         body |= {"seed": request.seed} | dict(sampling.extra)
         return {k: v for k, v in body.items() if v is not None}  # null in --extra takes a key out

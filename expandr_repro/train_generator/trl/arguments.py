@@ -28,7 +28,7 @@ class Place:
 
 
 def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]:
-    """Return what DPOConfig and SFTConfig have in common, every changed default of trl's set."""
+    """Return what DPOConfig, SFTConfig and GRPOConfig have in common, every changed default of trl's set."""
     return {
         "output_dir": str(place.folder),
         "num_train_epochs": settings.epochs,
@@ -41,7 +41,6 @@ def common_arguments(settings: TrainingSettings, place: Place) -> dict[str, Any]
         "warmup_steps": settings.warmup if settings.warmup < 1 else int(settings.warmup),
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.max_grad_norm,
-        "max_length": settings.max_length,
         "bf16": place.precision == "bf16",
         "use_cpu": place.device == "cpu",
         "dataloader_pin_memory": place.device == "cuda",

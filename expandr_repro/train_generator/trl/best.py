@@ -35,6 +35,7 @@ GOALS = {
         "margin": Goal("eval_rewards/margins", True),
     },
     "sft": {"loss": Goal("eval_loss", False), "accuracy": Goal("eval_mean_token_accuracy", True)},
+    "grpo": {"ndcg": Goal("eval_nDCG@10", True)},
 }
 """Kind of training -> what `best_by` may say -> where it is found."""
 

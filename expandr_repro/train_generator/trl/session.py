@@ -6,7 +6,7 @@ import logging
 import math
 import pickle
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from expandr_repro.encoders.protocol import PRECISIONS
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.llm.local.weights import Weights
-from expandr_repro.train_generator.settings import TrainingSettings
+from expandr_repro.train_generator.settings import PassageSettings, TrainingSettings
 from expandr_repro.train_generator.trl.arguments import Place
 from expandr_repro.train_generator.trl.best import Goal, best_of
 from expandr_repro.train_generator.trl.checkpoints import checkpoints, clear_after, last_whole, refuse_foreign, step_of
@@ -56,8 +56,23 @@ class Trained:
     counts: dict[str, dict[str, int]]
 
 
+@dataclass(frozen=True)
+class Built:
+    """A trainer that has taken no step yet.
+
+    Attributes:
+        trainer: of trl.
+        counts: what became of the data, that to train on ("train") and to validate on ("dev").
+        measure: measures the loss on the same training examples; None where there is no such thing.
+    """
+
+    trainer: Any
+    counts: dict[str, dict[str, int]]
+    measure: Callable[[], float] | None = None
+
+
 def train(
-    settings: TrainingSettings,
+    settings: PassageSettings,
     goal: Goal,
     weights: Weights,
     texts: Mapping[str, Texts],
@@ -65,7 +80,7 @@ def train(
     store: ReferenceStore,
     trust: bool = False,
 ) -> Trained:
-    """Train, or go on with a training.
+    """Train on texts, or go on with a training.
 
     Args:
         settings: how.
@@ -77,21 +92,52 @@ def train(
         trust: let the model's own code run.
 
     Raises:
-        ExpandrError: nothing is left to train on, or the lengths are more than the model takes.
+        ExpandrError: nothing is left to train on; whatever `run_training` raises.
+    """
+
+    def build(model: Any, tokenizer: Any) -> Built:
+        examples = _examples(settings, tokenizer, model, texts)
+        trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
+        counts = {name: made.counts for name, made in examples.items()}
+        return Built(trainer, counts, lambda: train_loss(trainer, settings.eval_batch_size))
+
+    return run_training(settings, goal, weights, place, build, trust)
+
+
+def run_training(
+    settings: TrainingSettings,
+    goal: Goal,
+    weights: Weights,
+    place: Place,
+    build: Callable[[Any, Any], Built],
+    trust: bool = False,
+) -> Trained:
+    """Load a model, train it, or go on with a training.
+
+    Args:
+        settings: how.
+        goal: what decides between validations.
+        weights: the model, and the adapter to train further.
+        place: where and how it runs; its folder keeps the checkpoints and the records.
+        build: makes the trainer of model and tokenizer.
+        trust: let the model's own code run.
+
+    Raises:
+        ExpandrError: the lengths are more than the model takes.
         DivergedError: the loss is no number.
         SetupError: the GPU's memory is too small.
         MismatchError: the adapter is of another model, or the tokenizer has no end of sequence.
     """
     with quiet_libraries(), memory_advice():
         model, tokenizer = _load(settings, weights, place, trust)
-        examples = _examples(settings, tokenizer, model, texts)
         resumed = last_whole(place.folder, processes())
         if resumed:
             refuse_foreign(resumed)
         if is_first_process():
             clear_after(place.folder, resumed)
-        trainer = make_trainer(settings, place, model, tokenizer, examples["train"], examples.get("dev"), store)
-        _run(trainer, settings, goal, place, resumed)
+        built = build(model, tokenizer)
+        trainer = built.trainer
+        _run(built, settings, goal, place, resumed)
         trainer.accelerator.wait_for_everyone()
         records = read_metrics(place.folder / METRICS)
         last = checkpoints(place.folder)[-1]
@@ -103,7 +149,7 @@ def train(
     if not step:
         _say_untrained(records, goal)
         chosen = weights.adapter or (place.folder / UNTRAINED if settings.lora_r else weights.folder)
-    return Trained(chosen, step, step_of(last), records, {name: made.counts for name, made in examples.items()})
+    return Trained(chosen, step, step_of(last), records, built.counts)
 
 
 def _say_untrained(records: Sequence[Mapping[str, Any]], goal: Goal) -> None:
@@ -131,10 +177,8 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
             f"{weights.folder}: its tokenizer has no end of sequence, so nothing would teach the model to stop; set eos_token in tokenizer_config.json"
         )
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if limit and settings.max_length > limit:
-        raise ExpandrError(
-            f"max_length {settings.max_length}: the model takes {limit} tokens at most; use --set max_length={limit}"
-        )
+    if limit and settings.longest > limit:
+        raise ExpandrError(settings.too_long(limit))
     if weights.adapter:
         log.info(
             "--adapter brings its own rank, layers and dropout; lora_r, lora_alpha, lora_dropout and lora_targets are not used"
@@ -143,7 +187,7 @@ def _load(settings: TrainingSettings, weights: Weights, place: Place, trust: boo
     return model, tokenizer
 
 
-def _examples(settings: TrainingSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
+def _examples(settings: PassageSettings, tokenizer: Any, model: Any, texts: Mapping[str, Texts]) -> dict[str, Examples]:  # fmt: skip
     ends = end_ids(model, tokenizer)
     lengths = (settings.max_prompt_length, settings.max_length)
     made = {n: fit(tokenizer, t, *lengths, ends, settings.chat_template_kwargs) for n, t in texts.items()}
@@ -177,9 +221,10 @@ def _advice(settings: TrainingSettings, place: Place) -> tuple[str, str]:
     return "use --set precision=fp32", f"{lower}, or use --set precision=fp32"
 
 
-def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
+def _run(built: Built, settings: TrainingSettings, goal: Goal, place: Place, resumed: Path | None) -> None:
     from transformers import set_seed
 
+    trainer = built.trainer
     schedule = Schedule(settings.eval_steps, settings.save_steps, trainer.eval_dataset is not None, settings.patience, goal)  # fmt: skip
     step = step_of(resumed) if resumed else None
     path = place.folder / METRICS
@@ -190,7 +235,7 @@ def _run(trainer: Any, settings: TrainingSettings, goal: Goal, place: Place, res
     with progress(settings.max_steps or epoch_steps * settings.epochs, "train", "steps") as bar:
         watched = Watched(
             schedule, book, bar, read_metrics(path) if resumed else [], epoch_steps,
-            lambda: train_loss(trainer, settings.eval_batch_size), _advice(settings, place),
+            built.measure, _advice(settings, place),
         )  # fmt: skip
         trainer.add_callback(watcher(watched))
         if resumed is None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from expandr_repro.errors import ExpandrError
-from expandr_repro.train_generator.settings import DpoSettings, TrainingSettings
+from expandr_repro.train_generator.settings import DpoSettings, PassageSettings
 from expandr_repro.train_generator.trl.arguments import Place, common_arguments, lora_config
 from expandr_repro.train_generator.trl.examples import Examples
 from expandr_repro.train_generator.trl.reference import ReferenceStore, with_reference
 
 
 def make_trainer(
-    settings: TrainingSettings,
+    settings: PassageSettings,
     place: Place,
     model: Any,
     tokenizer: Any,
@@ -37,19 +39,30 @@ def make_trainer(
     from peft import PeftModel
 
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
-    try:
+    with layers_named(settings.lora_targets):
         if isinstance(settings, DpoSettings):
             trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
         else:
             trainer = _sft(settings, place, model, tokenizer, train, dev, adapter)
+    hush(trainer)
+    return trainer
+
+
+@contextmanager
+def layers_named(targets: str) -> Iterator[None]:
+    """Say which layers were asked for where peft finds none.
+
+    Raises:
+        ExpandrError: so it is.
+    """
+    try:
+        yield
     except ValueError as error:
         if "target" in str(error).lower():
             raise ExpandrError(
-                f"lora_targets: the model has no fitting layers called {settings.lora_targets} ({str(error).splitlines()[0][:160]})"
+                f"lora_targets: the model has no fitting layers called {targets} ({str(error).splitlines()[0][:160]})"
             ) from error
         raise
-    _hush(trainer)
-    return trainer
 
 
 class _WithoutCard:
@@ -91,7 +104,11 @@ def _dpo(
 
     config = DPOConfig(
         **common_arguments(settings, place),
+        max_length=settings.max_length,
         beta=settings.beta,
+        loss_type=[settings.loss] + ["sft"] * bool(settings.sft_weight),
+        loss_weights=[1.0] + [settings.sft_weight] * bool(settings.sft_weight),
+        ld_alpha=settings.ld_alpha,
         disable_dropout=False,  # trl's default would set the adapter's dropout to 0, too
         precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
         precompute_ref_batch_size=settings.eval_batch_size,
@@ -107,7 +124,7 @@ def _dpo(
 
 
 def _sft(
-    settings: TrainingSettings,
+    settings: PassageSettings,
     place: Place,
     model: Any,
     tokenizer: Any,
@@ -120,7 +137,11 @@ def _sft(
     class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
         """trl's, without its model card."""
 
-    config = SFTConfig(**common_arguments(settings, place), dataset_kwargs={"skip_prepare_dataset": True})
+    config = SFTConfig(
+        **common_arguments(settings, place),
+        max_length=settings.max_length,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
     return Trainer(
         model=model,
         args=config,
@@ -147,7 +168,8 @@ def _labelled(examples: Examples) -> Any:
     return Dataset.from_dict({"input_ids": [p + c for p, c in rows], "labels": [[-100] * len(p) + c for p, c in rows]})
 
 
-def _hush(trainer: Any) -> None:
+def hush(trainer: Any) -> None:
+    """Take away the callback that prints dicts on standard output."""
     from transformers import PrinterCallback
 
-    trainer.remove_callback(PrinterCallback)  # it prints dicts on standard output
+    trainer.remove_callback(PrinterCallback)

@@ -14,7 +14,7 @@ from expandr_repro.train_generator.trl.best import Goal, best_of
 from expandr_repro.train_generator.trl.checkpoints import mark
 from expandr_repro.training.metrics_log import MetricsLog
 
-LEFT_OUT = ("runtime", "per_second", "preparation_time", "num_tokens", "total_flos", "train_loss")
+LEFT_OUT = ("runtime", "per_second", "preparation_time", "num_tokens", "total_flos", "train_loss", "step_time")
 """Parts of the names of what is not recorded: durations, and sums that a resumed run begins anew."""
 
 
@@ -57,7 +57,7 @@ class Watched:
         bar: of the steps.
         records: all of them.
         epoch_steps: steps of an epoch.
-        measure: measures the loss on the same training examples.
+        measure: measures the loss on the same training examples; None where there is no such thing.
         advice: for a loss that is no number before the first step, and after it.
     """
 
@@ -66,7 +66,7 @@ class Watched:
     bar: Bar
     records: list[dict[str, Any]] = field(default_factory=list)
     epoch_steps: int = 1
-    measure: Callable[[], float] = lambda: 0.0
+    measure: Callable[[], float] | None = lambda: 0.0
     advice: tuple[str, str] = ("use --set precision=fp32", "lower learning_rate")
     _measured: dict[str, float] = field(default_factory=dict)
 
@@ -77,7 +77,8 @@ class Watched:
 
     def measure_now(self) -> None:
         """Measure the loss on the same training examples; the next record has it."""
-        self._measured = {MEASURED: self.measure()}
+        if self.measure:
+            self._measured = {MEASURED: self.measure()}
 
     def record(self, step: int, values: dict[str, Any]) -> None:
         """Keep what the trainer logs.

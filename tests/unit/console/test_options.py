@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from expandr_repro.console.arguments import Parser
@@ -181,6 +182,14 @@ def test_a_keyword_is_checked_by_the_type_of_its_field(keywords, problem):
 def test_a_path_will_do_for_a_string_and_a_string_for_a_path():
     made = with_options(Sample, {"device": Path("x"), "store": "y"})
     assert (made.model.device, made.store) == ("x", Path("y"))
+
+
+def test_a_number_of_numpy_will_do():
+    made = with_options(Sample, {"hits": np.int64(3), "share": np.float32(0.5), "slow": True})
+    assert (made.hits, made.share) == (3, 0.5)
+    assert (type(made.hits), type(made.share)) == (int, float)
+    with pytest.raises(ExpandrError, match="wanted a whole number from 1"):
+        with_options(Sample, {"hits": np.int64(0)})
 
 
 def test_every_option_has_its_own_flag():

@@ -111,7 +111,7 @@ def test_unit_vectors_have_length_one_or_stay_zero(vectors):
 def test_every_fusion_is_listed_under_its_own_name():
     assert all(fusion.name == name for name, fusion in FUSIONS.items())
     assert set(FUSIONS) == {
-        "none", "mean", "hyde", "expansion", "concat", "repeat", "rrf", "rocchio", "average", "rm3",
+        "none", "mean", "hyde", "expansion", "concat", "repeat", "adaptive", "interleave", "sandwich", "replace", "rrf", "rocchio", "average", "rm3",
     }  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_a_fusion_for_another_retriever_names_the_retriever_and_the_others():
     with pytest.raises(ExpandrError) as caught:
         fusion_named("mean", "bm25")
     assert str(caught.value) == (
-        "fusion 'mean' is not for --retriever bm25; use --retriever dense, or one of: none, expansion, repeat, rrf, rocchio, rm3"
+        "fusion 'mean' is not for --retriever bm25; use --retriever dense, or one of: none, expansion, concat, repeat, adaptive, interleave, sandwich, replace, rrf, rocchio, rm3"
     )
 
 

@@ -29,7 +29,7 @@ def test_fine_tuning_has_no_settings_of_dpo():
     [
         ("epochs=0", "epochs: found 0, wanted 1 or more"),
         ("patience=0", "patience: found 0, wanted 1 or more"),
-        ("lora_dropout=1", "lora_dropout: found 1.0, wanted less than 1"),
+        ("lora_dropout=1", "settings.lora_dropout: found 1.0, wanted 0 or more and less than 1"),
         ("learning_rate=0", "learning_rate: found 0.0, wanted more than 0"),
         ("learning_rate=.nan", "learning_rate: found nan, wanted more than 0"),
         ("learning_rate=.inf", "learning_rate: found inf, wanted more than 0"),
@@ -38,6 +38,11 @@ def test_fine_tuning_has_no_settings_of_dpo():
         ("beta=-1", "beta: found -1.0, wanted more than 0"),
         ("max_length=100", "max_length: found 100, wanted more than max_prompt_length"),
         ("weight_decay=.nan", "weight_decay: found nan, wanted 0 or more"),
+        ("sft_weight=-1", "sft_weight: found -1.0, wanted 0 or more"),
+        ("ld_alpha=1.5", "ld_alpha: found 1.5, wanted 0 to 1"),
+        ("ld_alpha=.nan", "ld_alpha: found nan, wanted 0 to 1"),
+        ("loss=dpo", "loss"),
+        ("sample_texts=-1", "sample_texts: found -1, wanted 0 or more"),
     ],
 )
 def test_a_value_that_no_training_can_have_is_refused(change, said):
@@ -70,7 +75,8 @@ def test_values_for_the_template_are_what_json_can_hold():
 def test_a_file_of_settings_from_before_these_keys_is_read(tmp_path):
     from expandr_repro.io.paths import resource
 
-    keys = ("max_steps", "chat_template")
-    lines = [x for x in resource("training", "sft.yaml").read_text().splitlines() if not x.startswith(keys)]
-    (tmp_path / "old.yaml").write_text("\n".join(lines) + "\n")
-    assert read_config(SftSettings, str(tmp_path / "old.yaml")) == read_config(SftSettings, "sft")
+    keys = ("max_steps", "chat_template", "sample_texts", "loss:", "ld_alpha", "sft_weight")
+    for name, kind in (("sft", SftSettings), ("dpo", DpoSettings)):
+        lines = [x for x in resource("training", f"{name}.yaml").read_text().splitlines() if not x.startswith(keys)]
+        (tmp_path / "old.yaml").write_text("\n".join(lines) + "\n")
+        assert read_config(kind, str(tmp_path / "old.yaml")) == read_config(kind, name)

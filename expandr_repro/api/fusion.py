@@ -1,0 +1,82 @@
+"""Fusion of runs into one, as the command `fuse` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.retrieval import Run, load_run
+from expandr_repro.api.topics import Qrels, load_qrels
+from expandr_repro.errors import ExpandrError
+from expandr_repro.evaluate.metrics import parse_measure
+from expandr_repro.fuse.fusing import Input
+from expandr_repro.fuse.fusing import fuse as fuse_inputs
+from expandr_repro.fuse.methods import HITS, check_weights, method_named
+from expandr_repro.fuse.optimizing import optimize as choose
+from expandr_repro.fuse.optimizing import refuse_same_topics
+
+
+@api
+def fuse(
+    runs: Sequence[Run | Any],
+    method: str = "rrf",
+    *,
+    norm: str | None = None,
+    weights: Sequence[float] | None = None,
+    hits: int = HITS,
+    optimize: str | None = None,
+    training_runs: Sequence[Run | Any] | None = None,
+    training_qrels: Qrels | Any = None,
+) -> Run:
+    """Fuse runs of the same topics into one.
+
+    Args:
+        runs: two or more, each as `load_run` takes it.
+        method: ranx's name of it, perhaps with a parameter (`rrf:k=20`): rrf, sum, wsum, mnz, gmnz, wmnz, mixed, anz, max, min, med, isr,
+            log_isr, logn_isr, rbc, bordafuse or w_bordafuse.
+        norm: how scores are normalised first: min-max (also where it is not given), min-max-inverted, max, sum, zmuv, rank, borda or none;
+            not for methods that look at ranks.
+        weights: one per run, for wsum, wmnz, mixed and w_bordafuse.
+        hits: documents per topic.
+        optimize: a metric; weights or the method's parameter are those that score best on the training topics.
+        training_runs: runs of the training topics, in the order of `runs`.
+        training_qrels: their relevance judgments.
+
+    Returns:
+        The run, ties broken by docid; its manifest names method, weights and all that is known of `runs`.
+
+    Raises:
+        UnknownNameError: no such method, normalisation or metric; offers the nearest.
+        MismatchError: the runs are of different collections, or have no topic in common.
+        ExpandrError: one run alone, or weights that do not fit.
+
+    Example:
+        >>> run = ex.fuse([{"q1": {"d1": 3.0, "d2": 2.0}}, {"q1": {"d2": 0.9, "d3": 0.8}}], "rrf")
+        >>> list(run["q1"])
+        ['d2', 'd1', 'd3']
+    """
+    inputs, chosen = _inputs(runs, "run"), method_named(method)
+    if isinstance(hits, bool) or not isinstance(hits, int) or hits < 1:
+        raise ExpandrError(f"hits {hits!r}: wanted a whole number from 1")
+    facts: dict[str, Any] = {}
+    if optimize is not None:
+        if training_runs is None or training_qrels is None:
+            raise ExpandrError("optimize: needs training_runs and training_qrels, so that nothing is chosen on the topics that are fused")  # fmt: skip
+        training, qrels = _inputs(training_runs, "training run"), load_qrels(training_qrels)
+        refuse_same_topics(inputs, training)
+        choice = choose(chosen, norm, training, qrels, qrels.name or "judgments in memory", parse_measure(optimize, qrels.level))  # fmt: skip
+        chosen, facts = choice.method, {"optimized": choice.facts}
+    else:
+        check_weights(chosen, tuple(weights or ()), len(inputs))
+        chosen = replace(chosen, weights=tuple(map(float, weights or ())))
+    fused = fuse_inputs(inputs, chosen, norm, hits)
+    return Run._of(fused.run, {**fused.facts, **facts}, fused.overlap)
+
+
+def _inputs(runs: Any, kind: str) -> list[Input]:
+    if isinstance(runs, str | dict) or not hasattr(runs, "__iter__"):
+        raise ExpandrError(f"{kind}s: wanted a list of runs")
+    loaded = [load_run(run) for run in runs]
+    return [Input(f"{kind} {n}", run, run.manifest, run._overlap) for n, run in enumerate(loaded, start=1)]

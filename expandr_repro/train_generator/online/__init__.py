@@ -1,0 +1,1 @@
+"""Online training: texts are written, rewarded and learnt from as training goes."""
