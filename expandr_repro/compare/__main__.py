@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,10 +168,7 @@ def _numbers(c: Comparison) -> dict[str, Any]:
     return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

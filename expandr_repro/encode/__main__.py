@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,10 +159,7 @@ def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> No
         refuse_another(target, overwrite)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

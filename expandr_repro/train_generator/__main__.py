@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
@@ -133,10 +132,7 @@ def _report(manifest: dict[str, Any], form: str) -> None:
     print(Table(["", "n"], rows).render(form) + "\n\n" + measures.render(form))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())
