@@ -108,8 +108,8 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []
-            found = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
-            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *found])
+            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *numbers])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
         *split.told,
