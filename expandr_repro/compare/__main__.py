@@ -92,18 +92,8 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     print(split.table("run", figures.items(), measures).render(request.format))
     told = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
-    header = [
-        "comparison",
-        "metric",
-        *told,
-        "Δ",
-        *limits,
-        f"p ({request.test})",
-        "p (Holm)",
-        "better",
-        "equal",
-        "worse",
-    ]
+    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
+    header = ["comparison", "metric", *told, "Δ", *limits, *tested]
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
