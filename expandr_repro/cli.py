@@ -50,6 +50,11 @@ def parser(command: str, summary: str, examples: str, shape: type[Options] | Non
     return made
 
 
+def command(build_parser: Callable[[], Parser], run: Callable[[Any], int]) -> Callable[..., int]:
+    """Return a command's `main`: a function of the command line, or of nothing for the process's own, that returns the exit code."""
+    return lambda argv=None: execute(build_parser(), run, argv)
+
+
 def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 

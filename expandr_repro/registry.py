@@ -37,9 +37,9 @@ class Within:
         if math.isfinite(self.low) and math.isfinite(self.high):
             return f"{self.low:g} to {self.high:g}"
         limits = {
-            "above {:g}": self.above,
+            "more than {:g}": self.above,
             "{:g} or more": self.low,
-            "below {:g}": self.below,
+            "less than {:g}": self.below,
             "{:g} or less": self.high,
         }
         parts = [words.format(limit) for words, limit in limits.items() if math.isfinite(limit)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,24 +92,14 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     print(split.table("run", figures.items(), measures).render(request.format))
     told = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
-    header = [
-        "comparison",
-        "metric",
-        *told,
-        "Δ",
-        *limits,
-        f"p ({request.test})",
-        "p (Holm)",
-        "better",
-        "equal",
-        "worse",
-    ]
+    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
+    header = ["comparison", "metric", *told, "Δ", *limits, *tested]
     rows: list[list[Any]] = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []
-            values = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
-            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *values])
+            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *numbers])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
         *split.sentences,
@@ -168,10 +158,7 @@ def _numbers(c: Comparison) -> dict[str, Any]:
     return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.errors import ExpandrError
+from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     from expandr_repro.indexes.build import Shard
@@ -141,22 +140,14 @@ def _shard(request: EncodeRequest) -> tuple[Shard, int | None, str]:
         raise ExpandrError("--shard-id and --num-shards go together")
     if request.num_shards:
         return Shard(request.shard_id or 0, request.num_shards), None, device
-    try:
-        world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if world == 1:
-            return Shard(), None, device
-        shard = Shard(rank, world)
-    except (ValueError, ExpandrError) as error:
-        raise ExpandrError(
-            f"RANK={os.environ.get('RANK')} and WORLD_SIZE={os.environ.get('WORLD_SIZE')} make no sense together; unset both, or start through torchrun"
-        ) from error
-    if device in ("auto", "cuda"):
+    process = launched()
+    if process.world == 1:
+        return Shard(), None, device
+    if device == "auto":
         import torch
 
-        if torch.cuda.is_available():
-            device = f"cuda:{local}"
-    return shard, rank, device
+        device = "cuda" if torch.cuda.is_available() else device
+    return Shard(process.rank, process.world), process.rank, process.gpu(device)
 
 
 def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> None:
@@ -168,10 +159,7 @@ def _refuse_other(target: Path, facts: dict[str, object], overwrite: bool) -> No
         refuse_another(target, overwrite)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

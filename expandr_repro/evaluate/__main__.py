@@ -101,10 +101,7 @@ def _as_json(name: str, split: Split, scores: Figures, measures: Sequence[Measur
     return result
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -27,7 +27,8 @@ class Launched(NamedTuple):
             return device
         import torch
 
-        return f"cuda:{(self.local or 0) % torch.cuda.device_count()}"
+        count = torch.cuda.device_count()
+        return f"cuda:{(self.local or 0) % count}" if count else device
 
 
 def launched() -> Launched:

@@ -134,10 +134,7 @@ def _check(request: RegressRequest, chosen: Sequence[Condition]) -> int:
     return 1 if any(r.verdict == "FAIL" for r in results) else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

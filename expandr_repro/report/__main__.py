@@ -155,10 +155,7 @@ def _facts(request: ReportRequest, studies: Sequence[Study], title: str, digest:
     }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -140,10 +139,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
     say_truncated(encoder)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.errors import ExpandrError
+from expandr_repro.io.launcher import launched
 from expandr_repro.train_generator.options import TrainRequest
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def run(request: TrainRequest) -> int:
         )
     if request.grpo and not request.topics:
         raise ExpandrError("--grpo: for which topics? Give --topics T, e.g. --topics scifact/train")
-    first = os.environ.get("RANK", "0") == "0"
+    first = launched().rank == 0
     if not first:  # of several processes one speaks
         logging.getLogger("expandr_repro").setLevel(logging.ERROR)
     from expandr_repro.train_generator.run import train_generator
@@ -133,10 +132,7 @@ def _report(manifest: dict[str, Any], form: str) -> None:
     print(Table(["", "n"], rows).render(form) + "\n\n" + measures.render(form))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
-    return cli.execute(build_parser(), run, argv)
-
+main = cli.command(build_parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

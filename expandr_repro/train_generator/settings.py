@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from expandr_repro.errors import ExpandrError, shown
-
-_FROM_ONE = ("max_prompt_length", "epochs", "batch_size", "gradient_accumulation", "logging_steps", "eval_batch_size")
-_FROM_ONE_OR_NONE = ("eval_steps", "save_steps", "patience")
-_FROM_ZERO_OR_NONE = ("max_steps",)
-_FROM_ZERO = ("lora_r", "lora_dropout", "warmup", "weight_decay", "seed")
-_ABOVE_ZERO = ("learning_rate", "lora_alpha", "max_grad_norm")
+from expandr_repro.io.strict_yaml import Count, FromZero, Positive
+from expandr_repro.registry import Within
 
 
 @dataclass(frozen=True)
@@ -48,48 +44,35 @@ class TrainingSettings:
         chat_template_kwargs: values for the chat template, as in `expand --extra`; None for those that the data was generated with.
     """
 
-    max_prompt_length: int
-    lora_r: int
-    lora_alpha: float
-    lora_dropout: float
+    max_prompt_length: Count
+    lora_r: FromZero
+    lora_alpha: Positive
+    lora_dropout: Annotated[float, Within(0, below=1)]
     lora_targets: str
-    epochs: int
-    batch_size: int
-    gradient_accumulation: int
-    learning_rate: float
+    epochs: Count
+    batch_size: Count
+    gradient_accumulation: Count
+    learning_rate: Positive
     lr_scheduler: Literal["linear", "cosine", "constant"]
-    warmup: float
-    weight_decay: float
-    max_grad_norm: float
+    warmup: Annotated[float, Within(0)]
+    weight_decay: Annotated[float, Within(0)]
+    max_grad_norm: Positive
     precision: Literal["auto", "bf16", "fp32"]
     gradient_checkpointing: bool
-    seed: int
-    logging_steps: int
-    eval_batch_size: int
-    eval_steps: int | None
-    save_steps: int | None
+    seed: FromZero
+    logging_steps: Count
+    eval_batch_size: Count
+    eval_steps: Count | None
+    save_steps: Count | None
     keep_best: bool
     best_by: Literal["loss", "accuracy", "margin", "ndcg"]
-    patience: int | None
-    max_steps: int | None = field(default=None, kw_only=True)
+    patience: Count | None
+    max_steps: FromZero | None = field(default=None, kw_only=True)
     chat_template: bool | None = field(default=None, kw_only=True)
     chat_template_kwargs: dict[str, Any] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
-        for name in _FROM_ONE:
-            self._at_least(name, 1)
-        for names, least in ((_FROM_ONE_OR_NONE, 1), (_FROM_ZERO_OR_NONE, 0)):
-            for name in names:
-                if getattr(self, name) is not None:
-                    self._at_least(name, least)
-        for name in _FROM_ZERO:
-            self._at_least(name, 0)
-        for name in _ABOVE_ZERO:
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted more than 0")
-        if self.lora_dropout >= 1:
-            raise ExpandrError(f"lora_dropout: found {self.lora_dropout}, wanted less than 1")
         if not _is_json(self.chat_template_kwargs):
             raise ExpandrError(
                 f"chat_template_kwargs: found {shown(self.chat_template_kwargs)}, wanted what JSON can hold, e.g. {{enable_thinking: false}}"
@@ -103,10 +86,6 @@ class TrainingSettings:
     def too_long(self, limit: int) -> str:
         """Return what is wrong where the model takes fewer tokens than `longest`."""
         raise NotImplementedError
-
-    def _at_least(self, name: str, least: int) -> None:
-        if not least <= getattr(self, name) < float("inf"):
-            raise ExpandrError(f"{name}: found {getattr(self, name)}, wanted {least} or more")
 
 
 def _is_json(value: object) -> bool:
@@ -126,12 +105,11 @@ class PassageSettings(TrainingSettings):
     """
 
     max_length: int
-    sample_texts: int = field(default=32, kw_only=True)
+    sample_texts: FromZero = field(default=32, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
         super().__post_init__()
-        self._at_least("sample_texts", 0)
         if self.max_length <= self.max_prompt_length:
             raise ExpandrError(
                 f"max_length: found {self.max_length}, wanted more than max_prompt_length ({self.max_prompt_length}): it counts the passage, too"
@@ -162,20 +140,11 @@ class DpoSettings(PassageSettings):
         sft_weight: weight of the chosen passage's negative log-likelihood per token, added to the loss.
     """
 
-    beta: float
+    beta: Positive
     precompute_reference: bool
     loss: Literal["sigmoid", "sigmoid_norm", "ipo"] = field(default="sigmoid", kw_only=True)
-    ld_alpha: float | None = field(default=None, kw_only=True)
-    sft_weight: float = field(default=0.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        """Refuse values that no training can have."""
-        super().__post_init__()
-        if not 0 < self.beta < float("inf"):
-            raise ExpandrError(f"beta: found {self.beta}, wanted more than 0")
-        self._at_least("sft_weight", 0)
-        if self.ld_alpha is not None and not 0 <= self.ld_alpha <= 1:
-            raise ExpandrError(f"ld_alpha: found {self.ld_alpha}, wanted a number from 0 to 1, or null")
+    ld_alpha: Annotated[float, Within(0, 1)] | None = field(default=None, kw_only=True)
+    sft_weight: Annotated[float, Within(0)] = field(default=0.0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -208,30 +177,20 @@ class GrpoSettings(TrainingSettings):
     """
 
     reward: str
-    group_size: int
-    beta: float
+    group_size: Annotated[int, Within(2)]
+    beta: Annotated[float, Within(0)]
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"]
-    max_completion_length: int
-    temperature: float
-    top_p: float
-    length_weight: float
-    length_words: float | None
-    hits: int
-    dev_samples: int
+    max_completion_length: Count
+    temperature: Annotated[float, Within(above=0, high=5)]
+    top_p: Annotated[float, Within(above=0, high=1)]
+    length_weight: Annotated[float, Within(0)]
+    length_words: Annotated[float, Within(1)] | None
+    hits: Count
+    dev_samples: Count
 
     def __post_init__(self) -> None:
         """Refuse values that no training can have."""
         super().__post_init__()
-        for name, least in (("group_size", 2), ("max_completion_length", 1), ("hits", 1), ("dev_samples", 1)):
-            self._at_least(name, least)
-        for name in ("beta", "length_weight"):
-            self._at_least(name, 0)
-        if self.length_words is not None:
-            self._at_least("length_words", 1)
-        if not 0 < self.temperature <= 5:
-            raise ExpandrError(f"temperature: found {self.temperature}, wanted a number above 0 and up to 5")
-        if not 0 < self.top_p <= 1:
-            raise ExpandrError(f"top_p: found {self.top_p}, wanted a number above 0 and up to 1")
         if self.best_by != "ndcg":
             raise ExpandrError(f"best_by: found {self.best_by!r}, wanted ndcg, which --grpo measures")
         if self.texts_a_step % self.group_size:

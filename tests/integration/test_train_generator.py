@@ -466,7 +466,7 @@ def test_two_processes_train_together_and_one_writes(files, tmp_path):
         (["--set", "lora_r=0", "--merge"], "--merge: with lora_r 0 all weights are trained"),
         (["--config", "dop"], "unknown training settings 'dop': did you mean 'dpo'?"),
         (["--dev", "3"], "--dev has no meaning with --pairs; leave it out"),
-        (["--sft", "pocket/test"], "give --pairs F (DPO) or --sft TOPICS"),
+        (["--sft", "pocket/test"], "give --pairs F (DPO), --sft TOPICS"),
         (["--device", "cuda:3"], "--device cuda:3: wanted cpu, cuda or auto"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,11 +39,17 @@ def make_trainer(
     from peft import PeftModel
 
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
+    has_adapter = adapter is not None or isinstance(model, PeftModel)
+    kind, config, rows = _dpo(settings, place, has_adapter, store) if isinstance(settings, DpoSettings) else _sft(settings, place)  # fmt: skip
     with layers_named(settings.lora_targets):
-        if isinstance(settings, DpoSettings):
-            trainer = _dpo(settings, place, model, tokenizer, train, dev, adapter, store)
-        else:
-            trainer = _sft(settings, place, model, tokenizer, train, dev, adapter)
+        trainer = kind(
+            model=model,
+            args=config,
+            train_dataset=rows(train),
+            eval_dataset=rows(dev) if dev else None,
+            processing_class=tokenizer,
+            peft_config=adapter,
+        )
     hush(trainer)
     return trainer
 
@@ -72,20 +78,14 @@ class _WithoutCard:
         """Write none."""
 
 
-def _dpo(
-    settings: DpoSettings,
-    place: Place,
-    model: Any,
-    tokenizer: Any,
-    train: Examples,
-    dev: Examples | None,
-    adapter: Any,
-    store: ReferenceStore,
-) -> Any:
-    from peft import PeftModel
+Kind = tuple[type[Any], Any, Callable[[Examples], Any]]
+"""A trainer's class, its arguments, and what makes its data set of examples."""
+
+
+def _dpo(settings: DpoSettings, place: Place, has_adapter: bool, store: ReferenceStore) -> Kind:
     from trl import DPOConfig, DPOTrainer
 
-    kept, has_adapter = settings.precompute_reference, adapter is not None or isinstance(model, PeftModel)
+    kept = settings.precompute_reference
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
         """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
@@ -113,25 +113,10 @@ def _dpo(
         precompute_ref_log_probs=kept or has_adapter,  # of an adapter's model we compute them in either case
         precompute_ref_batch_size=settings.eval_batch_size,
     )
-    return Trainer(
-        model=model,
-        args=config,
-        train_dataset=_pairs(train),
-        eval_dataset=_pairs(dev) if dev else None,
-        processing_class=tokenizer,
-        peft_config=adapter,
-    )
+    return Trainer, config, _pairs
 
 
-def _sft(
-    settings: PassageSettings,
-    place: Place,
-    model: Any,
-    tokenizer: Any,
-    train: Examples,
-    dev: Examples | None,
-    adapter: Any,
-) -> Any:
+def _sft(settings: PassageSettings, place: Place) -> Kind:
     from trl import SFTConfig, SFTTrainer
 
     class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
@@ -142,14 +127,7 @@ def _sft(
         max_length=settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    return Trainer(
-        model=model,
-        args=config,
-        train_dataset=_labelled(train),
-        eval_dataset=_labelled(dev) if dev else None,
-        processing_class=tokenizer,
-        peft_config=adapter,
-    )
+    return Trainer, config, _labelled
 
 
 def _pairs(examples: Examples) -> Any:
