@@ -42,10 +42,10 @@ def gold_index(gold: Gold, encoder: TextEncoder, docids: set[str], index: str | 
 
     if gold.corpus is None:
         raise ExpandrError(f"{gold.label}: its documents are not known, so they cannot be searched; name a collection")
-    opened = dense_index(index or gold.corpus, encoder)
-    refuse_other_version(opened.folder, opened.manifest, gold.corpus)
-    refuse_foreign(opened.folder, docids, any_of(opened.docids))
-    return opened
+    found = dense_index(index or gold.corpus, encoder)
+    refuse_other_version(found.folder, found.manifest, gold.corpus)
+    refuse_foreign(found.folder, docids, any_of(found.docids))
+    return found
 
 
 class Remembering:
@@ -127,8 +127,8 @@ class Scorer:
         for qid, texts in asked:
             if qid not in self.cases:
                 raise ExpandrError(f"qid {qid!r}: no topic with a gold passage has it")
-            if written := tuple(text for text in texts if text.strip()):
-                cases.append(replace(self.cases[qid], candidates=written))
+            if said := tuple(text for text in texts if text.strip()):
+                cases.append(replace(self.cases[qid], candidates=said))
         with self._lock:  # neither Faiss nor an encoder is asked by two threads at once
             rewarded = iter(list(reward(cases, self.encoder, self.weights, self.searched)))
         return [self._scores(texts, rewarded) for _, texts in asked]
@@ -137,11 +137,11 @@ class Scorer:
         rows = [row for row, text in enumerate(texts) if text.strip()]
         totals, parts = [0.0] * len(texts), {name: [0.0] * len(texts) for name in self.weights}
         if rows:
-            rewarded_case = next(rewarded)
+            found = next(rewarded)
             for number, row in enumerate(rows):
-                totals[row] = float(rewarded_case.totals[number])
+                totals[row] = float(found.totals[number])
                 for name, column in parts.items():
-                    column[row] = float(rewarded_case.parts[name][number])
+                    column[row] = float(found.parts[name][number])
         return Scores(totals, parts)
 
 
@@ -173,6 +173,6 @@ def make_scorer(
     if names := searched_names(weights):
         from expandr_repro.prefer.rewards.searched import CorpusRewards
 
-        index_of_gold = gold_index(gold, encoder, {case.docid for case in cases.values()}, index)
-        searched = CorpusRewards(names, index_of_gold, gold.qrels, hits, gold.remove_own, threads)
+        found = gold_index(gold, encoder, {case.docid for case in cases.values()}, index)
+        searched = CorpusRewards(names, found, gold.qrels, hits, gold.remove_own, threads)
     return Scorer(cases, kept, weights, searched)
