@@ -89,10 +89,12 @@ class Scores:
     Attributes:
         totals: of each text the weighted sum.
         parts: reward -> unweighted values.
+        to_gold: cosines to the gold passage, which rise where ranks within a group cannot.
     """
 
     totals: list[float]
     parts: dict[str, list[float]]
+    to_gold: list[float]
 
 
 @dataclass
@@ -136,13 +138,14 @@ class Scorer:
     def _scores(self, texts: Sequence[str], rewarded: Iterator[Rewarded]) -> Scores:
         rows = [row for row, text in enumerate(texts) if text.strip()]
         totals, parts = [0.0] * len(texts), {name: [0.0] * len(texts) for name in self.weights}
+        to_gold = [0.0] * len(texts)
         if rows:
             found = next(rewarded)
             for number, row in enumerate(rows):
-                totals[row] = float(found.totals[number])
+                totals[row], to_gold[row] = float(found.totals[number]), float(found.to_gold[number])
                 for name, column in parts.items():
                     column[row] = float(found.parts[name][number])
-        return Scores(totals, parts)
+        return Scores(totals, parts, to_gold)
 
 
 def make_scorer(

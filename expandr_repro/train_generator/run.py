@@ -63,6 +63,7 @@ PANELS = {
     ),
     "grpo": (
         ("reward of the texts learnt from", ("reward",)),
+        ("similarity to the gold passage", ("similarity",)),
         ("nDCG@10 for validation topics", (NDCG, ALONE)),
         ("words per text", ("words", WORDS)),
         ("KL divergence from the model before training", ("kl",)),

@@ -92,7 +92,7 @@ def test_reward_ndcg_length_and_divergence_are_recorded_from_before_the_first_st
         assert r["reward"] == pytest.approx(
             r["rewards/retriever"] + r["rewards/corpus-rank"] + 0.5 * r["rewards/delta-ndcg"], abs=1e-5
         )
-        assert {"words", "refusals", "cut"} <= set(r)
+        assert {"words", "refusals", "cut", "similarity"} <= set(r)
         assert not [key for key in r if "time" in key]
     assert len({r["eval_nDCG@10 of the query alone"] for r in looks}) == 1
 

@@ -20,7 +20,8 @@ class ByLength:
     def score(self, asked):
         self.asked += asked
         return [
-            Scores([float(len(t)) for t in texts], {"letters": [float(len(t)) for t in texts]}) for _, texts in asked
+            Scores([float(len(t)) for t in texts], {"letters": [float(len(t)) for t in texts]}, [0.5 for _ in texts])
+            for _, texts in asked
         ]
 
 
