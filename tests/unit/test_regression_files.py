@@ -156,7 +156,7 @@ def test_the_full_tier_has_every_expansion_file_of_the_data_folder_with_both_ret
 
 
 def test_no_score_of_a_trained_encoder_is_pinned_whose_test_topics_share_documents_with_its_training_topics():
-    """Those of the loop's encoders were memory of gold documents (docs/results/loop.md)."""
+    """Those of the loop's encoders were memory of gold documents (docs/results/loop-leaking.md)."""
     assert [c.name for c in KNOWN if "models" in c.regression.needs] == []
 
 

@@ -63,7 +63,7 @@ class GroupRewards:
         words = [len(t.cleaned.text.split()) for t in texts]
         self.means = {f"rewards/{name}": fmean(column) for name, column in parts.items()}
         self.means |= {
-            "similarity": fmean(value for found in scored for value in found.to_gold),
+            "similarity": fmean(value for one in scored for value in one.to_gold),
             "words": fmean(words),
             "refusals": fmean(t.cleaned.refused for t in texts),
             "cut": fmean(t.finish == "length" for t in texts),
