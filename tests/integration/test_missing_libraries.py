@@ -81,6 +81,7 @@ def test_a_library_that_is_not_installed_is_one_line_with_what_to_install(proces
     if command == "train_generator":
         pytest.importorskip("trl")
     environment = {"PYTHONPATH": f"{files}:{root}", "MISSING": missing, "PYTHONWARNINGS": "ignore"}
+    environment["EXPANDR_CACHE"] = str(files / "cache")  # an index that is there would be taken, without faiss
     result = process(f"expandr_repro.{command}", *COMMANDS[command].format(folder=files).split(), env=environment)
     assert result.code == 2
     assert f"needs {missing}" in result.error
