@@ -131,15 +131,16 @@ class Rows:
     def search(self, vectors: NDArray[np.float32], depth: int) -> Found:
         """Return the best rows of each query over all parts, as Faiss does of one index: scores and rows, both (n, depth).
 
-        Of flat parts the scores have the bits that one index of all vectors gives: Faiss multiplies queries with blocks of so many vectors, and a
-        score's last bit may depend on its place in a block, so blocks are those of the one index, across the borders of parts.
+        Of flat parts the scores have the bits that one index of all vectors gives, with as many threads: Faiss multiplies queries with blocks of so
+        many vectors, and a score's last bit may depend on its place in a block, so blocks are those of the one index, across the borders of parts.
         """
         import faiss
         import numpy as np
 
         threads = faiss.omp_get_max_threads()
         # Faiss shares out the queries among its threads, so that for few queries several parts are searched side by side
-        workers = min(len(self.parts), threads // max(1, len(vectors))) if self.together else 1
+        # (a single query it gives to all threads, over the vectors)
+        workers = min(len(self.parts), threads // len(vectors)) if self.together and len(vectors) > 1 else 1
         best = np.zeros((len(vectors), 0), np.float32), np.zeros((len(vectors), 0), np.int64)
         flat = all(part.flat for part in self.parts)
         tasks = self._blocks(vectors, depth) if flat else self._whole(vectors, depth)
@@ -205,13 +206,23 @@ class Rows:
         import faiss
         import numpy as np
 
-        size = int(faiss.cvar.distance_compute_blas_database_bs)
+        single = len(vectors) == 1
+        size = 1 if single else int(faiss.cvar.distance_compute_blas_database_bs)
+        # Faiss adds up the products of a single query in another way from 10,000 vectors and 1,024 per thread on: a part below that is filled up
+        least = min(self.ntotal, max(16384, 1024 * faiss.omp_get_max_threads())) if single else 0
         across = np.zeros((0, self.d), np.float32)
 
         def search(first: int, some: NDArray[np.float32]) -> Callable[[], Found]:
             def task() -> Found:
-                scores, rows = faiss.knn(vectors, some, min(depth, len(some)), faiss.METRIC_INNER_PRODUCT)
-                return scores, rows + first
+                count, wanted = len(some), min(depth, len(some))
+                if count >= least:
+                    scores, rows = faiss.knn(vectors, some, wanted, faiss.METRIC_INNER_PRODUCT)
+                    return scores, rows + first
+                filled = np.zeros((least, self.d), np.float32)
+                filled[:count] = some
+                scores, rows = faiss.knn(vectors, filled, least, faiss.METRIC_INNER_PRODUCT)
+                real = rows[0] < count
+                return scores[:, real][:, :wanted], rows[:, real][:, :wanted] + first
 
             return task
 
@@ -241,7 +252,8 @@ def _merged(one: Found, other: Found, depth: int) -> Found:
     """Return the best of two lists of scores and rows; of equal scores those of the first."""
     import numpy as np
 
-    scores, rows = (np.concatenate(both, axis=1) for both in zip(one, other, strict=True))
+    scores = np.concatenate([one[0], other[0]], axis=1)
+    rows = np.concatenate([one[1], other[1]], axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 

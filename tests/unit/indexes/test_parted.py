@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from argparse import ArgumentTypeError
+from itertools import pairwise
 from pathlib import Path
 
 import faiss
@@ -53,7 +55,7 @@ def cut(folder: Path, vectors, docids, borders, factory="Flat") -> list[Path]:
     corpus = {"source": "s", "documents": len(docids), "sha256": "c"}
     return [
         write(folder / f"part{n}", vectors[a:b], docids[a:b], factory, (n, len(edges) - 1), corpus)
-        for n, (a, b) in enumerate(zip(edges, edges[1:], strict=False))
+        for n, (a, b) in enumerate(pairwise(edges))
     ]
 
 
@@ -84,12 +86,12 @@ def test_parts_give_the_bits_of_one_index_wherever_they_are_cut(whole, tmp_path_
     assert listed(parts.search(asked, hits)) == listed(one.search(asked, hits))
 
 
-@pytest.mark.parametrize("threads", [1, 2, 7])
-@pytest.mark.parametrize("queries", [1, 2, 1100])
-def test_the_bits_are_those_of_one_index_with_as_many_threads(tmp_path, queries, threads):
-    vectors, docids = made(5183, 384), [str(n) for n in range(5183)]
+@pytest.mark.parametrize("threads", [1, 2, 7, 16])
+@pytest.mark.parametrize(("queries", "rows", "dimension"), [(1, 5183, 384), (2, 5183, 384), (1100, 5183, 384), (1, 12_000, 32), (1, 40_000, 32)])  # fmt: skip
+def test_the_bits_are_those_of_one_index_with_as_many_threads(tmp_path, queries, rows, dimension, threads):
+    vectors, docids = made(rows, dimension), [str(n) for n in range(rows)]
     one = FaissIndex.load(write(tmp_path / "whole", vectors, docids))
-    asked = made(queries, 384, seed=1)
+    asked = made(queries, dimension, seed=1)
     folders = cut(tmp_path, vectors, docids, [100, 101, 2591, 5000])
     wanted = listed(one.search(asked, 50, threads))
     assert listed(opened(folders).search(asked, 50, threads)) == wanted
@@ -170,7 +172,7 @@ def test_a_folder_of_index_folders_alone_is_its_parts_in_natural_order(tmp_path,
     assert [p.name for p in parts_of(str(tmp_path / "parts"))] == ["part1", "part2", "part10"]
     assert parts_of(str(tmp_path / "parts" / "part1")) == []
     (tmp_path / "parts" / "part3").mkdir()
-    with pytest.raises(NotAvailableError, match="part3: no index is there; .* each folder in it must be one"):
+    with pytest.raises(NotAvailableError, match=r"part3: no index is there; .* each folder in it must be one"):
         parts_of(str(tmp_path / "parts"))
     (tmp_path / "parts" / "corpus.jsonl").touch()
     assert parts_of(str(tmp_path / "parts")) == []
@@ -229,7 +231,7 @@ def test_a_damaged_shard_in_a_manifest_is_one_line(tmp_path, shard):
 
 @pytest.mark.parametrize("text", ["", "two", "2XiB", "-1", "0", "1e9GiB", "2 G iB"])
 def test_a_size_that_is_none_is_refused(text):
-    with pytest.raises(Exception, match="is not a size; wanted e.g. 2GiB"):
+    with pytest.raises(ArgumentTypeError, match=r"is not a size; wanted e\.g\. 2GiB"):
         size(text)
 
 
