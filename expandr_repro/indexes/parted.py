@@ -42,7 +42,7 @@ def parts_of(name: str | Sequence[str]) -> list[Path]:
         The folders in natural order (`part2` before `part10`); none where a single index, a collection or a corpus is named.
 
     Raises:
-        NotAvailableError: one of them is no index.
+        NotAvailableError: one of them is not an index.
     """
     if not any(name):
         return []
@@ -146,8 +146,8 @@ class Rows:
         tasks = self._blocks(vectors, depth) if flat else self._whole(vectors, depth)
         if workers > 1:
             with ThreadPoolExecutor(workers, initializer=faiss.omp_set_num_threads, initargs=(max(1, threads // workers),)) as pool:  # fmt: skip
-                for found in pool.map(_call, tasks):
-                    best = _merged(best, found, depth)
+                for part_best in pool.map(_call, tasks):
+                    best = _merged(best, part_best, depth)
         else:
             for task in tasks:
                 best = _merged(best, task(), depth)
@@ -161,13 +161,13 @@ class Rows:
         import numpy as np
 
         scores, rows = self.search(vectors, depth)
-        found = np.zeros((*rows.shape, self.d), np.float32)
+        taken = np.zeros((*rows.shape, self.d), np.float32)
         for part, index in self.opened():
             inside = (rows >= part.first) & (rows < part.first + part.count)
-            for place in zip(*np.nonzero(inside), strict=True):
-                found[place] = index.reconstruct(int(rows[place]) - part.first)
+            for position in zip(*np.nonzero(inside), strict=True):
+                taken[position] = index.reconstruct(int(rows[position]) - part.first)
             del index
-        return scores, rows, found
+        return scores, rows, taken
 
     def opened(self) -> Iterator[tuple[Part, Any]]:
         """Open each part with documents in turn, and release it before the next where they are not open at once."""
@@ -360,7 +360,7 @@ def _together(manifests: Mapping[Path, dict[str, Any] | None]) -> tuple[list[Pat
             part, whole = (first, other) if shards[first] else (other, first)
             raise MismatchError(f"{part}: is one of several parts of a corpus, and {whole} is a whole index; name the parts of one corpus, or whole indexes")  # fmt: skip
         if one and two and (differing := difference(one, two)):
-            raise MismatchError(f"{other}: is no part of the same index: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {first}; encode both alike")  # fmt: skip
+            raise MismatchError(f"{other}: is part of another index: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {first}; encode both alike")  # fmt: skip
     if not one or not (shard := shards[first]):
         return folders, one and {"encoder": one["encoder"]}
     numbers: dict[int, Path] = {}

@@ -55,14 +55,25 @@ def _builds_index(options: SearchRequest) -> bool:
     from expandr_repro.pyserini import registry
 
     named = options.index[0]
-    return not (is_faiss_folder(Path(named)) or _in_parts(options)) and named not in registry.faiss_indexes()
+    if len(options.index) > 1 or is_faiss_folder(Path(named)) or named in registry.faiss_indexes():
+        return False
+    from expandr_repro.indexes.parted import parts_of
+
+    return not parts_of(named)
 
 
 def _in_parts(options: SearchRequest) -> bool:
-    """Return whether several indexes are searched as one."""
+    """Return whether several indexes are searched as one, as far as what is named is there."""
+    if len(options.index) != 1:
+        return bool(options.index)
+    from expandr_repro.data.collections import collection_meant
     from expandr_repro.indexes.parted import parts_of
+    from expandr_repro.pyserini import registry
 
-    return bool(parts_of(options.index))
+    named = options.index[0]
+    if Path(named).exists():
+        return bool(parts_of(named))
+    return collection_meant(named) is None and named not in registry.faiss_indexes()  # else refused as not there
 
 
 def members(name: str) -> list[str]:

@@ -192,7 +192,7 @@ def both(tmp_path, first, second):
     ("first", "second", "message"),
     [
         ({}, {"docids": list("ebgh")}, "p1: the docid 'b' is in .*p0 too"),
-        ({}, {"fingerprint": "other"}, "p1: is no part of the same index: encoder.fingerprint is 'other' there, 'f' in .*p0"),
+        ({}, {"fingerprint": "other"}, "p1: is part of another index: encoder.fingerprint is 'other' there, 'f' in .*p0"),
         ({}, {"precision": "bf16"}, "encoder.precision is 'bf16' there"),
         ({}, {"corpus": {"documents": 8, "sha256": "d"}}, "corpus.sha256 is 'd' there"),
         ({}, {"shard": (0, 2)}, "p1: is part 0 of 2, and so is .*p0; name each part once"),
