@@ -72,10 +72,12 @@ def label(name: str | Sequence[str]) -> str:
     """Return what to call an index of one or several names.
 
     Example:
-        >>> label(["part0", "part1"])
-        'part0, part1'
+        >>> label(["part0", "part1"]), label([f"part{n}" for n in range(9)])
+        ('part0, part1', 'part0, part1 and 7 more')
     """
-    return name if isinstance(name, str) else ", ".join(name)
+    if isinstance(name, str):
+        return name
+    return ", ".join(name) if len(name) < 4 else f"{name[0]}, {name[1]} and {len(name) - 2} more"
 
 
 def refuse_sparse(name: str | Sequence[str], folders: Sequence[Path]) -> NoReturn:
@@ -164,8 +166,13 @@ class Rows:
         taken = np.zeros((*rows.shape, self.d), np.float32)
         for part, index in self.opened():
             inside = (rows >= part.first) & (rows < part.first + part.count)
-            for position in zip(*np.nonzero(inside), strict=True):
-                taken[position] = index.reconstruct(int(rows[position]) - part.first)
+            if hasattr(index, "make_direct_map"):  # which an index of lists needs to find a row
+                index.make_direct_map()
+            try:
+                for position in zip(*np.nonzero(inside), strict=True):
+                    taken[position] = index.reconstruct(int(rows[position]) - part.first)
+            except RuntimeError as error:
+                raise ExpandrError(f"{part.folder}: an index of this kind ({part.kind}) does not return its vectors, which feedback needs; choose another --fusion") from error  # fmt: skip
             del index
         return scores, rows, taken
 

@@ -124,6 +124,13 @@ def test_approximate_parts_are_searched_too(tmp_path, whole, factory, together):
     assert sum(len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)) > 15
 
 
+@pytest.mark.parametrize("factory", ["IVF4,Flat", "HNSW8", "SQ8"])
+def test_feedback_finds_the_vectors_of_approximate_parts(tmp_path, whole, factory):
+    vectors, docids, _ = whole
+    _, rows, taken = opened(cut(tmp_path, vectors, docids, [1000, 2000], factory)).index.search_and_reconstruct(made(3, seed=1), 4)  # fmt: skip
+    assert np.allclose(taken, vectors[rows], atol=0.02)
+
+
 @pytest.mark.parametrize("memory", [None, 40_000])
 def test_feedback_finds_the_vectors_of_its_documents_in_their_parts(tmp_path, whole, memory):
     vectors, docids, one = whole
