@@ -44,6 +44,7 @@ def five(pocket_index, tmp_path_factory):
     return cut(pocket_index, tmp_path_factory.mktemp("five") / "parts", 5)
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("memory", [(), ("--max-memory", "3MB")])
 def test_scifact_in_parts_gives_the_run_file_of_one_index(command, data, cache, tmp_path, count, memory):
@@ -64,7 +65,7 @@ def _is_scifact(path: Path) -> bool:
     return (manifest["documents"], manifest["factory"], manifest["encoder"]["name"], manifest["encoder"].get("precision")) == (5183, "Flat", "all-MiniLM-L6-v2", "fp32")  # fmt: skip
 
 
-@pytest.mark.parametrize("fusion", ["none", "mean", "rrf", "concat"])
+@pytest.mark.parametrize("fusion", ["none", "mean", "rrf", "concat", *(pytest.param(f, marks=pytest.mark.jvm) for f in ("rocchio", "average"))])  # fmt: skip
 def test_every_fusion_gives_the_run_file_of_one_index_in_threads_and_one_after_another(command, pocket_index, five, tmp_path, fusion):  # fmt: skip
     largest = max((p / "index").stat().st_size for p in five.iterdir())
     runs = []
@@ -166,6 +167,7 @@ def test_python_opens_a_list_of_index_folders_as_one(five, pocket_index):
         assert ex.retrieve(topics, opened) == one
 
 
+@pytest.mark.jvm
 def test_an_index_of_parts_serves_fuse(command, five, pocket_index, tmp_path):
     for name, index in (("one", pocket_index), ("several", five)):
         found = command("fuse", "--topics", "pocket", "--retrievers", "dense:none,dense:rocchio", "--index", index, "--output", tmp_path / name, "--quiet")  # fmt: skip
