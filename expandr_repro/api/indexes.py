@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError, sh
 from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
 from expandr_repro.indexes.lucene import document_count
+from expandr_repro.indexes.parted import label
 from expandr_repro.io.columns import DOCUMENT_IDS
 from expandr_repro.io.files import atomic_text, is_surrogate_free
 from expandr_repro.io.paths import cache_dir
@@ -47,6 +49,7 @@ class Index:
     documents: int
     encoder: TextEncoder | None = None
     _faiss: FaissIndex | None = field(default=None, repr=False, compare=False)
+    _names: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __len__(self) -> int:
         return self.documents
@@ -63,7 +66,7 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: 
 
     Args:
         documents: a collection's name, a path (an index folder, a corpus), a Pyserini prebuilt index, or documents in memory: a dict
-            docid -> text, a list of dicts (`docid`, `text`, and perhaps `title`) or of tuples (docid, text) or (docid, title, text),
+            docid -> text, a list of paths of index folders, which are searched as one, a list of dicts (`docid`, `text`, and perhaps `title`) or of tuples (docid, text) or (docid, title, text),
             or a DataFrame with these columns.
         encoder: an encoder, its name, or `bm25`.
         **options: those of the command `encode`, for an index that is built now.
@@ -78,12 +81,14 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: 
         >>> index.documents, index.retriever
         (2, 'dense')
     """
-    name, factory = name_of(documents), with_options(EncodeRequest, options).factory
+    names = _folders(documents)
+    name: str | tuple[str, ...] = names or name_of(documents)
+    factory = with_options(EncodeRequest, options).factory
     if isinstance(encoder, str) and encoder.lower() == BM25:
         if factory != "Flat":
             raise ExpandrError(f"factory {factory!r}: is for dense indexes; leave it out with {BM25!r}")
         folder = lucene_index(name)
-        return Index(name, BM25, folder, document_count(folder))
+        return Index(label(name), BM25, folder, document_count(folder))
     if isinstance(encoder, str):
         encoder = load_encoder(encoder, cache=True)
     elif not hasattr(encoder, "encode"):
@@ -91,7 +96,13 @@ def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: 
             f"encoder {shown(encoder)}: wanted what load_encoder returns, an encoder's name, or {BM25!r}"
         )
     opened = dense_index(name, encoder, factory)
-    return Index(name, "dense", opened.folder, int(opened.index.ntotal), encoder, opened)
+    return Index(label(name), "dense", opened.folder, int(opened.index.ntotal), encoder, opened, names)
+
+
+def _folders(documents: Any) -> tuple[str, ...]:
+    """Return the index folders of a list of paths; none where documents are given in another way."""
+    listed = isinstance(documents, list | tuple) and all(isinstance(d, str | Path) for d in documents)
+    return tuple(map(str, documents)) if listed and any(map(os.path.isdir, documents)) else ()
 
 
 def name_of(documents: Any) -> str:

@@ -174,7 +174,7 @@ def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
         options,
         topics=topics._name,
         expansions=tuple(topics._sources),
-        index=index.name,
+        index=index._names or (index.name,),
         qrels=(qrels.name or None) if qrels else None,
         retriever=index.retriever,
         baseline=False,

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -380,6 +381,23 @@ def positive(text: str) -> int:
 
 
 positive.__name__ = "whole number"
+
+UNITS = {"": 1, **{f"{p}B": 1000**n for n, p in enumerate(("", "k", "M", "G", "T"))}, **{f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)}}  # fmt: skip
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes (an argparse type).
+
+    Example:
+        >>> size("2GiB"), size("500MB"), size("0.5 kB"), size("64")
+        (2147483648, 500000000, 500, 64)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?i?b)?", text.strip(), re.ASCII | re.IGNORECASE)
+    units = {unit.lower(): factor for unit, factor in UNITS.items()}
+    value = float(match[1]) * units.get((match[2] or "").lower(), 0) if match else 0
+    if not 1 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; wanted e.g. 2GiB, 500MB or a number of bytes")
+    return int(value)
 
 
 def to_path(text: str) -> Path | None:

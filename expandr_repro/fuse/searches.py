@@ -63,7 +63,7 @@ def search_all(
     where = list(index) if len(index) == len(retrievers) else [*index, *[None] * len(retrievers)][:1] * len(retrievers)
     for (retriever, fusion), name in zip(retrievers, where, strict=True):
         without = fusion is not None and not fusion_named(fusion, retriever).expands
-        one = replace(request, retriever=retriever, fusion=fusion, index=name, baseline=False, expansions=() if without else request.expansions)  # fmt: skip
+        one = replace(request, retriever=retriever, fusion=fusion, index=(name,) if name else (), baseline=False, expansions=() if without else request.expansions)  # fmt: skip
         outcome = search(one, encoder if retriever == "dense" else None)
         searches.append(Input(f"{retriever}:{outcome.chosen}", outcome.run, outcome.facts, outcome.overlap))
     return searches

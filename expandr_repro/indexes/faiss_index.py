@@ -112,6 +112,39 @@ def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
         ) from error
 
 
+def read_index(folder: Path, mapped: bool = False) -> Any:
+    """Read the Faiss index of a folder; the arguments and errors are those of `FaissIndex.load`."""
+    import faiss
+
+    try:
+        # lists that an index keeps in a file of their own are read from its folder alone, whatever path it names
+        flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
+        return faiss.read_index(str(folder / "index"), flags)
+    except RuntimeError as error:
+        raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
+
+
+def set_parameters(index: Any, written: str) -> None:
+    """Set the search parameters of a Faiss index; the errors are those of `FaissIndex.set_parameters`."""
+    import faiss
+
+    fix = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
+    if not PARAMETERS.fullmatch(written):
+        raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {fix}")
+    space = faiss.ParameterSpace()
+    for setting in written.split(","):
+        name, _, value = setting.partition("=")
+        if name in ("nprobe", "efSearch") and not (value.isdigit() and int(value) > 0):
+            raise ExpandrError(f"--search-params {written!r}: {name} is {value}; wanted a whole number from 1")
+        try:
+            space.set_index_parameter(index, name, float(value))
+        except RuntimeError as error:
+            kind = type(faiss.downcast_index(index)).__name__
+            raise ExpandrError(
+                f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {fix}"
+            ) from error
+
+
 @dataclass
 class FaissIndex:
     """A Faiss index in memory with its external ids; `manifest` is None for other toolkits' indexes."""
@@ -135,19 +168,12 @@ class FaissIndex:
             MismatchError: its files are of different indexes.
             NotFiniteError: a vector contains NaN or infinity.
         """
-        import faiss
-
         folder = Path(folder)
         if not is_faiss_folder(folder):
             raise NotAvailableError(
                 f"{folder}: no Faiss index there; wanted a folder with the files `index` and `docid`, as `encode` makes it"
             )
-        try:
-            # lists that an index keeps in a file of their own are read from its folder alone, whatever path it names
-            flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
-            index = faiss.read_index(str(folder / "index"), flags)
-        except RuntimeError as error:
-            raise FormatError(folder / "index", None, "Faiss cannot read it; build the index again") from error
+        index = read_index(folder, mapped)
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         manifest = read_manifest(folder / NAME)
         check_parts(folder, index, docids, manifest)
@@ -160,23 +186,7 @@ class FaissIndex:
         Raises:
             ExpandrError: not of that form, or not for an index of this kind.
         """
-        import faiss
-
-        fix = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
-        if not PARAMETERS.fullmatch(written):
-            raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {fix}")
-        space = faiss.ParameterSpace()
-        for setting in written.split(","):
-            name, _, value = setting.partition("=")
-            if name in ("nprobe", "efSearch") and not (value.isdigit() and int(value) > 0):
-                raise ExpandrError(f"--search-params {written!r}: {name} is {value}; wanted a whole number from 1")
-            try:
-                space.set_index_parameter(self.index, name, float(value))
-            except RuntimeError as error:
-                kind = type(faiss.downcast_index(self.index)).__name__
-                raise ExpandrError(
-                    f"--search-params {written!r}: an index of this kind ({kind}) has no {name}; {fix}"
-                ) from error
+        set_parameters(self.index, written)
 
     def check_encoder(self, dimension: int, identity: dict[str, Any]) -> None:
         """Check that an index was made by this encoder, as far as its manifest says what made it.

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from expandr_repro.indexes.build import Shard, build_faiss, facts_key, index_fac
 from expandr_repro.indexes.build_lucene import build_lucene, lucene_facts
 from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder
 from expandr_repro.indexes.lucene import is_lucene_folder
+from expandr_repro.indexes.parted import load_parts, parts_of, refuse_sparse
 from expandr_repro.indexes.parts import docids_fact
 from expandr_repro.io.files import atomic_folder, write_json
 from expandr_repro.io.manifest import NAME, key_of, write_manifest
@@ -58,13 +60,26 @@ def _memo(corpus: Corpus) -> Path:
     return cache_dir() / "corpora" / f"{key_of({'files': stats, 'version': 1})}.json"
 
 
-def dense_index(name: str, encoder: TextEncoder, factory: str = "Flat") -> FaissIndex:
+def dense_index(
+    name: str | Sequence[str], encoder: TextEncoder, factory: str = "Flat", max_memory: int | None = None
+) -> FaissIndex:
     """Find the Faiss index of an encoder by name or path; a collection's own is built if needed.
+
+    Args:
+        name: of an index, of a folder of index folders, or several index folders, which are searched as one.
+        encoder: that made it.
+        factory: of an index that is built.
+        max_memory: bytes that the open ones of several may take.
 
     Raises:
         NotAvailableError: nothing there, or it cannot be fetched.
         MismatchError: the index is of another encoder.
     """
+    if folders := parts_of(name):
+        return load_parts(
+            folders, name, lambda part: part.check_encoder(encoder.dimension, encoder.identity), max_memory
+        )
+    name = name if isinstance(name, str) else name[0]
     path = Path(name)
     if is_faiss_folder(path):
         index = FaissIndex.load(path)
@@ -143,8 +158,11 @@ def _lucene_kind() -> str:
     return f"lucene.anserini{match[1]}" if match and match[1] != "1" else "lucene"
 
 
-def lucene_index(name: str, feedback: bool = False) -> Path:
-    """Find the Lucene index by name or path, with the errors of `dense_index`."""
+def lucene_index(name: str | Sequence[str], feedback: bool = False) -> Path:
+    """Find the Lucene index by name or path, with the errors of `dense_index`; several are refused."""
+    if folders := parts_of(name):
+        refuse_sparse(name, folders)
+    name = name if isinstance(name, str) else name[0]
     path = Path(name)
     if is_lucene_folder(path):
         return path

@@ -43,7 +43,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     shards = [FaissIndex.load(f, mapped=True) for f in folders]
     manifests = [_manifest(s) for s in shards]
     for shard, manifest in zip(shards[1:], manifests[1:], strict=True):
-        if differing := _difference(manifests[0], manifest):
+        if differing := difference(manifests[0], manifest):
             raise MismatchError(
                 f"{shard.folder}: the shards are not of one corpus, encoder and kind: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {folders[0]}"
             )
@@ -102,7 +102,7 @@ def _manifest(shard: FaissIndex) -> dict[str, Any]:
     return shard.manifest
 
 
-def _difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+def difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
     """Return what differs between the manifests of two shards and should not, with both values; None where they belong together."""
     if facts_key({**first, "shard": None, "documents": None}) != facts_key({**other, "shard": None, "documents": None}):
         for where in ("corpus", "encoder"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from expandr_repro.encoders.loading import plugin_named, unknown_encoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.indexes.faiss_index import is_faiss_folder
 from expandr_repro.indexes.lucene import is_lucene_folder
+from expandr_repro.indexes.parted import parts_of, refuse_sparse
 from expandr_repro.io.paths import cache_dir, data_dir
 from expandr_repro.llm.base import BACKENDS
 from expandr_repro.preview.downloads import Download, hub_download, irds_download, pyserini_evaluation, pyserini_index
@@ -64,7 +65,7 @@ def search(request: Any) -> int:
         steps.append(_expansions(source))
     if request.retriever == "dense":
         steps.append(_encoder(request.encoder.name))
-        _warn_of_other_encoder(request.index, request.encoder.name)
+        _warn_of_other_encoder(request.index[0] if request.index else None, request.encoder.name)
     fusion = (
         request.fusion
         or f"{'mean' if request.retriever == 'dense' else 'repeat'} where topics have expansions, else none"
@@ -82,7 +83,7 @@ def _searched(request: Any, name: str) -> Iterator[Step]:
     tells = collection_named(name) or Path(name).is_dir()
     if request.qrels or collection_named(name) or (Path(name) / "qrels").is_dir():
         yield _resource("qrels", request.qrels or name)
-    if request.index is None and not tells:
+    if not request.index and not tells:
         raise ExpandrError(
             f"{name}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
         )
@@ -191,8 +192,13 @@ def _resource(what: str, name: str) -> Step:
     return _fetch(what, name, next((d for d in downloads if d.is_here), downloads[0]))
 
 
-def _index(name: str, retriever: str) -> list[Step]:
+def _index(name: str | Sequence[str], retriever: str) -> list[Step]:
     """Resolve an index as `dense_index` and `lucene_index` do."""
+    if folders := parts_of(name):
+        if retriever == "bm25":
+            refuse_sparse(name, folders)
+        return [step for folder in folders for step in _index(str(folder), retriever)]
+    name = name if isinstance(name, str) else name[0]
     path = Path(name)
     kinds = {"dense": ("faiss", is_faiss_folder, "bm25"), "bm25": ("lucene", is_lucene_folder, "dense")}
     kind, is_folder, other = kinds[retriever]

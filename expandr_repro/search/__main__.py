@@ -111,7 +111,7 @@ def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
     from expandr_repro.evaluate.seen import lists_path
 
     output, exported = request.output or "", request.export_queries or ""
-    reads = (request.topics, *request.expansions, request.index, request.qrels)
+    reads = (request.topics, *request.expansions, *request.index, request.qrels)
     for name in group or ("",) if output else ():
         if name and Path(output).is_file():
             raise ExpandrError(f"--output {output}: is a file; a group of collections needs a folder, one run each")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.console.options import Options, When, dry_run, included, option, positive
+from expandr_repro.console.options import Options, When, dry_run, included, option, positive, size
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.specs import collection_named, datasets
 from expandr_repro.data.topics import TYPES
@@ -49,12 +49,31 @@ def _exports(options: SearchRequest) -> bool:
 
 def _builds_index(options: SearchRequest) -> bool:
     """Return whether an index is built on demand: what is named is neither a folder of one nor one of Pyserini's."""
-    if not options.index or options.index in datasets():
+    if not options.index or options.index[0] in datasets():
         return True
     from expandr_repro.indexes.faiss_index import is_faiss_folder
     from expandr_repro.pyserini import registry
 
-    return not is_faiss_folder(Path(options.index)) and options.index not in registry.faiss_indexes()
+    named = options.index[0]
+    if len(options.index) > 1 or is_faiss_folder(Path(named)) or named in registry.faiss_indexes():
+        return False
+    from expandr_repro.indexes.parted import parts_of
+
+    return not parts_of(named)
+
+
+def _in_parts(options: SearchRequest) -> bool:
+    """Return whether several indexes are searched as one, as far as what is named is there."""
+    if len(options.index) != 1:
+        return bool(options.index)
+    from expandr_repro.data.collections import collection_meant
+    from expandr_repro.indexes.parted import parts_of
+    from expandr_repro.pyserini import registry
+
+    named = options.index[0]
+    if Path(named).exists():
+        return bool(parts_of(named))
+    return collection_meant(named) is None and named not in registry.faiss_indexes()  # else refused as not there
 
 
 def members(name: str) -> list[str]:
@@ -88,7 +107,7 @@ class SearchRequest(Options):
     limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
     qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id per line, or ids with commas between",
                             applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
-    index: str | None = what(None, metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once)")  # fmt: skip
+    index: tuple[str, ...] = what((), metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once); several index folders, or a folder of them, are searched as one")  # fmt: skip
     qrels: str | None = what(None, metavar="Q", help="relevance judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
     retriever: str = how("dense", choices=("dense", "bm25"))
     fusion: str | None = how(None, metavar="F", help="NAME or NAME:PARAMETER=VALUE,...; " + "; ".join(f"{f.name}: {f.summary}{_parameters(f)}" for f in listed())
@@ -103,6 +122,8 @@ class SearchRequest(Options):
     hits: int | None = how(None, metavar="K", parse=positive, help="documents per topic (default: 1000, or all)")
     remove_query: bool | None = how(None, help="take a document with the topic's own id out, before the cut (default: the collection's)", applies=TOPICS)  # fmt: skip
     threads: int = how(0, metavar="N", help="(default: all processors)")
+    max_memory: int | None = how(None, metavar="SIZE", parse=size, help="memory for the open indexes of several, e.g. 2GiB: where all take more, one is searched after another (default: all are open at once)",
+                                 applies=(DENSE, When("where --index names several indexes, or a folder of them", _in_parts)))  # fmt: skip
     batch_size: int = how(1024, metavar="N", parse=positive, help="topics searched together", applies=OURS)
     vector_cache: bool = how(True, "--no-vector-cache", help="encode queries and expansions again; neither take their vectors from the cache nor keep them", applies=DENSE)  # fmt: skip
     searcher: str = how("expandr", choices=("expandr", "pyserini"), help="pyserini: the same search through stock FaissSearcher or LuceneSearcher (default: {default})")  # fmt: skip

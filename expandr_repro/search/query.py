@@ -50,12 +50,12 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
         if not text.strip() or not is_surrogate_free(text):
             raise ExpandrError(f"{option}: is empty or contains what is not a character; write some words")
     check_alpha(request.alpha)
-    where = request.index or request.topics
+    where = request.index if any(request.index) else tuple(filter(None, [request.topics]))
     if not where:
         raise ExpandrError("--query: which documents? give --index: an index folder, a collection's name or a corpus")
     topic = Topic("query", query, tuple(map(Expansion, expansions)))
-    if not request.index and (known := collection_meant(where)) and not Path(where).exists():
-        where = known.dataset  # topics of a collection mean its documents
+    if not request.index and (known := collection_meant(where[0])) and not Path(where[0]).exists():
+        where = (known.dataset,)  # topics of a collection mean its documents
     asked, request = request, replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
     replace(asked, fusion=fusion.name, judged=False).refuse_idle()
@@ -63,7 +63,9 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     searcher.hits = min(request.hits or HITS, size)
     fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}
     rankings = {name: final_ranking(searcher.run([topic], f))[topic.qid] for name, f in fusions.items()}
-    titles = _titles([where, source_of(request, searcher)], {docid for ranked in rankings.values() for docid in ranked})
+    titles = _titles(
+        [*where, source_of(request, searcher)], {docid for ranked in rankings.values() for docid in ranked}
+    )
     return [
         Answer(name, label, [(docid, score, titles.get(docid, "")) for docid, score in ranked.items()])
         for name, ranked in rankings.items()

@@ -51,6 +51,7 @@ from expandr_repro.indexes.compatibility import (
 from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
 from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene_facts
+from expandr_repro.indexes.parted import PartedIndex, label
 from expandr_repro.indexes.parts import DOCIDS
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME, read_manifest
@@ -279,7 +280,7 @@ def _overlap(
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
-    named = map(collection_meant, (request.topics, request.qrels, request.index, source_of(request, searcher)))
+    named = map(collection_meant, (request.topics, request.qrels, *request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
     names |= {topics.folder.resolve().name} if topics.folder else set()
     made_of = _manifest_of(searcher).get("corpus")
@@ -316,7 +317,7 @@ def _ranks_itself(qid: str, ranked: Mapping[str, float], judged: Mapping[str, in
 def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> CollectionName | None:
     """Return the known collection that is searched, by any of the names that say it."""
     return topics.collection or collection_meant(
-        request.topics, request.qrels, request.index, source_of(request, searcher)
+        request.topics, request.qrels, *request.index, source_of(request, searcher)
     )
 
 
@@ -328,7 +329,7 @@ def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
 def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
     """Return what the manifest of an index folder that was named calls its corpus; one in the cache may have been built under any name."""
     folder = searcher.index if isinstance(searcher, Bm25Search) else searcher.index.folder
-    if not request.index or Path(request.index) != folder:
+    if not request.index or Path(label(request.index)) != folder:
         return None
     made_of = _manifest_of(searcher).get("corpus")
     source = made_of.get("source") if isinstance(made_of, Mapping) else None
@@ -347,7 +348,7 @@ def open_searcher(
     Raises:
         ExpandrError: no documents are named, or there is no index of them.
     """
-    where = request.index or topics.documents
+    where = request.index if any(request.index) else topics.documents
     if where is None:
         raise ExpandrError(
             f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
@@ -364,7 +365,9 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = opened or dense_index(where, encoder, request.factory)
+    index = opened or dense_index(where, encoder, request.factory, request.max_memory)
+    if request.stock and isinstance(index, PartedIndex):
+        raise ExpandrError("--searcher pyserini: Pyserini's FaissSearcher searches one index folder; merge the parts (encode --merge), or leave it out")  # fmt: skip
     if request.search_params:
         index.set_parameters(request.search_params)
     dense = DenseSearch(
@@ -496,7 +499,9 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
         # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
         "query_vectors_sha256": f"{searcher.searched:064x}",
         "corpus": corpus,
-        "index": {
+        "index": _parts_facts(index)
+        if isinstance(index, PartedIndex)
+        else {
             "factory": manifest.get("factory") or type(index.index).__name__,
             "documents": len(index.docids),
             "docids_sha256": manifest.get(DOCIDS) or sha256_file(index.folder / "docid"),
@@ -505,3 +510,16 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
         **({} if request.stock else {"batch_size": request.batch_size}),
         "versions": versions("faiss-cpu", "faiss-gpu", "torch", "transformers", "tokenizers", "numpy", *java),
     }
+
+
+def _parts_facts(index: PartedIndex) -> dict[str, Any]:
+    """Return what pins an index of several parts: that of each, in the order of their rows."""
+    parts = [
+        {
+            **part.facts,
+            "docids_sha256": (part.manifest or {}).get(DOCIDS) or sha256_file(part.folder / "docid"),
+            "sha256": files_sha256(part.folder, ["docid"]),
+        }
+        for part in index.parts
+    ]
+    return {"documents": len(index.docids), "parts": parts}

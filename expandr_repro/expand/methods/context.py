@@ -189,7 +189,7 @@ class Search:
             from expandr_repro.encoders.options import EncoderOptions
 
             encoder = load_encoder(self.encoder, EncoderOptions())
-        request = SearchRequest(self.topics.label, index=self.corpus.name, retriever=self.named.kind)
+        request = SearchRequest(self.topics.label, index=(self.corpus.name,), retriever=self.named.kind)
         alone = fusion_named("none", self.named.kind)
         return open_searcher(request, self.topics, alone, encoder)[0]
 
