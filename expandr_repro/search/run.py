@@ -54,6 +54,7 @@ from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene
 from expandr_repro.indexes.parts import DOCIDS
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME, read_manifest
+from expandr_repro.llm.costs import FACT, read_costs
 from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
@@ -264,6 +265,9 @@ def search(
                 outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= types if fusion.expands else {}
+    if fusion.expands:
+        files = _expansion_files(request, topics) if given.files is None else given.files
+        outcome.facts |= _cost_facts(files, topics.topics)
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
 
@@ -286,13 +290,23 @@ def _overlap(
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
     files = list(given or ())
     if given is None and fusion.expands:
-        folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
-        own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
-        files = [expansions_path(topics, name) for name in request.expansions] or [
-            path for path in own if path.is_file()
-        ]
+        files = _expansion_files(request, topics)
     searched = Searched(frozenset(names), corpus)
     return find_overlap(encoder, files, topics.topics, qrels, searched, level)
+
+
+def _expansion_files(request: SearchRequest, topics: TopicSet) -> list[Path]:
+    """Return the files that the expansions of a search are from."""
+    folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
+    own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
+    return [expansions_path(topics, name) for name in request.expansions] or [path for path in own if path.is_file()]
+
+
+def _cost_facts(files: Sequence[Path], topics: Sequence[Topic]) -> dict[str, Any]:
+    """Return what the expansions of the topics cost, where that is known of every file."""
+    costs = [read_costs(path) for path in files]
+    qids = [t.qid for t in topics]
+    return {FACT: [c.facts(qids) for c in costs if c]} if costs and all(costs) else {}
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:

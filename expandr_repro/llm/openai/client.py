@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
@@ -131,8 +132,9 @@ class OpenAIGenerator:
             answer = await endpoint.send("POST", path, body)
             outcome = answer if isinstance(answer, Fault) else reply_of(request, answer, attempt)
             if isinstance(outcome, Reply):
-                endpoint.health.good(time.monotonic() - sent)
-                return outcome
+                seconds = time.monotonic() - sent
+                endpoint.health.good(seconds)
+                return replace(outcome, seconds=seconds)
             if outcome.retry:
                 endpoint.health.bad(outcome)
             if outcome.fatal:
