@@ -74,9 +74,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         warn_of_gaps(path, found)
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
-    columns = cost_columns(
-        dict(zip(names, facts, strict=True)), prices
-    )
+    columns = cost_columns(dict(zip(names, facts, strict=True)), prices)
     how = (request.test, request.all_pairs, request.bootstrap)
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]

@@ -137,9 +137,7 @@ def test_a_backend_that_counts_no_tokens_leaves_no_file_of_costs(expand, topics,
 
 @pytest.mark.parametrize("money", [0.2, 0.9, 1.4])
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_budget_is_used_and_never_exceeded_and_what_is_left_is_reported(
-    expand, topics, tmp_path, money, concurrency
-):
+def test_a_budget_is_used_and_never_exceeded_and_what_is_left_is_reported(expand, topics, tmp_path, money, concurrency):
     bill = Counted()
     with openai_server(answer=bill, delay=0.01) as server:
         result = expand(

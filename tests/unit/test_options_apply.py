@@ -46,7 +46,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
         for fusion, own in {"none": (), "mean": ("--alpha",), "hyde": (), "concat": (), "expansion": (), "rrf": ("--rrf-k",), "rocchio": ("--feedback-depth",), "average": ("--feedback-depth",)}.items()
     ),
     *(("search", [*BM25, "--fusion", fusion], {"--alpha": "0.5", "--feedback-depth": "3"}) for fusion in ("none", "repeat", "rrf", "rm3", "rocchio")),
-    *(("search", [*SEARCH, "--fusion", fusion], {"--expansions": "x.jsonl"}) for fusion in ("none", "rocchio", "average")),
+    *(("search", [*SEARCH, "--fusion", fusion], {"--expansions": "x.jsonl", "--gate": "overlap"}) for fusion in ("none", "rocchio", "average")),
     *(("search", [*BM25, "--fusion", fusion], {"--expansions": "x.jsonl", "--repeat": "5"}) for fusion in ("none", "rm3", "rocchio")),
     *(("search", [*SEARCH, "--fusion", fusion], {"--export-queries": "f"}) for fusion in ("rrf", "rocchio", "average")),
     ("search", [*SEARCH, "--searcher", "pyserini"], {"--batch-size": "9", "--search-params": "nprobe=1"}),

@@ -61,7 +61,11 @@ def test_a_price_table_that_makes_no_sense_is_refused_in_one_line(write, text, w
     assert "\n" not in str(refused.value)
 
 
-@given(st.lists(st.builds(Spent, st.text("ab1-é", min_size=1), st.integers(0, 9), st.integers(0, 10**9), st.integers(0, 10**9))))
+@given(
+    st.lists(
+        st.builds(Spent, st.text("ab1-é", min_size=1), st.integers(0, 9), st.integers(0, 10**9), st.integers(0, 10**9))
+    )
+)
 def test_costs_are_read_as_they_were_written(tmp_path_factory, spent):
     file = tmp_path_factory.mktemp("costs") / "x.jsonl"
     file.write_text("expansions")
@@ -93,7 +97,9 @@ def test_expansions_without_costs_are_read_as_before(write):
     assert read_costs(write("x.jsonl", "expansions")) is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"texts": 3, "model": "m", "expansions_sha256": "x"}', '{"texts": [{}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"texts": 3, "model": "m", "expansions_sha256": "x"}', '{"texts": [{}]}']
+)
 def test_a_damaged_file_of_costs_is_an_error_that_names_it(write, text):
     file = write("x.jsonl", "expansions")
     cost_path(file).write_text(text)
@@ -121,4 +127,10 @@ def test_costs_of_some_topics_are_theirs_alone(write):
     file = write("x.jsonl", "expansions")
     write_costs(file, "m", [Spent("1", 0, 5, 6), Spent("2", 0, 50, 60), Spent("1", 1, 1, 2)])
 
-    assert read_costs(file).facts(["1", "3"]) == {"model": "m", "topics": 2, "requests": 2, "tokens_in": 6, "tokens_out": 8}
+    assert read_costs(file).facts(["1", "3"]) == {
+        "model": "m",
+        "topics": 2,
+        "requests": 2,
+        "tokens_in": 6,
+        "tokens_out": 8,
+    }
