@@ -3,7 +3,8 @@
     python scripts/gates_table.py            # MiniLM
     python scripts/gates_table.py bm25
 
-A gate's threshold for a collection is chosen on the other collections: of those that keep 95 % of the mean gain there, the one that saves most of the hurt topics.
+A gate's threshold for a collection is chosen on the other collections: of those that keep 95 % of the mean gain there, the one with the largest
+sum of the share of hurt topics that it saves and the share of planted texts that it refuses.
 Planted texts take the place of the expansions: those of another topic, a passage in another language, or empty talk.
 """
 
@@ -25,9 +26,9 @@ from expandr_repro.encoders.loading import load_encoder
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.evaluate.scoring import evaluate
-from expandr_repro.search.fusion import fusion_named
+from expandr_repro.search.fusion import fusion_named, unit
 from expandr_repro.search.gate import GATES, Evidence, Gate, gate_named
-from expandr_repro.search.gate.choose import Gating, frequencies_of
+from expandr_repro.search.gate.choose import frequencies_of
 from expandr_repro.search.options import SearchRequest
 from expandr_repro.search.run import final_ranking, open_searcher
 
@@ -85,13 +86,16 @@ class Condition:
 
     @property
     def gain(self) -> float:
+        """The mean difference of the fusion to the query alone."""
         return float((self.fused - self.alone).mean())
 
     @property
     def hurt(self) -> np.ndarray:
+        """Which topics the fusion makes worse."""
         return self.fused < self.alone - HURT
 
     def used(self, gate: Gate) -> np.ndarray:
+        """Return which topics a gate lets through."""
         return np.array([gate.expands(v) for v in self.values[gate.name]])
 
     def outcome(self, gate: Gate) -> tuple[float, int]:
@@ -100,68 +104,84 @@ class Condition:
         return float(np.where(used, self.fused - self.alone, 0).mean()), int((self.hurt & ~used).sum())
 
 
+@dataclass
+class Bench:
+    """One collection, its searcher, and the run of its queries alone."""
+
+    collection: str
+    retriever: str
+
+    def __post_init__(self) -> None:
+        """Search the queries alone."""
+        self.encoder = load_encoder("all-MiniLM-L6-v2", EncoderOptions()) if self.retriever == "dense" else None
+        self.topics = find_topics(self.collection)
+        self.qrels = qrels_of(self.topics) or {}
+        self.measures = parse_measures("nDCG@10", relevance_level(None, self.collection))
+        self.fusion = fusion_named("mean" if self.encoder else "repeat", self.retriever)
+        request = SearchRequest(topics=self.collection, retriever=self.retriever)
+        self.searcher, _, _ = open_searcher(request, self.topics, self.fusion, self.encoder)
+        self.searcher.hits = 100
+        self.alone = final_ranking(self.searcher.run(self.topics.topics, "none"))
+        self.gates = [g for g in GATES.values() if self.encoder or "vectors" not in g.needs]
+        documents, idf = [self.topics.documents], gate_named("idf", self.retriever)
+        self.frequencies = frequencies_of(documents, self.topics.topics, idf)
+
+    def measured(self, topics: Sequence[Topic], name: str) -> Condition:
+        """Search topics with their expansions, and measure every gate."""
+        fused = final_ranking(self.searcher.run(topics, self.fusion))
+        scores = [evaluate(run, self.qrels, self.measures, "run") for run in (self.alone, fused)]
+        assert scores[0].qids == scores[1].qids
+        vectors: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        if self.encoder:
+            queries, texts = self.searcher.encoded(topics)
+            vectors = {t.qid: (unit(q[None])[0], unit(some)) for t, q, some in zip(topics, queries, texts, strict=True)}
+        by_qid = {t.qid: t for t in topics}
+        evidence = [
+            Evidence(by_qid[q], self.alone[q], fused[q], *vectors.get(q, (None, None)), self.frequencies)
+            for q in scores[0].qids
+        ]
+        values = {g.name: [g.value(e) for e in evidence] for g in self.gates}
+        return Condition(self.collection, name, *(s.per_topic[self.measures[0]] for s in scores), values)
+
+
 def conditions(retriever: str) -> Iterator[Condition]:
     """Search everything once."""
-    encoder = load_encoder("all-MiniLM-L6-v2", EncoderOptions()) if retriever == "dense" else None
     for collection, names in SETS.items():
-        found = find_topics(collection)
-        qrels = qrels_of(found) or {}
-        measures = parse_measures("nDCG@10", relevance_level(None, collection))
-        fusion = fusion_named("mean" if encoder else "repeat", retriever)
-        request = SearchRequest(topics=collection, retriever=retriever)
-        searcher, _, _ = open_searcher(request, found, fusion, encoder)
-        searcher.hits = 100
-        alone = final_ranking(searcher.run(found.topics, "none"))
-        gates = [g for g in GATES.values() if encoder or "vectors" not in g.needs]
-        frequencies = frequencies_of([found.documents], found.topics, gate_named("idf", retriever))
-
-        def measured(topics: Sequence[Topic], name: str) -> Condition:
-            fused = final_ranking(searcher.run(topics, fusion))
-            scores = [evaluate(run, qrels, measures, "run") for run in (alone, fused)]
-            assert scores[0].qids == scores[1].qids
-            vectors = (
-                Gating(gate_named("similarity", "dense"), searcher, fusion, final_ranking)._vectors(topics)
-                if encoder
-                else {}
-            )
-            by_qid = {t.qid: t for t in topics}
-            evidence = [
-                Evidence(by_qid[q], alone[q], fused[q], *vectors.get(q, (None, None)), frequencies)
-                for q in scores[0].qids
-            ]
-            values = {g.name: [g.value(e) for e in evidence] for g in gates}
-            return Condition(collection, name, *(s.per_topic[measures[0]] for s in scores), values)
-
+        bench = Bench(collection, retriever)
         for number, name in enumerate(names):
             file = str(DATA / f"{collection}.test.{name}.jsonl") if name.startswith("query2doc") else name
-            topics = found.topics if name == "its own" else with_expansions(found, file)
-            topics = [t for t in topics if t.texts and t.qid in alone]
-            condition = measured(topics, name)
+            topics = bench.topics.topics if name == "its own" else with_expansions(bench.topics, file)
+            topics = [t for t in topics if t.texts and t.qid in bench.alone]
+            condition = bench.measured(topics, name)
             if number == 0:
-                condition.planted = {kind: measured(some, kind) for kind, some in planted(topics).items()}
+                condition.planted = {kind: bench.measured(some, kind) for kind, some in planted(topics).items()}
             print(collection, name, len(topics), file=sys.stderr, flush=True)
             yield condition
 
 
 def thresholds(gate: Gate, some: Sequence[Condition]) -> list[Gate]:
-    values = sorted({v for c in some for v in c.values[gate.name] if v is not None})
-    grid = [*np.quantile(values, np.linspace(0, 1, 101))] if len(values) > 100 else values
+    """Return a gate with each threshold that is tried."""
+    values = sorted(
+        {v for c in some for one in (c, *c.planted.values()) for v in one.values[gate.name] if v is not None}
+    )
+    grid = [*np.quantile(values, np.linspace(0, 1, 201))] if len(values) > 200 else values
     below, above = (values[0] - 1, values[-1] + 1)
     return [gate.set({"threshold": float(t)}) for t in [below, *grid, above]]
 
 
 def fitted(gate: Gate, some: Sequence[Condition]) -> Gate:
-    """Return the gate with the threshold that saves most hurt topics of those that keep `KEEPS` of the gain, each collection counting the same."""
+    """Return the gate with the threshold that saves most hurt topics and refuses most planted texts, of those that keep `KEEPS` of the gain; each collection counts the same."""
 
     def merit(candidate: Gate) -> tuple[bool, float, float]:
-        kept, saved = [], []
+        kept, saved, refused = [], [], []
         for collection in dict.fromkeys(c.collection for c in some):
             own = [c for c in some if c.collection == collection]
             outcomes = [c.outcome(candidate) for c in own]
             kept.append(sum(gain for gain, _ in outcomes) / sum(c.gain for c in own))
             saved.append(sum(n for _, n in outcomes) / max(sum(int(c.hurt.sum()) for c in own), 1))
+            refused += [float((~p.used(candidate)).mean()) for c in own for p in c.planted.values()]
         good = float(np.mean(kept)) >= KEEPS
-        return good, float(np.mean(saved)) if good else 0.0, float(np.mean(kept))
+        return good, float(np.mean(saved) + np.mean(refused)) if good else 0.0, float(np.mean(kept))
 
     return max(thresholds(gate, some), key=merit)
 

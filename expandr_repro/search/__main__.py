@@ -55,10 +55,9 @@ def run(request: SearchRequest) -> int:
 
     if request.tag.split() != [request.tag] or printable(request.tag) != request.tag:
         raise ExpandrError(f"--tag {request.tag!r}: a run's last column is one word")
-    if request.fusion:
-        fusion_named(request.fusion, request.retriever)
+    fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
     if request.gate:
-        gate_named(request.gate, request.retriever)
+        gate_named(request.gate, request.retriever, fusion)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 

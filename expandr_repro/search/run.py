@@ -235,7 +235,7 @@ def search(
     outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
     gating: Gating | None = None
     if request.gate and fusion.expands:
-        gate = gate_named(request.gate, request.retriever)
+        gate = gate_named(request.gate, request.retriever, fusion)
         corpora = (request.index, source_of(request, searcher), topics.documents)
         gating = Gating(gate, searcher, fusion, final_ranking, frequencies_of(corpora, topics.topics, gate))
         outcome.choices, outcome.gate = gating.choices, str(gate)

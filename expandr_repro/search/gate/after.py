@@ -45,7 +45,7 @@ def agreement(evidence: Evidence) -> float | None:
     "score-gap",
     uses="at least",
     threshold=-0.1,
-    needs=("runs",),
+    needs=("scores",),
     source="score-based performance prediction (Shtok et al., TOIS 2012)",
 )
 def score_gap(evidence: Evidence, *, k: Annotated[int, Within(2)] = 10) -> float | None:

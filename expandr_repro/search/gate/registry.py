@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.registry import Parameter, Registry, fill_values, parameters_of, split_values, summary_of
+from expandr_repro.search.fusion import Fusion
 from expandr_repro.search.gate.words import Frequencies
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., "float | None"])
 Side = Literal["at least", "at most"]
-NEEDS = ("runs", "vectors", "frequencies")
+NEEDS = ("runs", "scores", "vectors", "frequencies")
 """What a gate may ask for besides the topic."""
 
 
@@ -77,7 +78,7 @@ class Gate:
     @property
     def after(self) -> bool:
         """Whether it looks at rankings, so that both must be searched first."""
-        return "runs" in self.needs
+        return bool({"runs", "scores"} & self.needs)
 
     def set(self, given: Mapping[str, object]) -> Gate:
         """Return the gate with some parameters set.
@@ -114,7 +115,7 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
         name: as typed after `--gate`.
         uses: a topic is searched with its expansions where its value is `at least`, or `at most`, the threshold.
         threshold: where none is given.
-        needs: what the function wants in its `Evidence`: runs (both rankings), vectors (for dense retrieval only), frequencies (of words in the documents).
+        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents).
         source: where it comes from.
 
     Raises:
@@ -140,17 +141,26 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
     return register
 
 
-def gate_named(name: str, retriever: str) -> Gate:
+def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
     """Return a gate by its name, perhaps with parameters: `overlap:threshold=0.2`.
+
+    Args:
+        name: as typed.
+        retriever: dense or bm25.
+        fusion: that it is to choose; None where that is not known yet.
 
     Raises:
         UnknownNameError: no such gate, or no such parameter.
-        ExpandrError: the gate is not for this retriever, or a parameter's value is wrong.
+        ExpandrError: the gate is not for this retriever or this fusion, or a parameter's value is wrong.
     """
     called, typed = split_values("gate", name)
     chosen = GATES.find(called)
     if retriever != "dense" and "vectors" in chosen.needs:
-        able = ", ".join(g.name for g in GATES.values() if "vectors" not in g.needs)
-        raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {able}")  # fmt: skip
-    known = {key: chosen.parameters[key].parse(text) if key in chosen.parameters else text for key, text in typed.items()}  # fmt: skip
-    return chosen.set(known)
+        raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {_without('vectors')}")  # fmt: skip
+    if fusion and fusion.of == "runs" and "scores" in chosen.needs:
+        raise ExpandrError(f"gate {called!r} compares scores, and those of fusion {fusion.name!r} are of another kind than the query's; use one of: {_without('scores')}")  # fmt: skip
+    return chosen.set({k: chosen.parameters[k].parse(v) if k in chosen.parameters else v for k, v in typed.items()})
+
+
+def _without(need: str) -> str:
+    return ", ".join(g.name for g in GATES.values() if need not in g.needs)
