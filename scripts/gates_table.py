@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -209,42 +209,30 @@ def main(retriever: str) -> None:
         for c in every for kind, p in c.planted.items()
     ]  # fmt: skip
     print(Table(head, rows).render("markdown") + "\n")
-    rows = []
+    for title, choose in {
+        "thresholds chosen on the other collections": fitted,
+        "default thresholds, chosen on these collections": lambda gate, _: gate,
+    }.items():
+        print(f"{title}:\n\n{_table(every, names, retriever, choose).render('markdown')}\n")
+
+
+def _table(every: Sequence[Condition], names: Sequence[str], retriever: str, choose: Callable[..., Gate]) -> Table:
+    rows: list[list[object]] = []
     for name in names:
         if name == "agreement":  # needs several expansions per topic
             continue
-        gate = gate_named(name, retriever)
         for collection in SETS:
-            chosen = fitted(gate, [c for c in every if c.collection != collection])
+            gate = choose(gate_named(name, retriever), [c for c in every if c.collection != collection])
             own = [c for c in every if c.collection == collection]
-            gain = sum(c.outcome(chosen)[0] for c in own)
-            saved, hurt = sum(c.outcome(chosen)[1] for c in own), sum(int(c.hurt.sum()) for c in own)
-            refused = [f"{(~p.used(chosen)).mean():.0%}" for p in own[0].planted.values()]
-            loss = float(np.mean([p.outcome(chosen)[0] for p in own[0].planted.values()]))
-            rows.append(
-                [
-                    name,
-                    collection,
-                    f"{chosen.threshold:.3g}",
-                    f"{gain / sum(c.gain for c in own):.0%}",
-                    f"{saved} of {hurt} ({saved / max(hurt, 1):.0%})",
-                    *refused,
-                    f"{loss:+.4f}",
-                ]
-            )
-        print(name, "on all:", fitted(gate, every).threshold, file=sys.stderr)
-    header = [
-        "gate",
-        "collection",
-        "threshold",
-        "gain kept",
-        "hurt topics saved",
-        "refused: another topic's",
-        "another language",
-        "empty talk",
-        "planted, mean change",
-    ]
-    print(Table(header, rows).render("markdown"))
+            outcomes = [c.outcome(gate) for c in own]
+            kept = sum(gain for gain, _ in outcomes) / sum(c.gain for c in own)
+            saved, hurt = sum(n for _, n in outcomes), sum(int(c.hurt.sum()) for c in own)
+            refused = [f"{(~p.used(gate)).mean():.0%}" for p in own[0].planted.values()]
+            change = float(np.mean([p.outcome(gate)[0] for p in own[0].planted.values()]))
+            shares = [f"{kept:.0%}", f"{saved} of {hurt} ({saved / max(hurt, 1):.0%})", *refused]
+            rows.append([name, collection, f"{gate.threshold:.3g}", *shares, f"{change:+.4f}"])
+    header = ["gate", "collection", "threshold", "gain kept", "hurt topics saved", "refused: another topic's", "another language", "empty talk", "planted, mean change"]  # fmt: skip
+    return Table(header, rows)
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def price_per_1000(entries: Iterable[Mapping[str, Any]], prices: Prices) -> floa
 
 
 def _per_topic(entry: Mapping[str, Any], price_in: float, price_out: float) -> float:
-    return (entry["tokens_in"] * price_in + entry["tokens_out"] * price_out) / max(entry["topics"], 1)
+    return float((entry["tokens_in"] * price_in + entry["tokens_out"] * price_out) / max(entry["topics"], 1))
 
 
 def costs_in(facts: Mapping[str, Any]) -> list[dict[str, Any]]:

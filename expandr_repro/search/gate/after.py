@@ -13,7 +13,7 @@ from expandr_repro.search.gate.registry import Evidence, gate
 @gate(
     "overlap",
     uses="at least",
-    threshold=0.3,
+    threshold=0.1,
     needs=("runs",),
     source="selective feedback (Amati et al., ECIR 2004), by ranks",
 )
@@ -23,7 +23,7 @@ def overlap(evidence: Evidence, *, k: Annotated[int, Within(1)] = 10) -> float |
     return len(alone & set(islice(evidence.fused, k))) / len(alone) if alone else None
 
 
-@gate("similarity", uses="at least", threshold=0.5, needs=("vectors",), source="this toolkit")
+@gate("similarity", uses="at least", threshold=0.28, needs=("vectors",), source="this toolkit")
 def similarity(evidence: Evidence) -> float | None:
     """Mean cosine of the query's vector and those of its expansions."""
     if evidence.query is None or evidence.expansions is None:
@@ -44,7 +44,7 @@ def agreement(evidence: Evidence) -> float | None:
 @gate(
     "score-gap",
     uses="at least",
-    threshold=-0.1,
+    threshold=-0.13,
     needs=("scores",),
     source="score-based performance prediction (Shtok et al., TOIS 2012)",
 )

@@ -9,14 +9,14 @@ from expandr_repro.search.gate.registry import Evidence, gate
 from expandr_repro.search.gate.words import likeness, terms_of, words_of
 
 
-@gate("query-length", uses="at most", threshold=20, source="long queries say what they mean (arXiv 2309.08541)")
+@gate("query-length", uses="at most", threshold=35, source="long queries say what they mean (arXiv 2309.08541)")
 def query_length(evidence: Evidence) -> float:
     """Words of the query."""
     return len(words_of(evidence.topic.title))
 
 
 @gate(
-    "idf", uses="at most", threshold=0.8, needs=("frequencies",), source="query specificity (He and Ounis, SPIRE 2004)"
+    "idf", uses="at most", threshold=0.9, needs=("frequencies",), source="query specificity (He and Ounis, SPIRE 2004)"
 )
 def idf(evidence: Evidence) -> float | None:
     """Mean inverse document frequency of the query's terms, from 0 (in all documents) to 1 (in one or none)."""
@@ -24,7 +24,7 @@ def idf(evidence: Evidence) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-@gate("lost-terms", uses="at most", threshold=0.5, needs=("frequencies",), source="this toolkit")
+@gate("lost-terms", uses="at most", threshold=0.8, needs=("frequencies",), source="this toolkit")
 def lost_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5) -> float | None:
     """Share of the query's rare terms that no expansion has.
 
