@@ -103,7 +103,7 @@ class Plan:
         """Let the LLM write."""
         output = self.path(f"{name}.jsonl")
         return self.add(name, "expand", "--topics", topics, *self.model, *self.tokens, *words, "--store", self.path(f"{name}.sqlite"),
-                        "--output", output, needs=needs, keeps=(output,) if keep else ())  # fmt: skip
+                        "--output", output, needs=needs, keeps=(output, Path(f"{output}.trained_on.json.gz")) if keep else ())  # fmt: skip
 
     def pairs(self, split: str, reward: str = "") -> str:
         """Make a split's preference pairs: candidates, answers, rewards."""
@@ -121,7 +121,7 @@ class Plan:
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
                         *(("--reward", f"{reward}=1") if reward else ()), "--min-similarity", floor, "--encoder", "all-MiniLM-L6-v2", *self.held_out(split),
                         "--dev", 4 if self.small else 60, "--output", output, "--format", "json",
-                        needs=(candidates, answers), keeps=(output, output.with_suffix(".dev.jsonl")))  # fmt: skip
+                        needs=(candidates, answers), keeps=(output, output.with_suffix(".dev.jsonl"), Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
     def dpo(self, name: str, seed: int, pairs: str, adapter: str = "", **values: object) -> str:
         """Train the LLM on pairs."""
@@ -272,7 +272,9 @@ class Runner:
         """Fetch back what a step left on another machine."""
         for path in step.keeps:
             packed = self.args.output / kept_as(path)
-            if packed.exists() and not path.exists() and path.suffix == ".jsonl" and path.parent == self.args.work:
+            if (
+                packed.exists() and not path.exists() and path.parent == self.args.work
+            ):  # a training's metrics are for the tables
                 path.write_bytes(gzip.decompress(packed.read_bytes()))
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/results/loop.md, from what the runs left in runs/loop/.
+"""The tables of docs/results/loop-leaking.md, from what the runs left in runs/loop/.
 
     python examples/loop/tables.py            # print them
     python examples/loop/tables.py --write    # put them into the page
@@ -18,7 +18,7 @@ from pathlib import Path
 from expandr_repro.console.tables import Table
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS, PAGE = ROOT / "runs" / "loop", ROOT / "docs" / "results" / "loop.md"
+RUNS, PAGE = ROOT / "runs" / "loop", ROOT / "docs" / "results" / "loop-leaking.md"
 CHOSEN = "b-blend"
 NAMES = {
     "base": "untrained", "a-blend": "(a) queries alone, blended", "b-blend": "(b) fused and query, blended", "b-blend-three-views": "(b) fused, query and passage, blended",

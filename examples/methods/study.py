@@ -15,14 +15,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "loop"))
 
-from protocol import Plan, Runner, done_before, retriever
+from kept import rows
+from protocol import Plan, Runner, retriever
 
+from expandr_repro.console.tables import Table
+
+ORDER = ("q2d", "hyde", "query2doc-zs", "query2doc-fs", "query2doc-cot", "genqr", "genqr-ensemble", "query2e-zs", "query2e-fs", "qa-expand", "mugi",
+         "lamer", "csqe", "thinkqe", "reformer")  # fmt: skip
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "methods.md"
+RETRIEVERS = ("minilm", "mpnet", "bm25")
 NEED_PASSAGES = ("lamer", "csqe", "thinkqe", "reformer")
 NEED_EXAMPLES = ("query2doc-fs", "query2e-fs")
 
@@ -54,56 +63,82 @@ class Study(Plan):
                              needs=(texts, index), run=(run, collection))  # fmt: skip
 
 
-def table(output: Path, collections: list[str], encoders: list[str]) -> str:
-    """Return the page's tables: per collection, each method's nDCG@10 with its change, p, topics lost, and tokens."""
+def tables(folder: Path, encoders: list[str]) -> dict[str, str]:
+    """Return marker -> table: for each collection and retriever each method's nDCG@10 with its change, p, topics lost, and tokens."""
     import numpy as np
+    from scipy.stats import t
 
     from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
 
-    done = done_before(output / "steps.jsonl")
-    lines: list[str] = []
+    steps = rows(folder)
+    collections = sorted({name.rsplit(".", 1)[1] for name in steps if name.startswith("texts.")}, reverse=True)
+    made: dict[str, str] = {}
     for collection in collections:
-        names = [
-            n.split(".")[1]
-            for n in done
-            if n.startswith("texts.") and n.endswith(f".{collection}") and n.count(".") == 2
-        ]
+        names = [n.split(".")[1] for n in steps if n.startswith("texts.") and n.endswith(f".{collection}")]
         for encoder in encoders:
-            base = done.get(f"search.none.{collection}.{encoder}", {}).get("scores", {}).get("nDCG@10")
-            found = {
-                n: done[key]["scores"]
-                for n in names
-                if "scores" in done.get(key := f"search.{n}.{collection}.{encoder}", {})
+            runs = {
+                n: steps[key]["scores"]
+                for n in ["none", *ORDER]
+                if "scores" in steps.get(key := f"search.{n}.{collection}.{encoder}", {})
             }
-            if not base or not found:
+            if len(runs) < 2 or "none" not in runs:
                 continue
-            qids = list(base)
-            alone = np.array([base[q] for q in qids])
-            each = {n: np.array([s["nDCG@10"].get(q, 0.0) for q in qids]) for n, s in found.items()}
-            p = dict(zip(each, holm([paired_p(alone, values) for values in each.values()]), strict=True))
-            lines += [f"### {collection}, {encoder}", "", f"The query alone: {alone.mean():.4f}; {len(qids)} topics.", "",
-                      "| method | nDCG@10 | change | 95 % interval | p (Holm) | topics better, worse | R@100 | tokens per query |",
-                      "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
-            for name, values in each.items():
-                wins, _, losses = wins_ties_losses(values, alone)
-                difference = values - alone
-                half = 1.96 * difference.std(ddof=1) / len(qids) ** 0.5
-                recall = statistics.fmean(found[name]["R@100"].values())
-                lines.append(f"| {name} | {values.mean():.4f} | {difference.mean():+.4f} | {difference.mean() - half:+.4f} to {difference.mean() + half:+.4f} "
-                             f"| {p[name]:.2g} | {wins}, {losses} | {recall:.4f} | {tokens(done[f'texts.{name}.{collection}'], len(qids))} |")  # fmt: skip
-            lines.append("")
-    return "\n".join(lines)
+            qids = sorted(runs["none"]["nDCG@10"])
+            values = {n: np.array([scores["nDCG@10"].get(q, 0.0) for q in qids]) for n, scores in runs.items()}
+            alone = values.pop("none")
+            p = dict(zip(values, holm([paired_p(alone, each) for each in values.values()]), strict=True))
+            lines: list[list[object]] = [
+                [
+                    "query alone",
+                    f"{alone.mean():.4f}",
+                    "",
+                    "",
+                    "",
+                    "",
+                    f"{statistics.fmean(runs['none']['R@100'].values()):.4f}",
+                    "",
+                ]
+            ]
+            for name, each in values.items():
+                change = each - alone
+                half = t.ppf(0.975, len(qids) - 1) * change.std(ddof=1) / len(qids) ** 0.5
+                wins, _, losses = wins_ties_losses(alone, each)
+                texts = steps[f"texts.{name}.{collection}"]["texts"]
+                tokens = (
+                    f"{texts['tokens_in'] / len(qids):,.0f} + {texts['tokens_out'] / len(qids):,.0f}"
+                    if "tokens_in" in texts
+                    else ""
+                )
+                relevant = f" (of {texts['relevant']} topics a relevant one)" if "relevant" in texts else ""
+                lines.append([f"{name}{relevant}", f"{each.mean():.4f}", f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}",
+                              f"{p[name]:.2g}", f"{wins}, {losses}", f"{statistics.fmean(runs[name]['R@100'].values()):.4f}", tokens])  # fmt: skip
+            missing = [n for n in names if n not in values]
+            header = [
+                "method",
+                "nDCG@10",
+                "change",
+                "95 % interval",
+                "p (Holm)",
+                "topics better, worse",
+                "R@100",
+                "tokens per query, read + written",
+            ]
+            made[f"{collection}.{encoder}"] = Table(header, lines).render("markdown") + (
+                f"\n\nNot searched: {', '.join(missing)}." if missing else ""
+            )
+    return made
 
 
-def tokens(row: dict[str, str], topics: int) -> str:
-    """Return the tokens read and written for a query, from what `expand` printed."""
-    counts = {
-        " ".join(words[:-1]): words[-1].replace(",", "")
-        for words in map(str.split, row["out"].splitlines())
-        if len(words) > 1
-    }
-    read, written = (counts.get(key, "") for key in ("tokens in", "tokens out"))
-    return f"{int(read) / topics:.0f} + {int(written) / topics:.0f}" if read.isdigit() and written.isdigit() else "-"
+def filled(page: str, folder: Path, encoders: list[str]) -> str:
+    """Return the page with its tables."""
+    for marker, table in tables(folder, encoders).items():
+        page = re.sub(
+            rf"(<!-- {marker}: begin -->\n).*?(<!-- {marker}: end -->)",
+            lambda m, t=table: f"{m[1]}{t}\n{m[2]}",
+            page,
+            flags=re.S,
+        )  # type: ignore[misc]
+    return page
 
 
 def main() -> int:
@@ -123,9 +158,15 @@ def main() -> int:
     made.add_argument("--gpus", type=int, default=0)
     made.add_argument("--seconds", type=float, default=1e9)
     made.add_argument("--table", action="store_true", help="print the tables of what is there")
+    made.add_argument("--write", action="store_true", help="put them into docs/results/methods.md")
     args = made.parse_args()
+    if args.write:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), args.output, list(RETRIEVERS)), encoding="utf-8")
+        return 0
+    encoders = [pair.partition("=")[0] for pair in args.encoders]
     if args.table:
-        print(table(args.output, args.collections, [pair.partition("=")[0] for pair in args.encoders]))
+        for marker, table in tables(args.output, encoders).items():
+            print(f"### {marker}\n\n{table}\n")
         return 0
     args.small, args.seeds = False, [1]
     from expandr_repro.expand.methods.spec import METHODS

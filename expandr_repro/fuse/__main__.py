@@ -149,7 +149,7 @@ def _encoder(request: FuseRequest) -> TextEncoder | None:
         return None
     from expandr_repro.encoders.loading import load_encoder
 
-    return load_encoder(request.encoder.name, request.encoder)
+    return load_encoder(request.encoder.name, request.encoder, cache=True)
 
 
 def _searched(

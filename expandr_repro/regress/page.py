@@ -49,7 +49,7 @@ def page(conditions: Sequence[Condition]) -> str:
     parts.append("## The embedded collection (tier `ci`)\n\n" + _conditions([p for p in measured if p[1].tier == "ci"]))
     trained = [p for p in known if "models" in p[1].needs]
     if trained:
-        text = "Encoders made by `train_encoder`, looked for in `$EXPANDR_MODELS`; weights are not kept here, so the tolerance is that of another training ([how they came about](results/loop.md))."
+        text = "Encoders made by `train_encoder`, looked for in `$EXPANDR_MODELS`; weights are not kept here, so the tolerance is that of another training ([how they came about](results/loop-leaking.md))."
         parts.append(f"## Trained encoders (tier `full`, where they are)\n\n{text}\n\n" + _conditions(trained))
     pinned = [p for p in known if p[1].tier == "manual" and p[1].metrics and not p[1].recorded]
     if pinned:

@@ -234,5 +234,5 @@ def test_compiling_is_refused_where_it_does_not_pay(bert):
 
 
 def test_pyserinis_encoders_are_not_compiled(bert):
-    with pytest.raises(ExpandrError, match="is run by Pyserini, which has no such thing"):
+    with pytest.raises(ExpandrError, match="is run by Pyserini, which has no such option"):
         load_encoder(f"pyserini:AutoQueryEncoder:{bert[0]}", EncoderOptions(compile=True))

@@ -102,7 +102,7 @@ def test_methods_are_listed_with_their_sources(command):
         (["RUN", "RUN"], "the same run is given twice"),
         (["RUN", "OTHER", "--method", "rff"], "did you mean 'rrf'"),
         (["RUN", "OTHER", "--method", "wsum", "--weights", "1,-1"], "-1 is no weight"),
-        (["RUN", "OTHER", "--method", "wsum", "--weights", "1,x"], "is no list of numbers"),
+        (["RUN", "OTHER", "--method", "wsum", "--weights", "1,x"], "is not a list of numbers"),
         (["RUN", "OTHER", "--norm", "max"], "looks at ranks alone"),
         (["RUN", "OTHER", "--topics", "pocket"], "not both"),
         (["RUN", "OTHER", "--optimize", "nDCG@10"], "--optimize needs --training-runs"),

@@ -1,0 +1,95 @@
+"""Pack what the scripts of examples/loop and examples/methods leave, for runs/, and read it again.
+
+    python examples/loop/kept.py results runs/loop/llm
+
+A packed folder has one file, steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
+texts their words, the share that was cut, and the tokens read and written. Folders of the machine are written as `work/` and by file name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+NAME = "steps.jsonl.gz"
+COUNTS = {"tokens_in": "tokens in", "tokens_out": "tokens out", "relevant": "relevant passages in prompts"}
+"""What is kept of the summary that `expand` prints."""
+
+
+def rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the steps that are recorded in a folder, packed or not, by name; the last one of a name."""
+    packed, plain = folder / NAME, folder / "steps.jsonl"
+    text = (
+        gzip.decompress(packed.read_bytes()).decode()
+        if packed.exists()
+        else plain.read_text("utf-8")
+        if plain.exists()
+        else ""
+    )
+    return {row["name"]: row for row in map(json.loads, text.splitlines())}
+
+
+def facts(path: Path) -> dict[str, float]:
+    """Return the number of a file's texts, their mean words and the share that the limit of tokens cut."""
+    texts = [
+        e
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines()
+        for e in json.loads(line).get("expansions", [])
+    ]
+    if not texts:
+        return {}
+    words = statistics.fmean(len(e["text"].split()) for e in texts)
+    return {
+        "count": len(texts),
+        "words": round(words, 1),
+        "cut": round(statistics.fmean(e.get("finish") == "length" for e in texts), 3),
+    }
+
+
+def printed(row: dict[str, Any], label: str) -> int | None:
+    """Return a number that a command printed."""
+    match = re.search(rf"^{label}\s+(?:[\d,]+, of )?([\d,]+)(?: topics)?$", row.get("out", ""), flags=re.M)
+    return int(match[1].replace(",", "")) if match else None
+
+
+def packed(results: Path) -> list[dict[str, Any]]:
+    """Return the steps as they are kept: without outputs, errors and folders of the machine."""
+    kept = []
+    for row in rows(results).values():
+        if row.get("code"):
+            continue
+        words = [re.sub(r"^(/.*|w|mw)/(?=[^/]+$)", "work/", word) for word in row["command"].split(" ")]
+        new = {"name": row["name"], "command": " ".join(words), "seconds": row["seconds"]}
+        if "scores" in row:
+            new["scores"] = {m: {q: round(v, 4) for q, v in each.items()} for m, each in row["scores"].items()}
+        if row["name"].startswith("texts."):
+            source = results / f"{row['name']}.jsonl.gz"
+            counts = {key: printed(row, label) for key, label in COUNTS.items()}
+            new["texts"] = (facts(source) if source.exists() else {}) | {
+                k: v for k, v in counts.items() if v is not None
+            }
+        kept.append(new)
+    return sorted(kept, key=lambda row: str(row["name"]))
+
+
+def main() -> int:
+    """Pack."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("results", type=Path)
+    made.add_argument("target", type=Path)
+    args = made.parse_args()
+    args.target.mkdir(parents=True, exist_ok=True)
+    kept = packed(args.results)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+    (args.target / NAME).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    print(f"{len(kept)} steps, {(args.target / NAME).stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,156 @@
+"""The tables of a real LLM in docs/results/loop.md, from runs/loop/llm/.
+
+    python examples/loop/llm_tables.py            # print them
+    python examples/loop/llm_tables.py --write    # put them into the page
+
+Scores are means over seeds with 95 % intervals by Student's t. A difference is taken topic by topic, of the means over seeds; its interval and p
+are those of the paired t-test over topics, p corrected by Holm over all rows of the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kept import rows
+
+from expandr_repro.console.tables import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS, PAGE = ROOT / "runs" / "loop" / "llm", ROOT / "docs" / "results" / "loop.md"
+NAMES = {
+    "none": "query alone",
+    "untrained": "untrained",
+    "dpo.i": "DPO, ExpandR's reward and loss",
+    "dpo.i+loss=sigmoid_norm+beta=5+sft_weight=1": "DPO, loss per token, with an SFT term",
+}
+COLLECTIONS = {"scifact": "SciFact", "nfcorpus": "NFCorpus", "cacm": "CACM"}
+RETRIEVERS = {"minilm": "MiniLM", "mpnet": "all-mpnet-base-v2", "bm25": "BM25"}
+
+Scores = dict[str, dict[int, dict[str, dict[str, float]]]]
+"""Condition -> seed -> metric -> qid -> score."""
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return the mean and half the width of the 95 % interval."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return f"{values[0]:.4f}" if values else "not run"
+    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.fmean(values):.4f} ± {half:.4f} ({len(values)})"
+
+
+def scores(steps: dict[str, Any], collection: str, retriever: str) -> Scores:
+    """Return what was searched in a collection with a retriever."""
+    found: Scores = {}
+    for name, row in steps.items():
+        match = re.fullmatch(rf"search\.(.*?)(?:\.seed(\d+))?\.{collection}\.{retriever}", name)
+        if match and "scores" in row:
+            found.setdefault(match[1], {})[int(match[2] or 0)] = row["scores"]
+    return found
+
+
+def mean(run: dict[str, dict[str, float]], metric: str) -> float:
+    """Return a metric's mean over topics."""
+    return statistics.fmean(run[metric].values())
+
+
+def by_collection(steps: dict[str, Any], collection: str) -> str:
+    """Return a collection's table: conditions by retrievers, with the words of the texts."""
+    each = {r: scores(steps, collection, r) for r in RETRIEVERS}
+    lines: list[list[object]] = []
+    for condition, label in NAMES.items():
+        texts = [
+            row["texts"]
+            for name, row in steps.items()
+            if re.fullmatch(rf"texts\.{re.escape(condition)}\.seed\d+\.{collection}", name)
+        ]
+        cells = [interval([mean(run, "nDCG@10") for run in each[r].get(condition, {}).values()]) for r in RETRIEVERS]
+        recall = interval([mean(run, "R@100") for run in each["minilm"].get(condition, {}).values()])
+        words = f"{statistics.fmean(t['words'] for t in texts):.0f}" if texts else "-"
+        lines.append([label, *cells, recall, words])
+    header = [
+        COLLECTIONS[collection],
+        *(f"{name}, nDCG@10" for name in RETRIEVERS.values()),
+        "MiniLM, R@100",
+        "words per text",
+    ]
+    return Table(header, lines).render("markdown")
+
+
+def differences(steps: dict[str, Any]) -> str:
+    """Return the table of each training less the untrained model, topic by topic."""
+    import numpy as np
+    from scipy.stats import t
+
+    from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
+
+    lines, p_values = [], []
+    for collection, title in COLLECTIONS.items():
+        for retriever, label in RETRIEVERS.items():
+            found = scores(steps, collection, retriever)
+            for condition in list(NAMES)[2:]:
+                if condition not in found or "untrained" not in found:
+                    continue
+                both = [
+                    np.mean(
+                        [[run["nDCG@10"][q] for q in sorted(run["nDCG@10"])] for run in found[name].values()], axis=0
+                    )
+                    for name in ("untrained", condition)
+                ]
+                change = both[1] - both[0]
+                half = t.ppf(0.975, len(change) - 1) * change.std(ddof=1) / len(change) ** 0.5
+                wins, _, losses = wins_ties_losses(both[0], both[1])
+                p_values.append(paired_p(both[0], both[1]))
+                lines.append([title, label, NAMES[condition], f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
+    for line, p in zip(lines, holm(p_values), strict=True):
+        line.insert(5, f"{p:.2g}")
+    header = [
+        "collection",
+        "retriever",
+        "less the untrained model",
+        "nDCG@10",
+        "95 % interval over topics",
+        "p (Holm)",
+        "topics better",
+        "worse",
+    ]
+    return Table(header, lines).render("markdown")
+
+
+def tables() -> dict[str, str]:
+    """Return marker -> table."""
+    steps = rows(RUNS)
+    return {**{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS}, "llm.differences": differences(steps)}
+
+
+def filled(page: str) -> str:
+    """Return the page with its tables."""
+    for marker, table in tables().items():
+        page = re.sub(
+            rf"(<!-- {marker}: begin -->\n).*?(<!-- {marker}: end -->)",
+            lambda m, t=table: f"{m[1]}{t}\n{m[2]}",
+            page,
+            flags=re.S,
+        )  # type: ignore[misc]
+    return page
+
+
+def main() -> int:
+    """Print the tables, or write them."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--write", action="store_true")
+    if made.parse_args().write:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        print("\n\n".join(tables().values()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
