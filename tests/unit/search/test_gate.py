@@ -178,3 +178,17 @@ def test_an_english_plural_counts_as_its_singular(word, without):
 def test_a_gate_with_an_unknown_need_is_refused():
     with pytest.raises(UnknownNameError, match="'runs'"):
         gate("x", uses="at least", threshold=0, needs=("run",))
+
+
+def test_a_gate_of_ones_own_is_a_function_and_is_refused_under_a_name_that_is_taken():
+    def brief(evidence, *, longest: bool = True):
+        """Words of the longest or the shortest expansion."""
+        return (max if longest else min)(len(text.split()) for text in evidence.topic.texts)
+
+    gate("brief-of-a-test", uses="at most", threshold=2)(brief)
+    chosen = gate_named("brief-of-a-test:longest=false", "bm25")
+
+    assert chosen.value(Evidence(topic("q", "one two three", "one"))) == 1
+    assert chosen.expands(2) and not chosen.expands(3)
+    with pytest.raises(ExpandrError, match="choose another name"):
+        gate("overlap", uses="at most", threshold=2)(brief)
