@@ -32,7 +32,7 @@ class Budget:
     """What a run may spend.
 
     A request costs at most its prompt, of which a token has one byte or more, and all the tokens that it may generate. What a backend does
-    not count is taken to cost that; a request that fails is taken to cost nothing.
+    not count is taken to cost that; a request that fails, what the endpoint counted for its answers.
 
     Attributes:
         limit: the money there is.
@@ -67,7 +67,7 @@ class Budget:
         self._held = self._held - most if self._reserved else 0.0
         known = reply.tokens_in or reply.tokens_out
         self._template = max(self._template, reply.tokens_in - _bytes(reply.request))
-        cost = 0.0 if reply.failure else self.price.of(reply.tokens_in, reply.tokens_out) if known else most
+        cost = self.price.of(reply.tokens_in, reply.tokens_out) if known or reply.failure else most
         self.spent += cost
         return cost
 

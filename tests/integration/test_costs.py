@@ -93,6 +93,26 @@ def test_texts_that_came_out_empty_and_faults_count_as_the_server_counts_them(ex
     assert written["requests"] > 12
 
 
+def test_answers_that_cannot_be_read_and_are_asked_for_again_count_as_the_server_counts_them(expand, topics, tmp_path):
+    bill = Counted()
+
+    def answer(number, body):
+        status, good, headers = bill(number, body)
+        if number % 4 == 0:
+            good["choices"][0]["finish_reason"] = "error"
+        return status, good, headers
+
+    with openai_server(answer=answer) as server:
+        result = expand(server, topics, "--prices", tmp_path / "prices.yaml", "--format", "json")
+
+    assert result.code == 0, result.err
+    assert len(server.log) > 12
+    written = costs(tmp_path / "out.jsonl")
+    assert (written["tokens_in"], written["tokens_out"]) == (bill.tokens_in, bill.tokens_out)
+    assert summary(result)["tokens in"] == bill.tokens_in
+    assert summary(result)["price (USD)"] == pytest.approx(bill.price, abs=1e-6)
+
+
 def test_a_rerun_pays_nothing_and_writes_the_same_bytes_and_costs(expand, topics, tmp_path):
     with openai_server(answer=Counted()) as server:
         expand(server, topics)
