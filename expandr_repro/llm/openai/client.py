@@ -134,8 +134,8 @@ class OpenAIGenerator:
             if isinstance(outcome, Reply):
                 seconds = time.monotonic() - sent
                 endpoint.health.good(seconds)
-                tokens = {"tokens_in": outcome.tokens_in + billed_in, "tokens_out": outcome.tokens_out + billed_out}
-                return replace(outcome, seconds=seconds, **tokens)
+                whole_in, whole_out = outcome.tokens_in + billed_in, outcome.tokens_out + billed_out
+                return replace(outcome, seconds=seconds, tokens_in=whole_in, tokens_out=whole_out)
             if isinstance(answer, dict):  # one that cannot be read is paid for all the same
                 more_in, more_out = tokens_of(answer)
                 billed_in, billed_out = billed_in + more_in, billed_out + more_out
