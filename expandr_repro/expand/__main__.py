@@ -133,7 +133,7 @@ def stats(request: StatsRequest) -> int:
     if costs := read_costs(request.file):
         tables.append(costs_table(costs, topics, prices))
     elif prices:
-        log.warning("%s: the tokens of these expansions are not known, so neither is their price; `expand` writes them to %s", request.file, cost_path(request.file).name)  # fmt: skip
+        log.warning("%s: the tokens of these expansions are not known, so neither is their price; `expand --costs` writes them to %s", request.file, cost_path(request.file).name)  # fmt: skip
     if request.format == "json":
         print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
     else:

@@ -126,6 +126,7 @@ class ExpandRequest(Options):
     dry_run: bool = out(False, help="print what would be read and fetched, and how many requests and about how many tokens remain")  # fmt: skip
     keep_refusals: bool = out(False, help="write refusals, marked, instead of leaving them out")
     retry_refused: bool = out(False, help="ask again, with other seeds, for what was refused or came out empty")
+    costs: bool = out(False, help="write the tokens and seconds of each text to F.cost.json, as --prices does too")
     prices: Path | None = out(None, metavar="FILE", parse=to_path, help=f"{PRICES}; the summary then shows the price")
     budget: float | None = out(None, metavar="X", parse=money, help="stop before this run's requests cost more, in the currency of --prices; what is in the store already costs nothing",
                                applies=When("with --prices", lambda request: request.prices is not None))  # fmt: skip

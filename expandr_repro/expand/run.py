@@ -163,8 +163,9 @@ def _finish(request: ExpandRequest, assembly: Assembly, summary: Table, record: 
         beside = record_beside(request.output)
         remember = (lambda: write_record(beside, record)) if record else None
         spent = list(assembly.spent.values())
+        wanted = request.costs or request.prices or cost_path(output).exists()
         counted_tokens = any(s.tokens_in or s.tokens_out for s in spent)
-        costs = (lambda: write_costs(output, model, spent)) if counted_tokens else None
+        costs = (lambda: write_costs(output, model, spent)) if wanted and counted_tokens else None
         write_topics(output, assembly.topics, about={beside: remember, cost_path(output): costs, failed: again})
     print(summary.render(request.format))
     if request.output:

@@ -193,7 +193,7 @@ def read_costs(expansions: str | Path) -> Costs | None:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(path, None, f"not a record of costs ({type(error).__name__}); delete it, or run `expand` again, which asks for nothing twice") from error  # fmt: skip
     if digest != sha256_file(expansions):
-        log.warning("%s: is of other expansions than %s has now, so their cost is not known; `expand` writes both", path, Path(expansions).name)  # fmt: skip
+        log.warning("%s: is of other expansions than %s has now, so their cost is not known; `expand --costs` writes both", path, Path(expansions).name)  # fmt: skip
         return None
     return costs
 
@@ -241,7 +241,7 @@ def cost_columns(runs: Mapping[str, Mapping[str, Any]], prices: Prices | None) -
     entries = {name: costs_in(facts) for name, facts in runs.items()}
     if not any(entries.values()):
         if prices:
-            log.warning("%s: no run's manifest has the tokens of its expansions, so there is no price to show; `expand` writes them, and `search` takes them over", prices.path)  # fmt: skip
+            log.warning("%s: no run's manifest has the tokens of its expansions, so there is no price to show; `expand --costs` writes them, and `search` takes them over", prices.path)  # fmt: skip
         return {}
     columns = {TOKENS: {name: tokens_per_query(e) for name, e in entries.items()}}
     if prices:

@@ -50,7 +50,7 @@ def expand(command, tmp_path, monkeypatch):
     def call(server, topics, *more, output="out.jsonl"):
         return command(
             "expand", "--topics", topics, "--base-url", server.url, "--model", "mock", "--output", tmp_path / output,
-            "--store", tmp_path / "store.sqlite", "--backoff", 0.02, *more,
+            "--store", tmp_path / "store.sqlite", "--backoff", 0.02, "--costs", *more,
         )  # fmt: skip
 
     return call
@@ -145,6 +145,27 @@ def test_the_seconds_of_stores_of_before_are_not_known_and_they_are_used_as_ever
     assert (tmp_path / "out.jsonl").read_bytes() == before
     assert len(server.log) == asked
     assert "seconds" not in costs(tmp_path / "out.jsonl")
+
+
+def test_costs_that_nobody_asked_for_are_not_written_and_those_that_are_there_are_kept_up(
+    command, topics, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    costs_file = tmp_path / "out.jsonl.cost.json"
+
+    def expand(*more):
+        words = ("--topics", topics, "--base-url", server.url, "--model", "mock", "--store", tmp_path / "s")
+        assert command("expand", *words, "--output", tmp_path / "out.jsonl", *more).code == 0
+
+    with openai_server(answer=Counted()) as server:
+        expand()
+        assert not costs_file.exists()
+        expand("--costs")
+        first = costs_file.read_bytes()
+        expand()
+
+    assert len(server.log) == 12
+    assert costs_file.read_bytes() == first
 
 
 def test_a_backend_that_counts_no_tokens_leaves_no_file_of_costs(expand, topics, tmp_path):

@@ -93,7 +93,7 @@ ALWAYS = {
     "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
     "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
     "expand": {"--topics", "--limit", "--qids", "--method", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
-               "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--prices", "--format"},
+               "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--costs", "--prices", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--bootstrap", "--largest", "--per-topic", "--prices", "--plot", "--format"},
     "fuse": {"--topics", "--qrels", "--method", "--norm", "--hits", "--optimize", "--output", "--metrics", "--format"},
