@@ -24,6 +24,7 @@ from expandr_repro.evaluate.run_facts import facts_beside
 from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
+from expandr_repro.search.gate.choose import Choice, gate_path, write_choices
 from expandr_repro.search.options import SearchRequest
 from expandr_repro.search.run import Given, final_ranking, search
 
@@ -58,6 +59,7 @@ class Run(dict[str, dict[str, float]]):
     def __init__(self, data: Any = ()) -> None:
         self.manifest: dict[str, Any] = {}
         self._overlap: Overlap | None = None
+        self._choices: list[Choice] | None = None
         if isinstance(data, str | Path):
             super().__init__(read_run(data))
             self.manifest, self._overlap = facts_beside(data), overlap_beside(data, facts_beside(data))
@@ -90,12 +92,13 @@ class Run(dict[str, dict[str, float]]):
         if tag.split() != [tag] or printable(tag) != tag:
             raise ExpandrError(f"tag {tag!r}: a run's last column is one word")
         facts = {k: v for k, v in self.manifest.items() if k not in ("kind", "made_by", "tag", RUN_HASH)}
-        overlap = self._overlap
+        overlap, choices = self._overlap, self._choices
         if facts and self._content() != self._digest:
             log.warning("%s: the run was changed since it was retrieved or loaded, so its manifest is left out", path)
-            facts, overlap = {}, None
+            facts, overlap, choices = {}, None, None
         about: About = {
             lists_path(path): (lambda: overlap.write_beside(path)) if overlap else None,
+            gate_path(path): (lambda: write_choices(gate_path(path), choices)) if choices is not None else None,
             run_manifest_path(path): (
                 lambda: write_manifest(run_manifest_path(path), "run", facts | {"tag": tag, RUN_HASH: sha256_file(path)})
             ) if facts else None,
@@ -144,7 +147,7 @@ def load_run(path: str | Path | Any) -> Run:
 
 @api
 @takes(
-    SearchRequest, "fusion", "alpha", "repeat", "rrf_k", "feedback_depth", "types", "k1", "b", "hits", "remove_query", "search_params", "batch_size", "threads"
+    SearchRequest, "fusion", "gate", "alpha", "repeat", "rrf_k", "feedback_depth", "types", "k1", "b", "hits", "remove_query", "search_params", "batch_size", "threads"
 )  # fmt: skip
 def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
     """Retrieve documents for topics, with a fusion of each query and its expansions.
@@ -189,4 +192,6 @@ def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
             if topics._trained_on:
                 write_record(record_beside(file), topics._trained_on)
         outcome = search(request, index.encoder, given=known)
-    return Run._of(outcome.run, outcome.facts, outcome.overlap)
+    run = Run._of(outcome.run, outcome.facts, outcome.overlap)
+    run._choices = outcome.choices
+    return run

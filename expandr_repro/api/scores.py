@@ -19,6 +19,7 @@ from expandr_repro.evaluate.metrics import Measure, parse_measures
 from expandr_repro.evaluate.run_facts import documents_in
 from expandr_repro.evaluate.scoring import Figures, evaluate
 from expandr_repro.evaluate.seen import split_topics
+from expandr_repro.llm.costs import cost_columns, read_prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def score(
 
 
 @api
-@takes(CompareRequest, "test", "all_pairs", "bootstrap")
+@takes(CompareRequest, "test", "all_pairs", "bootstrap", "prices")
 def significance(
     runs: Mapping[str, Run | Any], qrels: Qrels | Any, metrics: str | Sequence[str] | None = None, **options: Any
 ) -> pd.DataFrame:
@@ -77,7 +78,8 @@ def significance(
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
         `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics;
-        with `bootstrap` also `low` and `high`, the limits of the interval.
+        with `bootstrap` also `low` and `high`, the limits of the interval; where the runs' manifests tell it also `tokens per query` of the run's expansions, and
+        with `prices` `price per 1,000 queries`.
 
     Raises:
         ExpandrError: fewer than two runs.
@@ -103,9 +105,11 @@ def significance(
     )
     for fault in depth_faults(scores, measures):
         log.warning("%s", fault)
+    prices = read_prices(request.prices) if request.prices else None
+    columns = cost_columns({name: run.manifest for name, run in loaded.items()}, prices)
     rows = [
         [str(c.measure), c.a, c.b, scores[c.a].mean(c.measure), scores[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
-         *(c.interval or ())]
+         *(c.interval or ()), *(values[c.b] for values in columns.values())]
         for c in compare(scores, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
     header = [
@@ -121,6 +125,7 @@ def significance(
         "ties",
         "losses",
         *(("low", "high") if request.bootstrap else ()),
+        *columns,
     ]
     return pd.DataFrame(rows, columns=header)
 

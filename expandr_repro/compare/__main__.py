@@ -56,10 +56,12 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.evaluate.run_facts import facts_beside
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
+    from expandr_repro.llm.costs import cost_columns, read_prices
 
     if request.plot:
         check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
     names = short_names(request.runs)
+    prices = read_prices(request.prices) if request.prices else None
     facts = [facts_beside(path) for path in request.runs]
     level = relevance_level(request.qrels, *(f.get("collection") for f in facts))
     measures = parse_measures(request.metrics, level)
@@ -72,6 +74,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         warn_of_gaps(path, found)
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
+    columns = cost_columns(dict(zip(names, facts, strict=True)), prices)
     how = (request.test, request.all_pairs, request.bootstrap)
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
@@ -86,15 +89,23 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
         log.info("wrote %s", request.plot)
     if request.format == "json":
-        told_all = _as_json(figures, compared, queries, request) | {"warnings": warnings}
+        costs_of = {name: {column: values[name] for column, values in columns.items()} for name in names}
+        told_all = (
+            _as_json(figures, compared, queries, request)
+            | ({"costs": costs_of} if columns else {})
+            | {"warnings": warnings}
+        )
         print(printable(json.dumps(told_all, indent=2, ensure_ascii=False)))
         return 0
-    print(split.table("run", figures.items(), measures).render(request.format))
+    table = split.table("run", figures.items(), measures)
+    costs = [[values[str(row[0])] for values in columns.values()] for row in table.rows]
+    rows = [[*row, *more] for row, more in zip(table.rows, costs, strict=True)]
+    print(Table([*table.header, *columns], rows).render(request.format))
     told = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
     tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
     header = ["comparison", "metric", *told, "Δ", *limits, *tested]
-    rows: list[list[Any]] = []
+    rows = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if told else []

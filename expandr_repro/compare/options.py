@@ -24,6 +24,7 @@ class CompareRequest(Options):
     all_pairs: bool = option(False, help="compare all with all, not only with the first")
     largest: int | None = option(None, metavar="N", parse=positive, help="the N topics of largest loss, and of largest gain, with their queries")  # fmt: skip
     topics: str | None = option(None, metavar="T", help="where the queries are, by path or name (default: the qrels' collection)", applies=LARGEST)  # fmt: skip
+    prices: str | None = option(None, metavar="FILE", help="price table, YAML: lines such as `gpt-4.1-nano: {in: 0.10, out: 0.40}`, per million tokens; adds the price of the runs' expansions per 1,000 queries")  # fmt: skip
     per_topic: bool = option(False, help="the differences of each topic, largest loss first")
     plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)")  # fmt: skip
     format: str = option("text", choices=FORMATS)

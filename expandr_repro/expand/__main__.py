@@ -22,7 +22,8 @@ from expandr_repro.expand.options import (
     StatsRequest,
     store_file,
 )
-from expandr_repro.io.outputs import EXPANDED, FAILURES, RECORD, check_output
+from expandr_repro.io.outputs import COSTS, EXPANDED, FAILURES, RECORD, check_output
+from expandr_repro.llm.costs import cost_path
 
 log = logging.getLogger("expandr_repro.expand")  # also where this module runs as __main__
 
@@ -77,10 +78,11 @@ def run(request: ExpandRequest, argv: Sequence[str]) -> int:
 
 def _check_place(output: Path, request: ExpandRequest) -> None:
     """Find out before anything is paid for that the output cannot be written, or would replace something else."""
-    reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank]  # fmt: skip
+    reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank, request.prices]  # fmt: skip
     check_output("--output", output, EXPANDED, reads)
     check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads)
     check_output("--output", record_beside(output), RECORD, reads)
+    check_output("--output", cost_path(output), COSTS, reads)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 
@@ -92,7 +94,7 @@ def build_reading_parser(word: str) -> Parser:
         return cli.parser("expand methods", summary, "python -m expandr_repro.expand methods", MethodsRequest)
     summary, shape = {
         "show": ("Print topics with their prompt and their expansions.", ShowRequest),
-        "stats": ("Print counts and lengths of expansions.", StatsRequest),
+        "stats": ("Print counts, lengths and costs of expansions.", StatsRequest),
         "import": ("Make augmented topics of the reformulated queries or texts that other tools wrote.", ImportRequest),
     }[word]
     file = (
@@ -119,12 +121,19 @@ def show(request: ShowRequest) -> int:
 
 
 def stats(request: StatsRequest) -> int:
-    """Print counts and lengths of expansions."""
+    """Print counts, lengths and costs of expansions."""
     from expandr_repro.data.topics import read_topics
+    from expandr_repro.expand.budget import costs_table
     from expandr_repro.expand.stats import counts_table, lengths_table
+    from expandr_repro.llm.costs import read_costs, read_prices
 
     topics = read_topics(request.file)
     tables = [counts_table(topics), lengths_table(topics)]
+    prices = read_prices(request.prices) if request.prices else None
+    if costs := read_costs(request.file):
+        tables.append(costs_table(costs, topics, prices))
+    elif prices:
+        log.warning("%s: the tokens of these expansions are not known, so neither is their price; `expand --costs` writes them to %s", request.file, cost_path(request.file).name)  # fmt: skip
     if request.format == "json":
         print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
     else:
@@ -139,7 +148,7 @@ def import_file(request: ImportRequest) -> int:
 
     check_output("--output", request.output, EXPANDED, (request.file, request.topics))
     topics = import_topics(request.file, request.topics, request.type)
-    write_topics(request.output, topics)
+    write_topics(request.output, topics, about={cost_path(request.output): None})
     log.info("wrote %s: %d topics, %d texts", request.output, len(topics), sum(len(t.expansions) for t in topics))
     return 0
 

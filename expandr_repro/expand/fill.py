@@ -16,6 +16,7 @@ from typing import Any
 from expandr_repro.console.progress import TextBar
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH
 from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.expand.budget import Budget
 from expandr_repro.expand.store import Address, Condition, Store, Stored
 from expandr_repro.expand.tasks import Assembly, Failure, Kind, Place, Remaining, Seen, Tally, Task
 from expandr_repro.io.files import sha256_text
@@ -23,6 +24,7 @@ from expandr_repro.llm.answers.cleaning import CLEANER, Cleaned, clean
 from expandr_repro.llm.answers.finishes import finish_of
 from expandr_repro.llm.base import Generator, Identity, Reply, Request
 from expandr_repro.llm.chats import asked_text, plain_text
+from expandr_repro.llm.costs import Spent
 from expandr_repro.llm.sampling import seed_of
 
 log = logging.getLogger(__name__)
@@ -48,11 +50,14 @@ class Expansions:
         identity: the generator's.
         store: where the generations are kept.
         trained_on: hash of the record of what the generator was trained on, where there is one.
+        budget: what this process may spend; None for no limit.
     """
 
-    def __init__(self, task: Task, identity: Identity, store: Store, trained_on: str | None = None) -> None:
+    def __init__(
+        self, task: Task, identity: Identity, store: Store, trained_on: str | None = None, budget: Budget | None = None
+    ) -> None:
         self.task, self.identity, self._claims = task, identity, store.claims
-        self._trained_on = trained_on
+        self._trained_on, self._budget, self._paid = trained_on, budget, 0.0
         self.settings = task.plan.settings()
         facts = {"prompt_sha256": task.prompt.sha256, **identity.key()}
         self.condition: Condition = store.condition(facts, task.prompt.template)
@@ -78,12 +83,14 @@ class Expansions:
         def deliver(reply: Reply) -> None:
             slot: Place = reply.request.ident
             self.tally.add(reply.retries, reply.tokens_in, reply.tokens_out)
+            if self._budget:
+                self._paid += self._budget.pay(slot.key, reply)
             if reply.failure:
                 self._reasons[slot.topic.qid, slot.sample] = reply.failure
                 self._claims.release([slot.key])
                 bar.text_done(slot.topic.qid)
                 return
-            stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out)
+            stored = Stored(reply.text, reply.finish, reply.tokens_in, reply.tokens_out, reply.seconds)
             self.condition.put(slot.key, slot.address, stored)
             if further := self._wanted(slot.topic, slot.sample):
                 again.append(further)
@@ -94,15 +101,22 @@ class Expansions:
         places = self._missing(((t, s) for t in mine for s in range(len(self.settings))), bar)
         while True:
             elsewhere: list[Place] = []
-            generator.generate(map(self._request, self._claimed(places, elsewhere)), deliver)
+            unpaid: list[Place] = []
+            before = self.tally.requests
+            generator.generate(self._affordable(self._claimed(places, elsewhere), unpaid), deliver)
+            if unpaid and self.tally.requests == before:  # else what was set aside and not used may pay for them
+                for slot in unpaid:
+                    self._reasons[slot.topic.qid, slot.sample] = "not asked for: it might exceed --budget"
+                    bar.text_done(slot.topic.qid)
+                unpaid.clear()
             if elsewhere and not again:
                 if not waiting:
                     log.info("waiting for %d texts that another process is asking for", len(elsewhere))
                 waiting = True
                 time.sleep(PATIENCE)
-            if not elsewhere and not again:
+            if not elsewhere and not again and not unpaid:
                 return
-            left = [(p.topic, p.sample) for p in (*again, *elsewhere)]
+            left = [(p.topic, p.sample) for p in (*again, *elsewhere, *unpaid)]
             again.clear()
             places = self._missing(left, bar)
 
@@ -115,6 +129,16 @@ class Expansions:
                     yield slot
                 else:
                     elsewhere.append(slot)
+
+    def _affordable(self, places: Iterator[Place], unpaid: list[Place]) -> Iterator[Request]:
+        """Yield the requests that the budget has the money for, and note the places of the others."""
+        for slot in places:
+            request = self._request(slot)
+            if self._budget is None or self._budget.reserve(slot.key, request):
+                yield request
+            else:
+                self._claims.release([slot.key])
+                unpaid.append(slot)
 
     def _missing(self, samples: Iterable[tuple[Topic, int]], bar: TextBar | None = None) -> Iterator[Place]:
         """Yield, of every sample that this run is to ask for, the first attempt that the store lacks."""
@@ -144,18 +168,20 @@ class Expansions:
     def _seen(self, topic: Topic, sample: int) -> Seen:
         """Look up what the store has of a sample: the first text, else a refusal, else what came last."""
         seen = Seen("failed", 0)
+        spent: dict[bytes, Spent] = {}
         for attempt in itertools.count():
             slot = self._place(topic, sample, attempt)
             stored = self.condition.get(slot.key)
             if stored is None:
                 return seen
             kind = self._kind(slot, stored)
+            spent[slot.key] = Spent(topic.qid, sample, stored.tokens_in, stored.tokens_out, stored.seconds)
             if kind == "text":
-                return Seen(kind, attempt + 1, slot, stored)
+                return Seen(kind, attempt + 1, slot, stored, spent)
             if seen.kind == "refused":
                 seen = dataclasses.replace(seen, attempts=attempt + 1)
             else:
-                seen = Seen(kind, attempt + 1, slot, stored)
+                seen = Seen(kind, attempt + 1, slot, stored, spent)
         raise AssertionError
 
     def _kind(self, slot: Place, stored: Stored) -> Kind:
@@ -219,11 +245,13 @@ class Expansions:
         assembly = Assembly()
         for r in reports:
             assembly.tally.merge(Tally(**r["tally"]))
+            assembly.paid += r.get("paid", 0.0)
         provenance = self.provenance()
         for topic in self.task.topics:
             expansions = []
             for sample in range(len(self.settings)):
                 seen = self._seen(topic, sample)
+                assembly.spent |= seen.spent
                 assembly.truncated += seen.stored is not None and finish_of(seen.stored.finish) == "length"
                 assembly.refused += seen.kind == "refused"
                 if (
@@ -283,5 +311,6 @@ class Expansions:
         """Return what this process did, as JSON can hold it."""
         return {
             "tally": dataclasses.asdict(self.tally),
+            "paid": self._paid,
             "reasons": [[qid, sample, reason] for (qid, sample), reason in self._reasons.items()],
         }

@@ -14,6 +14,7 @@ from expandr_repro.console.options import Options, When, included, option, posit
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.topics import TYPES
 from expandr_repro.errors import ExpandrError
+from expandr_repro.expand.budget import money
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.llm.base import BACKENDS, GeneratorOptions
 from expandr_repro.llm.prompts import find_prompt, prompts
@@ -85,6 +86,10 @@ def _takes(name: str) -> Sequence[When]:
     return (When("", holds, otherwise),)
 
 
+PRICES = (
+    "price table, YAML: lines such as `gpt-4.1-nano: {in: 0.10, out: 0.40}`, per million tokens, and `currency: USD`"
+)
+
 what, sampling, out = (partial(option, group=title) for title in ("what", "sampling", "output"))
 
 
@@ -121,6 +126,10 @@ class ExpandRequest(Options):
     dry_run: bool = out(False, help="print what would be read and fetched, and how many requests and about how many tokens remain")  # fmt: skip
     keep_refusals: bool = out(False, help="write refusals, marked, instead of leaving them out")
     retry_refused: bool = out(False, help="ask again, with other seeds, for what was refused or came out empty")
+    costs: bool = out(False, help="write the tokens and seconds of each text to F.cost.json, as --prices does too")
+    prices: Path | None = out(None, metavar="FILE", parse=to_path, help=f"{PRICES}; the summary then shows the price")
+    budget: float | None = out(None, metavar="X", parse=money, help="stop before this run's requests cost more, in the currency of --prices; what is in the store already costs nothing",
+                               applies=When("with --prices", lambda request: request.prices is not None))  # fmt: skip
     format: str = out("text", choices=FORMATS, help="of the summary")
 
     @property
@@ -161,4 +170,5 @@ class StatsRequest(Options):
     """What `expand stats` counts."""
 
     file: str = option(argument=True, metavar="F", help="augmented topics")
+    prices: Path | None = option(None, metavar="FILE", parse=to_path, help=PRICES)
     format: str = option("text", choices=FORMATS)

@@ -16,6 +16,7 @@ from expandr_repro.data.collections import TopicSet, find_topics, select_topics
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, record_hash, write_record
 from expandr_repro.data.passages import draw_examples, gold_passages, training_split
 from expandr_repro.data.topics import write_topics
+from expandr_repro.expand.budget import Budget
 from expandr_repro.expand.fill import Expansions
 from expandr_repro.expand.methods.context import Function
 from expandr_repro.expand.methods.run import PreparedMethod, prepared_method
@@ -25,6 +26,7 @@ from expandr_repro.expand.store import Store
 from expandr_repro.expand.tasks import Assembly, Failure, Remaining, Task
 from expandr_repro.io.files import atomic_text
 from expandr_repro.llm.base import Generator, GeneratorOptions, load_generator
+from expandr_repro.llm.costs import PRICE, Prices, cost_path, read_prices, write_costs
 from expandr_repro.llm.prompts import Prompt, find_prompt, prepare
 from expandr_repro.llm.sampling import SamplingPlan, plan_named
 
@@ -44,16 +46,18 @@ def expand(request: ExpandRequest) -> int:
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
-    with prepared(request) as ready:
+    prices = read_prices(request.prices) if request.prices else None
+    with prepared(request, prices=prices) as ready:
+        model = ready.generator.identity.model
         if request.dry_run:
-            left = _remaining_table(*ready.remaining())
-            print(left.render(request.format))
+            print(_remaining_table(*ready.remaining(), prices, model).render(request.format))
             return 0
         assembly = ready.generate()
     if assembly is None:
         return 0
+    assembly.rows += _price_rows(request, assembly, prices, model)
     summary = _summary(ready, assembly)
-    return _finish(request, assembly, summary, ready.record)
+    return _finish(request, assembly, summary, ready.record, model)
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Prepared:
         generator: of the texts.
         work: on an open store.
         record: what the generator was trained on.
+        budget: what may be spent; None for no limit.
     """
 
     topics: TopicSet
     generator: Generator
     work: Expansions
     record: list[TrainedOn]
+    budget: Budget | None = None
 
     @property
     def prompt(self) -> tuple[str, str]:
@@ -85,6 +91,8 @@ class Prepared:
     def generate(self) -> Assembly | None:
         """Generate what the store lacks; None in all processes but the first, which puts the output together."""
         share = Share.of_environment()
+        if self.budget:
+            self.budget.limit /= share.world
         mine = share.of(self.topics.topics)
         with text_progress(len(mine), len(self.work.settings)) as bar:
             self.work.run(self.generator, mine, bar)
@@ -94,7 +102,10 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    request: ExpandRequest, topics: TopicSet | None = None, context: Function | None = None
+    request: ExpandRequest,
+    topics: TopicSet | None = None,
+    context: Function | None = None,
+    prices: Prices | None = None,
 ) -> Iterator[Prepared | PreparedMethod]:
     """Find what a request names, and open the store.
 
@@ -102,12 +113,16 @@ def prepared(
         request: what and how.
         topics: in place of those that the request names.
         context: a function that gives passages for the prompts of a method.
+        prices: for a budget.
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.generator)
+    price = prices.price(generator.identity.model) if prices else None
+    budget = Budget(request.budget, price) if price and request.budget else None
     chosen = topics or find_topics(request.topics)
     if request.method:
-        with prepared_method(request, chosen, generator, _trained_on(generator, request.generator), context) as ready:
+        record = _trained_on(generator, request.generator)
+        with prepared_method(request, chosen, generator, record, context, budget) as ready:
             yield ready
         return
     prompt = _prompt(request, chosen, plan)  # the same for some of the topics as for all
@@ -119,8 +134,9 @@ def prepared(
         yield Prepared(
             some,
             generator,
-            Expansions(task, generator.identity, store, record_hash(record) if record else None),
+            Expansions(task, generator.identity, store, record_hash(record) if record else None, budget),
             record,
+            budget,
         )
 
 
@@ -140,13 +156,17 @@ def _prompt(request: ExpandRequest, topics: TopicSet, plan: SamplingPlan) -> Pro
     return prepare(name, spec, examples, request.language)
 
 
-def _finish(request: ExpandRequest, assembly: Assembly, summary: Table, record: list[TrainedOn]) -> int:
-    if request.output:
+def _finish(request: ExpandRequest, assembly: Assembly, summary: Table, record: list[TrainedOn], model: str) -> int:
+    if output := request.output:
         failed = failures_path(request.output)
         again = (lambda: _write_failures(failed, assembly.failures)) if assembly.failures else None
         beside = record_beside(request.output)
         remember = (lambda: write_record(beside, record)) if record else None
-        write_topics(request.output, assembly.topics, about={beside: remember, failed: again})
+        spent = list(assembly.spent.values())
+        wanted = request.costs or request.prices or cost_path(output).exists()
+        counted_tokens = any(s.tokens_in or s.tokens_out for s in spent)
+        costs = (lambda: write_costs(output, model, spent)) if wanted and counted_tokens else None
+        write_topics(output, assembly.topics, about={beside: remember, cost_path(output): costs, failed: again})
     print(summary.render(request.format))
     if request.output:
         log.info(
@@ -210,6 +230,26 @@ def _write_failures(path: Path, failures: list[Failure]) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
+def _price_rows(
+    request: ExpandRequest, assembly: Assembly, prices: Prices | None, model: str
+) -> list[tuple[str, float | str]]:
+    """Return what this run and all of the output cost, and what is left of the budget."""
+    if prices is None:
+        return []
+    price = prices.price(model)
+    run = assembly.paid if request.budget else price.of(assembly.tally.tokens_in, assembly.tally.tokens_out)
+    spent = assembly.spent.values()
+    whole = price.of(sum(s.tokens_in for s in spent), sum(s.tokens_out for s in spent))
+    amounts = {"price": run, PRICE: whole * 1000 / max(len(assembly.topics), 1)}
+    if request.budget:
+        amounts["left of --budget"] = left = max(request.budget - run, 0.0)
+        currency = f" {prices.currency}" if prices.currency else ""
+        log.info("--budget %g%s: %.6f spent, %.6f left", request.budget, currency, run, left)
+    return [
+        (prices.label(name), round(x, 6) if request.format == "json" else f"{x:.6f}") for name, x in amounts.items()
+    ]
+
+
 def _summary(ready: Prepared | PreparedMethod, assembly: Assembly) -> Table:
     tally, identity = assembly.tally, ready.generator.identity
     return Table(
@@ -232,15 +272,24 @@ def _summary(ready: Prepared | PreparedMethod, assembly: Assembly) -> Table:
     )
 
 
-def _remaining_table(left: Remaining, texts: int) -> Table:
+def _remaining_table(left: Remaining, texts: int, prices: Prices | None, model: str) -> Table:
+    tokens_in, likely = left.prompt_characters // CHARACTERS_A_TOKEN, left.likely_tokens_out
+    prices_left: list[list[object]] = []
+    if prices:
+        price = prices.price(model).of
+        prices_left = [
+            [prices.label("price, about"), None if likely is None else price(tokens_in, likely)],
+            [prices.label("price, longest answers"), price(tokens_in, left.most_tokens_out)],
+        ]
     return Table(
         ["", "remaining"],
         [
             ["topics", left.topics],
             ["requests", left.requests],
             ["of texts", texts],
-            ["tokens in, about", left.prompt_characters // CHARACTERS_A_TOKEN],
-            ["tokens out, about", None if left.likely_tokens_out is None else round(left.likely_tokens_out)],
+            ["tokens in, about", tokens_in],
+            ["tokens out, about", None if likely is None else round(likely)],
             ["tokens out, at most", left.most_tokens_out],
+            *prices_left,
         ],
     )

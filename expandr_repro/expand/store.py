@@ -23,14 +23,19 @@ PASSAGES = "CREATE TABLE IF NOT EXISTS passages (key BLOB PRIMARY KEY, docids TE
 """A table that stores of before do not have; those who know nothing of it may use the file as ever."""
 
 
+SECONDS = "CREATE TABLE IF NOT EXISTS seconds (key BLOB PRIMARY KEY, seconds REAL NOT NULL) WITHOUT ROWID"
+"""How long generations took; of the same kind as `PASSAGES`."""
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A generation as it is kept: the raw text, why it ended, and what it cost in tokens."""
+    """A generation as it is kept: the raw text, why it ended, and what it cost in tokens and in seconds (0 where that is not known)."""
 
     text: str
     finish: str
     tokens_in: int
     tokens_out: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Store:
         """
         written = json.dumps(dict(facts), sort_keys=True, ensure_ascii=True)
         digest = hashlib.sha256(written.encode()).hexdigest()
+        self.database.rows(SECONDS)
         insert = "INSERT OR IGNORE INTO conditions (sha256, facts, prompt) VALUES (?, ?, ?)"
         self.database.rows(insert, (digest, written, prompt))
         row = self.database.rows("SELECT id FROM conditions WHERE sha256 = ?", (digest,))[0]
@@ -130,7 +136,7 @@ class Condition:
 
     def get(self, key: bytes) -> Stored | None:
         """Return the generation of a key, or None where there is none."""
-        columns = "SELECT text, finish, tokens_in, tokens_out FROM generations WHERE key = ?"
+        columns = "SELECT text, finish, tokens_in, tokens_out, coalesce(seconds, 0) FROM generations LEFT JOIN seconds USING (key) WHERE key = ?"
         rows = self._database.rows(columns, (key,))
         return Stored(*rows[0]) if rows else None
 
@@ -143,6 +149,8 @@ class Condition:
             self._database.raw.execute(
                 "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", asked + came
             )
+            if stored.seconds:
+                self._database.raw.execute("INSERT OR IGNORE INTO seconds VALUES (?, ?)", (key, stored.seconds))
             self._database.raw.execute("DELETE FROM claims WHERE key = ?", (key,))
 
     def mean_tokens_out(self) -> float | None:

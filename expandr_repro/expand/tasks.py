@@ -11,6 +11,7 @@ from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError
 from expandr_repro.expand.store import Address, Stored
 from expandr_repro.llm.chats import Prompted
+from expandr_repro.llm.costs import Spent
 from expandr_repro.llm.prompts import Prompt
 from expandr_repro.llm.sampling import SamplingPlan
 
@@ -123,7 +124,10 @@ class Failure:
 
 @dataclass
 class Assembly:
-    """The output: topics with expansions, the samples that are missing, what there is to count, and further rows of the summary."""
+    """The output: topics with expansions, the samples that are missing, what there is to count, further rows of the summary, and costs.
+
+    `spent` has all requests behind the output, by their keys in the store; `paid` the money that this run took from its budget.
+    """
 
     topics: list[Topic] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -132,7 +136,9 @@ class Assembly:
     refused: int = 0
     empty: int = 0
     tally: Tally = field(default_factory=Tally)
-    rows: list[tuple[str, int | str]] = field(default_factory=list)
+    rows: list[tuple[str, float | str]] = field(default_factory=list)
+    spent: dict[bytes, Spent] = field(default_factory=dict)
+    paid: float = 0.0
 
     def merge(self, other: Assembly) -> None:
         """Add what came of another step; the topics are left as they are."""
@@ -142,6 +148,8 @@ class Assembly:
         self.refused += other.refused
         self.empty += other.empty
         self.tally.merge(other.tally)
+        self.spent |= other.spent
+        self.paid += other.paid
 
 
 @dataclass(frozen=True)
@@ -157,12 +165,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the store has of a sample: the text that counts (or the refusal, or what came last) and how many attempts were made."""
+    """What the store has of a sample: the text that counts (or the refusal, or what came last), how many attempts were made, and what each cost."""
 
     kind: Kind
     attempts: int
     place: Place | None = None
     stored: Stored | None = None
+    spent: Mapping[bytes, Spent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

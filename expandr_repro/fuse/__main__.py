@@ -245,9 +245,11 @@ def _names(inputs: Sequence[Input]) -> list[str]:
 def _write(path: Path, tag: str, fused: Fused) -> None:
     from expandr_repro.data.trec import run_writer
     from expandr_repro.evaluate.seen import lists_path
+    from expandr_repro.search.gate.choose import gate_path
 
     manifest = run_manifest_path(path)
     about: About = {
+        gate_path(path): None,
         lists_path(path): lambda: fused.overlap.write_beside(path) if fused.overlap else None,
         manifest: lambda: write_manifest(manifest, "run", fused.facts | {"tag": tag, RUN_HASH: sha256_file(path)}),
     }

@@ -45,6 +45,7 @@ class Reply:
         tokens_out: of the text.
         retries: requests sent beyond the first.
         failure: why there is no text; None where there is one (which may be empty).
+        seconds: from the request to its answer; 0 where the backend does not tell.
     """
 
     request: Request
@@ -54,6 +55,7 @@ class Reply:
     tokens_out: int = 0
     retries: int = 0
     failure: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from expandr_repro.data.trec import run_writer
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.io.outputs import ENCODED_QUERIES, RUN, SEEN, check_output, manifest_kind
+from expandr_repro.io.outputs import ENCODED_QUERIES, GATED, RUN, SEEN, check_output, manifest_kind
 from expandr_repro.search.fusion import fusion_named
+from expandr_repro.search.gate import gate_named
 from expandr_repro.search.options import SearchRequest, members
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def run(request: SearchRequest) -> int:
 
     if request.tag.split() != [request.tag] or printable(request.tag) != request.tag:
         raise ExpandrError(f"--tag {request.tag!r}: a run's last column is one word")
-    if request.fusion:
-        fusion_named(request.fusion, request.retriever)
+    fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
+    if request.gate:
+        gate_named(request.gate, request.retriever, fusion)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 
@@ -109,6 +111,7 @@ def _ask(request: SearchRequest) -> int:
 def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
     """Find out before anything is encoded that an output cannot be written, or would replace something else."""
     from expandr_repro.evaluate.seen import lists_path
+    from expandr_repro.search.gate.choose import gate_path
 
     output, exported = request.output or "", request.export_queries or ""
     reads = (request.topics, *request.expansions, *request.index, request.qrels)
@@ -119,6 +122,7 @@ def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
         check_output("--output", run, RUN, reads)
         check_output("--output", run_manifest_path(run), manifest_kind("run"), reads)
         check_output("--output", lists_path(run), SEEN, reads)
+        check_output("--output", gate_path(run), GATED, reads)
     for name in group or ("",) if exported else ():
         check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads)
 
@@ -132,6 +136,7 @@ def _encoder(request: SearchRequest) -> TextEncoder:
 def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
     from expandr_repro.evaluate.seen import lists_path
+    from expandr_repro.search.gate.choose import gate_path, write_choices
     from expandr_repro.search.run import search
 
     manifest = run_manifest_path(path)
@@ -143,7 +148,11 @@ def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None
         if outcome.overlap:
             outcome.overlap.write_beside(path)
 
-    about: About = {lists_path(path): list_seen, manifest: describe}
+    def list_choices() -> None:
+        if outcome.choices is not None:
+            write_choices(gate_path(path), outcome.choices)
+
+    about: About = {lists_path(path): list_seen, gate_path(path): list_choices, manifest: describe}
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write)
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)

@@ -92,6 +92,11 @@ class DenseSearch:
         vectors: NDArray[np.float32] = fused
         return vectors
 
+    def encoded(self, topics: Sequence[Topic]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Return the vectors of topics: (topics, dimension) of the queries, and per topic (texts, dimension) of its different expansions."""
+        queries = self._encode([t.title for t in topics], "query", [t.qid for t in topics])
+        return queries, [self._encode(t.distinct, "expansion", [t.qid] * len(t.distinct)) for t in topics]
+
     def _supplied(self, chosen: Fusion) -> dict[str, str]:
         """Return what a fusion of texts wants of the encoder."""
         if "separator" not in chosen.supplied:

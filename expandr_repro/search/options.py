@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ from expandr_repro.data.specs import collection_named, datasets
 from expandr_repro.data.topics import TYPES
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError
+from expandr_repro.registry import Parameter
 from expandr_repro.search.fusion import Fusion, fusion_named, listed
+from expandr_repro.search.gate import GATES
 
 HITS = 10
 """Documents shown for a query typed by hand, where no other number is asked for."""
@@ -39,12 +41,22 @@ def _parameters(fusion: Fusion) -> str:
     return f" [{'; for bm25 '.join(filter(None, listed_values))}]" if any(listed_values) else ""
 
 
+def _more(parameters: Mapping[str, Parameter]) -> str:
+    """Return a gate's parameters besides the threshold with their defaults for the help, in brackets."""
+    others = ", ".join(f"{p.name}={p.default}" for p in parameters.values() if p.name != "threshold")
+    return f" [{others}]" if others else ""
+
+
 def _expands(options: SearchRequest) -> bool:
     return (chosen := _chosen(options)) is None or chosen.expands
 
 
 def _exports(options: SearchRequest) -> bool:
-    return options.retriever == "dense" and ((chosen := _chosen(options)) is None or chosen.one_query)
+    return (
+        options.retriever == "dense"
+        and options.gate is None
+        and ((chosen := _chosen(options)) is None or chosen.one_query)
+    )
 
 
 def _builds_index(options: SearchRequest) -> bool:
@@ -117,6 +129,9 @@ class SearchRequest(Options):
     rrf_k: int | None = how(None, metavar="K", parse=positive, help="the same as --fusion rrf:k=K (default: 60)", applies=When("with --fusion rrf", fusion_is("rrf")))  # fmt: skip
     feedback_depth: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion rocchio:depth=N or average:depth=N (default: 3)",
                                      applies=When(f"{WITH_DENSE} and --fusion rocchio or average", lambda options: options.retriever == "dense" and fusion_is("rocchio", "average")(options)))  # fmt: skip
+    gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME or NAME:threshold=X,...; "
+                           + "; ".join(f"{g.name}: {g.summary}, {g.side} {g.threshold:g}{_more(g.parameters)}" for g in GATES.values()),
+                           applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     k1: float = how(0.9, help="of BM25", applies=BM25)
     b: float = how(0.4, help="of BM25", applies=BM25)
     hits: int | None = how(None, metavar="K", parse=positive, help="documents per topic (default: 1000, or all)")
@@ -140,7 +155,7 @@ class SearchRequest(Options):
     format: str = out("text", choices=FORMATS, help="of the summary")
     dry_run: bool = dry_run("output")
     export_queries: str | None = out(None, metavar="FOLDER", help="write the searched vectors for stock pyserini.search.faiss --encoded-queries",
-                                     applies=(TOPICS, When("to a dense fusion that searches one vector per topic", _exports)))  # fmt: skip
+                                     applies=(TOPICS, When("to a dense fusion that searches one vector per topic, without --gate", _exports)))  # fmt: skip
     judged: bool | None = None
     """Whether relevance judgments are known; None before the topics are read."""
 

@@ -55,9 +55,12 @@ from expandr_repro.indexes.parted import PartedIndex, label
 from expandr_repro.indexes.parts import DOCIDS
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME, read_manifest
+from expandr_repro.llm.costs import FACT, read_costs
 from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
+from expandr_repro.search.gate import gate_named
+from expandr_repro.search.gate.choose import Choice, Gating, frequencies_of
 from expandr_repro.search.options import SearchRequest
 from expandr_repro.search.typed import select_types
 
@@ -94,6 +97,8 @@ class Outcome:
         lines: of the run.
         overlap: which topics the models saw in training; None where none of them says what it was trained on.
         chosen: the fusion with its parameters.
+        choices: what the gate chose per topic; None where there is no gate.
+        gate: its name and parameters, as typed.
     """
 
     topics: TopicSet
@@ -110,6 +115,8 @@ class Outcome:
     lines: int = 0
     overlap: Overlap | None = None
     chosen: Fusion = field(default_factory=lambda: FUSIONS["none"])
+    choices: list[Choice] | None = None
+    gate: str = ""
 
 
 def topics_for(request: SearchRequest) -> tuple[TopicSet, Joined | None]:
@@ -227,6 +234,12 @@ def search(
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
     outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
+    gating: Gating | None = None
+    if request.gate and fusion.expands:
+        gate = gate_named(request.gate, request.retriever, fusion)
+        corpora = (request.index, source_of(request, searcher), topics.documents)
+        gating = Gating(gate, searcher, fusion, final_ranking, frequencies_of(corpora, topics.topics, gate))
+        outcome.choices, outcome.gate = gating.choices, str(gate)
     beside = bool(qrels) and request.baseline and fusion.name != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -235,8 +248,9 @@ def search(
     for begin in range(0, len(topics.topics), block):
         some = topics.topics[begin : begin + block]
         # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
-        alone = searcher.run(some, "none") if beside and fusion.of == "runs" else None
-        run = final_ranking(searcher.run(some, fusion, alone))
+        alone = searcher.run(some, "none") if gating or (beside and fusion.of == "runs") else None
+        searched_run = gating.run(some, alone or {}) if gating else searcher.run(some, fusion, alone)
+        run = final_ranking(searched_run)
         outcome.lines += sum(map(len, run.values()))
         without_hits += [t.qid for t in some if not run.get(t.qid)]
         own_ids += sum(_ranks_itself(qid, ranked, (qrels or {}).get(qid, {}), level) for qid, ranked in run.items())
@@ -264,7 +278,11 @@ def search(
             for m in outcome.measures:
                 outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
     outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts |= gating.facts() if gating else {}
     outcome.facts |= types if fusion.expands else {}
+    if fusion.expands:
+        files = _expansion_files(request, topics) if given.files is None else given.files
+        outcome.facts |= _cost_facts(files, topics.topics)
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
 
@@ -287,13 +305,23 @@ def _overlap(
     corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
     files = list(given or ())
     if given is None and fusion.expands:
-        folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
-        own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
-        files = [expansions_path(topics, name) for name in request.expansions] or [
-            path for path in own if path.is_file()
-        ]
+        files = _expansion_files(request, topics)
     searched = Searched(frozenset(names), corpus)
     return find_overlap(encoder, files, topics.topics, qrels, searched, level)
+
+
+def _expansion_files(request: SearchRequest, topics: TopicSet) -> list[Path]:
+    """Return the files that the expansions of a search are from."""
+    folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
+    own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
+    return [expansions_path(topics, name) for name in request.expansions] or [path for path in own if path.is_file()]
+
+
+def _cost_facts(files: Sequence[Path], topics: Sequence[Topic]) -> dict[str, Any]:
+    """Return what the expansions of the topics cost, where that is known of every file."""
+    costs = [read_costs(path) for path in files]
+    qids = [t.qid for t in topics]
+    return {FACT: [c.facts(qids) for c in costs if c]} if costs and all(costs) else {}
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:

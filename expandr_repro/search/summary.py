@@ -39,6 +39,11 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         print(
             f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits if outcome.searcher else 0} hits"
         )
+        if outcome.choices is not None:
+            refused = sum(not c.expanded and c.value is not None for c in outcome.choices)
+            print(
+                f"gate    {outcome.gate}: {refused} of {expanded} topics with expansions are searched by their query alone"
+            )
         for sentence in _split(outcome).sentences:
             print(f"seen    {one_line(sentence)}")
         if outcome.without_expansion:

@@ -12,6 +12,7 @@ from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import TopicSet, level_of, qrels_of, select_topics
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, TrainedOn, record_hash
 from expandr_repro.errors import ExpandrError, NotAvailableError
+from expandr_repro.expand.budget import Budget
 from expandr_repro.expand.methods.asks import Ask, asks_of, prompt_hash, seed_in
 from expandr_repro.expand.methods.context import Context, Function, Named, open_context, parse_context
 from expandr_repro.expand.methods.parsers import VERSION as PARSERS
@@ -70,6 +71,8 @@ class PreparedMethod:
     def generate(self) -> Assembly | None:
         """Generate what the store lacks; None in all processes but the first, which puts the output together."""
         share = Share.of_environment()
+        if self.walk.budget:
+            self.walk.budget.limit /= share.world
         states, made = self.walk.go(share.of(self.topics.topics))
         if share.world > 1:
             reports = share.gather({"steps": self.walk.reports})
@@ -144,6 +147,7 @@ def prepared_method(
     generator: Generator,
     record: list[TrainedOn],
     context: Function | None = None,
+    budget: Budget | None = None,
 ) -> Iterator[PreparedMethod]:
     """Find what a request names, and open the store.
 
@@ -153,6 +157,7 @@ def prepared_method(
         generator: of the texts.
         record: what it was trained on.
         context: a function that gives passages, in place of what the request names.
+        budget: what may be spent; None for no limit.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -175,7 +180,7 @@ def prepared_method(
         opened = _context(named, method, asks, request, found, store)
         walk = Walk(
             method, asks, generator, store, opened, request.window, request.keep_refusals, request.retry_refused,
-            record_hash(record) if record else None,
+            record_hash(record) if record else None, budget,
         )  # fmt: skip
         bank = sha256_file(request.prompt_bank) if request.prompt_bank else None
         yield PreparedMethod(some, generator, walk, record, seed_in(plan), bank)

@@ -10,6 +10,7 @@ from typing import Any
 
 from expandr_repro.console.progress import text_progress
 from expandr_repro.data.topics import Expansion, Topic
+from expandr_repro.expand.budget import Budget
 from expandr_repro.expand.fill import Expansions
 from expandr_repro.expand.methods.asks import Ask
 from expandr_repro.expand.methods.context import Context, Passage
@@ -57,6 +58,7 @@ class Walk:
         keep_refusals: as for a `Task`.
         retry_refused: as for a `Task`.
         trained_on: hash of the record of what the generator was trained on, where there is one.
+        budget: what may be spent; None for no limit.
         reports: of the steps that were run, by step: for the process that puts the output together.
         waiting: attempts that earlier runs made; see `Expansions`.
     """
@@ -70,6 +72,7 @@ class Walk:
     keep_refusals: bool = False
     retry_refused: bool = False
     trained_on: str | None = None
+    budget: Budget | None = None
     reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def go(self, topics: Sequence[Topic], *, ask: bool = True) -> tuple[list[State], Assembly]:
@@ -110,7 +113,7 @@ class Walk:
         ready = [s for s in states if not self._lacks(s, one, context)]
         passages = self._fitting(ready, one, context)
         task = self._task(ready, one, passages, int(key.split(".")[0]))
-        work = Expansions(task, self.generator.identity, self.store, self.trained_on)
+        work = Expansions(task, self.generator.identity, self.store, self.trained_on, self.budget)
         if ask:
             with text_progress(len(ready), len(work.settings)) as bar:
                 work.run(self.generator, task.topics, bar)

@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
@@ -124,15 +125,20 @@ class OpenAIGenerator:
         """Ask until there is a text, or no hope for one."""
         path = "chat/completions" if self._options.api == "chat" else "completions"
         body = self._body(request)
-        attempt = 0
+        attempt = billed_in = billed_out = 0
         while True:
             endpoint = await endpoints.next()
             sent = time.monotonic()
             answer = await endpoint.send("POST", path, body)
             outcome = answer if isinstance(answer, Fault) else reply_of(request, answer, attempt)
             if isinstance(outcome, Reply):
-                endpoint.health.good(time.monotonic() - sent)
-                return outcome
+                seconds = time.monotonic() - sent
+                endpoint.health.good(seconds)
+                whole_in, whole_out = outcome.tokens_in + billed_in, outcome.tokens_out + billed_out
+                return replace(outcome, seconds=seconds, tokens_in=whole_in, tokens_out=whole_out)
+            if isinstance(answer, dict):  # one that cannot be read is paid for all the same
+                more_in, more_out = tokens_of(answer)
+                billed_in, billed_out = billed_in + more_in, billed_out + more_out
             if outcome.retry:
                 endpoint.health.bad(outcome)
             if outcome.fatal:
@@ -146,7 +152,7 @@ class OpenAIGenerator:
                 return Reply(request, finish="content_filter", retries=attempt - 1)
             if not outcome.retry or attempt > self._options.retries:
                 tries = "" if attempt == 1 else f" (after {attempt} tries)"
-                return Reply(request, retries=attempt - 1, failure=outcome.reason + tries)
+                return Reply(request, "", "", billed_in, billed_out, attempt - 1, outcome.reason + tries)
             log.debug("try %d failed: %s", attempt, outcome.reason)
             if outcome.wait is not None:
                 endpoint.resume_at = max(endpoint.resume_at, time.monotonic() + outcome.wait)
@@ -257,10 +263,14 @@ def reply_of(request: Request, answer: dict[str, Any], retries: int) -> Reply | 
         text, finish = "".join(refusals), "refusal"
     if text is not None and not isinstance(text, str):
         return Fault("the answer's text is not a string", retry=True)
+    return Reply(request, text or "", finish, *tokens_of(answer), retries)
+
+
+def tokens_of(answer: dict[str, Any]) -> tuple[int, int]:
+    """Return the tokens of prompt and text that an answer counts; 0 where it does not tell."""
     usage = answer.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    tokens_in, tokens_out = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
-    return Reply(request, text or "", finish, tokens_in, tokens_out, retries)
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
 
 
 def _count(value: Any) -> int:

@@ -1,0 +1,166 @@
+"""The registry of gates: `@gate`, and gates by name and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from expandr_repro.data.topics import Topic
+from expandr_repro.errors import ExpandrError, UnknownNameError
+from expandr_repro.registry import Parameter, Registry, fill_values, parameters_of, split_values, summary_of
+from expandr_repro.search.fusion import Fusion
+from expandr_repro.search.gate.words import Frequencies
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+F = TypeVar("F", bound=Callable[..., "float | None"])
+Side = Literal["at least", "at most"]
+NEEDS = ("runs", "scores", "vectors", "frequencies")
+"""What a gate may ask for besides the topic."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a gate is given of a topic that has an expansion; what it does not need is empty.
+
+    Attributes:
+        topic: its query and its expansions.
+        alone: the ranking of the query alone, docid -> score, best first.
+        fused: the ranking of the fusion.
+        query: (dim,) unit vector of the query.
+        expansions: (n, dim) unit vectors of the expansions.
+        frequencies: in how many documents the words of the queries occur.
+    """
+
+    topic: Topic
+    alone: Mapping[str, float] = field(default_factory=dict)
+    fused: Mapping[str, float] = field(default_factory=dict)
+    query: NDArray[np.float32] | None = None
+    expansions: NDArray[np.float32] | None = None
+    frequencies: Frequencies = field(default_factory=Frequencies)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate with the values of its parameters.
+
+    Attributes:
+        name: as typed after `--gate`.
+        function: what was decorated: from `Evidence` to a number, or None where there is nothing to judge by.
+        side: on which side of the threshold a topic is searched with its expansions.
+        needs: of `NEEDS`.
+        source: where it comes from.
+        parameters: by name: the threshold, and what the function declares.
+        values: of all parameters.
+    """
+
+    name: str
+    function: Callable[..., float | None]
+    side: Side
+    needs: frozenset[str]
+    source: str
+    parameters: Mapping[str, Parameter]
+    values: Mapping[str, object]
+
+    @property
+    def summary(self) -> str:
+        """What it measures: the first sentence of the function's docstring."""
+        return summary_of(self.function)
+
+    @property
+    def threshold(self) -> float:
+        """The value from which on, or up to which, expansions are used."""
+        return float(self.values["threshold"])  # type: ignore[arg-type]
+
+    @property
+    def after(self) -> bool:
+        """Whether it looks at rankings, so that both must be searched first."""
+        return bool({"runs", "scores"} & self.needs)
+
+    def set(self, given: Mapping[str, object]) -> Gate:
+        """Return the gate with some parameters set.
+
+        Raises:
+            UnknownNameError: there is no such parameter.
+            ExpandrError: a value's type or size is wrong.
+        """
+        filled = fill_values(f"gate {self.name!r}", self.parameters, given)
+        return replace(self, values={**self.values, **{k: v for k, v in filled.items() if k in given}})
+
+    def value(self, evidence: Evidence) -> float | None:
+        """Measure a topic; None where there is nothing to judge by."""
+        measured = self.function(evidence, **{k: v for k, v in self.values.items() if k != "threshold"})
+        return None if measured is None else float(measured)
+
+    def expands(self, value: float | None) -> bool:
+        """Return whether a topic of this value is searched with its expansions, as one without a value is."""
+        return value is None or (value >= self.threshold if self.side == "at least" else value <= self.threshold)
+
+    def __str__(self) -> str:
+        """Return how it is typed: `overlap:threshold=0.2`; parameters at their defaults are left out."""
+        given = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters[k].default]
+        return self.name + (":" + ",".join(given) if given else "")
+
+
+GATES: Registry[Gate] = Registry("gate", "expandr_repro.gates", "expandr_repro.search.gate")
+
+
+def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), source: str = "") -> Callable[[F], F]:
+    """Register a function as a gate; its keyword-only arguments with defaults are the gate's parameters, besides the threshold.
+
+    Args:
+        name: as typed after `--gate`.
+        uses: a topic is searched with its expansions where its value is `at least`, or `at most`, the threshold.
+        threshold: where none is given.
+        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents).
+        source: where it comes from.
+
+    Raises:
+        ExpandrError: the name is taken, or the parameters cannot be read.
+
+    Example:
+        >>> @gate("brief", uses="at most", threshold=200, source="an example")
+        ... def brief(evidence, *, longest: bool = True):
+        ...     '''Words of the longest or the shortest expansion.'''
+        ...     return (max if longest else min)(len(text.split()) for text in evidence.topic.texts)
+        >>> str(gate_named("brief:threshold=80,longest=false", "bm25"))
+        'brief:threshold=80.0,longest=False'
+    """
+    if unknown := set(needs) - set(NEEDS):
+        raise UnknownNameError(f"evidence that gate {name!r} needs", min(unknown), NEEDS)
+
+    def register(function: F) -> F:
+        parameters = {"threshold": Parameter("threshold", float(threshold), (float,)), **parameters_of(function)}
+        values = {p.name: p.default for p in parameters.values()}
+        GATES.add(name, Gate(name, function, uses, frozenset(needs), source, parameters, values), function.__module__)
+        return function
+
+    return register
+
+
+def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
+    """Return a gate by its name, perhaps with parameters: `overlap:threshold=0.2`.
+
+    Args:
+        name: as typed.
+        retriever: dense or bm25.
+        fusion: that it is to choose; None where that is not known yet.
+
+    Raises:
+        UnknownNameError: no such gate, or no such parameter.
+        ExpandrError: the gate is not for this retriever or this fusion, or a parameter's value is wrong.
+    """
+    called, typed = split_values("gate", name)
+    chosen = GATES.find(called)
+    if retriever != "dense" and "vectors" in chosen.needs:
+        raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {_without('vectors')}")  # fmt: skip
+    if fusion and fusion.of == "runs" and "scores" in chosen.needs:
+        raise ExpandrError(f"gate {called!r} compares scores, and those of fusion {fusion.name!r} are of another kind than the query's; use one of: {_without('scores')}")  # fmt: skip
+    return chosen.set({k: chosen.parameters[k].parse(v) if k in chosen.parameters else v for k, v in typed.items()})
+
+
+def _without(need: str) -> str:
+    return ", ".join(g.name for g in GATES.values() if need not in g.needs)
