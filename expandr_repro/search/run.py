@@ -237,7 +237,7 @@ def search(
     gating: Gating | None = None
     if request.gate and fusion.expands:
         gate = gate_named(request.gate, request.retriever, fusion)
-        corpora = (request.index, source_of(request, searcher), topics.documents)
+        corpora = (*request.index, source_of(request, searcher), topics.documents)
         gating = Gating(gate, searcher, fusion, final_ranking, frequencies_of(corpora, topics.topics, gate))
         outcome.choices, outcome.gate = gating.choices, str(gate)
     beside = bool(qrels) and request.baseline and fusion.name != "none"
