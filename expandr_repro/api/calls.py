@@ -56,10 +56,11 @@ def takes(shape: type, *names: str) -> Callable[[Callable[P, R]], Callable[P, R]
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=o.annotation, default=inspect.Parameter.empty if o.option.required else o.default)
             for name, o in chosen.items()
         ]  # fmt: skip
-        listed = "\n".join(f"        {name}: {in_keywords(o.help)}" for name, o in chosen.items())
+        listed = [f"{name}: {in_keywords(o.help)}" for name, o in chosen.items()]
         changed: Any = function
         changed.__signature__ = whole.replace(parameters=[*own, *keywords])
-        changed.__doc__ = re.sub(r"^ +\*\*options: .*$", lambda _: listed, function.__doc__ or "", flags=re.MULTILINE)
+        # with the indentation of the line that they replace: Python 3.13 takes off what all lines of a docstring have in common
+        changed.__doc__ = re.sub(r"^( +)\*\*options: .*$", lambda m: "\n".join(m[1] + one for one in listed), function.__doc__ or "", flags=re.MULTILINE)  # fmt: skip
         return function
 
     return decorate

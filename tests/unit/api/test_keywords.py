@@ -38,7 +38,7 @@ def test_its_keywords_have_the_defaults_and_the_help_of_the_command(function, sh
     assert taken
     for parameter in taken:
         assert options[parameter.name].option.required or parameter.default == options[parameter.name].default
-        assert f"\n        {parameter.name}: " in function.__doc__
+        assert f"\n    {parameter.name}: " in inspect.getdoc(function)
     assert "**options" not in function.__doc__
 
 
