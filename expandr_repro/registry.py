@@ -165,8 +165,18 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), values
 
 
-def fill_values(owner: str, parameters: Mapping[str, Parameter], given: Mapping[str, object]) -> dict[str, object]:
-    """Return the values of all parameters: those given, checked, and the defaults of the others.
+def parse_values(parameters: Mapping[str, Parameter], typed: Mapping[str, str]) -> dict[str, object]:
+    """Return what values as typed mean; one of no parameter stays a text, which `fill_values` then refuses by its name."""
+    return {key: parameters[key].parse(text) if key in parameters else text for key, text in typed.items()}
+
+
+def fill_values(
+    owner: str,
+    parameters: Mapping[str, Parameter],
+    given: Mapping[str, object],
+    others: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Return the values of all parameters: those given, checked, and those of `others`, or the defaults, for the rest.
 
     Raises:
         UnknownNameError: there is no such parameter.
@@ -177,7 +187,19 @@ def fill_values(owner: str, parameters: Mapping[str, Parameter], given: Mapping[
             if not parameters:
                 raise ExpandrError(f"{owner} has no parameters, and {name} was given; leave it out")
             raise UnknownNameError(f"parameter of {owner}", name, parameters)
-    return {name: p.check(owner, given[name]) if name in given else p.default for name, p in parameters.items()}
+    rest = defaults_of(parameters) if others is None else others
+    return {name: p.check(owner, given[name]) if name in given else rest[name] for name, p in parameters.items()}
+
+
+def defaults_of(parameters: Mapping[str, Parameter]) -> dict[str, object]:
+    """Return the default of each parameter."""
+    return {name: p.default for name, p in parameters.items()}
+
+
+def as_typed(name: str, parameters: Mapping[str, Parameter], values: Mapping[str, object]) -> str:
+    """Return a name with its parameters as typed, `mean:alpha=0.3`; those at their defaults are left out."""
+    given = [f"{k}={'none' if v is None else v}" for k, v in values.items() if v != parameters[k].default]
+    return name + (":" + ",".join(given) if given else "")
 
 
 def summary_of(function: object) -> str:

@@ -8,12 +8,22 @@ depends on the order of a Python set.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import Parameter, Within, fill_values, parameters_of, split_values, summary_of
+from expandr_repro.registry import (
+    Parameter,
+    Within,
+    as_typed,
+    defaults_of,
+    fill_values,
+    parameters_of,
+    parse_values,
+    split_values,
+    summary_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,8 +138,7 @@ class Method:
 
     def __str__(self) -> str:
         """Return how it is typed: `rrf:k=20`; parameters at their defaults are left out."""
-        given = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters[k].default]
-        return self.name + (":" + ",".join(given) if given else "")
+        return as_typed(self.name, self.parameters, self.values)
 
 
 METHODS: dict[str, Method] = {}
@@ -141,8 +150,7 @@ def method(name: str, *, by: By, source: str, **trials: Sequence[float]) -> Call
     def register(function: F) -> F:
         parameters = parameters_of(function)
         weighted = "weights" in function.__code__.co_varnames[: function.__code__.co_argcount]
-        METHODS[name] = Method(name, by, function, source, weighted, trials, parameters,
-                               {p.name: p.default for p in parameters.values()})  # fmt: skip
+        METHODS[name] = Method(name, by, function, source, weighted, trials, parameters, defaults_of(parameters))
         return function
 
     return register
@@ -159,8 +167,6 @@ def method_named(name: str) -> Method:
         >>> str(method_named("rrf:k=20"))
         'rrf:k=20'
     """
-    from dataclasses import replace
-
     called, typed = split_values("method", name)
     if called not in METHODS:
         hint = (
@@ -168,9 +174,8 @@ def method_named(name: str) -> Method:
         )
         raise UnknownNameError("fusion method", called, METHODS, hint)
     chosen = METHODS[called]
-    known = chosen.parameters
-    given = {key: known[key].parse(text) if key in known else text for key, text in typed.items()}
-    return replace(chosen, values=fill_values(f"method {called!r}", known, given))
+    given = parse_values(chosen.parameters, typed)
+    return replace(chosen, values=fill_values(f"method {called!r}", chosen.parameters, given))
 
 
 def percents() -> list[float]:

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from expandr_repro.llm.answers.markers import answer_of
-from expandr_repro.registry import Parameter, Registry, Within, fill_values, parameters_of, split_values
+from expandr_repro.registry import (
+    Parameter,
+    Registry,
+    Within,
+    defaults_of,
+    fill_values,
+    parameters_of,
+    parse_values,
+    split_values,
+)
 
 F = TypeVar("F", bound=Callable[..., list[str]])
 
@@ -68,7 +77,7 @@ def parser(name: str, *, joined: str = " ") -> Callable[[F], F]:
 
     def register(function: F) -> F:
         parameters = parameters_of(function)
-        PARSERS.add(name, Reader(name, function, joined, parameters, {p.name: p.default for p in parameters.values()}), function.__module__)  # fmt: skip
+        PARSERS.add(name, Reader(name, function, joined, parameters, defaults_of(parameters)), function.__module__)  # fmt: skip
         return function
 
     return register
@@ -83,10 +92,7 @@ def reader_named(written: str, **supplied: object) -> Reader:
     """
     name, typed = split_values("parser", written)
     parser = PARSERS.find(name)
-    given = {
-        key: parser.parameters[key].parse(text) if key in parser.parameters else None for key, text in typed.items()
-    }
-    values = fill_values(f"parser {name!r}", parser.parameters, given)
+    values = fill_values(f"parser {name!r}", parser.parameters, parse_values(parser.parameters, typed))
     return Reader(name, parser.function, parser.joined, parser.parameters, values, supplied)
 
 

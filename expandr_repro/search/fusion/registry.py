@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import Parameter, Registry, fill_values, parameters_of, split_values, summary_of
+from expandr_repro.registry import (
+    Parameter,
+    Registry,
+    as_typed,
+    defaults_of,
+    fill_values,
+    parameters_of,
+    parse_values,
+    split_values,
+    summary_of,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Of = Literal["vectors", "texts", "runs", "feedback"]
@@ -71,7 +81,7 @@ class Fusion:
             UnknownNameError: there is no such parameter.
             ExpandrError: a value's type or size is wrong.
         """
-        return replace(self, values={**self.values, **{k: v for k, v in fill_values(f"fusion {self.name!r}", self.parameters, given).items() if k in given}})  # fmt: skip
+        return replace(self, values=fill_values(f"fusion {self.name!r}", self.parameters, given, self.values))
 
     def __call__(self, *args: Any, **supplied: Any) -> Any:
         """Fuse, with the values of the parameters."""
@@ -79,8 +89,7 @@ class Fusion:
 
     def __str__(self) -> str:
         """Return how it is typed: `mean:alpha=0.3`; parameters at their defaults are left out."""
-        given = [f"{k}={'none' if v is None else v}" for k, v in self.values.items() if v != self.parameters[k].default]
-        return self.name + (":" + ",".join(given) if given else "")
+        return as_typed(self.name, self.parameters, self.values)
 
 
 FUSIONS: Registry[Fusion] = Registry("fusion", "expandr_repro.fusions", "expandr_repro.search.fusion")
@@ -118,7 +127,7 @@ def fusion(
         able = tuple(retrievers or (("dense",) if of == "vectors" else RETRIEVERS))
         parameters = parameters_of(function)
         entry = Fusion(name, of, able, function, source, of != "feedback" if expands is None else expands,
-                      parameters, {p.name: p.default for p in parameters.values()})  # fmt: skip
+                      parameters, defaults_of(parameters))  # fmt: skip
         if unknown := entry.supplied - SUPPLIED:
             raise ExpandrError(f"fusion {name!r}: the argument {min(unknown)!r} has no default, and no searcher supplies it; give it a default")  # fmt: skip
         known = FUSIONS.registered(name) if function.__module__.startswith("expandr_repro.") else None
@@ -157,9 +166,7 @@ def fusion_named(name: str | Fusion, retriever: str) -> Fusion:
         raise ExpandrError(
             f"fusion {called!r} is not for --retriever {retriever}; use --retriever {entry.retrievers[0]}, or one of: {able}"
         )
-    if unknown := next((key for key in typed if key not in chosen.parameters), None):
-        return chosen.set({unknown: None})  # which refuses it
-    return chosen.set({key: chosen.parameters[key].parse(text) for key, text in typed.items()})
+    return chosen.set(parse_values(chosen.parameters, typed))
 
 
 def vector_fusion(name: str | Fusion, kind: str = "vector fusion") -> Fusion:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import Parameter, Registry, fill_values, parameters_of, split_values, summary_of
+from expandr_repro.registry import (
+    Parameter,
+    Registry,
+    as_typed,
+    defaults_of,
+    fill_values,
+    parameters_of,
+    parse_values,
+    split_values,
+    summary_of,
+)
 from expandr_repro.search.fusion import Fusion
 from expandr_repro.search.gate.words import Frequencies
 
@@ -87,8 +97,7 @@ class Gate:
             UnknownNameError: there is no such parameter.
             ExpandrError: a value's type or size is wrong.
         """
-        filled = fill_values(f"gate {self.name!r}", self.parameters, given)
-        return replace(self, values={**self.values, **{k: v for k, v in filled.items() if k in given}})
+        return replace(self, values=fill_values(f"gate {self.name!r}", self.parameters, given, self.values))
 
     def value(self, evidence: Evidence) -> float | None:
         """Measure a topic; None where there is nothing to judge by."""
@@ -101,8 +110,7 @@ class Gate:
 
     def __str__(self) -> str:
         """Return how it is typed: `overlap:threshold=0.2`; parameters at their defaults are left out."""
-        given = [f"{k}={v}" for k, v in self.values.items() if v != self.parameters[k].default]
-        return self.name + (":" + ",".join(given) if given else "")
+        return as_typed(self.name, self.parameters, self.values)
 
 
 GATES: Registry[Gate] = Registry("gate", "expandr_repro.gates", "expandr_repro.search.gate")
@@ -134,7 +142,7 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
 
     def register(function: F) -> F:
         parameters = {"threshold": Parameter("threshold", float(threshold), (float,)), **parameters_of(function)}
-        values = {p.name: p.default for p in parameters.values()}
+        values = defaults_of(parameters)
         GATES.add(name, Gate(name, function, uses, frozenset(needs), source, parameters, values), function.__module__)
         return function
 
@@ -159,7 +167,7 @@ def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
         raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {_without('vectors')}")  # fmt: skip
     if fusion and fusion.of == "runs" and "scores" in chosen.needs:
         raise ExpandrError(f"gate {called!r} compares scores, and those of fusion {fusion.name!r} are of another kind than the query's; use one of: {_without('scores')}")  # fmt: skip
-    return chosen.set({k: chosen.parameters[k].parse(v) if k in chosen.parameters else v for k, v in typed.items()})
+    return chosen.set(parse_values(chosen.parameters, typed))
 
 
 def _without(need: str) -> str:
