@@ -16,16 +16,15 @@ from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.api.topics import MEMORY, Topics, as_topics
 from expandr_repro.console.options import with_options
 from expandr_repro.console.progress import counted
-from expandr_repro.console.terminal import printable
 from expandr_repro.data.overlap.trained_on import record_beside, write_record
-from expandr_repro.data.trec import read_run, run_writer
-from expandr_repro.errors import ExpandrError
+from expandr_repro.data.trec import check_tag, read_run, run_writer
 from expandr_repro.evaluate.run_facts import facts_beside
 from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.search.gate.choose import Choice, gate_path, write_choices
 from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import check_run
 from expandr_repro.search.run import Given, final_ranking, search
 
 if TYPE_CHECKING:
@@ -89,8 +88,8 @@ class Run(dict[str, dict[str, float]]):
             SetupError: the place cannot be written, or something else than a run is there.
         """
         path = Path(path)
-        if tag.split() != [tag] or printable(tag) != tag:
-            raise ExpandrError(f"tag {tag!r}: a run's last column is one word")
+        check_tag(tag, "tag")
+        check_run(path, option="path")
         facts = {k: v for k, v in self.manifest.items() if k not in ("kind", "made_by", "tag", RUN_HASH)}
         overlap, choices = self._overlap, self._choices
         if facts and self._content() != self._digest:

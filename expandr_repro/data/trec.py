@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from expandr_repro.console.terminal import printable
 from expandr_repro.data.run_blocks import TOO_LARGE, read_plain_run
-from expandr_repro.errors import FormatError
+from expandr_repro.errors import ExpandrError, FormatError
 from expandr_repro.io.columns import QRELS, Columns, header_of
 from expandr_repro.io.files import About, atomic_text, read_id, read_lines
 from expandr_repro.io.outputs import RUN
@@ -128,6 +129,16 @@ def run_writer(
                 file.writelines([f"{qid} Q0 {docid} {rank} {score:.9g} {tag}\n" for rank, (docid, score) in ordered])
 
         yield write
+
+
+def check_tag(tag: str, option: str = "--tag") -> None:
+    """Refuse what cannot be the last column of a run.
+
+    Raises:
+        ExpandrError: it is not one printable word.
+    """
+    if tag.split() != [tag] or printable(tag) != tag:
+        raise ExpandrError(f"{option} {tag!r}: a run's last column is one word")
 
 
 def strictly_decreasing(ranked: Mapping[str, float]) -> dict[str, float]:

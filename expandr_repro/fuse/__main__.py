@@ -14,12 +14,13 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table, number
 from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.data.trec import check_tag
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
 from expandr_repro.fuse.options import FuseRequest, MethodsRequest
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.io.outputs import RUN, SEEN, check_output, manifest_kind
+from expandr_repro.search.outputs import check_run
 
 if TYPE_CHECKING:
     from expandr_repro.data.trec import Qrels
@@ -73,13 +74,21 @@ def run(request: FuseRequest) -> int:
     """Do what the command line says."""
     from expandr_repro.fuse.fusing import default_norm, fuse, read_input
 
-    if request.tag.split() != [request.tag] or printable(request.tag) != request.tag:
-        raise ExpandrError(f"--tag {request.tag!r}: a run's last column is one word")
+    check_tag(request.tag)
     if bool(request.runs) == bool(request.topics):
         raise ExpandrError("what to fuse? give two or more run files, or --topics to search with --retrievers; not both")  # fmt: skip
     chosen = method_named(request.method)
     default_norm(chosen, request.norm)
-    _check_place(request)
+    if request.output:
+        reads = (
+            *request.runs,
+            *request.training_runs,
+            request.topics,
+            *request.expansions,
+            *request.index,
+            request.qrels,
+        )
+        check_run(Path(request.output), reads)
     if request.topics:
         from expandr_repro.fuse.searches import split_retrievers
 
@@ -113,18 +122,6 @@ def _count(runs: Sequence[str]) -> int:
     if len(paths) < 2:
         raise ExpandrError("one run has nothing to be fused with; give two or more")
     return len(paths)
-
-
-def _check_place(request: FuseRequest) -> None:
-    from expandr_repro.evaluate.seen import lists_path
-
-    if not request.output:
-        return
-    path = Path(request.output)
-    reads = (*request.runs, *request.training_runs, request.topics, *request.expansions, *request.index, request.qrels)
-    check_output("--output", path, RUN, reads)
-    check_output("--output", run_manifest_path(path), manifest_kind("run"), reads)
-    check_output("--output", lists_path(path), SEEN, reads)
 
 
 def _check_training(request: FuseRequest, chosen: Method) -> None:

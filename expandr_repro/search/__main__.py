@@ -14,14 +14,15 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import one_line, printable
-from expandr_repro.data.trec import run_writer
+from expandr_repro.data.trec import check_tag, run_writer
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.io.outputs import ENCODED_QUERIES, GATED, RUN, SEEN, check_output, manifest_kind
+from expandr_repro.io.outputs import ENCODED_QUERIES, check_output
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.gate import gate_named
 from expandr_repro.search.options import SearchRequest, members
+from expandr_repro.search.outputs import check_run
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
@@ -53,8 +54,7 @@ def run(request: SearchRequest) -> int:
     from expandr_repro.search.run import search
     from expandr_repro.search.summary import print_summary
 
-    if request.tag.split() != [request.tag] or printable(request.tag) != request.tag:
-        raise ExpandrError(f"--tag {request.tag!r}: a run's last column is one word")
+    check_tag(request.tag)
     fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
     if request.gate:
         gate_named(request.gate, request.retriever, fusion)
@@ -110,19 +110,12 @@ def _ask(request: SearchRequest) -> int:
 
 def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
     """Find out before anything is encoded that an output cannot be written, or would replace something else."""
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path
-
     output, exported = request.output or "", request.export_queries or ""
     reads = (request.topics, *request.expansions, *request.index, request.qrels)
     for name in group or ("",) if output else ():
         if name and Path(output).is_file():
             raise ExpandrError(f"--output {output}: is a file; a group of collections needs a folder, one run each")
-        run = Path(output, f"{name}.trec") if name else Path(output)
-        check_output("--output", run, RUN, reads)
-        check_output("--output", run_manifest_path(run), manifest_kind("run"), reads)
-        check_output("--output", lists_path(run), SEEN, reads)
-        check_output("--output", gate_path(run), GATED, reads)
+        check_run(Path(output, f"{name}.trec") if name else Path(output), reads)
     for name in group or ("",) if exported else ():
         check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads)
 
