@@ -9,13 +9,13 @@ from pathlib import Path
 
 from expandr_repro.data.collections import TopicSet, find_qrels, find_topics, qrels_of, relevance_level, removes_own_ids
 from expandr_repro.data.expansions import with_expansions
-from expandr_repro.data.overlap.sharing import relevant_documents, sharing
+from expandr_repro.data.overlap.sharing import relevant_documents
 from expandr_repro.data.splits import DEV, with_split
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.errors import ExpandrError, nearest
 from expandr_repro.train_encoder.settings import EncoderTraining, TrainRequest
-from expandr_repro.training.hold_out import TrainingTopics, collection_of
+from expandr_repro.training.hold_out import TrainingTopics, collection_of, refuse_seen
 
 log = logging.getLogger(__name__)
 
@@ -130,15 +130,8 @@ def _overlap(
 ) -> dict[str, int]:
     """Count the development topics that training sees, altogether or by their relevant documents."""
     same_ids = collection_of(source, *names) == training.collection
-    same, shared = sharing(
-        {t.qid: t.title for t in dev}, relevant, training.titles, training.relevant or {}, same_ids=same_ids
-    )
-    if (same or shared) and not request.allow_overlap:
-        raise ExpandrError(
-            f"--dev-topics {names[0]}: of {len(dev)} topics {len(same)} are training topics, and {len(shared)} share a relevant document "
-            f"with some, so their scores would show what was memorised; leave those out of training (--hold-out {names[0]}), "
-            "give other topics, or accept it with --allow-overlap"
-        )
+    titles = {t.qid: t.title for t in dev}
+    same, shared = refuse_seen(names[0], titles, relevant, training, request.allow_overlap, same_ids=same_ids)
     return {SAME: len(same), SHARED: len(shared)}
 
 

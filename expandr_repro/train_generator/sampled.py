@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from expandr_repro.errors import ExpandrError
-from expandr_repro.llm.answers.cleaning import clean
+from expandr_repro.llm.answers.cleaning import Cleaned, clean
 from expandr_repro.llm.base import GeneratorOptions, Reply, Request
 from expandr_repro.llm.local.transformers import TransformersGenerator
 from expandr_repro.llm.local.weights import Weights
@@ -69,12 +69,17 @@ def count(replies: Sequence[Reply]) -> dict[str, float]:
     if not replies:
         return {}
     cleaned = [clean(r.text, r.finish, r.request.prompt) for r in replies]
+    return counts_of(cleaned, [r.tokens_out for r in replies], [r.finish for r in replies])
+
+
+def counts_of(cleaned: Sequence[Cleaned], tokens: Sequence[int], finishes: Sequence[str]) -> dict[str, float]:
+    """Return the means and counts of texts, of which there is one or more: cleaned, their tokens, and why each ended."""
     return {
         WORDS: fmean(len(c.text.split()) for c in cleaned),
-        TOKENS: fmean(r.tokens_out for r in replies),
+        TOKENS: fmean(tokens),
         REFUSED: sum(c.refused for c in cleaned),
-        CUT: sum(r.finish == "length" for r in replies),
-        EMPTY: sum(not c.text for c in cleaned),
+        CUT: sum(finish == "length" for finish in finishes),
+        EMPTY: sum(not c.text.strip() for c in cleaned),
     }
 
 

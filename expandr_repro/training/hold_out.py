@@ -30,6 +30,37 @@ LEFT_OUT = "topics left out for --hold-out"
 TITLES = "only topics with the same title are left out"
 
 
+def refuse_seen(
+    name: str | None,
+    titles: Mapping[str, str],
+    relevant: Mapping[str, set[str]],
+    training: TrainingTopics,
+    allowed: bool,
+    **same: bool,
+) -> tuple[set[str], set[str]]:
+    """Return which of --dev-topics are training topics, and which of the rest share a relevant document with some; refuse both unless that is allowed.
+
+    Args:
+        name: what --dev-topics says.
+        titles: qid -> title of the topics.
+        relevant: qid -> their relevant documents.
+        training: what is trained on.
+        allowed: whether --allow-overlap was given.
+        same: `same_ids` and `same_documents` of `sharing`.
+
+    Raises:
+        ExpandrError: training sees some, and that is not allowed.
+    """
+    equal, sharers = sharing(titles, relevant, training.titles, training.relevant or {}, **same)
+    if (equal or sharers) and not allowed:
+        raise ExpandrError(
+            f"--dev-topics {name}: of {len(titles)} topics {len(equal)} are training topics, and {len(sharers)} share a relevant document with "
+            f"some, so their scores would show what was memorised; leave those out of training (--hold-out {name}), give other topics, or "
+            "accept it with --allow-overlap"
+        )
+    return equal, sharers
+
+
 @dataclass(frozen=True)
 class TrainingTopics:
     """Topics that are to be trained on.

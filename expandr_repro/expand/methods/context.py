@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from expandr_repro.data.collections import TopicSet, collection_meant, find_corpus, removes_own_ids
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Run, read_run
+from expandr_repro.encoders.options import DEFAULT
 from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError, nearest, shown
 from expandr_repro.expand.store import Store
 from expandr_repro.io.files import sha256_file
@@ -26,10 +27,6 @@ log = logging.getLogger(__name__)
 
 DEPTH = 10
 """Passages per topic where nothing else is asked for."""
-
-ENCODER = "all-MiniLM-L6-v2"
-"""Of `dense:10`; that of `search`."""
-
 
 USUAL = {"dense": "mean", "bm25": "repeat"}
 """How topics with texts are searched where the method does not say."""
@@ -161,7 +158,7 @@ def open_context(
     texts = Corpus(_documents(topics, corpus))
     if named.kind == "run":
         return RunFile(named, topics, texts)
-    return Search(named, topics, texts, encoder or ENCODER, fusion.get(named.kind, USUAL[named.kind]), store)
+    return Search(named, topics, texts, encoder or DEFAULT, fusion.get(named.kind, USUAL[named.kind]), store)
 
 
 @dataclass
@@ -177,8 +174,8 @@ class Search:
     known: bool = False
 
     @cached_property
-    def searcher(self) -> DenseSearch | Bm25Search:
-        """The index, opened when first wanted, or built."""
+    def opened(self) -> tuple[DenseSearch | Bm25Search, int]:
+        """The index, opened when first wanted, or built, and the number of its documents."""
         from expandr_repro.search.fusion import fusion_named
         from expandr_repro.search.options import SearchRequest
         from expandr_repro.search.run import open_searcher
@@ -191,7 +188,8 @@ class Search:
             encoder = load_encoder(self.encoder, EncoderOptions())
         request = SearchRequest(self.topics.label, index=(self.corpus.name,), retriever=self.named.kind)
         alone = fusion_named("none", self.named.kind)
-        return open_searcher(request, self.topics, alone, encoder)[0]
+        searcher, size, _ = open_searcher(request, self.topics, alone, encoder)
+        return searcher, size
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -199,7 +197,7 @@ class Search:
         from expandr_repro.io.manifest import NAME, read_manifest
         from expandr_repro.search.dense import DenseSearch
 
-        searcher = self.searcher
+        searcher, _ = self.opened
         if isinstance(searcher, DenseSearch):
             manifest, own = searcher.index.manifest, {"encoder": searcher.encoder.identity}
         else:
@@ -219,27 +217,20 @@ class Search:
         kept = {qid: docids for qid, key in keys.items() if (docids := self.store.passages(key)) is not None}
         missing = [t for t in topics if t.qid not in kept]
         if missing:
-            size = self._size()
-            self.searcher.hits = min(size, self.named.depth + max(len(seen.get(t.qid, ())) for t in missing))
+            searcher, size = self.opened
+            searcher.hits = min(size, self.named.depth + max(len(seen.get(t.qid, ())) for t in missing))
             log.info("finding passages for %d topics (%s)", len(missing), self.facts["source"])
             for fusion, some in (
                 ("none", [t for t in missing if not t.texts]),
                 (self.fusion, [t for t in missing if t.texts]),
             ):
-                run = final_ranking(self.searcher.run(some, fusion)) if some else {}
+                run = final_ranking(searcher.run(some, fusion)) if some else {}
                 for t in some:
                     gone = set(seen.get(t.qid, ()))
                     kept[t.qid] = [d for d in run.get(t.qid, {}) if d not in gone][: self.named.depth]
             self.store.keep_passages({keys[t.qid]: kept[t.qid] for t in missing})
         texts = self.corpus.texts(d for docids in kept.values() for d in docids)
         return {t.qid: [Passage(d, texts[d]) for d in kept[t.qid] if texts.get(d)] for t in topics}
-
-    def _size(self) -> int:
-        from expandr_repro.indexes.lucene import document_count
-        from expandr_repro.search.dense import DenseSearch
-
-        searcher = self.searcher
-        return int(searcher.index.index.ntotal) if isinstance(searcher, DenseSearch) else document_count(searcher.index)
 
     def _key(self, topic: Topic, seen: Sequence[str]) -> bytes:
         facts = [
@@ -249,7 +240,7 @@ class Search:
             topic.title,
             list(topic.texts),
             sorted(seen),
-            self.searcher.remove_own,
+            self.opened[0].remove_own,
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=True, default=str).encode()).digest()
 
@@ -338,7 +329,7 @@ class Given:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Return what it is."""
+        """Name the function in the facts."""
         self.facts = {"source": f"function {getattr(self.function, '__name__', type(self.function).__name__)}"}
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:

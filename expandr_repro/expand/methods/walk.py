@@ -60,7 +60,6 @@ class Walk:
         trained_on: hash of the record of what the generator was trained on, where there is one.
         budget: what may be spent; None for no limit.
         reports: of the steps that were run, by step: for the process that puts the output together.
-        waiting: attempts that earlier runs made; see `Expansions`.
     """
 
     method: Method

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.data.collections import TopicSet, find_topics, qrels_of, relevance_level, removes_own_ids
-from expandr_repro.data.overlap.sharing import count_shared, relevant_documents, sharing
+from expandr_repro.data.overlap.sharing import count_shared, relevant_documents
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on
 from expandr_repro.data.splits import DEV, split_of, with_split
 from expandr_repro.data.topics import Topic
@@ -23,7 +23,7 @@ from expandr_repro.prefer.rewards import REWARDS, parse_rewards
 from expandr_repro.prefer.similarity import Case
 from expandr_repro.train_generator.examples import drawn_apart, plain_prompt, training_topics
 from expandr_repro.train_generator.options import TrainRequest
-from expandr_repro.training.hold_out import TrainingTopics, collection_of, leave_out
+from expandr_repro.training.hold_out import TrainingTopics, collection_of, leave_out, refuse_seen
 
 log = logging.getLogger(__name__)
 
@@ -173,15 +173,10 @@ def _validated(
     topics = [t for t in other.topics if qrels.get(t.qid)]
     relevant = relevant_documents(qrels, [t.qid for t in topics], relevance_level(asked))
     same = collection_of(other, asked) == training.collection
-    equal, sharers = sharing(
-        {t.qid: t.title for t in topics}, relevant, training.titles, training.relevant or {}, same_ids=same, same_documents=same
-    )  # fmt: skip
-    if (equal or sharers) and not request.allow_overlap:
-        raise ExpandrError(
-            f"--dev-topics {asked}: of {len(topics)} topics {len(equal)} are training topics, and {len(sharers)} share a relevant document with "
-            f"some, so their scores would show what was memorised; leave those out of training (--hold-out {asked}), give other topics, or "
-            "accept it with --allow-overlap"
-        )
+    titles = {t.qid: t.title for t in topics}
+    equal, sharers = refuse_seen(
+        asked, titles, relevant, training, request.allow_overlap, same_ids=same, same_documents=same
+    )
     return _searchable(asked, other, qrels, topics), len(equal | sharers)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from expandr_repro.data.topics import Expansion, Topic
 from expandr_repro.encoders.protocol import TextEncoder
@@ -76,14 +75,11 @@ class Validation:
         if self._alone is None:
             self._alone = self._score(searcher, topics, "none")
         scores = self._score(searcher, [Topic(t.qid, t.title, tuple(by_qid[t.qid])) for t in topics], "mean")
+        counts = sampled.counts_of([t.cleaned for t in texts], [len(t.ids) for t in texts], [t.finish for t in texts])
         return {
             NDCG: scores,
             ALONE: self._alone,
-            WORDS: fmean(len(t.cleaned.text.split()) for t in texts),
-            TOKENS: fmean(len(t.ids) for t in texts),
-            REFUSED: sum(t.cleaned.refused for t in texts),
-            CUT: sum(t.finish == "length" for t in texts),
-            EMPTY: sum(not t.cleaned.text.strip() for t in texts),
+            **{WRITTEN[name]: value for name, value in counts.items()},
         }
 
     def _score(self, searcher: DenseSearch, topics: list[Topic], fusion: str) -> float:
