@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pages
 from kept import rows
 
 from expandr_repro.console.tables import Table
@@ -36,13 +37,10 @@ Scores = dict[str, dict[int, dict[str, dict[str, float]]]]
 
 
 def interval(values: Sequence[float]) -> str:
-    """Return the mean and half the width of the 95 % interval."""
-    from scipy.stats import t
-
+    """Return the mean, half the width of the 95 % interval and the number of values."""
     if len(values) < 2:
         return f"{values[0]:.4f}" if values else "not run"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.fmean(values):.4f} ± {half:.4f} ({len(values)})"
+    return f"{statistics.fmean(values):.4f} ± {pages.half_width(values):.4f} ({len(values)})"
 
 
 def scores(steps: dict[str, Any], collection: str, retriever: str) -> Scores:
@@ -86,7 +84,6 @@ def by_collection(steps: dict[str, Any], collection: str) -> str:
 def differences(steps: dict[str, Any]) -> str:
     """Return the table of each training less the untrained model, topic by topic."""
     import numpy as np
-    from scipy.stats import t
 
     from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
 
@@ -104,7 +101,7 @@ def differences(steps: dict[str, Any]) -> str:
                     for name in ("untrained", condition)
                 ]
                 change = both[1] - both[0]
-                half = t.ppf(0.975, len(change) - 1) * change.std(ddof=1) / len(change) ** 0.5
+                half = pages.half_width(change.tolist())
                 wins, _, losses = wins_ties_losses(both[0], both[1])
                 p_values.append(paired_p(both[0], both[1]))
                 lines.append([title, label, NAMES[condition], f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
@@ -131,14 +128,7 @@ def tables() -> dict[str, str]:
 
 def filled(page: str) -> str:
     """Return the page with its tables."""
-    for marker, table in tables().items():
-        page = re.sub(
-            rf"(<!-- {marker}: begin -->\n).*?(<!-- {marker}: end -->)",
-            lambda m, t=table: f"{m[1]}{t}\n{m[2]}",
-            page,
-            flags=re.S,
-        )  # type: ignore[misc]
-    return page
+    return pages.filled(page, tables())
 
 
 def main() -> int:

@@ -27,6 +27,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from kept import rows
 from retriever import call, settings, start_worker
 
 SPLITS = {
@@ -195,13 +196,6 @@ def kept_as(path: Path) -> str:
     return f"metrics.{path.parent.name}.jsonl.gz" if path.name == "metrics.jsonl" else f"{path.name}.gz"
 
 
-def done_before(record: Path) -> dict[str, dict[str, Any]]:
-    """Return the steps that are recorded."""
-    if not record.exists():
-        return {}
-    return {row["name"]: row for row in map(json.loads, record.read_text(encoding="utf-8").splitlines())}
-
-
 def work(step: Step) -> dict[str, Any]:
     """Do a step in a worker; score its run."""
     import gc
@@ -234,7 +228,7 @@ class Runner:
     def go(self, steps: dict[str, Step]) -> Iterator[str]:
         """Do what is not recorded; yield the names of what could not be done in time."""
         begin = time.monotonic()
-        done = {name for name, row in done_before(self.record).items() if row["code"] == 0}
+        done = {name for name, row in rows(self.args.output).items() if row["code"] == 0}
         waiting = [s for s in steps.values() if s.name not in done]
         for step in steps.values():
             if step.name in done:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+
+import pages
 
 from expandr_repro.console.tables import Table
 
@@ -39,12 +40,9 @@ def records(name: str) -> list[dict[str, object]]:
 
 def interval(values: Sequence[float]) -> str:
     """Return mean and half the width of the 95 % interval."""
-    from scipy.stats import t
-
     if len(values) == 1:
         return f"{values[0]:.4f}"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{statistics.fmean(values):.4f} ± {half:.4f}"
+    return f"{statistics.fmean(values):.4f} ± {pages.half_width(values):.4f}"
 
 
 def figures(key: str = "nDCG@10") -> dict[str, dict[str, dict[str, float]]]:
@@ -198,14 +196,8 @@ TABLES = {
 
 
 def filled(page: str) -> str:
-    """Return the page with each table between its markers."""
-    for name, table in TABLES.items():
-        mark = re.compile(rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
-        assert mark.search(page), f"no markers for {name}"
-        made = table()
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        page = mark.sub(lambda _, whole=f"{begin}{made}\n{end}": whole, page)
-    return page
+    """Return the page with its tables."""
+    return pages.filled(page, {name: table() for name, table in TABLES.items()})
 
 
 def main() -> int:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import statistics
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "loop"))
 
+import pages
 from kept import rows
 from protocol import Plan, Runner, retriever
 
@@ -66,7 +66,6 @@ class Study(Plan):
 def tables(folder: Path, encoders: list[str]) -> dict[str, str]:
     """Return marker -> table: for each collection and retriever each method's nDCG@10 with its change, p, topics lost, and tokens."""
     import numpy as np
-    from scipy.stats import t
 
     from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
 
@@ -101,7 +100,7 @@ def tables(folder: Path, encoders: list[str]) -> dict[str, str]:
             ]
             for name, each in values.items():
                 change = each - alone
-                half = t.ppf(0.975, len(qids) - 1) * change.std(ddof=1) / len(qids) ** 0.5
+                half = pages.half_width(change.tolist())
                 wins, _, losses = wins_ties_losses(alone, each)
                 texts = steps[f"texts.{name}.{collection}"]["texts"]
                 tokens = (
@@ -129,18 +128,6 @@ def tables(folder: Path, encoders: list[str]) -> dict[str, str]:
     return made
 
 
-def filled(page: str, folder: Path, encoders: list[str]) -> str:
-    """Return the page with its tables."""
-    for marker, table in tables(folder, encoders).items():
-        page = re.sub(
-            rf"(<!-- {marker}: begin -->\n).*?(<!-- {marker}: end -->)",
-            lambda m, t=table: f"{m[1]}{t}\n{m[2]}",
-            page,
-            flags=re.S,
-        )  # type: ignore[misc]
-    return page
-
-
 def main() -> int:
     """Run the study, or print its tables."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -161,7 +148,9 @@ def main() -> int:
     made.add_argument("--write", action="store_true", help="put them into docs/results/methods.md")
     args = made.parse_args()
     if args.write:
-        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), args.output, list(RETRIEVERS)), encoding="utf-8")
+        PAGE.write_text(
+            pages.filled(PAGE.read_text(encoding="utf-8"), tables(args.output, list(RETRIEVERS))), encoding="utf-8"
+        )
         return 0
     encoders = [pair.partition("=")[0] for pair in args.encoders]
     if args.table:

@@ -39,7 +39,7 @@ def test_the_tables_of_the_real_llm_are_the_generated_ones(llm_tables):
 
 def test_the_tables_of_the_methods_are_the_generated_ones(study):
     page = study.PAGE.read_text(encoding="utf-8")
-    assert study.filled(page, ROOT / "runs" / "methods", list(study.RETRIEVERS)) == page
+    assert study.pages.filled(page, study.tables(ROOT / "runs" / "methods", list(study.RETRIEVERS))) == page
 
 
 @pytest.mark.parametrize(("collection", "retriever", "pinned"), [("scifact", "minilm", 0.6451), ("scifact", "bm25", 0.6789), ("nfcorpus", "minilm", 0.3167), ("nfcorpus", "bm25", 0.3218), ("cacm", "minilm", 0.4275), ("cacm", "bm25", 0.4928)])  # fmt: skip
@@ -64,5 +64,5 @@ def test_a_step_that_is_recorded_is_not_done_again_and_one_that_failed_is(monkey
     protocol = script("loop", "protocol", monkeypatch)
     record = tmp_path / "steps.jsonl"
     record.write_text('{"name": "a", "code": 0}\n{"name": "b", "code": 1}\n', encoding="utf-8")
-    done = {name for name, row in protocol.done_before(record).items() if row["code"] == 0}
+    done = {name for name, row in protocol.rows(tmp_path).items() if row["code"] == 0}
     assert done == {"a"}
