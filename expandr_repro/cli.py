@@ -35,19 +35,19 @@ def parser(command: str, summary: str, examples: str, shape: type[Options] | Non
         examples: command lines to show at the end of the help.
         shape: the command's own options.
     """
-    made = Parser(
+    built = Parser(
         prog=f"python -m expandr_repro.{command}",
         description=summary,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
-    add_options(made, Common)
+    built.add_argument("--version", action="version", version=f"expandr_repro {__version__}")
+    add_options(built, Common)
     if shape:
-        made.shape = shape
-        add_options(made, shape)
-    return made
+        built.shape = shape
+        add_options(built, shape)
+    return built
 
 
 def command(build_parser: Callable[[], Parser], run: Callable[[Any], int]) -> Callable[..., int]:
@@ -55,21 +55,21 @@ def command(build_parser: Callable[[], Parser], run: Callable[[Any], int]) -> Ca
     return lambda argv=None: execute(build_parser(), run, argv)
 
 
-def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
+def execute(built: Parser, run: Callable[[Any], int], argv: Sequence[str] | None) -> int:
     """Parse, run, and turn what goes wrong into one line on standard error and an exit code.
 
     Args:
-        made: the command's parser.
+        built: the command's parser.
         run: the command, a function of the dataclass of its options, or of what the parser returns where it has none.
         argv: the command line, or None for the process's own.
     """
     words = sys.argv[1:] if argv is None else argv
-    args = made.parse_args(words)
+    args = built.parse_args(words)
     _set_up(args.quiet, args.verbose)
     try:
-        if made.shape is None:
+        if built.shape is None:
             return run(args)
-        options = read_options(made.shape, args, given_options(made, words))
+        options = read_options(built.shape, args, given_options(built, words))
         options.refuse_idle()
         return run(options)
     except ExpandrError as error:
@@ -84,22 +84,22 @@ def execute(made: Parser, run: Callable[[Any], int], argv: Sequence[str] | None)
         return _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 2, args.verbose)
     except UnicodeEncodeError as error:
         if is_surrogate_free(error.object):
-            said = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
+            message = f"what is to be printed cannot be written in {error.encoding}; set PYTHONIOENCODING=utf-8"
         else:
-            said = (
+            message = (
                 "the name of a file holds bytes that are no UTF-8; rename it, or where they are UTF-8 set PYTHONUTF8=1"
             )
-        return _fail(said, 2, args.verbose)
+        return _fail(message, 2, args.verbose)
     except Exception as error:  # noqa: BLE001 - the last net: a traceback only for those who ask
         if is_memory_fault(error):
-            said = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
+            message = "out of memory; lower --batch-size, --batch-tokens or --hits, or split the input"
         elif reason := missing_library(error):
-            said = reason
+            message = reason
         elif reason := write_fault(error):
-            said = f"{reason}; is the disk full? What was complete is kept: run the same command again"
+            message = f"{reason}; is the disk full? What was complete is kept: run the same command again"
         else:
-            said = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
-        return _fail(said, 2, args.verbose)
+            message = f"{unforeseen(error)}; --verbose shows where; if the input is in order, please report it"
+        return _fail(message, 2, args.verbose)
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:

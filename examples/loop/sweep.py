@@ -1,4 +1,4 @@
-"""Many trainings of the retriever in a process a GPU, with development scores alone: what settings are chosen by.
+"""Many trainings of the retriever in one process per GPU, with development scores alone: what settings are chosen by.
 
 The steps are those of `train_encoder` (`ContrastiveTrainer`, the same batches); what differs is that corpora are tokenised once and
 searched by a matrix product, in half precision on a GPU, so that a training takes seconds. No test topic of the experiment is searched:

@@ -35,7 +35,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "compare",
-        "Compare TREC runs on the same judgements: the first is what the others are compared with.",
+        "Compare TREC runs on the same qrels: the first is what the others are compared with.",
         EXAMPLES,
         CompareRequest,
     )
@@ -43,8 +43,8 @@ def build_parser() -> Parser:
 
 def run(request: CompareRequest) -> int:
     """Do what the command line says."""
-    with warned() as told:
-        return _run(request, told)
+    with warned() as warnings:
+        return _run(request, warnings)
 
 
 def _run(request: CompareRequest, warnings: list[str]) -> int:
@@ -70,8 +70,8 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         refuse_other_collection(path, known, request.qrels)
     scored = comparable([evaluate_file(path, qrels, measures) for path in request.runs], facts)
     figures = dict(zip(names, scored, strict=True))
-    for path, found in zip(request.runs, scored, strict=True):
-        warn_of_gaps(path, found)
+    for path, score in zip(request.runs, scored, strict=True):
+        warn_of_gaps(path, score)
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
     columns = cost_columns(dict(zip(names, facts, strict=True)), prices)
@@ -90,25 +90,25 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
         log.info("wrote %s", request.plot)
     if request.format == "json":
         costs_of = {name: {column: values[name] for column, values in columns.items()} for name in names}
-        told_all = (
+        whole = (
             _as_json(figures, compared, queries, request)
             | ({"costs": costs_of} if columns else {})
             | {"warnings": warnings}
         )
-        print(printable(json.dumps(told_all, indent=2, ensure_ascii=False)))
+        print(printable(json.dumps(whole, indent=2, ensure_ascii=False)))
         return 0
     table = split.table("run", figures.items(), measures)
     costs = [[values[str(row[0])] for values in columns.values()] for row in table.rows]
     rows = [[*row, *more] for row, more in zip(table.rows, costs, strict=True)]
     print(Table([*table.header, *columns], rows).render(request.format))
-    told = ["topics", "count"] if split.seen else []
+    count_columns = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
     tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
-    header = ["comparison", "metric", *told, "Δ", *limits, *tested]
+    header = ["comparison", "metric", *count_columns, "Δ", *limits, *tested]
     rows = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
-            where = [part, len(c.per_topic)] if told else []
+            where = [part, len(c.per_topic)] if count_columns else []
             numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
             rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *numbers])
     print("\n" + Table(header, rows).render(request.format))
@@ -164,9 +164,9 @@ def _as_json(
 
 
 def _numbers(c: Comparison) -> dict[str, Any]:
-    found = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
+    numbers = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
     interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
-    return found | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
 
 
 main = cli.command(build_parser, run)

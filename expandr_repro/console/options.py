@@ -221,7 +221,7 @@ class Options:
         """Refuse an option that was given by hand and does not apply.
 
         Raises:
-            ExpandrError: so it is; names the option as it was typed, and when it applies.
+            ExpandrError: an option does not apply; names it as it was typed, and when it applies.
         """
         for one in declared(type(self)):
             for path, when in one.applies if one.flags[0] in self.given else ():

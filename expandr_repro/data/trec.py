@@ -92,7 +92,7 @@ def _plain_number(written: str) -> str:
     """Refuse what Python takes for a number and C does not: 1_000 and the digits of other scripts.
 
     Raises:
-        ValueError: so it is.
+        ValueError: C reads no number there.
     """
     if "_" in written or not written.isascii():
         raise ValueError(written)

@@ -377,7 +377,7 @@ def check_weights(chosen: Method, weights: Sequence[float], runs: int) -> None:
     """Refuse weights that do not go with a method or with the number of runs.
 
     Raises:
-        ExpandrError: so it is.
+        ExpandrError: weights are missing, too many or too few, negative, or not for this method.
     """
     import math
 

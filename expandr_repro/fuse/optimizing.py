@@ -108,7 +108,7 @@ def refuse_same_topics(inputs: Sequence[Input], training: Sequence[Input]) -> No
     """Refuse to choose parameters on topics that are fused with them.
 
     Raises:
-        MismatchError: so it is.
+        MismatchError: topics of one collection are in both.
     """
     shared = set(topics_of(inputs)) & set(topics_of(training))
     if shared and _dataset(inputs[0].facts) == _dataset(training[0].facts):

@@ -28,7 +28,7 @@ def refuse_other_version(index: Path, manifest: Mapping[str, Any] | None, docume
         documents: what the topics' corpus is found by; None where it is not known.
 
     Raises:
-        MismatchError: so it is; says counts and hashes of both.
+        MismatchError: the corpus is another; names counts and hashes of both.
     """
     made_of = (manifest or {}).get("corpus")
     if not documents or not isinstance(made_of, Mapping) or made_of.get("source") != documents:
@@ -87,7 +87,7 @@ def refuse_foreign(
         fix: what to do.
 
     Raises:
-        MismatchError: so it is.
+        MismatchError: the index has none of them.
     """
     if judged and not holds_any(judged):
         raise MismatchError(

@@ -129,7 +129,7 @@ def refuse_other_titles(topics: Sequence[Topic], titles: Mapping[str, str], sour
     """Refuse a source in which a topic's id has another title: ids of one set mean nothing in another.
 
     Raises:
-        MismatchError: so it is.
+        MismatchError: a topic has another title there.
     """
     for topic in topics:
         title = titles.get(topic.qid)

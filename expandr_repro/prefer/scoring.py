@@ -42,10 +42,10 @@ def gold_index(gold: Gold, encoder: TextEncoder, docids: set[str], index: str | 
 
     if gold.corpus is None:
         raise ExpandrError(f"{gold.label}: its documents are not known, so they cannot be searched; name a collection")
-    found = dense_index(index or gold.corpus, encoder)
-    refuse_other_version(found.folder, found.manifest, gold.corpus)
-    refuse_foreign(found.folder, docids, any_of(found.docids))
-    return found
+    opened = dense_index(index or gold.corpus, encoder)
+    refuse_other_version(opened.folder, opened.manifest, gold.corpus)
+    refuse_foreign(opened.folder, docids, any_of(opened.docids))
+    return opened
 
 
 class Remembering:
@@ -129,8 +129,8 @@ class Scorer:
         for qid, texts in asked:
             if qid not in self.cases:
                 raise ExpandrError(f"qid {qid!r}: no topic with a gold passage has it")
-            if said := tuple(text for text in texts if text.strip()):
-                cases.append(replace(self.cases[qid], candidates=said))
+            if written := tuple(text for text in texts if text.strip()):
+                cases.append(replace(self.cases[qid], candidates=written))
         with self._lock:  # neither Faiss nor an encoder is asked by two threads at once
             rewarded = iter(list(reward(cases, self.encoder, self.weights, self.searched)))
         return [self._scores(texts, rewarded) for _, texts in asked]
@@ -140,11 +140,11 @@ class Scorer:
         totals, parts = [0.0] * len(texts), {name: [0.0] * len(texts) for name in self.weights}
         to_gold = [0.0] * len(texts)
         if rows:
-            found = next(rewarded)
+            result = next(rewarded)
             for number, row in enumerate(rows):
-                totals[row], to_gold[row] = float(found.totals[number]), float(found.to_gold[number])
+                totals[row], to_gold[row] = float(result.totals[number]), float(result.to_gold[number])
                 for name, column in parts.items():
-                    column[row] = float(found.parts[name][number])
+                    column[row] = float(result.parts[name][number])
         return Scores(totals, parts, to_gold)
 
 
@@ -176,6 +176,6 @@ def make_scorer(
     if names := searched_names(weights):
         from expandr_repro.prefer.rewards.searched import CorpusRewards
 
-        found = gold_index(gold, encoder, {case.docid for case in cases.values()}, index)
-        searched = CorpusRewards(names, found, gold.qrels, hits, gold.remove_own, threads)
+        opened = gold_index(gold, encoder, {case.docid for case in cases.values()}, index)
+        searched = CorpusRewards(names, opened, gold.qrels, hits, gold.remove_own, threads)
     return Scorer(cases, kept, weights, searched)

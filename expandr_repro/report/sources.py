@@ -71,7 +71,7 @@ class Sources:
             searched: the ids of all its topics.
 
         Raises:
-            MismatchError: so it is.
+            MismatchError: its topics or expansions are others than those here.
         """
         topics = [t for t in self.topics.topics if t.qid in searched] if self.topics else []
         if self.topics is None or len(topics) < len(searched):  # what is not known cannot be compared

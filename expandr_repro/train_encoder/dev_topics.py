@@ -139,7 +139,7 @@ def check_selection(config: EncoderTraining, searches: Sequence[DevSearch]) -> N
     """Refuse settings that want searches which are not made.
 
     Raises:
-        ExpandrError: so it is; names those that are.
+        ExpandrError: a setting names a search that there is not, or wants one where there is none; names those that there are.
     """
     names = [s.name for s in searches]
     for name in config.select_on:

@@ -62,7 +62,7 @@ PANELS = {
         ("accuracy: the next token is the likeliest", ("mean_token_accuracy", "eval_mean_token_accuracy")),
     ),
     "grpo": (
-        ("reward of the texts learnt from", ("reward",)),
+        ("reward of the texts learned from", ("reward",)),
         ("similarity to the gold passage", ("similarity",)),
         ("nDCG@10 for validation topics", (NDCG, ALONE)),
         ("words per text", ("words", WORDS)),
@@ -130,8 +130,8 @@ def train_generator(training: Training) -> dict[str, Any]:
         return there
     work = working_folder(request.output, facts)
     with reserved(work) if is_first_process() else nullcontext():
-        place = Place(work, device, precision)
-        trained = _train(training, weights, place, encoder)
+        setup = Place(work, device, precision)
+        trained = _train(training, weights, setup, encoder)
         manifest = facts | {"counts": trained.counts, "result": _result(trained, GOALS[training.kind])}
         if is_first_process():
             _add_texts(manifest["result"], training, replace(weights, precision=precision), trained, device)
@@ -140,16 +140,16 @@ def train_generator(training: Training) -> dict[str, Any]:
     return manifest
 
 
-def _train(training: Training, weights: Weights, place: Place, encoder: TextEncoder | None) -> Trained:
+def _train(training: Training, weights: Weights, setup: Place, encoder: TextEncoder | None) -> Trained:
     data, settings, trust = training.data, training.settings, training.request.trust_remote_code
     goal = GOALS[training.kind][settings.best_by]
     if isinstance(data, OnlineData):
         assert isinstance(settings, GrpoSettings)
         assert encoder is not None
-        return train_online(settings, goal, weights, data, encoder, place, trust)
+        return train_online(settings, goal, weights, data, encoder, setup, trust)
     assert not isinstance(settings, GrpoSettings)
-    store = _store(settings, weights, place.device, place.precision)
-    return train(settings, goal, weights, data.texts, place, store, trust)
+    store = _store(settings, weights, setup.device, setup.precision)
+    return train(settings, goal, weights, data.texts, setup, store, trust)
 
 
 def _encoder(training: Training, device: str) -> TextEncoder | None:
@@ -196,14 +196,14 @@ def _as_generated(settings: Settings, recorded: Mapping[str, Any]) -> Settings:
     for key in OTHERS:
         if key in recorded:
             log.warning("the passages were generated with %r in --extra, which training does not know: it reads other prompts", key)  # fmt: skip
-    made = replace(
+    changed = replace(
         settings,
         chat_template=False if plain else settings.chat_template,
         chat_template_kwargs=values if values else settings.chat_template_kwargs,
     )
-    if made.chat_template is False and made.chat_template_kwargs:
+    if changed.chat_template is False and changed.chat_template_kwargs:
         raise MismatchError("chat_template_kwargs: without the chat template they have no effect; leave them out")
-    return made
+    return changed
 
 
 def _facts(training: Training, weights: Weights, device: str, precision: str) -> dict[str, Any]:
@@ -248,9 +248,9 @@ def _result(trained: Trained, goals: Mapping[str, Goal]) -> dict[str, Any]:
     labels |= {f"validation {'nDCG@10' if name == 'ndcg' else name}": goal for name, goal in goals.items()}
     labels |= {name: Goal(key, False) for name, key in WRITTEN.items()}
     for label, goal in labels.items():
-        found = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
-        if {0, step} <= set(found):
-            measures[label] = [found[0], found[step]]
+        by_step = {r["step"]: goal.value(r) for r in trained.records if goal.key in r}
+        if {0, step} <= set(by_step):
+            measures[label] = [by_step[0], by_step[step]]
     return {"steps": trained.steps, "chosen_step": step, "before_after": measures}
 
 
@@ -264,10 +264,10 @@ def _add_texts(result: dict[str, Any], training: Training, weights: Weights, tra
     if not prompts:
         return
     sampler = Sampler(prompts, settings, device, request.trust_remote_code)
-    found = before_and_after(sampler, weights, trained.checkpoint, training.has_adapter, bool(trained.chosen_step))
-    if found:
-        result["texts"] = found["texts"]
-        result["before_after"] |= found["measures"]
+    counted = before_and_after(sampler, weights, trained.checkpoint, training.has_adapter, bool(trained.chosen_step))
+    if counted:
+        result["texts"] = counted["texts"]
+        result["before_after"] |= counted["measures"]
 
 
 def _record(training: Training, weights: Weights) -> list[TrainedOn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from expandr_repro.registry import Within
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class TrainingSettings(ABC):
     """What all ways of training a generator have in common.
 
     Attributes:
@@ -79,13 +80,13 @@ class TrainingSettings:
             )
 
     @property
+    @abstractmethod
     def longest(self) -> int:
         """Tokens of prompt and passage together, at most."""
-        raise NotImplementedError
 
+    @abstractmethod
     def too_long(self, limit: int) -> str:
         """Return what is wrong where the model takes fewer tokens than `longest`."""
-        raise NotImplementedError
 
 
 def _is_json(value: object) -> bool:

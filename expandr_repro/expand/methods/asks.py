@@ -184,7 +184,7 @@ def asks_of(
     """
     bank = read_bank(prompt_bank) if prompt_bank else None
     seed = seed_in(plan)
-    made: list[Ask] = []
+    asks: list[Ask] = []
     for number, step in enumerate(method.steps, start=1):
         for turn, instruction in enumerate(step.instructions or [""]):
             name, version, spec, templates = _written(method, step, topics)
@@ -214,10 +214,10 @@ def asks_of(
                 filled[0][1] if [role for role, _ in filled] == ["user"] else json.dumps(filled, ensure_ascii=False)
             )
             supplied = {"choices": [c.name for c in method.choices]} if step.parser == "choice" else {}
-            made.append(Ask(label, step, Prompt(name, version, written), filled, _plan(step, plan), reader_named(step.parser, **supplied)))  # fmt: skip
+            asks.append(Ask(label, step, Prompt(name, version, written), filled, _plan(step, plan), reader_named(step.parser, **supplied)))  # fmt: skip
     if language is not None and not any("language" in _fields(method, step, topics) for step in method.steps):
         raise ExpandrError(f"method {method.name!r} has no {{language}} in it; leave --language out")
-    return made
+    return asks
 
 
 def seed_in(plan: Mapping[str, Any]) -> int:

@@ -73,7 +73,7 @@ class PreparedMethod:
         share = Share.of_environment()
         if self.walk.budget:
             self.walk.budget.limit /= share.world
-        states, made = self.walk.go(share.of(self.topics.topics))
+        states, assembly = self.walk.go(share.of(self.topics.topics))
         if share.world > 1:
             reports = share.gather({"steps": self.walk.reports})
             if not share.first:
@@ -83,11 +83,11 @@ class PreparedMethod:
                 for key, some in report["steps"].items():
                     merged.setdefault(key, []).extend(some)
             self.walk.reports = merged
-            states, made = self.walk.go(self.topics.topics, ask=False)
+            states, assembly = self.walk.go(self.topics.topics, ask=False)
         shared = self._provenance()
-        made.topics = [replace(s.topic, provenance={**shared, "prompts": s.prompts}) for s in states]
-        made.rows += self._rows(states)
-        return made
+        assembly.topics = [replace(s.topic, provenance={**shared, "prompts": s.prompts}) for s in states]
+        assembly.rows += self._rows(states)
+        return assembly
 
     def _provenance(self) -> dict[str, Any]:
         walk = self.walk
@@ -117,7 +117,7 @@ class PreparedMethod:
         rows: list[tuple[str, int | str]] = [("passages in prompts", sum(s.read for s in states))]
         if cut := sum(s.cut for s in states):
             topics = sum(s.cut > 0 for s in states)
-            log.warning("%s did not fit into the model's window beside --max-tokens, in prompts of %s; they are left out, the last ones first",
+            log.warning("%s did not fit into the model's window next to --max-tokens, in prompts of %s; they are left out, the last ones first",
                         counted(cut, "passage"), counted(topics, "topic"))  # fmt: skip
         rows.append(("passages cut", cut))
         if (relevant := self._relevant(states)) is not None:
@@ -143,7 +143,7 @@ class PreparedMethod:
 @contextmanager
 def prepared_method(
     request: ExpandRequest,
-    found: TopicSet,
+    topic_set: TopicSet,
     generator: Generator,
     record: list[TrainedOn],
     context: Function | None = None,
@@ -153,7 +153,7 @@ def prepared_method(
 
     Args:
         request: what and how.
-        found: the topics, before some are selected.
+        topic_set: the topics, before some are selected.
         generator: of the texts.
         record: what it was trained on.
         context: a function that gives passages, in place of what the request names.
@@ -171,13 +171,13 @@ def prepared_method(
         )
     if request.context_encoder and not (isinstance(named, Named) and named.kind == "dense"):
         raise ExpandrError("--context-encoder: applies only with --context dense; leave it out")
-    asks = asks_of(method, found, plan, request.examples_from, request.language, request.prompt_bank)
-    some = select_topics(found, request.limit, request.qids)
+    asks = asks_of(method, topic_set, plan, request.examples_from, request.language, request.prompt_bank)
+    some = select_topics(topic_set, request.limit, request.qids)
     for topic in some.topics:
         if not topic.title.strip():
             raise ExpandrError(f"topic {topic.qid!r} has an empty query; give it a text or take it out")
     with Store(store_file(request.store)) as store:
-        opened = _context(named, method, asks, request, found, store)
+        opened = _context(named, method, asks, request, topic_set, store)
         walk = Walk(
             method, asks, generator, store, opened, request.window, request.keep_refusals, request.retry_refused,
             record_hash(record) if record else None, budget,
@@ -187,17 +187,17 @@ def prepared_method(
 
 
 def _context(
-    named: Named | Function, method: Method, asks: list[Ask], request: ExpandRequest, found: TopicSet, store: Store
+    named: Named | Function, method: Method, asks: list[Ask], request: ExpandRequest, topic_set: TopicSet, store: Store
 ) -> Context | None:
     if (isinstance(named, Named) and named.kind == "none") or not any(ask.wants_passages for ask in asks):
         if request.context == "none" and method.needs_passages:
-            log.info("--context none: the prompts of method %s hold no passages", method.name)
+            log.info("--context none: the prompts of method %s contain no passages", method.name)
         return None
-    return open_context(named, found, request.corpus, request.context_encoder, method.fusion, store)
+    return open_context(named, topic_set, request.corpus, request.context_encoder, method.fusion, store)
 
 
 def _changes(request: ExpandRequest) -> Mapping[str, Any]:
-    """Return what the request says of the sampling, beside what the method says."""
+    """Return what the request says of the sampling, next to what the method says."""
     preset = PRESETS.get(request.preset)
     asked = {k: v for k, v in request.plan.items() if v is not None}
     if preset and request.preset != "expandr-eval":

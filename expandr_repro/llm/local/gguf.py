@@ -143,7 +143,7 @@ def require_local(backend: str) -> None:
     """Refuse a GGUF file where the backend reads it itself or serves models.
 
     Raises:
-        ExpandrError: so it is.
+        ExpandrError: the backend is another than transformers.
     """
     if backend == "vllm":
         raise ExpandrError(

@@ -217,7 +217,7 @@ def check_alpha(alpha: float | None) -> None:
     """Refuse a query weight outside 0..1.
 
     Raises:
-        ExpandrError: so it is.
+        ExpandrError: the weight is below 0 or above 1.
     """
     if alpha is not None and not 0.0 <= alpha <= 1.0:
         raise ExpandrError(f"--alpha {alpha}: the query's weight is between 0 and 1")

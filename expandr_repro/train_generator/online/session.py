@@ -75,7 +75,7 @@ def check_length(settings: GrpoSettings, data: OnlineData) -> None:
     """Refuse a penalty on lengths where it would never be known how long texts should be.
 
     Raises:
-        ExpandrError: so it is.
+        ExpandrError: a length is to be kept, and neither length_words nor topics to validate on are given.
     """
     if settings.length_weight and settings.length_words is None and data.dev is None:
         raise ExpandrError(

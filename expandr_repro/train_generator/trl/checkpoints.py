@@ -50,7 +50,7 @@ def refuse_foreign(checkpoint: Path) -> None:
     """Refuse to go on from a checkpoint that says it is of another training.
 
     Raises:
-        MismatchError: so it is.
+        MismatchError: it names another training.
     """
     recorded = read_manifest(checkpoint / OF)
     if recorded and recorded.get("training") != checkpoint.parent.name:

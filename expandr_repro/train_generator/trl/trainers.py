@@ -15,7 +15,7 @@ from expandr_repro.train_generator.trl.reference import ReferenceStore, with_ref
 
 def make_trainer(
     settings: PassageSettings,
-    place: Place,
+    setup: Place,
     model: Any,
     tokenizer: Any,
     train: Examples,
@@ -26,7 +26,7 @@ def make_trainer(
 
     Args:
         settings: `DpoSettings` or `SftSettings`.
-        place: where and how it runs.
+        setup: where and how it runs.
         model: of transformers, or of peft where an adapter is trained further.
         tokenizer: its tokenizer; given a padding token where it has none.
         train: at least one example.
@@ -40,7 +40,7 @@ def make_trainer(
 
     adapter = None if isinstance(model, PeftModel) else lora_config(settings, model)
     has_adapter = adapter is not None or isinstance(model, PeftModel)
-    kind, config, rows = _dpo(settings, place, has_adapter, store) if isinstance(settings, DpoSettings) else _sft(settings, place)  # fmt: skip
+    kind, config, rows = _dpo(settings, setup, has_adapter, store) if isinstance(settings, DpoSettings) else _sft(settings, setup)  # fmt: skip
     with layers_named(settings.lora_targets):
         trainer = kind(
             model=model,
@@ -59,7 +59,7 @@ def layers_named(targets: str) -> Iterator[None]:
     """Say which layers were asked for where peft finds none.
 
     Raises:
-        ExpandrError: so it is.
+        ExpandrError: the model has no such layers.
     """
     try:
         yield
@@ -82,13 +82,13 @@ Kind = tuple[type[Any], Any, Callable[[Examples], Any]]
 """A trainer's class, its arguments, and what makes its data set of examples."""
 
 
-def _dpo(settings: DpoSettings, place: Place, has_adapter: bool, store: ReferenceStore) -> Kind:
+def _dpo(settings: DpoSettings, setup: Place, has_adapter: bool, store: ReferenceStore) -> Kind:
     from trl import DPOConfig, DPOTrainer
 
     kept = settings.precompute_reference
 
     class Trainer(_WithoutCard, DPOTrainer):  # type: ignore[misc]
-        """trl's, which would tokenise anew, drop rows without a word, and keep the reference's values for one process only."""
+        """trl's, which would tokenise again, drop rows silently, and keep the reference's values for one process only."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
             return dataset
@@ -103,7 +103,7 @@ def _dpo(settings: DpoSettings, place: Place, has_adapter: bool, store: Referenc
             )
 
     config = DPOConfig(
-        **common_arguments(settings, place),
+        **common_arguments(settings, setup),
         max_length=settings.max_length,
         beta=settings.beta,
         loss_type=[settings.loss] + ["sft"] * bool(settings.sft_weight),
@@ -116,14 +116,14 @@ def _dpo(settings: DpoSettings, place: Place, has_adapter: bool, store: Referenc
     return Trainer, config, _pairs
 
 
-def _sft(settings: PassageSettings, place: Place) -> Kind:
+def _sft(settings: PassageSettings, setup: Place) -> Kind:
     from trl import SFTConfig, SFTTrainer
 
     class Trainer(_WithoutCard, SFTTrainer):  # type: ignore[misc]
         """trl's, without its model card."""
 
     config = SFTConfig(
-        **common_arguments(settings, place),
+        **common_arguments(settings, setup),
         max_length=settings.max_length,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
