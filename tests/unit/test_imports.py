@@ -133,3 +133,8 @@ def test_no_folder_holds_more_than_a_dozen_modules():
             crowded[folder.relative_to(ROOT).as_posix()] = count
 
     assert crowded == {}
+
+
+def test_every_folder_of_unit_tests_is_a_package_so_that_files_of_one_name_do_not_clash():
+    folders = {path.parent for path in Path(__file__).parent.rglob("test_*.py")}
+    assert sorted(str(folder) for folder in folders if not (folder / "__init__.py").is_file()) == []
