@@ -172,22 +172,22 @@ def search_flat(vectors: NDArray[np.float32], rows: NDArray[np.float32], depth: 
     import numpy as np
 
     if vectors.size < SLICED:
-        scores, found = faiss.knn(vectors, rows, depth, faiss.METRIC_INNER_PRODUCT)
-        return scores, found
+        scores, numbers = faiss.knn(vectors, rows, depth, faiss.METRIC_INNER_PRODUCT)
+        return scores, numbers
     threads, block = faiss.omp_get_max_threads(), int(faiss.cvar.distance_compute_blas_database_bs)
     size = -(-len(rows) // threads // block) * block
 
     def task(some: NDArray[np.float32], begin: int) -> Found:
         part = rows[begin : begin + size]
-        scores, found = faiss.knn(some, part, min(depth, len(part)), faiss.METRIC_INNER_PRODUCT)
-        return scores, found + begin
+        scores, numbers = faiss.knn(some, part, min(depth, len(part)), faiss.METRIC_INNER_PRODUCT)
+        return scores, numbers + begin
 
     with ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
         batches = [
             reduce(partial(merged, depth), pool.map(partial(task, some), range(0, len(rows), size)))
             for some in np.array_split(vectors, max(1, len(vectors) // TOGETHER))
         ]
-    return np.concatenate([scores for scores, _ in batches]), np.concatenate([found for _, found in batches])
+    return np.concatenate([scores for scores, _ in batches]), np.concatenate([numbers for _, numbers in batches])
 
 
 def merged(depth: int, one: Found, other: Found) -> Found:
