@@ -38,6 +38,8 @@ BENCHMARKS = {
     "expand_endpoint": Benchmark("requests a second of `expand`, next to one at a time", program=True, smallest=["--topics", "40", "--delay", "0.02", "--sequential", "4"]),
     "generation": Benchmark("tokens a second of `expand --backend transformers`, next to plain generate", cpu=False, gpu=True, program=True,
                             smallest=["--tiny", "--batch-sizes", "1", "4", "--max-tokens", "8", "--plain", "1"]),
+    "gpu_profile": Benchmark("where the time of generation and encoding goes on a GPU, by kernels", cpu=False, gpu=True, program=True,
+                             smallest=["--tiny", "--texts", "12", "--topics", "4", "--batch-sizes", "4", "2", "--main", "4", "--max-tokens", "8", "--steps", "2", "--plain-seconds", "1"]),
     "prefer": Benchmark("topics a second of `prefer`, next to one topic at a time", cpu=False, gpu=True, program=True,
                         smallest=["--shape", "tiny", "--topics", "8", "--candidates", "4", "--one-by-one", "4", "--device", "cpu"]),
     "train_encoder": Benchmark("memory and time of a training step, with and without gradient caching", cpu=False, gpu=True, program=True,
