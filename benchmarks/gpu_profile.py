@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -335,9 +336,8 @@ def _attention_ways(decoder: Any, model: Any, at: int) -> dict[str, Any]:
         q = query.transpose(1, 2).reshape(rows * group, heads, size)
         if "seqused_k" in inspect.signature(varlen_attn).parameters:
             for splits in (None, 1):
-                own = lambda splits=splits: varlen_attn(
-                    q, k, v, edges_q, edges_k, group, span, seqused_k=used, num_splits=splits
-                )  # type: ignore[misc]  # noqa: E731
+                given: dict[str, Any] = {"seqused_k": used, "num_splits": splits}
+                own = partial(varlen_attn, q, k, v, edges_q, edges_k, group, span, **given)
                 try:
                     found[f"own_length_splits_{splits}"] = milliseconds(own, 50)
                     out = own().view(rows, group, heads, size).transpose(1, 2)
