@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generation import TINY, measure_ours, requests, save_model, wait
+from benchmarks.generation import TINY, measure_ours, measure_plain, requests, save_model, wait
 from expandr_repro.llm.base import GeneratorOptions, Request
 from expandr_repro.llm.local import decoding
 from expandr_repro.llm.local.seeded import LADDER, sample
@@ -194,31 +194,8 @@ def generation(log: Log, folder: Path, args: argparse.Namespace) -> None:
 
 def _plain(model: Any, tokenizer: Any, prompts: list[str], size: int, args: argparse.Namespace) -> dict[str, Any]:
     """Measure `generate` on one batch, stopped after some seconds."""
-    import torch
-    from transformers import GenerationConfig
-
-    from expandr_repro.llm.local.chat import prompt_ids
-
-    ids = prompt_ids(tokenizer, [r.prompt for r in texts_asked(prompts, size, 1)])
-    pad, ends = model.generation_config.pad_token_id, model.generation_config.eos_token_id
-    width = max(map(len, ids))
-    tokens = torch.full((size, width), pad)
-    for row, values in enumerate(ids):
-        tokens[row, width - len(values) :] = torch.tensor(values)
-    mask = (torch.arange(width) >= torch.tensor([[width - len(v)] for v in ids])).long()
-
-    def run(most: int, seconds: float) -> tuple[int, float]:
-        config = GenerationConfig(do_sample=True, temperature=1.0, top_p=0.9, top_k=0, max_new_tokens=most, max_time=seconds, eos_token_id=ends, pad_token_id=pad)  # fmt: skip
-        begin = time.perf_counter()
-        with torch.inference_mode():
-            whole = model.generate(input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), generation_config=config)  # fmt: skip
-        wait()
-        new = whole[:, width:]
-        over = torch.isin(new, torch.tensor(sorted(ends), device=new.device)).long().cumsum(1)
-        return int(((over == 0).sum(1) + (over > 0).any(1)).sum()), time.perf_counter() - begin
-
-    run(4, 5)
-    made, seconds = run(args.max_tokens, args.plain_seconds)
+    measure_plain(model, tokenizer, texts_asked(prompts, size, 4))
+    made, seconds = measure_plain(model, tokenizer, texts_asked(prompts, size, args.max_tokens), args.plain_seconds)
     return {"batch_size": size, "tokens": made, "seconds": round(seconds, 2), "tokens_per_second": round(made / seconds, 1), "stopped_after_seconds": args.plain_seconds}  # fmt: skip
 
 

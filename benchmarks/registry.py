@@ -36,7 +36,7 @@ BENCHMARKS = {
     "scale_index": Benchmark("flat, SQ8, HNSW and IVF indexes: building, size, recall, speed"),
     "scale_encode": Benchmark("a million passages in one run; --passages, --gpus", cpu=False, gpu=True),
     "expand_endpoint": Benchmark("requests a second of `expand`, next to one at a time", program=True, smallest=["--topics", "40", "--delay", "0.02", "--sequential", "4"]),
-    "generation": Benchmark("tokens a second of `expand --backend transformers`, next to plain generate", cpu=False, gpu=True, program=True,
+    "generation": Benchmark("tokens a second of `expand --backend transformers`, next to plain generate at the same batch sizes", cpu=False, gpu=True, program=True,
                             smallest=["--tiny", "--batch-sizes", "1", "4", "--max-tokens", "8", "--plain", "1"]),
     "gpu_profile": Benchmark("where the time of generation and encoding goes on a GPU, by kernels", cpu=False, gpu=True, program=True,
                              smallest=["--tiny", "--texts", "12", "--topics", "4", "--batch-sizes", "4", "2", "--main", "4", "--max-tokens", "8", "--steps", "2", "--plain-seconds", "1"]),
