@@ -129,7 +129,7 @@ class Counter:
         self.calls: dict[str, list[float]] = defaultdict(list)
 
     def __enter__(self) -> Counter:
-        self._plain = {name: getattr(decoding.Decoder, name) for name in ("read", "keep", "step", "_capture")}
+        self._plain = {name: getattr(decoding.Decoder, name) for name in ("read", "put", "keep", "step", "_capture")}
         for name, plain in self._plain.items():
             setattr(decoding.Decoder, name, self._counted(name, plain))
         return self
@@ -208,7 +208,7 @@ def _started(model: Any, tokenizer: Any, prompts: list[str], size: int, max_toke
     jobs = [decoding.Job(r.ident, row, r.seed, 1.0, 0.9, max_tokens) for r, row in zip(asked, ids, strict=True)]
     decoder = decoding.Decoder(model, size, max(map(len, ids)) + max_tokens, [])  # no text ends: all rows stay at work
     rows = decoding._Rows(size, max_tokens, decoder.device)
-    decoding._fill(decoder, rows, range(size), iter(jobs))
+    decoding._Ahead(decoder, iter(jobs)).fill(rows, range(size))
     return decoder, rows
 
 
@@ -222,7 +222,7 @@ def _steps(log: Log, model: Any, tokenizer: Any, prompts: list[str], size: int, 
 
         def advance(times: int) -> None:
             for _ in range(times):
-                decoding._advance(decoder, rows, min(longest + rows.now, decoder.length - 1))
+                decoding._advance(decoder, rows, min(longest + rows.now, decoder.length - 1), lambda: None)
 
         advance(min(80, args.max_tokens // 2))
         log("steps", batch_size=size, longest=longest + rows.now, milliseconds=milliseconds(lambda: advance(1), args.steps))  # fmt: skip
@@ -255,8 +255,12 @@ def _fill_again(model: Any, tokenizer: Any, prompts: list[str], decoder: Any, ar
     ids = prompt_ids(tokenizer, prompts[:count])
     count = len(ids)
     into = list(range(min(8 * count, decoder.rows)))
-    read = lambda: decoder.read(ids, into, [i % count for i in into])  # noqa: E731
-    return {"one_fill_milliseconds": milliseconds(read, 5), **kernels(read)}
+    read = decoder.read(ids)
+
+    def put() -> None:
+        decoder.put(read, [i % count for i in into], into)
+
+    return {"read_milliseconds": milliseconds(lambda: decoder.read(ids), 5), "put_milliseconds": milliseconds(put, 5), **kernels(put)}  # fmt: skip
 
 
 def _sampling_ways(logits: Any, temperature: Any) -> dict[str, Any]:
@@ -340,7 +344,7 @@ def _compiled_layers(model: Any, tokenizer: Any, prompts: list[str], size: int, 
 
         def advance(times: int) -> None:
             for _ in range(times):
-                decoding._advance(decoder, rows, min(longest + rows.now, decoder.length - 1))
+                decoding._advance(decoder, rows, min(longest + rows.now, decoder.length - 1), lambda: None)
 
         advance(1)
         wait()
