@@ -117,7 +117,7 @@ def _one(name: str, options: Options, args: argparse.Namespace, own: list[str], 
     if BENCHMARKS[name].program:
         code = module.main(own or (BENCHMARKS[name].smallest if options.smallest else []))
         if code:
-            raise ExpandrError(f"{name} ended with exit code {code}")
+            raise (CheckFailedError if code == 1 else ExpandrError)(f"{name} ended with exit code {code}")
         print()
         return
     from benchmarks import machine

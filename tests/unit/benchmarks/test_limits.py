@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import bm25
+from benchmarks import bm25, gpu_profile
 from benchmarks.results import Row, Sheet
 from benchmarks.texts import differing, differing_in, distinct, made_up, passages, variants
 
@@ -47,6 +47,16 @@ def test_a_row_states_its_work_as_distinct_texts_and_one_with_equal_texts_fails_
     assert "error: bm25: copies: only 10 of its 40 texts differ" in err
     assert "ours" not in err
     assert [row[1] for row in Sheet("s", "t", "u", rows).table().rows] == ["10", "10", None]
+
+
+def test_a_part_of_the_profile_that_fails_or_is_faster_than_the_machine_fails_the_benchmark(monkeypatch, capsys):
+    for found in ({"share_of_matmul_rate": 1.6}, {"share_of_matmul_rate": 0.4}, None):
+        log = gpu_profile.Log(None, 10)
+        log.attempt("part", lambda found=found: dict(found))
+        assert log.failed == (found != {"share_of_matmul_rate": 0.4})
+    assert '"failed": "TypeError' in capsys.readouterr().out
+    monkeypatch.setattr(gpu_profile, "main", lambda _: 1)
+    assert program.main(["gpu_profile"]) == 1
 
 
 def test_texts_that_differ_are_counted(tmp_path):
