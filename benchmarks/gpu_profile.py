@@ -86,9 +86,9 @@ def kernels(work: Callable[[], object]) -> dict[str, Any]:
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as found:
         work()
         wait()
-    kind = torch.autograd.DeviceType.CUDA if gpu else torch.autograd.DeviceType.CPU
+    kind = "CUDA" if gpu else "CPU"
     events = sorted(
-        (e.time_range.start, e.time_range.end, e.name) for e in found.events() or () if e.device_type == kind
+        (e.time_range.start, e.time_range.end, e.name) for e in found.events() or () if e.device_type.name == kind
     )
     if not events:
         return {"kernels": []}
@@ -155,8 +155,8 @@ class Counter:
         return {name: {"calls": len(t), "host_seconds": round(sum(t), 2)} for name, t in self.calls.items()}
 
 
-def generation(log: Log, folder: Path, args: argparse.Namespace) -> None:
-    """Measure generation."""
+def generation(log: Log, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Measure generation; return nothing that is not written yet."""
     import torch
 
     begin = time.perf_counter()
@@ -192,6 +192,7 @@ def generation(log: Log, folder: Path, args: argparse.Namespace) -> None:
     for size in args.batch_sizes:
         if log.fits(f"plain generate, batch size {size}", args.plain_seconds + 5):
             log.attempt("plain generate", lambda size=size: _plain(model, tokenizer, prompts, size, args))  # type: ignore[misc]
+    return {}
 
 
 def _plain(model: Any, tokenizer: Any, prompts: list[str], size: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -251,8 +252,8 @@ def _prompts(args: argparse.Namespace) -> list[str]:
 # --- encoding
 
 
-def encoding(log: Log, work: Path, args: argparse.Namespace) -> None:
-    """Measure encoding."""
+def encoding(log: Log, work: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Measure encoding; return nothing that is not written yet."""
     import numpy as np
     import torch
 
@@ -302,6 +303,7 @@ def encoding(log: Log, work: Path, args: argparse.Namespace) -> None:
         log.attempt("encoding, bf16, --compile", lambda: vectors(compiled, lambda: compiled.encode(texts, "document")))
         log.attempt("the model alone, --compile", lambda: alone(compiled))
         log.attempt("kernels, --compile", lambda: kernels(lambda: compiled.embed(part)))
+    return {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -335,12 +337,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part in args.parts:
             log.reserve = 35.0 if part != args.parts[-1] else 0.0  # seconds for the part after it
             if part == "encoding":
-                log.attempt("encoding done", lambda: encoding(log, Path(name), args) or {})
+                log.attempt("encoding done", lambda: encoding(log, Path(name), args))
                 continue
             folder = Path(args.model) if args.model else Path(name, "llm")
             if not args.model:
                 save_model(folder, TINY if args.tiny else LLM, args.peak)
-            log.attempt("generation done", lambda folder=folder: generation(log, folder, args) or {})  # type: ignore[misc]
+            log.attempt("generation done", lambda folder=folder: generation(log, folder, args))  # type: ignore[misc]
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     return int(log.failed)

@@ -223,7 +223,9 @@ class Decoder:
             raise UnsupportedModelError("attention that does not go through the interface")
         return fresh
 
-    def put(self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], owners: Sequence[int], rows: Sequence[int]) -> None:
+    def put(
+        self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], owners: Sequence[int], rows: Sequence[int]
+    ) -> None:
         """Put the keys and values of prompts into rows.
 
         Args:
@@ -473,10 +475,10 @@ def _collected(rows: _Rows) -> list[tuple[Job, list[int]]]:
     if not over:
         return []
     counts, texts = rows.made.tolist(), rows.text[over].tolist()
-    found = []
+    delivered = []
     for row, text in zip(over, texts, strict=True):
         job = rows.jobs[row]
         rows.jobs[row] = None
         assert job is not None
-        found.append((job, text[: counts[row]]))
-    return found
+        delivered.append((job, text[: counts[row]]))
+    return delivered
