@@ -24,6 +24,13 @@ def idf(evidence: Evidence) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+@gate("rare-terms", uses="at most", threshold=1, needs=("frequencies",), source="this toolkit")
+def rare_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5) -> float | None:
+    """Share of the query's terms that are rare: of an inverse document frequency of `rare` or more."""
+    values = [evidence.frequencies.idf(term) for term in terms_of(evidence.topic.title)]
+    return sum(value >= rare for value in values) / len(values) if values else None
+
+
 @gate("lost-terms", uses="at most", threshold=0.8, needs=("frequencies",), source="this toolkit")
 def lost_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5) -> float | None:
     """Share of the query's rare terms that no expansion has.

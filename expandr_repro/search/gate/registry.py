@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from expandr_repro.search.gate.learnt import Learnt
+
 F = TypeVar("F", bound=Callable[..., "float | None"])
 Side = Literal["at least", "at most"]
 NEEDS = ("runs", "scores", "vectors", "frequencies")
@@ -43,6 +45,8 @@ class Evidence:
         query: (dim,) unit vector of the query.
         expansions: (n, dim) unit vectors of the expansions.
         frequencies: in how many documents the words of the queries occur.
+        pool: (m, dim) unit vectors of the expansions of all topics that are searched together.
+        own: the first of these that is the topic's own, and the first after them.
     """
 
     topic: Topic
@@ -51,6 +55,8 @@ class Evidence:
     query: NDArray[np.float32] | None = None
     expansions: NDArray[np.float32] | None = None
     frequencies: Frequencies = field(default_factory=Frequencies)
+    pool: NDArray[np.float32] | None = None
+    own: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Gate:
         source: where it comes from.
         parameters: by name: the threshold, and what the function declares.
         values: of all parameters.
+        learnt: the model that decides, of a gate that is a file.
     """
 
     name: str
@@ -74,6 +81,12 @@ class Gate:
     source: str
     parameters: Mapping[str, Parameter]
     values: Mapping[str, object]
+    learnt: Learnt | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called in a reason."""
+        return "probability of no harm" if self.learnt else self.name
 
     @property
     def summary(self) -> str:
@@ -149,8 +162,30 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
     return register
 
 
+def registered(name: str) -> Gate:
+    """Return a gate of the registry by its name, perhaps with parameters: `overlap:threshold=0.2`, or `overlap:0.2` for the threshold alone.
+
+    Raises:
+        UnknownNameError: no such gate, or no such parameter.
+        ExpandrError: a parameter's value is wrong.
+    """
+    called, typed = split_values("gate", with_threshold(name))
+    chosen = GATES.find(called, "(a learnt gate is given by its .json file)")
+    return chosen.set(parse_values(chosen.parameters, typed))
+
+
+def with_threshold(name: str) -> str:
+    """Return what is typed after `--gate` with a threshold that is typed as a number alone spelt out."""
+    called, _, rest = name.rpartition(":")
+    try:
+        float(rest)
+    except ValueError:
+        return name
+    return f"{called}:threshold={rest}" if called else name
+
+
 def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
-    """Return a gate by its name, perhaps with parameters: `overlap:threshold=0.2`.
+    """Return a gate by its name or its file, perhaps with parameters: `overlap:threshold=0.2`, `learnt.json:0.4`.
 
     Args:
         name: as typed.
@@ -159,16 +194,25 @@ def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
 
     Raises:
         UnknownNameError: no such gate, or no such parameter.
+        NotAvailableError: there is no such file.
         ExpandrError: the gate is not for this retriever or this fusion, or a parameter's value is wrong.
     """
-    called, typed = split_values("gate", name)
-    chosen = GATES.find(called)
-    if retriever != "dense" and "vectors" in chosen.needs:
-        raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {_without('vectors')}")  # fmt: skip
-    if fusion and fusion.of == "runs" and "scores" in chosen.needs:
-        raise ExpandrError(f"gate {called!r} compares scores, and those of fusion {fusion.name!r} are of another kind than the query's; use one of: {_without('scores')}")  # fmt: skip
-    return chosen.set(parse_values(chosen.parameters, typed))
+    from expandr_repro.search.gate.learnt import gate_of_file, names_file
+
+    chosen = gate_of_file(name) if names_file(name) else registered(name)
+    fault = unfit(chosen, retriever, fusion)
+    if fault:
+        others = ", ".join(g.name for g in GATES.values() if not unfit(g, retriever, fusion))
+        raise ExpandrError(f"gate {chosen.name!r} {fault}; use one of: {others}")
+    if chosen.values.get("weight") and fusion and "alpha" not in fusion.parameters:
+        raise ExpandrError(f"gate {chosen.name!r}: weight=true sets the weight alpha of the query, which fusion {fusion.name!r} does not have; use --fusion mean, or leave weight out")  # fmt: skip
+    return chosen
 
 
-def _without(need: str) -> str:
-    return ", ".join(g.name for g in GATES.values() if need not in g.needs)
+def unfit(gate: Gate, retriever: str, fusion: Fusion | None = None) -> str:
+    """Return in words why a gate is not for a retriever or a fusion; empty where it is."""
+    if retriever != "dense" and "vectors" in gate.needs:
+        return f"compares vectors, which --retriever {retriever} does not have"
+    if fusion and fusion.of == "runs" and "scores" in gate.needs:
+        return f"compares scores, and those of fusion {fusion.name!r} are of another kind than the query's"
+    return ""
