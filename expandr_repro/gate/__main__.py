@@ -64,7 +64,7 @@ def fit_gate(request: FitRequest) -> int:
     from expandr_repro.gate.fit import fit
 
     features_of(request)
-    encoder = load_encoder(request.encoder.name, request.encoder) if request.retriever == "dense" else None
+    encoder = load_encoder(request.encoder.name, request.encoder, cache=True) if request.retriever == "dense" else None
     training = gather(request, encoder)
     learnt = fit(training.examples, [str(g) for g in training.features], request.model, request.keep, request.seed)
     with_model = {"retriever": request.retriever, "encoder": encoder.identity if encoder else None}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.data.collections import judged_among, qrels_of, relevance_level
 from expandr_repro.data.overlap.sharing import relevant_documents
 from expandr_repro.data.overlap.trained_on import TrainedOn
 from expandr_repro.data.splits import with_split
+from expandr_repro.data.topics import Topic
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError
-from expandr_repro.evaluate.metrics import Measure, parse_measures
+from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.evaluate.run_facts import expansions_sha256, qrels_sha256, topics_sha256
 from expandr_repro.evaluate.scoring import evaluate
 from expandr_repro.gate.options import FitRequest
@@ -42,19 +43,26 @@ class Examples:
         kind: of planted texts; empty for expansions as an LLM wrote them.
         qids: of the topics.
         values: (topics, features), NaN where there is nothing to judge by.
-        gains: (topics,) score with the expansions less that of the query alone.
+        alone: (topics,) scores of the query alone.
+        fused: (topics,) scores with the expansions.
     """
 
     collection: str
     kind: str
     qids: tuple[str, ...]
     values: NDArray[np.float64]
-    gains: NDArray[np.float64]
+    alone: NDArray[np.float64]
+    fused: NDArray[np.float64]
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """What the expansions add, (topics,)."""
+        return self.fused - self.alone
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that a gate is fitted on.
+    """What a gate is fitted on: one of --train, or all of them.
 
     Attributes:
         examples: sets of topics with expansions.
@@ -75,11 +83,11 @@ def gather(request: FitRequest, encoder: TextEncoder | None) -> Training:
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
     """
-    features: list[Gate] = []
-    training = Training([], features, [], [])
-    for item in request.train:
-        _measure(item, request, encoder, training)
-    return training
+    parts = [measure(item, request, encoder, planted if request.planted else None) for item in request.train]
+    if len({tuple(map(str, part.features)) for part in parts}) > 1:
+        raise ExpandrError("--train: the expansions go with fusions that differ in what gates can measure; give one with --fusion")
+    joined: list[list[Any]] = [[thing for part in parts for thing in getattr(part, name)] for name in ("examples", "facts", "trained_on")]
+    return Training(joined[0], parts[0].features, joined[1], joined[2])
 
 
 def features_of(request: FitRequest) -> list[Gate]:
@@ -98,7 +106,18 @@ def features_of(request: FitRequest) -> list[Gate]:
     return chosen
 
 
-def _measure(item: str, request: FitRequest, encoder: TextEncoder | None, training: Training) -> None:
+def measure(item: str, request: FitRequest, encoder: TextEncoder | None, plant: Callable[[Sequence[Topic]], Mapping[str, list[Topic]]] | None) -> Training:
+    """Measure one of --train.
+
+    Args:
+        item: as typed.
+        request: how it is searched, and what is measured.
+        encoder: for dense retrieval.
+        plant: makes further sets of its topics, with other texts, by kind.
+
+    Raises:
+        ExpandrError: whatever the user can cause.
+    """
     import numpy as np
 
     typed, _, expansions = item.partition("=")
@@ -108,12 +127,12 @@ def _measure(item: str, request: FitRequest, encoder: TextEncoder | None, traini
     fusion = choose_fusion(search, topics.topics)
     if not fusion.expands:
         raise ExpandrError(f"--fusion {fusion.name}: uses no expansions, so there is nothing to choose; leave it out")
-    training.features[:] = [g for g in features_of(request) if not unfit(g, request.retriever, fusion)]
+    features = [g for g in features_of(request) if not unfit(g, request.retriever, fusion)]
     qrels = qrels_of(topics)
     if qrels is None:
         raise ExpandrError(f"--train {item}: no relevance judgments are known for these topics; name a collection with its split, or a BEIR folder")  # fmt: skip
     level = relevance_level(name)
-    measure = parse_measures(request.metric, level)[0]
+    metric = parse_measures(request.metric, level)[0]
     searcher, _, _ = open_searcher(search, topics, fusion, encoder)
     searcher.hits = HITS
     judged = judged_among(qrels, [t.qid for t in topics.topics if t.texts])
@@ -124,22 +143,24 @@ def _measure(item: str, request: FitRequest, encoder: TextEncoder | None, traini
     having = [t for t in select_types(topics.topics, request.retriever)[0] if t.qid in titles and t.qid not in left_out.qids]
     if not having:
         raise ExpandrError(f"--train {item}: none of the topics has both expansions and relevance judgments")
-    needs = frozenset[str]().union(*(g.needs for g in training.features))
+    needs = frozenset[str]().union(*(g.needs for g in features))
     corpora = (*request.index, source_of(search, searcher), topics.documents)
-    counter = next((g for g in training.features if "frequencies" in g.needs), training.features[0])
+    counter = next((g for g in features if "frequencies" in g.needs), features[0])
     frequencies = frequencies_of(corpora, having, counter)
     first = searcher.run(having, "none")
     alone = final_ranking(first)
-    for kind, some in {"": having, **(planted(having) if request.planted else {})}.items():
+    examples = []
+    for kind, some in {"": having, **(plant(having) if plant else {})}.items():
         fused = final_ranking(searcher.run(some, fusion, first if fusion.of == "runs" else None))
         found = evidence(searcher, needs, some, alone, fused, frequencies)
-        scores = [evaluate(run, {q: judged[q] for q in found}, [measure], request.metric) for run in (alone, fused)]
-        values = [[g.value(found[q]) for g in training.features] for q in scores[0].qids]
-        gains = scores[1].per_topic[measure] - scores[0].per_topic[measure]
-        training.examples.append(Examples(about.collection, kind, tuple(scores[0].qids), np.array(values, dtype=float), gains))  # fmt: skip
+        scores = [evaluate(run, {q: judged[q] for q in found}, [metric], request.metric) for run in (alone, fused)]
+        values = [[g.value(found[q]) for g in features] for q in scores[0].qids]
+        both = [s.per_topic[metric] for s in scores]
+        examples.append(Examples(about.collection, kind, tuple(scores[0].qids), np.array(values, dtype=float), *both))
     about = about.only(t.qid for t in having)
-    training.trained_on.append(TrainedOn(about.collection, about.corpus, about.titles, frozenset().union(*(about.relevant or {}).values()), tuple(left_out.names)))  # fmt: skip
-    training.facts.append({
+    record = TrainedOn(about.collection, about.corpus, about.titles, frozenset().union(*(about.relevant or {}).values()), tuple(left_out.names))  # fmt: skip
+    facts = {
         "topics": topics.label, "expansions": expansions.rpartition("/")[2] or None, "collection": about.collection, "count": len(having), "fusion": str(fusion),
         "topics_sha256": topics_sha256(having), "expansions_sha256": expansions_sha256(having), "qrels_sha256": qrels_sha256(judged), **left_out.facts,
-    })  # fmt: skip
+    }  # fmt: skip
+    return Training(examples, features, [facts], [record])
