@@ -103,7 +103,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     print(Table([*table.header, *columns], rows).render(request.format))
     count_columns = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
-    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse", "oracle Δ"]
+    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse", "Δ oracle"]
     header = ["comparison", "metric", *count_columns, "Δ", *limits, *tested]
     rows = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
