@@ -64,7 +64,8 @@ def fit(examples: Sequence[Examples], features: Sequence[str], model: str, keep:
     calibrated = replace(whole, calibration=_calibration(odds, good, weights))
     slope, offset = calibrated.calibration
     held_out = 1 / (1 + np.exp(-(slope * odds + offset)))
-    threshold = _threshold(held_out[~planted], gains[~planted], keep)
+    collections = np.concatenate([np.full(len(e.qids), e.collection) for e in examples])
+    threshold = _threshold(held_out[~planted], gains[~planted], collections[~planted], keep)
     used, hurt = held_out >= threshold, gains < -MARGIN
     return replace(calibrated, threshold=threshold, facts={
         "folds": "collections" if len({e.collection for e in examples}) > 2 else f"{FOLDS} groups of topics",
@@ -149,15 +150,18 @@ def _calibration(odds: NDArray[np.float64], good: NDArray[np.bool_], weights: ND
     return (slope, float(scaled.intercept_[0])) if slope > 0 else (1.0, 0.0)
 
 
-def _threshold(held_out: NDArray[np.float64], gains: NDArray[np.float64], keep: float) -> float:
-    """Return the highest probability that keeps a share of the mean gain; 0, which refuses nothing, where there is no gain to keep."""
+def _threshold(held_out: NDArray[np.float64], gains: NDArray[np.float64], collections: NDArray[np.str_], keep: float) -> float:  # fmt: skip
+    """Return the highest probability that keeps a share of the gain, averaged over the collections that have one; 0, which refuses nothing, where none has."""
     import numpy as np
 
     order = np.argsort(-held_out, kind="stable")
-    kept, sorted_values = np.cumsum(gains[order]), held_out[order]
-    last = np.append(sorted_values[1:] != sorted_values[:-1], True)  # equal probabilities are used together
-    enough = np.flatnonzero((kept >= keep * gains.sum()) & last)
-    return float(np.floor(sorted_values[enough[0]] * 1e4) / 1e4) if gains.sum() > 0 and len(enough) else 0.0
+    parts = [np.where(collections == name, gains, 0)[order] for name in np.unique(collections)]
+    kept = [np.cumsum(part) / part.sum() for part in parts if part.sum() > 0]
+    if not kept:
+        return 0.0
+    last = np.append(np.diff(held_out[order]) != 0, True)  # equal probabilities are used together
+    enough = np.flatnonzero((np.mean(kept, axis=0) >= keep - MARGIN) & last)
+    return float(np.floor(held_out[order][enough[0]] * 1e4) / 1e4)
 
 
 def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_], bins: int = 10) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +158,20 @@ def evidence(
         fused: the run of the fusion.
         frequencies: of the queries' terms.
     """
+    words = Frequencies()
+    if "words" in needs:
+        terms = set[str]().union(*(terms_of(t.title) for t in topics))
+        words = Frequencies.count((" ".join(t.texts) for t in topics), terms)
+    given = {t.qid: Evidence(t, alone.get(t.qid, {}), fused.get(t.qid, {}), frequencies=frequencies, words=words) for t in topics}
     if "vectors" not in needs or not isinstance(searcher, DenseSearch) or not topics:
-        return {t.qid: Evidence(t, alone.get(t.qid, {}), fused.get(t.qid, {}), frequencies=frequencies) for t in topics}
+        return given
     import numpy as np
 
     queries, texts = searcher.encoded(topics)
     pool, ends = unit(np.concatenate(texts)), np.cumsum([len(some) for some in texts])
-    given = {}
     for t, query, end, some in zip(topics, unit(queries), ends, texts, strict=True):
         own = int(end) - len(some), int(end)
-        rankings = alone.get(t.qid, {}), fused.get(t.qid, {})
-        given[t.qid] = Evidence(t, *rankings, query, pool[slice(*own)], frequencies, pool, own)
+        given[t.qid] = replace(given[t.qid], query=query, expansions=pool[slice(*own)], pool=pool, own=own)
     return given
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., "float | None"])
 Side = Literal["at least", "at most"]
-NEEDS = ("runs", "scores", "vectors", "frequencies")
+NEEDS = ("runs", "scores", "vectors", "frequencies", "words")
 """What a gate may ask for besides the topic."""
 
 
@@ -47,6 +47,7 @@ class Evidence:
         frequencies: in how many documents the words of the queries occur.
         pool: (m, dim) unit vectors of the expansions of all topics that are searched together.
         own: the first of these that is the topic's own, and the first after them.
+        words: of the topics that are searched together, how many have each term in their expansions.
     """
 
     topic: Topic
@@ -57,6 +58,7 @@ class Evidence:
     frequencies: Frequencies = field(default_factory=Frequencies)
     pool: NDArray[np.float32] | None = None
     own: tuple[int, int] = (0, 0)
+    words: Frequencies = field(default_factory=Frequencies)
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
         name: as typed after `--gate`.
         uses: a topic is searched with its expansions where its value is `at least`, or `at most`, the threshold.
         threshold: where none is given.
-        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents).
+        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents), words (of the other topics' expansions).
         source: where it comes from.
 
     Raises:

@@ -51,7 +51,7 @@ def test_a_gate_finds_what_tells_harm_from_good_and_is_calibrated(model):
     learnt = fit(sets, FEATURES, model, 0.95, 0)
     held = learnt.facts["held_out"]
 
-    assert held["gain_with_gate"] >= 0.95 * held["gain"] - 1e-3
+    assert held["gain_with_gate"] >= 0.94 * held["gain"]  # 0.95 as a mean over the collections
     assert held["hurt_with_gate"] < 0.7 * held["hurt"]
     assert held["calibration_error"] < 0.1
     assert learnt.facts["folds"] == "collections"
@@ -85,13 +85,15 @@ def test_a_topic_is_in_one_fold_however_many_expansions_it_has_and_three_collect
     assert list(folds_of([examples(c, 3, 0) for c in "cab"], 0)) == [2, 2, 2, 0, 0, 0, 1, 1, 1]
 
 
-def test_the_threshold_is_the_highest_that_keeps_the_share_and_equal_probabilities_go_together():
+def test_the_threshold_is_the_highest_that_keeps_the_share_of_each_collection_alike_and_equal_probabilities_go_together():
     held_out, gains = np.array([0.9, 0.8, 0.8, 0.3]), np.array([0.5, 0.4, -0.1, 0.2])
 
-    assert _threshold(held_out, gains, 0.5) == 0.9
-    assert _threshold(held_out, gains, 0.7) == 0.8
-    assert _threshold(held_out, gains, 0.9) == 0.3
-    assert _threshold(held_out, -gains, 0.9) == 0
+    one, two = np.array(["a"] * 4), np.array(["a", "b", "b", "b"])
+    assert _threshold(held_out, gains, one, 0.5) == 0.9
+    assert _threshold(held_out, gains, one, 0.7) == 0.8
+    assert _threshold(held_out, gains, one, 0.9) == 0.3
+    assert _threshold(held_out, gains, two, 0.75) == 0.8
+    assert _threshold(held_out, -abs(gains), one, 0.9) == 0
 
 
 def test_a_feature_without_any_value_does_not_count(tmp_path):

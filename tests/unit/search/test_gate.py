@@ -40,6 +40,7 @@ def test_the_gates_that_are_there_have_a_threshold_and_say_what_they_measure():
         "contrast",
         "commitment",
         "rare-terms",
+        "word-contrast",
     }
     assert all(math.isfinite(g.threshold) and g.summary for g in GATES.values())
     assert {g.name for g in GATES.values() if g.after} == {"overlap", "score-gap", "commitment"}
@@ -135,6 +136,17 @@ def test_the_contrast_of_texts_that_are_all_the_same_is_none_to_speak_of():
     evidence = Evidence(topic("q", "x"), query=pool[0], expansions=pool[:1], pool=pool, own=(0, 1))
 
     assert value("contrast", evidence) == pytest.approx(0, abs=0.1)
+
+
+def test_word_contrast_is_how_many_more_of_the_querys_words_the_own_expansions_have_than_chance_would_give():
+    words = Frequencies(21, {"wnt": 1, "cell": 11})
+    wnt, cell = 0.5 / 21, 10.5 / 21
+    spread = math.sqrt(wnt * (1 - wnt) + cell * (1 - cell))
+
+    assert value("word-contrast", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) == pytest.approx((2 - wnt - cell) / spread)
+    assert value("word-contrast", Evidence(topic("Wnt in cells", "Nothing."), words=words)) < 0
+    assert value("word-contrast:least=21", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) is None
+    assert value("word-contrast", Evidence(topic("the", "x"), words=words)) is None
 
 
 def test_commitment_is_the_spread_of_the_scores_of_the_fusion_less_that_of_the_query():
