@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from expandr_repro.search.gate import GATES
 from expandr_repro.search.gate.registry import registered
 
 DATA = Path(os.environ["EXPANDR_DATA"], "expansions")
-OWN = ["claude.q2d", "qwen2.5-coder-1.5b.q2d", "qwen2.5-coder-1.5b.dpo"]
+OWN = ["claude.q2d", "qwen2.5-coder-1.5b.q2d"]
 SETS = {
     "cacm": OWN,
     "nfcorpus": OWN,
@@ -149,9 +149,18 @@ def gates(names: Sequence[str], train: Sets) -> Iterator[tuple[str, str, Chooses
             yield name, f"{threshold:.3g}", at(threshold)
     for name, (model, features, with_planted) in LEARNT.items():
         columns = [names.index(f) for f in features or names if f in names]
-        examples = [replace(e, values=e.values[:, columns]) for _, some in train for e in some if not e.kind.startswith(TEST) and (with_planted or not e.kind)]
+        examples = [
+            replace(e, values=e.values[:, columns])
+            for _, some in train
+            for e in some
+            if not e.kind.startswith(TEST) and (with_planted or not e.kind)
+        ]
         learnt = fit(examples, [names[c] for c in columns], model, KEEPS, 0)
-        yield name, f"{learnt.threshold:.3g}", lambda e, learnt=learnt, columns=columns: learnt.probabilities(e.values[:, columns]) >= learnt.threshold  # type: ignore[misc]
+        yield (
+            name,
+            f"{learnt.threshold:.3g}",
+            lambda e, learnt=learnt, columns=columns: learnt.probabilities(e.values[:, columns]) >= learnt.threshold,
+        )  # type: ignore[misc]
 
 
 def interval(statistic: Callable[[np.ndarray], float], topics: int) -> str:

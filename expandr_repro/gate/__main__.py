@@ -52,7 +52,9 @@ def fit_gate(request: FitRequest) -> int:
     """Fit a gate, and write it with its manifest and the record of its training topics."""
     path = request.output
     if path is None or path.suffix != ".json":
-        raise ExpandrError(f"--output {path}: a learnt gate is a .json file, by which `search --gate` knows it; choose such a name")
+        raise ExpandrError(
+            f"--output {path}: a learnt gate is a .json file, by which `search --gate` knows it; choose such a name"
+        )
     if not 0 < request.keep <= 1:
         raise ExpandrError(f"--keep {request.keep:g}: wanted a share above 0, up to 1")
     manifest, record = run_manifest_path(path), record_beside(path)
@@ -104,9 +106,25 @@ def tables(learnt: Learnt) -> list[Table]:
     weights = learnt.weights or importance(learnt)
     order = sorted(range(len(weights)), key=lambda i: -abs(weights[i]))
     listed = [[learnt.features[i], weights[i], learnt.mean[i], learnt.scale[i], learnt.fill[i]] for i in order]
-    features = Table(["feature", "weight" if learnt.weights else "share of splits", "mean", "deviation", "where nothing to judge by"], listed)
+    features = Table(
+        [
+            "feature",
+            "weight" if learnt.weights else "share of splits",
+            "mean",
+            "deviation",
+            "where nothing to judge by",
+        ],
+        listed,
+    )
     sets = [[t.get("topics"), t.get("expansions") or "their own", t.get("fusion"), t.get("count"), t.get("left_out", {}).get("topics", 0)] for t in learnt.facts.get("trained_on", [])]  # fmt: skip
-    return [about, features, Table(["trained on", "expansions", "fusion", "topics", "left out"], [[one_line(str(c)) if isinstance(c, str) else c for c in row] for row in sets])]
+    return [
+        about,
+        features,
+        Table(
+            ["trained on", "expansions", "fusion", "topics", "left out"],
+            [[one_line(str(c)) if isinstance(c, str) else c for c in row] for row in sets],
+        ),
+    ]
 
 
 def importance(learnt: Learnt) -> list[float]:

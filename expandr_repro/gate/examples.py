@@ -85,8 +85,12 @@ def gather(request: FitRequest, encoder: TextEncoder | None) -> Training:
     """
     parts = [measure(item, request, encoder, planted if request.planted else None) for item in request.train]
     if len({tuple(map(str, part.features)) for part in parts}) > 1:
-        raise ExpandrError("--train: the expansions go with fusions that differ in what gates can measure; give one with --fusion")
-    joined: list[list[Any]] = [[thing for part in parts for thing in getattr(part, name)] for name in ("examples", "facts", "trained_on")]
+        raise ExpandrError(
+            "--train: the expansions go with fusions that differ in what gates can measure; give one with --fusion"
+        )
+    joined: list[list[Any]] = [
+        [thing for part in parts for thing in getattr(part, name)] for name in ("examples", "facts", "trained_on")
+    ]
     return Training(joined[0], parts[0].features, joined[1], joined[2])
 
 
@@ -106,7 +110,12 @@ def features_of(request: FitRequest) -> list[Gate]:
     return chosen
 
 
-def measure(item: str, request: FitRequest, encoder: TextEncoder | None, plant: Callable[[Sequence[Topic]], Mapping[str, list[Topic]]] | None) -> Training:
+def measure(
+    item: str,
+    request: FitRequest,
+    encoder: TextEncoder | None,
+    plant: Callable[[Sequence[Topic]], Mapping[str, list[Topic]]] | None,
+) -> Training:
     """Measure one of --train.
 
     Args:
@@ -140,7 +149,9 @@ def measure(item: str, request: FitRequest, encoder: TextEncoder | None, plant: 
     titles = {t.qid: t.title for t in topics.topics if t.qid in judged}
     about = TrainingTopics(topics.label, titles, relevant, collection_of(topics, name, *request.index), corpus_hash(topics.documents))  # fmt: skip
     left_out = leave_out(request.hold_out, about)
-    having = [t for t in select_types(topics.topics, request.retriever)[0] if t.qid in titles and t.qid not in left_out.qids]
+    having = [
+        t for t in select_types(topics.topics, request.retriever)[0] if t.qid in titles and t.qid not in left_out.qids
+    ]
     if not having:
         raise ExpandrError(f"--train {item}: none of the topics has both expansions and relevance judgments")
     needs = frozenset[str]().union(*(g.needs for g in features))

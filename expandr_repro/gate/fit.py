@@ -114,7 +114,9 @@ def _fitted(
     fill = np.where(lacking, 0.0, np.nanmedian(np.where(lacking, 0.0, values), axis=0))
     filled = np.where(np.isnan(values), fill, values)
     scale = filled.std(axis=0)
-    empty = Learnt(tuple(features), fill.tolist(), filled.mean(axis=0).tolist(), np.where(scale > 0, scale, 1.0).tolist(), 0.0)
+    empty = Learnt(
+        tuple(features), fill.tolist(), filled.mean(axis=0).tolist(), np.where(scale > 0, scale, 1.0).tolist(), 0.0
+    )
     if model == "trees":
         from sklearn.ensemble import GradientBoostingClassifier
 
@@ -151,12 +153,12 @@ def _calibration(odds: NDArray[np.float64], good: NDArray[np.bool_], weights: ND
 
 
 def _threshold(held_out: NDArray[np.float64], gains: NDArray[np.float64], collections: NDArray[np.str_], keep: float) -> float:  # fmt: skip
-    """Return the highest probability that keeps a share of the gain, averaged over the collections that have one; 0, which refuses nothing, where none has."""
+    """Return the highest probability that keeps a share of the gain, averaged over the collections that have one (more than all does not make up for another's loss); 0, which refuses nothing, where none has."""
     import numpy as np
 
     order = np.argsort(-held_out, kind="stable")
     parts = [np.where(collections == name, gains, 0)[order] for name in np.unique(collections)]
-    kept = [np.cumsum(part) / part.sum() for part in parts if part.sum() > 0]
+    kept = [np.minimum(np.cumsum(part) / part.sum(), 1) for part in parts if part.sum() > 0]
     if not kept:
         return 0.0
     last = np.append(np.diff(held_out[order]) != 0, True)  # equal probabilities are used together

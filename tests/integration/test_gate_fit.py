@@ -60,7 +60,9 @@ def test_a_gate_for_bm25_is_fitted_shown_and_used(command, search, tmp_path, mod
 
 
 @pytest.mark.jvm
-def test_the_same_command_writes_the_same_bytes_and_the_files_next_to_the_gate_tell_what_it_was_fitted_on(command, tmp_path):
+def test_the_same_command_writes_the_same_bytes_and_the_files_next_to_the_gate_tell_what_it_was_fitted_on(
+    command, tmp_path
+):
     for name in ("a", "b"):
         assert command("gate", *FIT, "--retriever", "bm25", "--output", tmp_path / f"{name}.json").code == 0
 
@@ -81,7 +83,9 @@ def test_a_run_through_a_learnt_gate_says_which_topics_and_why_and_which_it_was_
 
     listed = choices(tmp_path / "gated.trec")
     assert len(listed) == 72
-    assert all("probability of no harm" in why and "contrast " in why and "overlap " in why for _, _, why in listed.values())
+    assert all(
+        "probability of no harm" in why and "contrast " in why and "overlap " in why for _, _, why in listed.values()
+    )
     assert all(0 <= float(value) <= 1 for _, value, _ in listed.values())
     facts = manifest(tmp_path / "gated.trec")
     assert facts["gate"]["name"] == "learnt"
@@ -92,10 +96,14 @@ def test_a_run_through_a_learnt_gate_says_which_topics_and_why_and_which_it_was_
     assert "WARNING" not in result.err
 
 
-def test_each_topic_has_the_ranking_that_was_chosen_and_a_threshold_of_0_and_of_1_use_all_and_none(search, tmp_path, dense):
+def test_each_topic_has_the_ranking_that_was_chosen_and_a_threshold_of_0_and_of_1_use_all_and_none(
+    search, tmp_path, dense
+):
     for name, more in {"alone": ("--fusion", "none"), "fused": (), "gated": ("--gate", f"{dense}:0.9"), "all": ("--gate", f"{dense}:0"), "none": ("--gate", f"{dense}:1")}.items():  # fmt: skip
         search(name, *more)
-    alone, fused, gated, every, none = (read_run(tmp_path / f"{name}.trec") for name in ("alone", "fused", "gated", "all", "none"))
+    alone, fused, gated, every, none = (
+        read_run(tmp_path / f"{name}.trec") for name in ("alone", "fused", "gated", "all", "none")
+    )
 
     assert every == fused
     assert none == alone
@@ -136,7 +144,9 @@ def test_python_retrieves_through_a_learnt_gate(search, tmp_path, dense):
     ex.retrieve(topics, ex.open_index(topics.corpus), gate=str(dense), hits=50).save(tmp_path / "api.trec")
 
     for ending in ("", ".gate.tsv"):
-        assert Path(f"{tmp_path}/api.trec{ending}").read_bytes() == Path(f"{tmp_path}/command.trec{ending}").read_bytes()
+        assert (
+            Path(f"{tmp_path}/api.trec{ending}").read_bytes() == Path(f"{tmp_path}/command.trec{ending}").read_bytes()
+        )
 
 
 def test_a_gate_fitted_for_another_fusion_is_used_with_a_warning(search, dense):

@@ -162,7 +162,10 @@ def evidence(
     if "words" in needs:
         terms = set[str]().union(*(terms_of(t.title) for t in topics))
         words = Frequencies.count((" ".join(t.texts) for t in topics), terms)
-    given = {t.qid: Evidence(t, alone.get(t.qid, {}), fused.get(t.qid, {}), frequencies=frequencies, words=words) for t in topics}
+    given = {
+        t.qid: Evidence(t, alone.get(t.qid, {}), fused.get(t.qid, {}), frequencies=frequencies, words=words)
+        for t in topics
+    }
     if "vectors" not in needs or not isinstance(searcher, DenseSearch) or not topics:
         return given
     import numpy as np

@@ -142,7 +142,9 @@ class Learnt:
         """Return what its file holds."""
         columns = zip(self.features, self.fill, self.mean, self.scale, strict=True)
         features = [{"gate": g, "fill": f, "mean": m, "scale": s} for g, f, m, s in columns]
-        body: dict[str, Any] = {"trees": [vars(t) for t in self.trees]} if self.trees else {"weights": list(self.weights)}
+        body: dict[str, Any] = (
+            {"trees": [vars(t) for t in self.trees]} if self.trees else {"weights": list(self.weights)}
+        )
         return {"kind": KIND, "version": 1, "model": self.model, "threshold": self.threshold, "calibration": list(self.calibration),
                 "features": features, "intercept": self.intercept, **body, "facts": dict(self.facts)}  # fmt: skip
 
@@ -156,7 +158,9 @@ class Learnt:
         needs = frozenset[str]().union(*(gate.needs for gate in self.gates))
         parameters = {"threshold": Parameter("threshold", self.threshold, (float,), (), Within(0, 1)), "weight": Parameter("weight", False, (bool,))}  # fmt: skip
         values = {name: p.default for name, p in parameters.items()}
-        return Gate(str(self.path or "learnt"), self, "at least", needs, "fitted by `gate fit`", parameters, values, self)
+        return Gate(
+            str(self.path or "learnt"), self, "at least", needs, "fitted by `gate fit`", parameters, values, self
+        )
 
 
 def names_file(name: str) -> bool:

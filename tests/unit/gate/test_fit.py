@@ -19,7 +19,11 @@ def examples(collection, size, seed, kind="", noise=0.0):
     """Topics whose expansions do harm where the second value is low."""
     rng = np.random.default_rng(seed)
     values = np.column_stack([rng.normal(8, 3, size), rng.uniform(0, 1, size)])
-    gains = np.where(values[:, 1] + rng.normal(0, noise, size) < 0.3, -0.2, 0.2) if noise or not kind else np.full(size, -0.3)
+    gains = (
+        np.where(values[:, 1] + rng.normal(0, noise, size) < 0.3, -0.2, 0.2)
+        if noise or not kind
+        else np.full(size, -0.3)
+    )
     values[::17, 0] = np.nan
     alone = np.full(size, 0.5)
     return Examples(collection, kind, tuple(f"{n}" for n in range(size)), values, alone, alone + gains)
@@ -122,7 +126,10 @@ def test_planted_texts_are_of_another_topic_in_another_language_or_empty_talk():
     kinds = planted(topics)
 
     assert list(kinds) == ["another topic's", "another language", "empty talk"]
-    assert all([t.qid for t in some] == ["0", "1", "2", "3"] and [t.title for t in some] == [t.title for t in topics] for some in kinds.values())
+    assert all(
+        [t.qid for t in some] == ["0", "1", "2", "3"] and [t.title for t in some] == [t.title for t in topics]
+        for some in kinds.values()
+    )
     assert sorted(t.texts[0] for t in kinds["another topic's"]) == [f"text {n}" for n in range(4)]
     assert all(t.texts != other.texts for t, other in zip(kinds["another topic's"], topics, strict=True))
 

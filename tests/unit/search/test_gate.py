@@ -127,7 +127,10 @@ def test_contrast_is_how_many_deviations_the_own_expansions_are_nearer_than_thos
 
     assert contrast((2, 4)) == pytest.approx(((pool[2:4] @ query).mean() - others.mean()) / others.std(), rel=1e-5)
     assert contrast((3, 4)) > contrast((2, 4))
-    assert value("contrast:least=29", Evidence(topic("q", "x"), query=query, expansions=pool[2:4], pool=pool, own=(2, 4))) is None
+    assert (
+        value("contrast:least=29", Evidence(topic("q", "x"), query=query, expansions=pool[2:4], pool=pool, own=(2, 4)))
+        is None
+    )
     assert value("contrast", Evidence(topic("q", "x"))) is None
 
 
@@ -143,7 +146,9 @@ def test_word_contrast_is_how_many_more_of_the_querys_words_the_own_expansions_h
     wnt, cell = 0.5 / 21, 10.5 / 21
     spread = math.sqrt(wnt * (1 - wnt) + cell * (1 - cell))
 
-    assert value("word-contrast", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) == pytest.approx((2 - wnt - cell) / spread)
+    assert value("word-contrast", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) == pytest.approx(
+        (2 - wnt - cell) / spread
+    )
     assert value("word-contrast", Evidence(topic("Wnt in cells", "Nothing."), words=words)) < 0
     assert value("word-contrast:least=21", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) is None
     assert value("word-contrast", Evidence(topic("the", "x"), words=words)) is None
@@ -159,7 +164,9 @@ def test_commitment_is_the_spread_of_the_scores_of_the_fusion_less_that_of_the_q
 def test_rare_terms_are_the_share_of_the_querys_terms_in_few_documents():
     frequencies = Frequencies(10_000, {"wnt": 3, "pathway": 9, "cell": 9_000})
 
-    assert value("rare-terms", Evidence(topic("the Wnt pathways in cells", "x"), frequencies=frequencies)) == pytest.approx(2 / 3)
+    assert value(
+        "rare-terms", Evidence(topic("the Wnt pathways in cells", "x"), frequencies=frequencies)
+    ) == pytest.approx(2 / 3)
 
 
 def test_the_score_gap_grows_where_the_fusion_sets_its_first_document_further_apart():
