@@ -1,12 +1,12 @@
-"""Measure the gates of `search --gate`, and gates learnt from them, and print the tables of docs/gates.md; $EXPANDR_DATA has the collections.
+"""Measure the gates of `search --gate`, and gates learned from them, and print the tables of docs/gates.md; $EXPANDR_DATA has the collections.
 
     python scripts/gates_table.py                       # all-MiniLM-L6-v2
     python scripts/gates_table.py bm25
     python scripts/gates_table.py FOLDER cacm nfcorpus  # another encoder, some collections
 
 Every gate is fitted on the other collections alone: of a gate of one value the threshold, which is, of those that keep `KEEPS` of the mean gain there, the one with the largest
-sum of the share of hurt topics that it saves and the share of planted texts that it refuses; of a learnt gate all that `gate fit` chooses.
-Planted texts take the place of the expansions: those of another topic, a passage in another language, or empty talk. The texts that learnt gates are fitted on are others.
+sum of the share of hurt topics that it saves and the share of planted texts that it refuses; of a learned gate all that `gate fit` chooses.
+Planted texts take the place of the expansions: those of another topic, a passage in another language, or empty talk. The texts that learned gates are fitted on are others.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ DRAWS = 1000
 TEST = "test: "
 """Before the kind of texts that gates are tested on, and not fitted on."""
 
-LEARNT = {
-    "learnt: logistic": ("logistic", None, True),
-    "learnt: trees": ("trees", None, True),
-    "learnt: logistic, not planted": ("logistic", None, False),
-    "learnt: logistic of four": ("logistic", ("contrast", "similarity", "lost-terms", "language"), True),
+LEARNED = {
+    "learned: logistic": ("logistic", None, True),
+    "learned: trees": ("trees", None, True),
+    "learned: logistic, not planted": ("logistic", None, False),
+    "learned: logistic of four": ("logistic", ("contrast", "similarity", "lost-terms", "language"), True),
 }
 """Name -> model, features (None for all), whether it is fitted on planted texts too."""
 
@@ -147,7 +147,7 @@ def gates(names: Sequence[str], train: Sets) -> Iterator[tuple[str, str, Chooses
             at = by_value(name, column)
             threshold = fitted(at, column, train)
             yield name, f"{threshold:.3g}", at(threshold)
-    for name, (model, features, with_planted) in LEARNT.items():
+    for name, (model, features, with_planted) in LEARNED.items():
         columns = [names.index(f) for f in features or names if f in names]
         examples = [
             replace(e, values=e.values[:, columns])
@@ -155,11 +155,11 @@ def gates(names: Sequence[str], train: Sets) -> Iterator[tuple[str, str, Chooses
             for e in some
             if not e.kind.startswith(TEST) and (with_planted or not e.kind)
         ]
-        learnt = fit(examples, [names[c] for c in columns], model, KEEPS, 0)
+        learned = fit(examples, [names[c] for c in columns], model, KEEPS, 0)
         yield (
             name,
-            f"{learnt.threshold:.3g}",
-            lambda e, learnt=learnt, columns=columns: learnt.probabilities(e.values[:, columns]) >= learnt.threshold,
+            f"{learned.threshold:.3g}",
+            lambda e, learned=learned, columns=columns: learned.probabilities(e.values[:, columns]) >= learned.threshold,
         )  # type: ignore[misc]
 
 

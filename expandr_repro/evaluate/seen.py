@@ -109,7 +109,7 @@ def find_overlap(
         qrels: of these topics.
         searched: the collection.
         relevant_from: its least relevant grade.
-        gate: the file of a learnt gate.
+        gate: the file of a learned gate.
 
     Raises:
         FormatError: a record is damaged.

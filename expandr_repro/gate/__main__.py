@@ -1,4 +1,4 @@
-"""`gate`: fit a gate for `search --gate` on training topics, and show what it learnt."""
+"""`gate`: fit a gate for `search --gate` on training topics, and show what it learned."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.gate.options import FitRequest, GateRequest, ShowRequest
 from expandr_repro.io.files import About, atomic_text, sha256_file
 from expandr_repro.io.manifest import run_manifest_path, write_manifest
-from expandr_repro.io.outputs import LEARNT, RECORD, check_output, manifest_kind
-from expandr_repro.search.gate.learnt import KIND, Learnt, read_learnt
+from expandr_repro.io.outputs import LEARNED, RECORD, check_output, manifest_kind
+from expandr_repro.search.gate.learned import KIND, Learned, read_learned
 
 log = logging.getLogger("expandr_repro.gate")
 
 EXAMPLES = """
-python -m expandr_repro.gate fit --train scifact/train=claude.q2d --hold-out scifact/test --output learnt.json
+python -m expandr_repro.gate fit --train scifact/train=claude.q2d --hold-out scifact/test --output learned.json
 python -m expandr_repro.gate fit --train nfcorpus/test=claude.q2d cacm/test=claude.q2d --features contrast lost-terms --output planted.json
-python -m expandr_repro.gate show learnt.json
+python -m expandr_repro.gate show learned.json
 """
-READING = {"fit": ("Fit a gate on training topics and their expansions.", FitRequest), "show": ("Print what a gate learnt, and from what.", ShowRequest)}  # fmt: skip
+READING = {"fit": ("Fit a gate on training topics and their expansions.", FitRequest), "show": ("Print what a gate learned, and from what.", ShowRequest)}  # fmt: skip
 
 
 def build_parser() -> Parser:
@@ -53,12 +53,12 @@ def fit_gate(request: FitRequest) -> int:
     path = request.output
     if path is None or path.suffix != ".json":
         raise ExpandrError(
-            f"--output {path}: a learnt gate is a .json file, by which `search --gate` knows it; choose such a name"
+            f"--output {path}: a learned gate is a .json file, by which `search --gate` knows it; choose such a name"
         )
     if not 0 < request.keep <= 1:
         raise ExpandrError(f"--keep {request.keep:g}: wanted a share above 0, up to 1")
     manifest, record = run_manifest_path(path), record_beside(path)
-    for place, kind in ((path, LEARNT), (manifest, manifest_kind(KIND)), (record, RECORD)):
+    for place, kind in ((path, LEARNED), (manifest, manifest_kind(KIND)), (record, RECORD)):
         check_output("--output", place, kind, [item.partition("=")[2] or item for item in request.train])
     from expandr_repro.encoders.loading import load_encoder
     from expandr_repro.evaluate.run_facts import versions, without_paths
@@ -68,55 +68,55 @@ def fit_gate(request: FitRequest) -> int:
     features_of(request)
     encoder = load_encoder(request.encoder.name, request.encoder, cache=True) if request.retriever == "dense" else None
     training = gather(request, encoder)
-    learnt = fit(training.examples, [str(g) for g in training.features], request.model, request.keep, request.seed)
+    learned = fit(training.examples, [str(g) for g in training.features], request.model, request.keep, request.seed)
     with_model = {"retriever": request.retriever, "encoder": encoder.identity if encoder else None}
     facts = with_model | {
         "metric": request.metric, "keep": request.keep, "seed": request.seed, "planted": request.planted, "hold_out": list(request.hold_out),
-        "trained_on": training.facts, TRAINED_ON_HASH: record_hash(training.trained_on), **learnt.facts, "versions": versions("scikit-learn", "numpy"),
+        "trained_on": training.facts, TRAINED_ON_HASH: record_hash(training.trained_on), **learned.facts, "versions": versions("scikit-learn", "numpy"),
     }  # fmt: skip
-    learnt = replace(learnt, facts=without_paths(facts))
+    learned = replace(learned, facts=without_paths(facts))
     about: About = {
         record: lambda: write_record(record, training.trained_on),
-        manifest: lambda: write_manifest(manifest, KIND, dict(learnt.facts) | {"model": learnt.model, "features": list(learnt.features), "sha256": sha256_file(path)}),
+        manifest: lambda: write_manifest(manifest, KIND, dict(learned.facts) | {"model": learned.model, "features": list(learned.features), "sha256": sha256_file(path)}),
     }  # fmt: skip
     with atomic_text(path, about=about) as file:
-        file.write(json.dumps(learnt.content(), indent=1, ensure_ascii=False) + "\n")
+        file.write(json.dumps(learned.content(), indent=1, ensure_ascii=False) + "\n")
     log.info("wrote %s", path)
-    print("\n\n".join(table.render(request.format) for table in tables(learnt)))
+    print("\n\n".join(table.render(request.format) for table in tables(learned)))
     return 0
 
 
 def show(request: ShowRequest) -> int:
-    """Print what a gate learnt, and from what."""
-    learnt = read_learnt(request.file)
+    """Print what a gate learned, and from what."""
+    learned = read_learned(request.file)
     if request.format == "json":
-        print(printable(json.dumps(learnt.content(), indent=2, ensure_ascii=False)))
+        print(printable(json.dumps(learned.content(), indent=2, ensure_ascii=False)))
     else:
-        print("\n\n".join(table.render(request.format) for table in tables(learnt)))
+        print("\n\n".join(table.render(request.format) for table in tables(learned)))
     return 0
 
 
-def tables(learnt: Learnt) -> list[Table]:
-    """Return what a learnt gate is, as tables: how it does on topics that it was not fitted on, its features, its training topics."""
-    held: Mapping[str, Any] = learnt.facts.get("held_out", {})
-    slope, offset = learnt.calibration
-    rows = [["model", f"{learnt.model}{f' of {len(learnt.trees)}' if learnt.trees else ''}"], ["threshold", learnt.threshold],
+def tables(learned: Learned) -> list[Table]:
+    """Return what a learned gate is, as tables: how it does on topics that it was not fitted on, its features, its training topics."""
+    held: Mapping[str, Any] = learned.facts.get("held_out", {})
+    slope, offset = learned.calibration
+    rows = [["model", f"{learned.model}{f' of {len(learned.trees)}' if learned.trees else ''}"], ["threshold", learned.threshold],
             ["calibration", f"{slope:.3f} x log-odds {offset:+.3f}"], *([name.replace("_", " "), value] for name, value in held.items())]  # fmt: skip
     about = Table(["topics held out in folds", ""], rows)
-    weights = learnt.weights or importance(learnt)
+    weights = learned.weights or importance(learned)
     order = sorted(range(len(weights)), key=lambda i: -abs(weights[i]))
-    listed = [[learnt.features[i], weights[i], learnt.mean[i], learnt.scale[i], learnt.fill[i]] for i in order]
+    listed = [[learned.features[i], weights[i], learned.mean[i], learned.scale[i], learned.fill[i]] for i in order]
     features = Table(
         [
             "feature",
-            "weight" if learnt.weights else "share of splits",
+            "weight" if learned.weights else "share of splits",
             "mean",
             "deviation",
             "where nothing to judge by",
         ],
         listed,
     )
-    sets = [[t.get("topics"), t.get("expansions") or "their own", t.get("fusion"), t.get("count"), t.get("left_out", {}).get("topics", 0)] for t in learnt.facts.get("trained_on", [])]  # fmt: skip
+    sets = [[t.get("topics"), t.get("expansions") or "their own", t.get("fusion"), t.get("count"), t.get("left_out", {}).get("topics", 0)] for t in learned.facts.get("trained_on", [])]  # fmt: skip
     return [
         about,
         features,
@@ -127,10 +127,10 @@ def tables(learnt: Learnt) -> list[Table]:
     ]
 
 
-def importance(learnt: Learnt) -> list[float]:
+def importance(learned: Learned) -> list[float]:
     """Return of each feature the share of the trees' splits that look at it."""
-    splits = [f for tree in learnt.trees for f in tree.feature if f >= 0]
-    return [splits.count(i) / max(len(splits), 1) for i in range(len(learnt.features))]
+    splits = [f for tree in learned.trees for f in tree.feature if f >= 0]
+    return [splits.count(i) / max(len(splits), 1) for i in range(len(learned.features))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

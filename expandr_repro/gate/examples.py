@@ -95,7 +95,7 @@ def gather(request: FitRequest, encoder: TextEncoder | None) -> Training:
 
 
 def features_of(request: FitRequest) -> list[Gate]:
-    """Return the gates whose values are learnt from, before anything is searched.
+    """Return the gates whose values are learned from, before anything is searched.
 
     Raises:
         UnknownNameError: no such gate.

@@ -1,4 +1,4 @@
-"""Fit a learnt gate: a logistic model or a small boosted tree, calibrated on topics that it was not fitted on."""
+"""Fit a learned gate: a logistic model or a small boosted tree, calibrated on topics that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.significance import MARGIN
 from expandr_repro.gate.examples import Examples
-from expandr_repro.search.gate.learnt import Learnt, Tree
+from expandr_repro.search.gate.learned import Learned, Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ TREES = {"n_estimators": 60, "max_depth": 2, "learning_rate": 0.1, "subsample": 
 """What scikit-learn's GradientBoostingClassifier is given."""
 
 
-def fit(examples: Sequence[Examples], features: Sequence[str], model: str, keep: float, seed: int) -> Learnt:
+def fit(examples: Sequence[Examples], features: Sequence[str], model: str, keep: float, seed: int) -> Learned:
     """Fit a model to tell whether a topic's expansions do no harm.
 
     Topics on which the two scores are equal count as no harm, planted ones as harm wherever the score does not rise. Folds are whole
@@ -106,7 +106,7 @@ def _weights(examples: Sequence[Examples]) -> NDArray[np.float64]:
 
 def _fitted(
     values: NDArray[np.float64], good: NDArray[np.bool_], weights: NDArray[np.float64], features: Sequence[str], model: str, seed: int
-) -> Learnt:  # fmt: skip
+) -> Learned:  # fmt: skip
     """Fit a model that is not calibrated yet."""
     import numpy as np
 
@@ -114,7 +114,7 @@ def _fitted(
     fill = np.where(lacking, 0.0, np.nanmedian(np.where(lacking, 0.0, values), axis=0))
     filled = np.where(np.isnan(values), fill, values)
     scale = filled.std(axis=0)
-    empty = Learnt(
+    empty = Learned(
         tuple(features), fill.tolist(), filled.mean(axis=0).tolist(), np.where(scale > 0, scale, 1.0).tolist(), 0.0
     )
     if model == "trees":

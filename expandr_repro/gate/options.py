@@ -9,7 +9,7 @@ from pathlib import Path
 from expandr_repro.console.options import Options, When, included, option, to_path
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
-from expandr_repro.search.gate.learnt import MODELS
+from expandr_repro.search.gate.learned import MODELS
 from expandr_repro.training.options import hold_out
 
 DENSE = When("with --retriever dense", lambda options: options.retriever == "dense")
@@ -21,7 +21,7 @@ what, how, learning, out = (partial(option, group=title) for title in ("what", "
 class GateRequest(Options):
     """What `gate` is to do."""
 
-    word: str = option("", argument=True, metavar="fit|show", help="fit: fit a gate on training topics; show: print what one learnt; each has its own --help")  # fmt: skip
+    word: str = option("", argument=True, metavar="fit|show", help="fit: fit a gate on training topics; show: print what one learned; each has its own --help")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class FitRequest(Options):
     features: tuple[str, ...] = learning((), metavar="G", help="gates whose values it learns from, perhaps with parameters (default: all that the retriever and the fusion have)")  # fmt: skip
     keep: float = learning(0.95, metavar="S", help="share of the mean gain that the threshold is to keep on training topics that the model was not fitted on")  # fmt: skip
     seed: int = learning(0, metavar="N", help="of the folds and the trees")
-    output: Path | None = out(None, metavar="FILE", parse=to_path, required=True, help="the learnt gate to write, a .json file, with its manifest and the record of its training topics next to it")  # fmt: skip
+    output: Path | None = out(None, metavar="FILE", parse=to_path, required=True, help="the learned gate to write, a .json file, with its manifest and the record of its training topics next to it")  # fmt: skip
     format: str = out("text", choices=FORMATS, help="of the summary")
 
 
 @dataclass(frozen=True)
 class ShowRequest(Options):
-    """Which learnt gate is shown."""
+    """Which learned gate is shown."""
 
     file: Path = option(argument=True, metavar="FILE", help="that `gate fit` wrote")
     format: str = option("text", choices=FORMATS)

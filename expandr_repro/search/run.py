@@ -235,7 +235,7 @@ def search(
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
     gating: Gating | None = None
     gate = gate_named(request.gate, request.retriever, fusion) if request.gate and fusion.expands else None
-    file = gate.learnt.path if gate and gate.learnt else None
+    file = gate.learned.path if gate and gate.learned else None
     outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files, file)
     if gate:
         corpora = (*request.index, source_of(request, searcher), topics.documents)

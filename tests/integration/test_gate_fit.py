@@ -1,4 +1,4 @@
-"""`gate fit` and `gate show` from the command line, and searches through the gate that was learnt."""
+"""`gate fit` and `gate show` from the command line, and searches through the gate that was learned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def dense(tmp_path_factory):
     """A gate fitted on pocket with the encoder."""
     from expandr_repro.gate.__main__ import main
 
-    path = tmp_path_factory.mktemp("gate") / "learnt.json"
+    path = tmp_path_factory.mktemp("gate") / "learned.json"
     assert main([*FIT, "--output", str(path)]) == 0
     return path
 
@@ -46,7 +46,7 @@ def manifest(path):
 @pytest.mark.jvm
 @pytest.mark.parametrize("model", ["logistic", "trees"])
 def test_a_gate_for_bm25_is_fitted_shown_and_used(command, search, tmp_path, model):
-    path = tmp_path / "learnt.json"
+    path = tmp_path / "learned.json"
     result = command("gate", *FIT, "--retriever", "bm25", "--model", model, "--output", path)
 
     assert result.code == 0, result.err
@@ -69,7 +69,7 @@ def test_the_same_command_writes_the_same_bytes_and_the_files_next_to_the_gate_t
     for ending in ("", ".manifest.json", ".trained_on.json.gz"):
         assert Path(f"{tmp_path}/a.json{ending}").read_bytes() == Path(f"{tmp_path}/b.json{ending}").read_bytes()
     facts = manifest(tmp_path / "a.json")
-    assert facts["kind"] == "learnt-gate"
+    assert facts["kind"] == "learned-gate"
     assert facts["retriever"] == "bm25"
     assert facts["planted"] is True
     assert facts["trained_on"][0]["topics"] == "pocket/test"
@@ -78,7 +78,7 @@ def test_the_same_command_writes_the_same_bytes_and_the_files_next_to_the_gate_t
     assert "trained_on_sha256" in facts
 
 
-def test_a_run_through_a_learnt_gate_says_which_topics_and_why_and_which_it_was_fitted_on(search, tmp_path, dense):
+def test_a_run_through_a_learned_gate_says_which_topics_and_why_and_which_it_was_fitted_on(search, tmp_path, dense):
     result = search("gated", "--gate", dense)
 
     listed = choices(tmp_path / "gated.trec")
@@ -88,8 +88,8 @@ def test_a_run_through_a_learnt_gate_says_which_topics_and_why_and_which_it_was_
     )
     assert all(0 <= float(value) <= 1 for _, value, _ in listed.values())
     facts = manifest(tmp_path / "gated.trec")
-    assert facts["gate"]["name"] == "learnt"
-    assert facts["gate"]["file"] == "learnt.json"
+    assert facts["gate"]["name"] == "learned"
+    assert facts["gate"]["file"] == "learned.json"
     assert len(facts["gate"]["sha256"]) == 64
     assert facts["training_overlap"]["models"]["gate"]["document"] == 72
     assert "that the gate was trained on" in result.out
@@ -136,7 +136,7 @@ def test_harmful_texts_that_the_gate_was_not_fitted_on_are_refused(search, tmp_p
     assert sum(how == "query" for how, _, _ in choices(tmp_path / "planted.trec").values()) >= 65
 
 
-def test_python_retrieves_through_a_learnt_gate(search, tmp_path, dense):
+def test_python_retrieves_through_a_learned_gate(search, tmp_path, dense):
     import expandr_repro as ex
 
     search("command", "--gate", dense)
@@ -161,10 +161,10 @@ def test_a_gate_fitted_for_another_fusion_is_used_with_a_warning(search, dense):
         (("--gate", "{dense}", "--fusion", "rrf"), "compares scores"),
         (("--gate", "{dense}:2"), "0 to 1"),
         (("--gate", "{dense}.trained_on.json.gz"), "gate"),
-        (("--gate", "{dense}.manifest.json"), "is no learnt gate"),
+        (("--gate", "{dense}.manifest.json"), "is no learned gate"),
     ],
 )
-def test_a_learnt_gate_that_cannot_be_used_is_refused_in_one_line(search, dense, more, message):
+def test_a_learned_gate_that_cannot_be_used_is_refused_in_one_line(search, dense, more, message):
     assert message in search("x", *(part.format(dense=dense) for part in more), code=2).error
 
 
@@ -197,10 +197,10 @@ def test_what_gate_cannot_do_is_refused_in_one_line(command, tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_is_no_learnt_gate_is_not_replaced(command, tmp_path):
+def test_a_file_that_is_no_learned_gate_is_not_replaced(command, tmp_path):
     (tmp_path / "g.json").write_text('{"mine": 1}')
 
-    assert "is not a learnt gate" in command("gate", *FIT, "--output", tmp_path / "g.json").error
+    assert "is not a learned gate" in command("gate", *FIT, "--output", tmp_path / "g.json").error
     assert (tmp_path / "g.json").read_text() == '{"mine": 1}'
 
 

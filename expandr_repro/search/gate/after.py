@@ -59,7 +59,7 @@ def contrast(evidence: Evidence, *, least: Annotated[int, Within(1)] = 10) -> fl
 
 @gate("commitment", uses="at least", threshold=-0.2, needs=("scores",), source="NQC (Shtok et al., TOIS 2012)")
 def commitment(evidence: Evidence, *, k: Annotated[int, Within(2)] = 100) -> float | None:
-    """How much more the fusion's k best scores differ from each other than the query's, as standard deviations by means; stands in for clarity."""
+    """How much more the fusion's k best scores differ from each other than the query's, as standard deviations by means; in place of clarity."""
     alone, fused = _deviation(evidence.alone, k), _deviation(evidence.fused, k)
     return None if alone is None or fused is None else fused - alone
 

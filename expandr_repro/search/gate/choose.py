@@ -70,10 +70,10 @@ class Gating:
     choices: list[Choice] = field(default_factory=list)
 
     def warn_of_others(self) -> None:
-        """Warn where a learnt gate was fitted with another retriever, encoder or fusion than it chooses for."""
-        if not self.gate.learnt:
+        """Warn where a learned gate was fitted with another retriever, encoder or fusion than it chooses for."""
+        if not self.gate.learned:
             return
-        facts, dense = self.gate.learnt.facts, isinstance(self.searcher, DenseSearch)
+        facts, dense = self.gate.learned.facts, isinstance(self.searcher, DenseSearch)
         here = {"retriever": "dense" if dense else "bm25", "encoder": without_paths(self.searcher.encoder.identity) if isinstance(self.searcher, DenseSearch) else None}  # fmt: skip
         others = [name for name, value in here.items() if name in facts and facts[name] != value]
         if str(self.fusion) not in {t.get("fusion") for t in facts.get("trained_on", [])}:
@@ -122,8 +122,8 @@ class Gating:
         expanded = gate.expands(value)
         side = gate.side if expanded else {"at least": "below", "at most": "above"}[gate.side]
         why = f"{gate.label} {side} {gate.threshold:g}"
-        if gate.learnt:
-            why += f": {gate.learnt.reason(found)}"
+        if gate.learned:
+            why += f": {gate.learned.reason(found)}"
         if expanded or not gate.values.get("weight"):
             return Choice(qid, expanded, value, why)
         weight = round(value / gate.threshold, 2)
@@ -136,7 +136,7 @@ class Gating:
         if weighted := sum(c.weight < 1 for c in self.choices):
             counts["topics_weighted"] = weighted
         origin = {"origin": origin} if (origin := GATES.origin(self.gate.name)) else {}
-        pins = self.gate.learnt.pins() if self.gate.learnt else {"name": self.gate.name}
+        pins = self.gate.learned.pins() if self.gate.learned else {"name": self.gate.name}
         return {"gate": {**pins, **self.gate.values, **counts, **origin}}
 
 

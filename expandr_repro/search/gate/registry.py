@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from expandr_repro.search.gate.learnt import Learnt
+    from expandr_repro.search.gate.learned import Learned
 
 F = TypeVar("F", bound=Callable[..., "float | None"])
 Side = Literal["at least", "at most"]
@@ -73,7 +73,7 @@ class Gate:
         source: where it comes from.
         parameters: by name: the threshold, and what the function declares.
         values: of all parameters.
-        learnt: the model that decides, of a gate that is a file.
+        learned: the model that decides, of a gate that is a file.
     """
 
     name: str
@@ -83,12 +83,12 @@ class Gate:
     source: str
     parameters: Mapping[str, Parameter]
     values: Mapping[str, object]
-    learnt: Learnt | None = None
+    learned: Learned | None = None
 
     @property
     def label(self) -> str:
         """What it is called in a reason."""
-        return "probability of no harm" if self.learnt else self.name
+        return "probability of no harm" if self.learned else self.name
 
     @property
     def summary(self) -> str:
@@ -172,7 +172,7 @@ def registered(name: str) -> Gate:
         ExpandrError: a parameter's value is wrong.
     """
     called, typed = split_values("gate", with_threshold(name))
-    chosen = GATES.find(called, "(a learnt gate is given by its .json file)")
+    chosen = GATES.find(called, "(a learned gate is given by its .json file)")
     return chosen.set(parse_values(chosen.parameters, typed))
 
 
@@ -187,7 +187,7 @@ def with_threshold(name: str) -> str:
 
 
 def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
-    """Return a gate by its name or its file, perhaps with parameters: `overlap:threshold=0.2`, `learnt.json:0.4`.
+    """Return a gate by its name or its file, perhaps with parameters: `overlap:threshold=0.2`, `learned.json:0.4`.
 
     Args:
         name: as typed.
@@ -199,7 +199,7 @@ def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
         NotAvailableError: there is no such file.
         ExpandrError: the gate is not for this retriever or this fusion, or a parameter's value is wrong.
     """
-    from expandr_repro.search.gate.learnt import gate_of_file, names_file
+    from expandr_repro.search.gate.learned import gate_of_file, names_file
 
     chosen = gate_of_file(name) if names_file(name) else registered(name)
     fault = unfit(chosen, retriever, fusion)

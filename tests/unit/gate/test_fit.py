@@ -10,7 +10,7 @@ from expandr_repro.errors import ExpandrError
 from expandr_repro.gate.examples import Examples
 from expandr_repro.gate.fit import _fitted, _threshold, calibration_error, fit, folds_of
 from expandr_repro.gate.planted import planted
-from expandr_repro.search.gate.learnt import read_learnt
+from expandr_repro.search.gate.learned import read_learned
 
 FEATURES = ["query-length", "overlap"]
 
@@ -38,7 +38,7 @@ def test_a_fitted_gate_gives_scikit_learns_probabilities(model):
 
     one = examples("a", 300, 1, noise=0.2)
     good, weights = one.gains > 0, np.random.default_rng(2).uniform(0.5, 2, 300)
-    learnt = _fitted(one.values, good, weights, FEATURES, model, 7)
+    learned = _fitted(one.values, good, weights, FEATURES, model, 7)
     filled = np.where(np.isnan(one.values), np.nanmedian(one.values, axis=0), one.values)
     if model == "trees":
         theirs = GradientBoostingClassifier(**TREES, random_state=7).fit(filled, good, sample_weight=weights)
@@ -46,20 +46,20 @@ def test_a_fitted_gate_gives_scikit_learns_probabilities(model):
         filled = (filled - filled.mean(axis=0)) / filled.std(axis=0)
         theirs = LogisticRegression(C=STRENGTH, max_iter=2000).fit(filled, good, sample_weight=weights)
 
-    assert learnt.probabilities(one.values) == pytest.approx(theirs.predict_proba(filled)[:, 1], abs=1e-9)
+    assert learned.probabilities(one.values) == pytest.approx(theirs.predict_proba(filled)[:, 1], abs=1e-9)
 
 
 @pytest.mark.parametrize("model", ["logistic", "trees"])
 def test_a_gate_finds_what_tells_harm_from_good_and_is_calibrated(model):
     sets = [examples(name, 200, seed, noise=0.1) for seed, name in enumerate("abc")]
-    learnt = fit(sets, FEATURES, model, 0.95, 0)
-    held = learnt.facts["held_out"]
+    learned = fit(sets, FEATURES, model, 0.95, 0)
+    held = learned.facts["held_out"]
 
     assert held["gain_with_gate"] >= 0.94 * held["gain"]  # 0.95 as a mean over the collections
     assert held["hurt_with_gate"] < 0.7 * held["hurt"]
     assert held["calibration_error"] < 0.1
-    assert learnt.facts["folds"] == "collections"
-    assert 0 < learnt.threshold < 1
+    assert learned.facts["folds"] == "collections"
+    assert 0 < learned.threshold < 1
 
 
 def test_a_gate_learns_to_refuse_planted_texts():
@@ -103,10 +103,10 @@ def test_the_threshold_is_the_highest_that_keeps_the_share_of_each_collection_al
 def test_a_feature_without_any_value_does_not_count(tmp_path):
     one = examples("a", 200, 1, noise=0.2)
     one.values[:, 0] = np.nan
-    learnt = fit([one], FEATURES, "logistic", 0.95, 0)
+    learned = fit([one], FEATURES, "logistic", 0.95, 0)
 
-    assert learnt.weights[0] == 0
-    assert all(np.isfinite(learnt.probabilities(one.values)))
+    assert learned.weights[0] == 0
+    assert all(np.isfinite(learned.probabilities(one.values)))
 
 
 def test_too_little_harm_to_learn_from_is_an_error():
@@ -138,8 +138,8 @@ def test_a_file_written_by_fit_is_read_without_scikit_learn(tmp_path, monkeypatc
     import json
     import sys
 
-    learnt = fit([examples("a", 200, 1, noise=0.2)], FEATURES, "trees", 0.95, 0)
-    (tmp_path / "g.json").write_text(json.dumps(learnt.content()))
+    learned = fit([examples("a", 200, 1, noise=0.2)], FEATURES, "trees", 0.95, 0)
+    (tmp_path / "g.json").write_text(json.dumps(learned.content()))
     monkeypatch.setitem(sys.modules, "sklearn", None)
 
-    assert read_learnt(tmp_path / "g.json").probabilities(np.array([[3.0, 0.5]]))[0] > 0.5
+    assert read_learned(tmp_path / "g.json").probabilities(np.array([[3.0, 0.5]]))[0] > 0.5

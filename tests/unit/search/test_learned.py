@@ -1,4 +1,4 @@
-"""Learnt gates: read from JSON, applied without scikit-learn, and refused where they are damaged."""
+"""Learned gates: read from JSON, applied without scikit-learn, and refused where they are damaged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.gate import Evidence, gate_named
 from expandr_repro.search.gate.choose import Gating
-from expandr_repro.search.gate.learnt import Learnt, Tree, names_file, read_learnt
+from expandr_repro.search.gate.learned import Learned, Tree, names_file, read_learned
 
-LINEAR = Learnt(("query-length", "overlap:k=2"), fill=[3, 0.5], mean=[4, 0.5], scale=[2, 0.25], intercept=0.5, weights=[-1.0, 2.0], threshold=0.4)  # fmt: skip
+LINEAR = Learned(("query-length", "overlap:k=2"), fill=[3, 0.5], mean=[4, 0.5], scale=[2, 0.25], intercept=0.5, weights=[-1.0, 2.0], threshold=0.4)  # fmt: skip
 STUMP = Tree([0, -1, -1], [4.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1.5, -1.5])
 
 
-def saved(learnt, path):
-    path.write_text(json.dumps(learnt.content()), encoding="utf-8")
+def saved(learned, path):
+    path.write_text(json.dumps(learned.content()), encoding="utf-8")
     return path
 
 
@@ -40,32 +40,32 @@ def test_a_value_that_is_missing_is_filled():
 
 
 def test_a_gate_of_trees_adds_what_they_give_and_is_calibrated():
-    learnt = replace(LINEAR, weights=(), trees=[STUMP, STUMP], calibration=(2.0, 1.0))
+    learned = replace(LINEAR, weights=(), trees=[STUMP, STUMP], calibration=(2.0, 1.0))
 
-    assert learnt(evidence("one two three four")) == pytest.approx(1 / (1 + np.exp(-(2 * (0.5 + 3) + 1))))
-    assert learnt(evidence("one two three four five")) == pytest.approx(1 / (1 + np.exp(-(2 * (0.5 - 3) + 1))))
+    assert learned(evidence("one two three four")) == pytest.approx(1 / (1 + np.exp(-(2 * (0.5 + 3) + 1))))
+    assert learned(evidence("one two three four five")) == pytest.approx(1 / (1 + np.exp(-(2 * (0.5 - 3) + 1))))
 
 
-@pytest.mark.parametrize("learnt", [LINEAR, replace(LINEAR, weights=(), trees=[STUMP])])
-def test_what_is_written_is_read(learnt, tmp_path):
-    path = saved(learnt, tmp_path / "g.json")
+@pytest.mark.parametrize("learned", [LINEAR, replace(LINEAR, weights=(), trees=[STUMP])])
+def test_what_is_written_is_read(learned, tmp_path):
+    path = saved(learned, tmp_path / "g.json")
     values = np.random.default_rng(3).normal(3, 2, (50, 2))
 
-    assert read_learnt(path).content() == learnt.content()
-    assert np.array_equal(read_learnt(path).probabilities(values), learnt.probabilities(values))
+    assert read_learned(path).content() == learned.content()
+    assert np.array_equal(read_learned(path).probabilities(values), learned.probabilities(values))
 
 
 @pytest.mark.parametrize(
-    "typed", ["{}", "learnt:{}", "{}:0.25", "learnt:{}:threshold=0.25", "{}:threshold=0.25,weight=true"]
+    "typed", ["{}", "learned:{}", "{}:0.25", "learned:{}:threshold=0.25", "{}:threshold=0.25,weight=true"]
 )
-def test_a_learnt_gate_is_named_by_its_file(typed, tmp_path):
+def test_a_learned_gate_is_named_by_its_file(typed, tmp_path):
     path = saved(LINEAR, tmp_path / "g.json")
     chosen = gate_named(typed.format(path), "bm25")
 
     assert chosen.threshold == (0.25 if "0.25" in typed else 0.4)
     assert chosen.values["weight"] is ("weight" in typed)
     assert chosen.after
-    assert chosen.learnt.features == LINEAR.features
+    assert chosen.learned.features == LINEAR.features
 
 
 def test_a_gate_of_the_registry_names_no_file():
@@ -81,14 +81,14 @@ def test_a_gate_of_the_registry_names_no_file():
         ("{}x.json", "there is no such file"),
     ],
 )
-def test_what_a_learnt_gate_does_not_take_is_refused(typed, message, tmp_path):
+def test_what_a_learned_gate_does_not_take_is_refused(typed, message, tmp_path):
     with pytest.raises(ExpandrError, match=message):
         gate_named(typed.format(saved(LINEAR, tmp_path / "g.json")), "dense")
 
 
 def test_a_file_that_is_not_there_says_how_one_is_made(tmp_path):
     with pytest.raises(NotAvailableError, match="gate fit"):
-        gate_named(f"learnt:{tmp_path}/none.json", "dense")
+        gate_named(f"learned:{tmp_path}/none.json", "dense")
 
 
 @pytest.mark.parametrize(
@@ -118,25 +118,25 @@ def test_a_damaged_file_is_refused_by_name(damage, tmp_path):
     path.write_text(json.dumps(content))
 
     with pytest.raises(FormatError, match=r"g\.json"):
-        read_learnt(path)
+        read_learned(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "null", '{"kind": "learnt-gate"}'])
-def test_what_is_no_learnt_gate_is_refused(content, tmp_path):
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", '{"kind": "learned-gate"}'])
+def test_what_is_no_learned_gate_is_refused(content, tmp_path):
     (tmp_path / "g.json").write_text(content)
 
     with pytest.raises(FormatError, match="gate fit"):
-        read_learnt(tmp_path / "g.json")
+        read_learned(tmp_path / "g.json")
 
 
 def test_a_feature_that_is_no_gate_here_is_named(tmp_path):
     path = saved(replace(LINEAR, features=("query-length", "of-a-plug-in")), tmp_path / "g.json")
 
     with pytest.raises(ExpandrError, match="of-a-plug-in"):
-        read_learnt(path)
+        read_learned(path)
 
 
-def test_a_gate_that_learnt_from_vectors_is_refused_for_bm25_and_weights_for_a_fusion_without_alpha(tmp_path):
+def test_a_gate_that_learned_from_vectors_is_refused_for_bm25_and_weights_for_a_fusion_without_alpha(tmp_path):
     path = saved(replace(LINEAR, features=("query-length", "similarity")), tmp_path / "g.json")
 
     with pytest.raises(ExpandrError, match="compares vectors"):
@@ -160,10 +160,10 @@ class Searcher:
 
 
 def test_weights_fall_from_the_threshold_on_and_are_the_querys_alpha():
-    learnt = replace(
+    learned = replace(
         LINEAR, features=("query-length",), fill=[1], mean=[0], scale=[1], weights=[-1.0], intercept=0.0, threshold=0.5
     )
-    gate = learnt.gate().set({"weight": True})
+    gate = learned.gate().set({"weight": True})
     topics = [Topic(str(n), " ".join("a" * n), (Expansion("x"),) * 1) for n in (0, 1, 2)]
     gating = Gating(gate, Searcher(), fusion_named("mean", "dense"), lambda run: run)
     run = gating.run(topics, {t.qid: {"d": 1.0} for t in topics})

@@ -1,4 +1,4 @@
-"""Learnt gates: a model of what other gates measure, kept as numbers in a JSON file and applied without scikit-learn."""
+"""Learned gates: a model of what other gates measure, kept as numbers in a JSON file and applied without scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KIND = "learnt-gate"
+KIND = "learned-gate"
+PREFIXES = ("learned:", "learnt:")
+"""Before a file's name, where its ending is another than .json."""
 MODELS = ("logistic", "trees")
 
 
@@ -53,7 +55,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Learned:
     """A model from the values of some gates to the probability that a topic's expansions do no harm.
 
     Attributes:
@@ -151,7 +153,7 @@ class Learnt:
     def pins(self) -> dict[str, Any]:
         """Return what pins it, for the manifest of a run."""
         file = {"file": self.path.name, "sha256": sha256_file(self.path)} if self.path else {}
-        return {"name": "learnt", **file, "features": list(self.features)}
+        return {"name": "learned", **file, "features": list(self.features)}
 
     def gate(self) -> Gate:
         """Return the gate that `search` chooses by."""
@@ -159,38 +161,38 @@ class Learnt:
         parameters = {"threshold": Parameter("threshold", self.threshold, (float,), (), Within(0, 1)), "weight": Parameter("weight", False, (bool,))}  # fmt: skip
         values = {name: p.default for name, p in parameters.items()}
         return Gate(
-            str(self.path or "learnt"), self, "at least", needs, "fitted by `gate fit`", parameters, values, self
+            str(self.path or "learned"), self, "at least", needs, "fitted by `gate fit`", parameters, values, self
         )
 
 
 def names_file(name: str) -> bool:
     """Return whether what is typed after `--gate` names a file, not a gate of the registry."""
-    return name.startswith("learnt:") or name.endswith(".json") or ".json:" in name
+    return name.startswith(PREFIXES) or name.endswith(".json") or ".json:" in name
 
 
 def gate_of_file(name: str) -> Gate:
-    """Return the gate that `[learnt:]FILE[:PARAMETERS]` means.
+    """Return the gate that `[learned:]FILE[:PARAMETERS]` means.
 
     Raises:
         NotAvailableError: there is no such file.
-        FormatError: it is no learnt gate.
+        FormatError: it is no learned gate.
         ExpandrError: a parameter is not there, or its value is wrong.
     """
-    file, parameters = name.removeprefix("learnt:"), ""
+    file, parameters = name.partition(":")[2] if name.startswith(PREFIXES) else name, ""
     if not Path(file).is_file() and ":" in file:
         file, _, parameters = with_threshold(file).rpartition(":")
-    chosen = read_learnt(Path(file)).gate()
-    typed = split_values("gate", f"learnt:{parameters}")[1] if parameters else {}
+    chosen = read_learned(Path(file)).gate()
+    typed = split_values("gate", f"learned:{parameters}")[1] if parameters else {}
     return chosen.set(parse_values(chosen.parameters, typed))
 
 
-def read_learnt(path: Path) -> Learnt:
-    """Read a learnt gate from its file.
+def read_learned(path: Path) -> Learned:
+    """Read a learned gate from its file.
 
     Raises:
         NotAvailableError: there is no such file.
-        FormatError: it is no learnt gate, or is damaged.
-        ExpandrError: a gate that it learnt from is not there.
+        FormatError: it is no learned gate, or is damaged.
+        ExpandrError: a gate that it learned from is not there.
     """
     if not path.is_file():
         raise NotAvailableError(f"gate {str(path)!r}: there is no such file; `expandr gate fit --output {path}` makes one")  # fmt: skip
@@ -198,18 +200,18 @@ def read_learnt(path: Path) -> Learnt:
         content = json.loads(read_text(path, MAX_LINE))
         if content["kind"] != KIND or content["version"] != 1 or content["model"] not in MODELS:
             raise ValueError("kind, version or model is another")
-        learnt = _learnt(content, path)
-        gates = learnt.gates
+        learned = _learned(content, path)
+        gates = learned.gates
     except ExpandrError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(path, None, f"is no learnt gate, or a damaged one ({type(error).__name__}: {error}); `expandr gate fit` makes one") from error  # fmt: skip
+        raise FormatError(path, None, f"is no learned gate, or a damaged one ({type(error).__name__}: {error}); `expandr gate fit` makes one") from error  # fmt: skip
     if not gates:
-        raise FormatError(path, None, "the learnt gate has no features; fit it again")
-    return learnt
+        raise FormatError(path, None, "the learned gate has no features; fit it again")
+    return learned
 
 
-def _learnt(content: Mapping[str, Any], path: Path) -> Learnt:
+def _learned(content: Mapping[str, Any], path: Path) -> Learned:
     features = content["features"]
     columns = {key: [_number(f[key]) for f in features] for key in ("fill", "mean", "scale")}
     if not all(scale > 0 for scale in columns["scale"]):
@@ -227,7 +229,7 @@ def _learnt(content: Mapping[str, Any], path: Path) -> Learnt:
     threshold = _number(content["threshold"])
     if not 0 <= threshold <= 1:
         raise ValueError("the threshold is no probability")
-    return Learnt(tuple(str(f["gate"]) for f in features), **columns, intercept=_number(content["intercept"]), weights=weights, trees=trees,
+    return Learned(tuple(str(f["gate"]) for f in features), **columns, intercept=_number(content["intercept"]), weights=weights, trees=trees,
                   calibration=(slope, offset), threshold=threshold, facts=dict(content["facts"]), path=path)  # fmt: skip
 
 
