@@ -159,7 +159,9 @@ def gates(names: Sequence[str], train: Sets) -> Iterator[tuple[str, str, Chooses
         yield (
             name,
             f"{learned.threshold:.3g}",
-            lambda e, learned=learned, columns=columns: learned.probabilities(e.values[:, columns]) >= learned.threshold,
+            lambda e, learned=learned, columns=columns: (
+                learned.probabilities(e.values[:, columns]) >= learned.threshold
+            ),
         )  # type: ignore[misc]
 
 

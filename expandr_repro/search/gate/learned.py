@@ -102,15 +102,16 @@ class Learned:
         return filled if self.trees else (filled - np.asarray(self.mean)) / np.asarray(self.scale)
 
     def log_odds(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the log-odds of (n, features) values, not calibrated, (n,); NaN where there is nothing to judge by."""
+        """Return the log-odds of (n, features) values, not calibrated, (n,)."""
         import numpy as np
 
         taken = self.standard(values)
         if self.trees:
             narrow = taken.astype(np.float32)  # as scikit-learn compares them
-            odds: NDArray[np.float64] = self.intercept + np.sum([tree(narrow) for tree in self.trees], axis=0)
-            return odds
-        return self.intercept + taken @ np.asarray(self.weights, float)
+            added: NDArray[np.float64] = np.sum([tree(narrow) for tree in self.trees], axis=0)
+        else:
+            added = taken @ np.asarray(self.weights, float)
+        return self.intercept + added
 
     def probabilities(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated probability that the expansions do no harm, (n,), of (n, features) values."""
@@ -235,7 +236,8 @@ def _learned(content: Mapping[str, Any], path: Path) -> Learned:
 
 def _tree(content: Mapping[str, Any], features: int) -> Tree:
     indices = {key: [int(n) for n in content[key]] for key in ("feature", "left", "right")}
-    tree = Tree(**indices, **{key: [_number(x) for x in content[key]] for key in ("threshold", "value")})
+    threshold, value = ([_number(x) for x in content[key]] for key in ("threshold", "value"))
+    tree = Tree(indices["feature"], threshold, indices["left"], indices["right"], value)
     size = len(tree.feature)
     if not size or {len(some) for some in vars(tree).values()} != {size}:
         raise ValueError("a tree's lists differ in length")
