@@ -32,7 +32,7 @@ READING = {"fit": ("Fit a gate on training topics and their expansions.", FitReq
 
 
 def build_parser() -> Parser:
-    """Return the parser of `gate` without a word after it."""
+    """Return the parser of `gate` itself."""
     return cli.parser("gate", "Fit a gate for `search --gate` on training topics, or show one.", EXAMPLES, GateRequest)
 
 
@@ -58,8 +58,8 @@ def fit_gate(request: FitRequest) -> int:
     if not 0 < request.keep <= 1:
         raise ExpandrError(f"--keep {request.keep:g}: wanted a share above 0, up to 1")
     manifest, record = run_manifest_path(path), record_beside(path)
-    for place, kind in ((path, LEARNED), (manifest, manifest_kind(KIND)), (record, RECORD)):
-        check_output("--output", place, kind, [item.partition("=")[2] or item for item in request.train])
+    for target, kind in ((path, LEARNED), (manifest, manifest_kind(KIND)), (record, RECORD)):
+        check_output("--output", target, kind, [item.partition("=")[2] or item for item in request.train])
     from expandr_repro.encoders.loading import load_encoder
     from expandr_repro.evaluate.run_facts import versions, without_paths
     from expandr_repro.gate.examples import features_of, gather
@@ -100,7 +100,7 @@ def tables(learned: Learned) -> list[Table]:
     """Return what a learned gate is, as tables: how it does on topics that it was not fitted on, its features, its training topics."""
     held: Mapping[str, Any] = learned.facts.get("held_out", {})
     slope, offset = learned.calibration
-    rows = [["model", f"{learned.model}{f' of {len(learned.trees)}' if learned.trees else ''}"], ["threshold", learned.threshold],
+    rows: list[list[object]] = [["model", f"{learned.model}{f' of {len(learned.trees)}' if learned.trees else ''}"], ["threshold", learned.threshold],
             ["calibration", f"{slope:.3f} x log-odds {offset:+.3f}"], *([name.replace("_", " "), value] for name, value in held.items())]  # fmt: skip
     about = Table(["topics held out in folds", ""], rows)
     weights = learned.weights or importance(learned)

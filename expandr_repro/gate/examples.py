@@ -163,9 +163,9 @@ def measure(
     examples = []
     for kind, some in {"": having, **(plant(having) if plant else {})}.items():
         fused = final_ranking(searcher.run(some, fusion, first if fusion.of == "runs" else None))
-        found = evidence(searcher, needs, some, alone, fused, frequencies)
-        scores = [evaluate(run, {q: judged[q] for q in found}, [metric], request.metric) for run in (alone, fused)]
-        values = [[g.value(found[q]) for g in features] for q in scores[0].qids]
+        evidences = evidence(searcher, needs, some, alone, fused, frequencies)
+        scores = [evaluate(run, {q: judged[q] for q in evidences}, [metric], request.metric) for run in (alone, fused)]
+        values = [[g.value(evidences[q]) for g in features] for q in scores[0].qids]
         both = [s.per_topic[metric] for s in scores]
         examples.append(Examples(about.collection, kind, tuple(scores[0].qids), np.array(values, dtype=float), *both))
     about = about.only(t.qid for t in having)

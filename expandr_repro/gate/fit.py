@@ -89,7 +89,7 @@ def folds_of(examples: Sequence[Examples], seed: int) -> NDArray[np.int64]:
         return np.array([collections.index(c) for c, _ in names])
     topics = sorted(set(names))
     order = np.random.default_rng(seed).permutation(len(topics))
-    fold = {topics[row]: place % FOLDS for place, row in enumerate(order)}
+    fold = {topics[row]: position % FOLDS for position, row in enumerate(order)}
     return np.array([fold[name] for name in names])
 
 
@@ -170,8 +170,8 @@ def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_
     """Return the mean distance of predicted and found shares over bins of equal width, weighed by their size."""
     import numpy as np
 
-    place = np.minimum((probabilities * bins).astype(int), bins - 1)
-    distances = [abs(probabilities[place == b].sum() - good[place == b].sum()) for b in range(bins)]
+    inside = np.minimum((probabilities * bins).astype(int), bins - 1)
+    distances = [abs(probabilities[inside == b].sum() - good[inside == b].sum()) for b in range(bins)]
     return float(sum(distances) / max(len(good), 1))
 
 

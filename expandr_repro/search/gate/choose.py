@@ -91,8 +91,8 @@ class Gating:
         having = [t for t in topics if t.texts]
         fused = self._fused(having, alone) if self.gate.after else {}
         alone = self.ranking(alone)
-        found = evidence(self.searcher, self.gate.needs, having, alone, fused, self.frequencies)
-        choices = [self._choice(t.qid, found.get(t.qid)) for t in topics]
+        given = evidence(self.searcher, self.gate.needs, having, alone, fused, self.frequencies)
+        choices = [self._choice(t.qid, given.get(t.qid)) for t in topics]
         self.choices += choices
         weighted = {c.qid: c.weight for c in choices if c.expanded}
         again = [t for t in having if weighted.get(t.qid, 1) < 1 or (t.qid in weighted and t.qid not in fused)]
@@ -112,18 +112,18 @@ class Gating:
             run |= self.ranking(self.searcher.run(some, self.fusion.set({"alpha": 1 - share})))
         return run
 
-    def _choice(self, qid: str, found: Evidence | None) -> Choice:
+    def _choice(self, qid: str, given: Evidence | None) -> Choice:
         gate = self.gate
-        if found is None:
+        if given is None:
             return Choice(qid, False, None, "has no expansion")
-        value = gate.value(found)
+        value = gate.value(given)
         if value is None:
             return Choice(qid, True, None, f"nothing to judge {gate.name} by")
         expanded = gate.expands(value)
         side = gate.side if expanded else {"at least": "below", "at most": "above"}[gate.side]
         why = f"{gate.label} {side} {gate.threshold:g}"
         if gate.learned:
-            why += f": {gate.learned.reason(found)}"
+            why += f": {gate.learned.reason(given)}"
         if expanded or not gate.values.get("weight"):
             return Choice(qid, expanded, value, why)
         weight = round(value / gate.threshold, 2)
