@@ -103,13 +103,13 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     print(Table([*table.header, *columns], rows).render(request.format))
     count_columns = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
-    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
+    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse", "Δ oracle"]
     header = ["comparison", "metric", *count_columns, "Δ", *limits, *tested]
     rows = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if count_columns else []
-            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses, c.oracle]
             rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *numbers])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
@@ -166,7 +166,7 @@ def _as_json(
 def _numbers(c: Comparison) -> dict[str, Any]:
     numbers = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
     interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
-    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses, "oracle": number(c.oracle)}
 
 
 main = cli.command(build_parser, run)

@@ -241,6 +241,7 @@ FAILURES = FileKind("a list of failures", lambda p: set(_first_record(p)) == {"q
 RECORD = FileKind("a record of training data", _is_json_with("version", "trained_on"))
 COSTS = FileKind("a record of costs", _is_json_with("expansions_sha256", "texts"))
 GATED = FileKind("the list of what a gate chose", marked("qid\tchosen\tvalue\twhy\n"))
+LEARNED = FileKind("a learned gate", _is_json_with("kind", "features", "calibration"))
 SEEN = FileKind("the lists of seen topics of a run", _is_json_with(RUN_HASH))
 PAIRS = FileKind("a file of preference pairs", lambda p: {"prompt", "chosen", "rejected"} <= set(_first_record(p)))
 PAGE = FileKind("a page that `report` wrote", marked('<meta name="generator" content="expandr_repro '))

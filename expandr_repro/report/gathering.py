@@ -199,4 +199,5 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "wins": comparison.wins,
         "ties": comparison.ties,
         "losses": comparison.losses,
+        "oracle": number(comparison.oracle),
     }

@@ -129,7 +129,7 @@ class SearchRequest(Options):
     rrf_k: int | None = how(None, metavar="K", parse=positive, help="the same as --fusion rrf:k=K (default: 60)", applies=When("with --fusion rrf", fusion_is("rrf")))  # fmt: skip
     feedback_depth: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion rocchio:depth=N or average:depth=N (default: 3)",
                                      applies=When(f"{WITH_DENSE} and --fusion rocchio or average", lambda options: options.retriever == "dense" and fusion_is("rocchio", "average")(options)))  # fmt: skip
-    gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME or NAME:threshold=X,...; "
+    gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME, NAME:THRESHOLD or NAME:PARAMETER=VALUE,..., or the .json file of a learned gate (see `gate fit`), with weight=true for the query's weight in place of a choice; "
                            + "; ".join(f"{g.name}: {g.summary}, {g.side} {g.threshold:g}{_more(g.parameters)}" for g in GATES.values()),
                            applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     k1: float = how(0.9, help="of BM25", applies=BM25)

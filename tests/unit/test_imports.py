@@ -18,13 +18,13 @@ PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data",
             "feedback": "indexes", "queries": "indexes", "stock": "indexes"}  # fmt: skip
 """Among which shared room a module of `pyserini` stands; the others stand above the features."""
 
-FEATURES = {"search", "encode", "expand", "compare", "fuse", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "doctor", "preview"}  # fmt: skip
+FEATURES = {"search", "encode", "expand", "compare", "fuse", "gate", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "doctor", "preview"}  # fmt: skip
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
     ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("expand", "search"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
-    ("fuse", "search"),
+    ("fuse", "search"), ("gate", "search"), ("gate", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("train_generator", "search"), ("report", "compare"), ("report", "regress"), ("report", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
@@ -39,6 +39,7 @@ HEAVY = {
     "peft",
     "faiss",
     "ranx",
+    "sklearn",
     "pyserini",
     "ir_datasets",
     "jnius",

@@ -105,6 +105,7 @@ ALWAYS = {
                         "--format"},
     "report": {"--tier", "--regressions", "--baseline", "--metrics", "--title", "--depth", "--words", "--output"},
     "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
+    "gate": set(),  # those of `gate fit` are after a word
     "doctor": {"--env"},
 }  # fmt: skip
 """Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or says when it applies."""

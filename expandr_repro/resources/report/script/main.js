@@ -112,7 +112,8 @@ function renderHeadline(s, run) {
     number(`condition ${data.measures[0].name}`, fixed(after)),
     number(`difference, ${stated(a.p_holm)}${significant(a) ? "" : ": no significant change"}`, signed(a.difference), significant(a) ? direction(a.difference) : "level"),
     el("div", {}, splitBar(a), el("div", { class: "counts" },
-      el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }))));
+      el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }),
+      el("span", { class: "level", text: `oracle ${signed(a.oracle)}`, title: "the difference of whoever chose the better of the two for each topic: the bound of any gate" }))));
 }
 
 /** Fill the list with the topics that hold all the words typed, in the order asked for. */
