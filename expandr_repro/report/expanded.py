@@ -70,4 +70,5 @@ def _read(
         pieces.append([marked, int(any(shares_run(text, relevant) for text in topic.texts))])
     there = [piece for piece in pieces if piece[0]]
     shared = sum(piece[1] for piece in there) if known else None
-    return ExpansionSet({"label": title, "topics": len(there), "shared": shared}, pieces)
+    words = sum(len(text.split()) for qid in qids if qid in topics for text in topics[qid].texts) / len(qids)
+    return ExpansionSet({"label": title, "topics": len(there), "shared": shared, "words": words}, pieces)
