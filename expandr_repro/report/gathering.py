@@ -172,7 +172,11 @@ def _study(
                 "set": places.index(entry.expansions) if entry.expansions in sets else None,
                 "missing": len(run.figures.missing),
                 "tokens": tokens_per_query(costs_in(entry.facts)) if entry.expansions else 0,
-                "words": sets[entry.expansions].facts["words"] if entry.expansions in sets else None if entry.expansions else 0,
+                "words": sets[entry.expansions].facts["words"]
+                if entry.expansions in sets
+                else None
+                if entry.expansions
+                else 0,
                 "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
                 **parts["all"][entry.name],
                 "parts": {part: by_run[entry.name] for part, by_run in parts.items() if part != "all"},

@@ -19,7 +19,18 @@ from expandr_repro.io.files import read_text
 from expandr_repro.io.paths import resource
 from expandr_repro.report.gathering import Sheet
 
-SCRIPTS = ("base.js", "theme.js", "table.js", "chart.js", "bars.js", "scatter.js", "costs.js", "list.js", "topic.js", "main.js")
+SCRIPTS = (
+    "base.js",
+    "theme.js",
+    "table.js",
+    "chart.js",
+    "bars.js",
+    "scatter.js",
+    "costs.js",
+    "list.js",
+    "topic.js",
+    "main.js",
+)
 """The parts of the report's script, in the order in which they are joined."""
 
 BRAND = 'expandr_repro <span class="muted">report</span>'
