@@ -125,7 +125,7 @@ def method_of(regression: Regression) -> tuple[str, str]:
     title = re.sub(r" \((packaged|its own)\)$", "", regression.expansions.title)
     method, _, llm = title.partition(", ")
     fusion = fusion_of(regression)
-    return (f"{method} \u00b7 {fusion}" if fusion else method), llm
+    return (f"{method} ({fusion})" if fusion else method), llm
 
 
 def fusion_of(regression: Regression) -> str:

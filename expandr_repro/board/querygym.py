@@ -16,7 +16,7 @@ from expandr_repro.data.collections import find_topics, relevance_level
 from expandr_repro.data.expansions import with_expansions
 from expandr_repro.data.specs import collection_named, encoders
 from expandr_repro.data.topics import Topic
-from expandr_repro.errors import ExpandrError, NotAvailableError, SetupError
+from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.io.files import atomic_folder, read_text
 from expandr_repro.io.manifest import NAME, write_manifest
@@ -63,16 +63,24 @@ def export(folder: Path, conditions: Sequence[Condition], reference: Path) -> in
 def write_results(folder: Path, pairs: Sequence[Pair], reference: Path) -> int:
     """Write each condition that can be written; warn of the others, and return how many there were."""
     count = 0
+    reasons: dict[str, list[str]] = {}
     for name, regression in pairs:
         if regression.expansions is None or not run_path(reference, name).is_file():
             continue
         try:
             _write(folder, name, regression, reference)
-        except (NotAvailableError, SetupError, ExpandrError) as error:
-            log.warning("%s: not exported: %s", name, error)
+        except ExpandrError as error:
+            reasons.setdefault(str(error), []).append(name)
             continue
         count += 1
+    warn_by_reason(reasons, "not exported")
     return count
+
+
+def warn_by_reason(reasons: Mapping[str, Sequence[str]], what: str) -> None:
+    """Warn of conditions, those of one reason together."""
+    for reason, names in reasons.items():
+        log.warning("%s%s: %s: %s", names[0], f" and {len(names) - 1} more" if len(names) > 1 else "", what, reason)
 
 
 def _write(folder: Path, name: str, regression: Regression, reference: Path) -> None:
@@ -86,6 +94,8 @@ def _write(folder: Path, name: str, regression: Regression, reference: Path) -> 
     where = folder / pipeline["dataset_id"] / pipeline["method_id"] / pipeline["model"] / retrieval["retriever_id"]
     where.mkdir(parents=True, exist_ok=True)
     stem = result["params_hash"]
+    if (where / f"{stem}.json").exists():
+        raise ExpandrError(f"has the method, LLM and settings of another condition, so that its file would be {stem}.json as well")  # fmt: skip
     (where / f"{stem}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (where / f"{stem}.run.txt").write_text(read_text(run_path(reference, name)) + "\n", encoding="utf-8")
     if queries:
@@ -125,8 +135,9 @@ def result_of(name: str, regression: Regression, topics: Sequence[Topic], querie
     provenance: Mapping[str, Any] = expanded[0].provenance or {} if expanded else {}
     sampling = expanded[0].expansions[0].sampling if expanded else {}
     if recorded is None or not {"temperature", "max_tokens"} <= set(sampling) or "model" not in provenance:
-        raise ExpandrError("the model, its temperature and its most tokens are not recorded, which QueryGym's schema requires")  # fmt: skip
+        raise ExpandrError("the LLM's name, temperature and maximum of tokens are not recorded with the expansions, and QueryGym's schema requires them")  # fmt: skip
     method, parameters = _method(str(provenance.get("prompt", "")))
+    parameters |= {key: provenance[key] for key in ("adapter", "adapter_sha256") if key in provenance}
     parameters |= {"samples": max(len(t.texts) for t in expanded), "fusion": fusion_of(regression)}
     llm = {key: sampling[key] for key in ("temperature", "max_tokens", "top_p") if key in sampling}
     known = collection_named(regression.topics.name)

@@ -11,15 +11,16 @@ from typing import Any
 
 from expandr_repro.board.cells import PINNED, REPRODUCED, Cell, cells_of, published
 from expandr_repro.board.narrowing import narrowed
-from expandr_repro.board.querygym import write_results
+from expandr_repro.board.querygym import warn_by_reason, write_results
 from expandr_repro.console.redact import without_secrets
 from expandr_repro.data.collections import relevance_level
-from expandr_repro.errors import CheckFailedError, ExpandrError, NotAvailableError, SetupError
+from expandr_repro.errors import CheckFailedError, ExpandrError
 from expandr_repro.evaluate.metrics import Measure, parse_measures
 from expandr_repro.io.files import atomic_folder, sha256_file
 from expandr_repro.io.manifest import NAME, write_manifest
 from expandr_repro.io.outputs import FolderKind, files_of
-from expandr_repro.regress.conditions.shapes import Condition, Regression
+from expandr_repro.regress.conditions.shapes import Condition, Published, Regression
+from expandr_repro.regress.needs import CHECKS
 from expandr_repro.regress.page import Pair, readable
 from expandr_repro.regress.plans import script
 from expandr_repro.regress.references import faults, run_path
@@ -33,6 +34,8 @@ BOARD = FolderKind("a board that `regress` wrote", ("board",), None)
 
 METRICS, DEPTH, WORDS = "nDCG@10,R@100", 10, 120
 """What is compared with the baseline, documents shown of a ranking, and words kept of a document."""
+
+COLUMNS, DASH = ("metric", "reproduced", "published", "difference", "source"), "\u2013"
 
 TITLE = "Published and reproduced scores"
 
@@ -58,13 +61,11 @@ def write_board(folder: Path, conditions: Sequence[Condition], reference: Path, 
     kept = [name for name, _ in pairs if run_path(reference, name).is_file()]
     cells = cells_of(pairs, kept, published())
     sheets: dict[str, tuple[Sheet, int]] = {}
-    for retriever, members in by_retriever([p for p in pairs if p[0] in kept]):
+    for retriever, members in by_retriever(_here([p for p in pairs if p[0] in kept])):
         sheets |= _compared(retriever, members, reference)
     for cell in cells:
         if cell.name in sheets:
             cell.facts = _facts(*sheets[cell.name])
-        elif cell.status == REPRODUCED and (wrong := faults_here(reference, by_name[cell.name].regression, cell.name)):
-            raise CheckFailedError("; ".join(wrong))
     with atomic_folder(folder, kind=BOARD) as temporary:
         (temporary / "cells").mkdir()
         (temporary / "runs").mkdir()
@@ -80,28 +81,33 @@ def write_board(folder: Path, conditions: Sequence[Condition], reference: Path, 
     return cells
 
 
-def faults_here(reference: Path, regression: Regression | None, name: str) -> list[str]:
-    """Return what is wrong between a pin and its kept run; nothing where the collection is not on this machine."""
-    try:
-        return faults(reference, regression, name) if regression else []
-    except (NotAvailableError, SetupError):
-        return []
-
-
 def _compared(retriever: str, members: Sequence[Pair], reference: Path) -> dict[str, tuple[Sheet, int]]:
-    """Return the report of the kept runs of a collection and retriever, and the place of each in it; nothing where they cannot be compared here."""
+    """Return the report of the kept runs of a collection and retriever, and the place of each in it; nothing where there is no baseline.
+
+    Raises:
+        CheckFailedError: a kept run does not give what is pinned.
+    """
+    for name, regression in members:
+        if wrong := faults(reference, regression, name):
+            raise CheckFailedError(f"{name}: {'; '.join(wrong)}")
     if len(members) < 2 or all(r.expansions is not None for _, r in members):
         return {}
-    for name, regression in members:
-        if wrong := faults_here(reference, regression, name):
-            raise CheckFailedError(f"{name}: {'; '.join(wrong)}")
-    try:
-        study = study_of(members, reference, retriever)
-        sheet = gather([study], _measures(members[0][1]), DEPTH, WORDS)
-    except (NotAvailableError, SetupError) as error:
-        log.warning("%s and %d more: shown without a comparison, as their collection is not here (%s)", members[0][0], len(members) - 1, error)  # fmt: skip
-        return {}
+    study = study_of(members, reference, retriever)
+    sheet = gather([study], _measures(members[0][1]), DEPTH, WORDS)
     return {entry.name: (sheet, position) for position, entry in enumerate(study.entries)}
+
+
+def _here(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the conditions whose collection and expansions are on this machine; the others are shown by their pins alone, and warned of."""
+    here = []
+    reasons: dict[str, list[str]] = {}
+    for name, regression in pairs:
+        if lacking := CHECKS["data"](regression) if "data" in regression.needs else "":
+            reasons.setdefault(lacking, []).append(name)
+        else:
+            here.append((name, regression))
+    warn_by_reason(reasons, "shown by pinned scores alone, without topics")
+    return here
 
 
 def _measures(regression: Regression) -> list[Measure]:
@@ -118,13 +124,14 @@ def _facts(sheet: Sheet, position: int) -> dict[str, Any]:
         part: {"means": dict(zip(measures, scores["means"], strict=True)), "against": dict(zip(measures, scores["against"], strict=True)) if scores["against"] else {}}
         for part, scores in run["parts"].items()
     }  # fmt: skip
+    recorded = any(sentence.startswith(f"{run['name']}: ") for sentence in collection["overlap"])
     texts = collection["sets"][run["set"]] if run["set"] is not None else None
     return {
         "baseline": position == 0,
         "topics": len(collection["qids"]),
         "against": against,
         "parts": parts,
-        "seen": sum(collection["seen"]) if collection["seen"] else 0,
+        "seen": sum(collection["seen"]) if collection["seen"] else 0 if recorded else None,
         "contamination": {"shared": texts["shared"], "topics": texts["topics"]} if texts else None,
         "tokens": run["tokens"],
         "words": run["words"],
@@ -132,12 +139,13 @@ def _facts(sheet: Sheet, position: int) -> dict[str, Any]:
 
 
 def _metrics(cells: Sequence[Cell]) -> list[str]:
-    """Return the metrics of all cells, those that most have first."""
+    """Return the metrics of all cells: those that are compared first, then those that most cells have."""
     counts: dict[str, int] = {}
     for cell in cells:
         for metric in {*cell.values, *(c.metric for c in cell.published)}:
             counts[metric] = counts.get(metric, 0) + 1
-    return sorted(counts, key=lambda m: (-counts[m], m))
+    first = METRICS.split(",")
+    return sorted(counts, key=lambda m: (m not in first, first.index(m) if m in first else -counts[m], m))
 
 
 def _write_cell(
@@ -156,27 +164,33 @@ def _write_cell(
     (folder / "cells" / f"{cell.name}.html").write_text(content, encoding="utf-8")
 
 
+def _row(metric: str, value: float | None, claim: Published | None) -> str:
+    """Return a row of a cell's scores, as HTML."""
+    texts = [
+        metric,
+        DASH if value is None else f"{value:.4f}",
+        DASH if claim is None else f"{claim.value:.4f}",
+        DASH if claim is None or value is None else f"{value - claim.value:+.4f}".replace("-", "\u2212"),
+        DASH if claim is None else f"{claim.source}{f' ({claim.note})' if claim.note else ''}",
+    ]
+    cells = (f'<td data-label="{label}"{" class=none" if text == DASH else ""}>{html.escape(text)}</td>' for label, text in zip(COLUMNS, texts, strict=True))  # fmt: skip
+    return f"<tr>{''.join(cells)}</tr>"
+
+
 def _above(cell: Cell, condition: Condition, run: Path | None, compared: bool) -> str:
     """Return the part of a cell's page about the condition itself, as HTML."""
     regression = condition.regression
     if regression is None:
         raise ExpandrError(condition.fault)
     commands = "\n".join(without_secrets(line) for line in script(condition, regression, Path("runs")))
-    rows = []
-    for metric in dict.fromkeys([*cell.values, *(c.metric for c in cell.published)]):
-        claims = [c for c in cell.published if c.metric == metric]
-        for claim in claims or [None]:
-            value = cell.values.get(metric)
-            cells = [
-                metric,
-                "\u2013" if value is None else f"{value:.4f}",
-                "\u2013" if claim is None else f"{claim.value:.4f}",
-                "\u2013" if claim is None or value is None else f"{value - claim.value:+.4f}".replace("-", "\u2212"),
-                "" if claim is None else f"{claim.source}{f' ({claim.note})' if claim.note else ''}",
-            ]
-            rows.append("<tr>" + "".join(f'<td data-label="{label}">{html.escape(text)}</td>' for label, text in zip(("metric", "reproduced", "published", "difference", "source"), cells, strict=True)) + "</tr>")  # fmt: skip
-    head = "".join(f"<th scope=\"col\">{label}</th>" for label in ("metric", "reproduced", "published", "difference", "source"))  # fmt: skip
-    table = f'<table class="scores claims" id="claims"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>' if rows else "<p>No score is pinned, and none is published.</p>"  # fmt: skip
+    metrics = dict.fromkeys([*cell.values, *(c.metric for c in cell.published)])
+    rows = [
+        _row(metric, cell.values.get(metric), claim)
+        for metric in metrics
+        for claim in [c for c in cell.published if c.metric == metric] or [None]
+    ]
+    columns = "".join(f'<th scope="col">{label}</th>' for label in COLUMNS)
+    table = f'<table class="scores claims" id="claims"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>' if rows else "<p>No score is pinned, and none is published.</p>"  # fmt: skip
     kept = (
         f'<p>The run: <a href="../runs/{html.escape(run.name)}">{html.escape(run.name)}</a>, the first 100 documents of each topic (SHA-256 {sha256_file(run)[:16]}).</p>'
         if run
@@ -195,6 +209,6 @@ def _above(cell: Cell, condition: Condition, run: Path | None, compared: bool) -
     <p><a href="../index.html">\u2190 All conditions</a> \u00b7 <code>{html.escape(cell.name)}</code></p>
     {table}
     {note}{kept}{missing}
-    <details{"" if compared else " open"}><summary>Commands</summary><pre>{html.escape(commands)}</pre><p class="note">{html.escape(where)}</p></details>
+    <details open><summary>Commands</summary><pre>{html.escape(commands)}</pre><p class="note">{html.escape(where)}</p></details>
   </section>
 """

@@ -19,7 +19,7 @@ from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.run_facts import WITHOUT_HITS
 from expandr_repro.evaluate.scoring import Figures
 from expandr_repro.evaluate.seen import Split, overlap_beside, split_topics
-from expandr_repro.llm.costs import costs_in, tokens_per_query
+from expandr_repro.llm.costs import tokens_of
 from expandr_repro.report.documents import Numbers, record
 from expandr_repro.report.expanded import ExpansionSet, expansion_sets
 from expandr_repro.report.meanings import meaning
@@ -171,7 +171,7 @@ def _study(
                 "title": entry.title,
                 "set": places.index(entry.expansions) if entry.expansions in sets else None,
                 "missing": len(run.figures.missing),
-                "tokens": tokens_per_query(costs_in(entry.facts)) if entry.expansions else 0,
+                "tokens": tokens_of(entry.facts) if entry.facts or entry.expansions else 0,
                 "words": sets[entry.expansions].facts["words"]
                 if entry.expansions in sets
                 else None

@@ -52,7 +52,7 @@ function showTopics(cell) {
 }
 
 function showSeen(cell) {
-  if (cell.seen === undefined) return DASH;
+  if ((cell.seen ?? null) === null) return DASH;
   if (!cell.seen) return "none seen";
   const means = ["seen", "unseen"].map((part) => cell.parts[part]?.means[metric()] ?? null);
   const scores = means.every((mean) => mean !== null) ? el("span", { class: "source", text: means.map(fixed).join(" / ") }) : null;

@@ -27,10 +27,20 @@ function frontOf(runs) {
   return front;
 }
 
+/** Round numbers between two. */
+function ticksOf(low, high) {
+  const rough = (high - low) / 4;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((n) => n * size).find((n) => n >= rough);
+  const ticks = [];
+  for (let n = Math.ceil(low / step - 1e-9) || 0; n * step <= high + 1e-9; n++) ticks.push(n * step);
+  return ticks;
+}
+
 /** Draw runs (`name`, `cost`, `score`, `chosen`, `open`) into a box; the words below it say what the plot shows. */
 function drawCosts(box, runs, unit, metric) {
   const [width, height, left, right, top, bottom] = [Math.max(280, box.clientWidth || 560), 300, 58, 18, 16, 46];
-  const most = Math.max(...runs.map((run) => run.cost));
+  const most = Math.max(...runs.map((run) => run.cost)) * 1.04;
   const scores = runs.map((run) => run.score);
   const room = Math.max(0.01, (Math.max(...scores) - Math.min(...scores)) * 0.15);
   const [low, high] = [Math.max(0, Math.min(...scores) - room), Math.max(...scores) + room];
@@ -39,12 +49,11 @@ function drawCosts(box, runs, unit, metric) {
   const front = frontOf(runs);
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${metric} against ${unit} per query` });
   const text = (words, atX, atY, anchor) => picture.append(svg("text", { x: atX, y: atY, "text-anchor": anchor, text: words }));
-  for (const part of [0, 0.25, 0.5, 0.75, 1]) {
-    const score = low + (high - low) * part;
+  for (const score of ticksOf(low, high)) {
     picture.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y(score), y2: y(score) }));
     text(score.toFixed(3), left - 8, y(score) + 4, "end");
-    text(whole(Math.round(most * part)), x(most * part), height - bottom + 18, part === 1 ? "end" : "middle");
   }
+  for (const cost of ticksOf(0, most)) text(whole(cost), x(cost), height - bottom + 18, "middle");
   text(`${unit === "tokens" ? "tokens, read and written," : "words of expansion"} per query \u2192`, (left + width - right) / 2, height - 8, "middle");
   picture.append(svg("path", { class: "front", d: front.map((run, i) => (i ? `H${x(run.cost)}V${y(run.score)}` : `M${x(run.cost)} ${y(run.score)}`)).join("") + `H${width - right}` }));
   for (const run of runs) {
@@ -60,6 +69,7 @@ function drawCosts(box, runs, unit, metric) {
       });
     }
     picture.append(spot);
+    if (width > 560 && front.includes(run)) text(run.name, x(run.cost) + (x(run.cost) > width / 2 ? -13 : 13), y(run.score) + (run.cost ? 4 : -10), x(run.cost) > width / 2 ? "end" : "start");
   }
   const cheapest = el("p", { class: "note" }, `On the front (nothing that costs as much or less scores higher): `, el("span", { class: "front-names", text: front.map((run) => `${run.name} ${fixed(run.score)} at ${whole(Math.round(run.cost))}`).join("; ") }), `. A step of the front may be within what chance makes: p is in the table.`);
   box.replaceChildren(picture, cheapest);
