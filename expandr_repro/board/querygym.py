@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,30 +52,74 @@ def export(folder: Path, conditions: Sequence[Condition], reference: Path) -> in
         ExpandrError: none can be written.
         SetupError: the place cannot be written, or something else is there.
     """
-    pairs = readable(conditions)
+    results = results_of(readable(conditions), reference)
+    if not results:
+        raise ExpandrError("--export querygym: none of these conditions can be written; it takes conditions with a kept run and expansions whose temperature and length are recorded")  # fmt: skip
     with atomic_folder(folder, kind=EXPORTS) as temporary:
-        count = write_results(temporary, pairs, reference)
-        if not count:
-            raise ExpandrError("--export querygym: none of these conditions can be written; it takes conditions with a kept run and expansions whose temperature and length are recorded")  # fmt: skip
+        write_results(temporary, results)
         write_manifest(temporary / NAME, "querygym-export", {"files": files_of(temporary)})
-    return count
+    return len(results)
 
 
-def write_results(folder: Path, pairs: Sequence[Pair], reference: Path) -> int:
-    """Write each condition that can be written; warn of the others, and return how many there were."""
-    count = 0
+@dataclass(frozen=True)
+class Result:
+    """One run as it is exported.
+
+    Attributes:
+        summary: as QueryGym's schema has it.
+        run: the kept run.
+        queries: topic -> the text that was searched; empty where a search is not of one text.
+    """
+
+    summary: dict[str, Any]
+    run: Path
+    queries: dict[str, str]
+
+    @property
+    def stem(self) -> str:
+        """The path of its files in QueryGym's layout, without their endings."""
+        pipeline, retrieval = self.summary["pipeline"], self.summary["config"]["retrieval"]
+        return "/".join((pipeline["dataset_id"], pipeline["method_id"], pipeline["model"], retrieval["retriever_id"], self.summary["params_hash"]))  # fmt: skip
+
+
+def results_of(pairs: Sequence[Pair], reference: Path) -> list[Result]:
+    """Return what can be exported of conditions with expansions and a kept run; the others are warned of."""
+    results: dict[str, Result] = {}
     reasons: dict[str, list[str]] = {}
     for name, regression in pairs:
-        if regression.expansions is None or not run_path(reference, name).is_file():
+        run = run_path(reference, name)
+        if regression.expansions is None or not run.is_file():
             continue
         try:
-            _write(folder, name, regression, reference)
+            topics = _topics(regression)
+            queries = _searched(regression, topics)
+            result = Result(result_of(name, regression, topics, bool(queries)), run, queries)
+            if result.stem in results:
+                raise ExpandrError(f"its method, LLM and settings are those of another condition ({result.stem})")
         except ExpandrError as error:
             reasons.setdefault(str(error), []).append(name)
             continue
-        count += 1
+        results[result.stem] = result
+        _, method, *_, retriever, _ = result.stem.split("/")
+        unknown = [value for value, known in ((method, METHODS), (retriever, RETRIEVERS.values())) if value not in known]  # fmt: skip
+        if unknown:
+            log.info("%s: QueryGym's leaderboard does not list %s", name, " and ".join(unknown))
     warn_by_reason(reasons, "not exported")
-    return count
+    return list(results.values())
+
+
+def write_results(folder: Path, results: Sequence[Result]) -> None:
+    """Write results in QueryGym's layout: a summary, the run, and the searched texts."""
+    for result in results:
+        (folder / result.stem).parent.mkdir(parents=True, exist_ok=True)
+        base = str(folder / result.stem)
+        Path(f"{base}.json").write_text(
+            json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        Path(f"{base}.run.txt").write_text(read_text(result.run) + "\n", encoding="utf-8")
+        if result.queries:
+            with Path(f"{base}.queries.tsv").open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, delimiter="\t", lineterminator="\n").writerows(result.queries.items())
 
 
 def warn_by_reason(reasons: Mapping[str, Sequence[str]], what: str) -> None:
@@ -83,30 +128,10 @@ def warn_by_reason(reasons: Mapping[str, Sequence[str]], what: str) -> None:
         log.warning("%s%s: %s: %s", names[0], f" and {len(names) - 1} more" if len(names) > 1 else "", what, reason)
 
 
-def _write(folder: Path, name: str, regression: Regression, reference: Path) -> None:
-    topics = _topics(regression)
-    queries = _searched(regression, topics)
-    result = result_of(name, regression, topics, bool(queries))
-    pipeline, retrieval = result["pipeline"], result["config"]["retrieval"]
-    unknown = [f"{what} {value}" for what, value, known in (("method", pipeline["method_id"], METHODS), ("retriever", retrieval["retriever_id"], RETRIEVERS.values())) if value not in known]  # fmt: skip
-    if unknown:
-        log.info("%s: QueryGym's leaderboard does not list %s", name, " and ".join(unknown))
-    where = folder / pipeline["dataset_id"] / pipeline["method_id"] / pipeline["model"] / retrieval["retriever_id"]
-    where.mkdir(parents=True, exist_ok=True)
-    stem = result["params_hash"]
-    if (where / f"{stem}.json").exists():
-        raise ExpandrError(f"has the method, LLM and settings of another condition, so that its file would be {stem}.json as well")  # fmt: skip
-    (where / f"{stem}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (where / f"{stem}.run.txt").write_text(read_text(run_path(reference, name)) + "\n", encoding="utf-8")
-    if queries:
-        with (where / f"{stem}.queries.tsv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, delimiter="\t", lineterminator="\n").writerows(queries.items())
-
-
 def _topics(regression: Regression) -> list[Topic]:
-    found = find_topics(regression.topics.name)
+    topics = find_topics(regression.topics.name)
     source = regression.expansions.source if regression.expansions else None
-    return with_expansions(found, substituted(source, {})) if source else list(found.topics)
+    return with_expansions(topics, substituted(source, {})) if source else list(topics.topics)
 
 
 def _searched(regression: Regression, topics: Sequence[Topic]) -> dict[str, str]:

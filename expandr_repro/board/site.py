@@ -11,7 +11,7 @@ from typing import Any
 
 from expandr_repro.board.cells import PINNED, REPRODUCED, Cell, cells_of, published
 from expandr_repro.board.narrowing import narrowed
-from expandr_repro.board.querygym import warn_by_reason, write_results
+from expandr_repro.board.querygym import results_of, warn_by_reason, write_results
 from expandr_repro.console.redact import without_secrets
 from expandr_repro.data.collections import relevance_level
 from expandr_repro.errors import CheckFailedError, ExpandrError
@@ -70,7 +70,7 @@ def write_board(folder: Path, conditions: Sequence[Condition], reference: Path, 
         (temporary / "cells").mkdir()
         (temporary / "runs").mkdir()
         if exports:
-            write_results(temporary / "querygym", pairs, reference)
+            write_results(temporary / "querygym", results_of(pairs, reference))
         for cell in cells:
             if cell.name:
                 _write_cell(temporary, cell, by_name[cell.name], reference, sheets.get(cell.name))

@@ -170,7 +170,9 @@ function start() {
   options("sort", SORTS.map((c) => [c.id, c.label]));
   data.cells.sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status)); // stable: within one kind as the conditions are listed
   byId("board-note").textContent = "Difference: reproduced less published; * marks a published score on other data, as its hint says. \u0394: difference to the query alone, with the same collection and retriever; coloured only where p is below 0.05. p: paired Student\u2019s t-test over topics, corrected with Holm\u2019s method for the conditions of that collection and retriever. Cost: tokens read and written where a record has them, else words of the expansions. Seen: topics that the LLM that wrote the expansions saw in training, where a record of that is there. Choose a method to open its condition.";
-  byId("filters").addEventListener("input", (event) => {
+  byId("search").addEventListener("input", render);
+  byId("filters").addEventListener("change", (event) => {
+    if (event.target.id === "search") return; // it was heard on input; rows made again under a click would swallow it
     if (event.target.id === "sort") down = false;
     render();
   });
