@@ -181,7 +181,9 @@ def test_the_headline_counts_only_what_is_beyond_chance(browser, scifact):
     browser.open(scifact / "index.html")
     assert f"Of {len(tests)} expansions tested, {raised} raise nDCG@10 beyond chance" in browser.text("#lede")
     browser.choose("#metric", "R@100")
-    coloured = browser.ask("return [...document.querySelectorAll('#board [data-label^=\u0394] :is(.up, .down)')].length")
+    coloured = browser.ask(
+        "return [...document.querySelectorAll('#board [data-label^=\u0394] :is(.up, .down)')].length"
+    )
     assert coloured == sum(c["against"]["R@100"]["p_holm"] < 0.05 for c in cells(scifact) if c.get("against"))
 
 
