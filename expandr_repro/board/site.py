@@ -37,6 +37,8 @@ METRICS, DEPTH, WORDS = "nDCG@10,R@100", 10, 120
 
 COLUMNS, DASH = ("metric", "reproduced", "published", "difference", "source"), "\u2013"
 
+BOARD_SCRIPTS, PLAIN_SCRIPTS = ("base.js", "theme.js", "costs.js", "board.js"), ("base.js", "theme.js", "plain.js")
+
 TITLE = "Published and reproduced scores"
 
 BRAND = '<a href="{up}index.html">expandr_repro <span class="muted">board</span></a>'
@@ -75,8 +77,7 @@ def write_board(folder: Path, conditions: Sequence[Condition], reference: Path, 
             if cell.name:
                 _write_cell(temporary, cell, by_name[cell.name], reference, sheets.get(cell.name))
         data = {"data": {"cells": [cell.record() for cell in cells], "metrics": _metrics(cells)}}
-        scripts = ("base.js", "theme.js", "costs.js", "board.js")
-        (temporary / "index.html").write_text(filled("board.html", scripts, TITLE, data, brand=BRAND.format(up="")), encoding="utf-8")  # fmt: skip
+        (temporary / "index.html").write_text(filled("board.html", BOARD_SCRIPTS, TITLE, data, brand=BRAND.format(up="")), encoding="utf-8")  # fmt: skip
         write_manifest(temporary / NAME, "board", {"conditions": [c.name for c in conditions], "files": files_of(temporary)})  # fmt: skip
     return cells
 
@@ -160,8 +161,13 @@ def _write_cell(
     if compared:
         content = page(narrowed(*compared), title, brand, above)
     else:
-        content = filled("plain.html", ("base.js", "theme.js", "plain.js"), title, {"data": {}}, brand=brand, above=above)  # fmt: skip
+        content = filled("plain.html", PLAIN_SCRIPTS, title, {"data": {}}, brand=brand, above=above)  # fmt: skip
     (folder / "cells" / f"{cell.name}.html").write_text(content, encoding="utf-8")
+
+
+def _claims(cell: Cell, metric: str) -> Sequence[Published | None]:
+    """Return what others claim of a metric; one None where nobody claims anything."""
+    return [claim for claim in cell.published if claim.metric == metric] or [None]
 
 
 def _row(metric: str, value: float | None, claim: Published | None) -> str:
@@ -184,11 +190,7 @@ def _above(cell: Cell, condition: Condition, run: Path | None, compared: bool) -
         raise ExpandrError(condition.fault)
     commands = "\n".join(without_secrets(line) for line in script(condition, regression, Path("runs")))
     metrics = dict.fromkeys([*cell.values, *(c.metric for c in cell.published)])
-    rows = [
-        _row(metric, cell.values.get(metric), claim)
-        for metric in metrics
-        for claim in [c for c in cell.published if c.metric == metric] or [None]
-    ]
+    rows = [_row(metric, cell.values.get(metric), claim) for metric in metrics for claim in _claims(cell, metric)]
     columns = "".join(f'<th scope="col">{label}</th>' for label in COLUMNS)
     table = f'<table class="scores claims" id="claims"><thead><tr>{columns}</tr></thead><tbody>{"".join(rows)}</tbody></table>' if rows else "<p>No score is pinned, and none is published.</p>"  # fmt: skip
     kept = (

@@ -1,6 +1,6 @@
 // Score against what the expansions cost, with the Pareto front: what no other run beats at the same cost or less.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = byId("costs").querySelector("svg").namespaceURI;
 
 function svg(tag, attributes, ...children) {
   const made = document.createElementNS(SVG, tag);
