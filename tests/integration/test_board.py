@@ -31,8 +31,9 @@ def pocket(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scifact(data, tmp_path_factory):
-    return board_of(tmp_path_factory.mktemp("scifact") / "board", "scifact.bm25.*", "scifact.contriever.none")
+def whole(data, tmp_path_factory):
+    """All conditions, from the pins and the kept runs."""
+    return board_of(tmp_path_factory.mktemp("whole") / "board")
 
 
 def cells(board: Path) -> list[dict]:
@@ -163,8 +164,20 @@ def test_nothing_is_wider_than_the_screen_in_both_themes(browser, pocket, page, 
     assert colours == [["rgb(251, 251, 249)", "rgb(27, 31, 36)"], ["rgb(20, 23, 26)", "rgb(232, 233, 230)"]]
 
 
-def test_published_scores_are_next_to_ours_with_difference_and_source(browser, scifact):
-    browser.open(scifact / "index.html")
+def test_the_whole_board_has_a_page_per_condition_and_a_comparison_per_kept_run(whole):
+    named = [c for c in cells(whole) if c["name"]]
+    assert {c["name"] for c in named} == {p.stem for p in REGRESSIONS.glob("*.yaml")}
+    assert {f"{c['name']}.html" for c in named} == {p.name for p in (whole / "cells").iterdir()}
+    kept = {c["name"] for c in named if c["status"] == "reproduced"}
+    assert kept == {p.name.removesuffix(".trec.gz") for p in REFERENCE.glob("*.trec.gz")}
+    assert all(c["baseline"] != bool(c["against"]) for c in named if c["name"] in kept)
+    by_name = {c["name"]: c for c in named}
+    assert by_name["cacm.bm25.dpo-qwen25-coder"]["seen"] == 0  # its LLM was trained on another collection
+    assert by_name["cacm.bm25.q2d-claude"]["seen"] is None  # nothing is recorded
+
+
+def test_published_scores_are_next_to_ours_with_difference_and_source(browser, whole):
+    browser.open(whole / "index.html")
     browser.search("scifact.bm25.query2doc-gpt-41-nano")
     assert shown(browser, "reproduced") == ["0.7170"]
     assert shown(browser, "published") == ["0.7170QueryGym"]
@@ -175,20 +188,20 @@ def test_published_scores_are_next_to_ours_with_difference_and_source(browser, s
     assert "published scores that can be compared are the same to four decimals" in browser.text("#lede")
 
 
-def test_the_headline_counts_only_what_is_beyond_chance(browser, scifact):
-    tests = [c["against"]["nDCG@10"] for c in cells(scifact) if c.get("against")]
+def test_the_headline_counts_only_what_is_beyond_chance(browser, whole):
+    tests = [c["against"]["nDCG@10"] for c in cells(whole) if c.get("against")]
     raised = sum(t["p_holm"] < 0.05 and t["difference"] > 0 for t in tests)
-    browser.open(scifact / "index.html")
+    browser.open(whole / "index.html")
     assert f"Of {len(tests)} expansions tested, {raised} raise nDCG@10 beyond chance" in browser.text("#lede")
     browser.choose("#metric", "R@100")
     coloured = browser.ask(
         "return [...document.querySelectorAll('#board [data-label^=\u0394] :is(.up, .down)')].length"
     )
-    assert coloured == sum(c["against"]["R@100"]["p_holm"] < 0.05 for c in cells(scifact) if c.get("against"))
+    assert coloured == sum(c["against"]["R@100"]["p_holm"] < 0.05 for c in cells(whole) if c.get("against"))
 
 
-def test_contamination_and_the_pareto_front_are_shown(browser, scifact):
-    browser.open(scifact / "index.html")
+def test_contamination_and_the_pareto_front_are_shown(browser, whole):
+    browser.open(whole / "index.html")
     browser.search("scifact.bm25.q2d-claude")
     assert shown(browser, "contamination") == ["20 % (61)"]
     front = browser.text(".front-names").split("; ")

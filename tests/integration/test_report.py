@@ -444,6 +444,24 @@ def test_a_page_tells_seen_topics_from_unseen_ones_by_what_any_runs_models_saw(o
         assert run["parts"]["unseen"]["against"][0]["p_holm"] == entry["unseen"]["p_holm"]
 
 
+def test_runs_without_manifests_tell_what_the_llm_of_their_expansions_saw(tmp_path):
+    from expandr_repro.data.collections import find_qrels, find_topics
+    from expandr_repro.data.overlap.trained_on import record_beside, write_record
+    from expandr_repro.data.topics import write_topics
+
+    topics, qrels = find_topics("pocket").topics, find_qrels("pocket")
+    texts = tmp_path / "texts.jsonl"
+    write_topics(texts, topics)
+    docids = {d for t in topics[:20] for d, grade in qrels[t.qid].items() if grade > 0}
+    write_record(record_beside(texts), [TrainedOn("pocket", None, {}, frozenset(docids))])
+    data = page_data(made(tmp_path / "report.html", *POCKET, "--qrels", "pocket", "--expansions", texts))
+    seen = sum(data["collections"][0]["seen"])
+    assert seen >= 20
+    (sentence,) = data["collections"][0]["overlap"]
+    assert sentence == f"pocket.minilm.own.mean: {seen} of 72 topics have a relevant document that the LLM that wrote the expansions was trained on"  # fmt: skip
+    assert set(data["studies"][0]["runs"][1]["parts"]) == {"seen", "unseen"}
+
+
 def test_runs_of_different_depths_are_told_of_loudly(overlapping, command, tmp_path):
     page, paths = overlapping
     (fault,) = page_data(page)["studies"][0]["faults"]
