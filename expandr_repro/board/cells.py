@@ -45,7 +45,7 @@ class Cell:
         method: what wrote the expansions, and how they are searched.
         llm: the model that wrote them; empty for the query alone.
         status: what there is.
-        values: metric -> what was reproduced.
+        values: metric -> what is pinned, unless it is only what others publish.
         published: what others claim.
         facts: of the kept run, as the report's page has them.
     """
@@ -114,8 +114,10 @@ def _cell(name: str, regression: Regression, kept: bool) -> Cell:
     status = REPRODUCED if kept and measured else PINNED if pinned else OPEN
     retriever = name.split(".")[1]
     method, llm = method_of(regression)
-    # what was never measured here is what others publish, and is shown as theirs
-    return Cell(name, collection_of(regression), RETRIEVERS.get(retriever, retriever), method, llm, status, pinned if measured else {}, list(regression.published))  # fmt: skip
+    # a pin that was never measured here is as a rule what others publish, and is then shown as theirs
+    theirs = set() if measured else {(claim.metric, claim.value) for claim in regression.published}
+    values = {metric: value for metric, value in pinned.items() if (metric, value) not in theirs}
+    return Cell(name, collection_of(regression), RETRIEVERS.get(retriever, retriever), method, llm, status, values, list(regression.published))  # fmt: skip
 
 
 def method_of(regression: Regression) -> tuple[str, str]:

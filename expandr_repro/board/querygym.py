@@ -17,7 +17,7 @@ from expandr_repro.data.collections import find_topics, relevance_level
 from expandr_repro.data.expansions import with_expansions
 from expandr_repro.data.specs import collection_named, encoders
 from expandr_repro.data.topics import Topic
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, NotAvailableError
 from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.io.files import atomic_folder, read_text
 from expandr_repro.io.manifest import NAME, write_manifest
@@ -52,6 +52,7 @@ def export(folder: Path, conditions: Sequence[Condition], reference: Path) -> in
         ExpandrError: none can be written.
         SetupError: the place cannot be written, or something else is there.
     """
+    refuse_missing(reference)
     results = results_of(readable(conditions), reference)
     if not results:
         raise ExpandrError("--export querygym: none of these conditions can be written; it takes conditions with a kept run and expansions whose temperature and length are recorded")  # fmt: skip
@@ -59,6 +60,16 @@ def export(folder: Path, conditions: Sequence[Condition], reference: Path) -> in
         write_results(temporary, results)
         write_manifest(temporary / NAME, "querygym-export", {"files": files_of(temporary)})
     return len(results)
+
+
+def refuse_missing(reference: Path) -> None:
+    """Refuse a folder of kept runs that is not there.
+
+    Raises:
+        NotAvailableError: it is not.
+    """
+    if not reference.is_dir():
+        raise NotAvailableError(f"--reference {reference}: no such folder; run in a checkout of the repository, or give the folder of the kept runs")  # fmt: skip
 
 
 @dataclass(frozen=True)

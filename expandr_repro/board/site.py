@@ -11,7 +11,7 @@ from typing import Any
 
 from expandr_repro.board.cells import PINNED, REPRODUCED, Cell, cells_of, published
 from expandr_repro.board.narrowing import narrowed
-from expandr_repro.board.querygym import results_of, warn_by_reason, write_results
+from expandr_repro.board.querygym import refuse_missing, results_of, warn_by_reason, write_results
 from expandr_repro.console.redact import without_secrets
 from expandr_repro.data.collections import relevance_level
 from expandr_repro.errors import CheckFailedError, ExpandrError
@@ -58,6 +58,7 @@ def write_board(folder: Path, conditions: Sequence[Condition], reference: Path, 
         CheckFailedError: a kept run does not give what is pinned.
         SetupError: the place cannot be written, or something else is there.
     """
+    refuse_missing(reference)
     pairs = readable(conditions)
     by_name = {c.name: c for c in conditions}
     kept = [name for name, _ in pairs if run_path(reference, name).is_file()]

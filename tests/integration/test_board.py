@@ -249,6 +249,8 @@ def test_a_kept_run_that_does_not_give_its_pin_fails_the_board(command, tmp_path
         (["--board", "NEW", "--output", "x"], "--output: applies only"),
         (["--board", "NEW", "--list"], "not allowed with"),
         (["--board", "NEW", "pocket.minilm.nome"], "did you mean 'pocket.minilm.none'"),
+        (["--board", "NEW", "--reference", "GONE"], "GONE: no such folder"),
+        (["--export", "querygym", "--reference", "GONE"], "GONE: no such folder"),
         (["--export", "beir"], "querygym"),
         (["--export", "querygym", "--list"], "applies only"),
         (["--export", "querygym", "pocket.*", "--output", "NEW"], "none of these conditions can be written"),
@@ -259,7 +261,13 @@ def test_what_cannot_be_written_is_refused_in_one_line(command, tmp_path, argume
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "mine.txt").write_text("x")
     placed = [tmp_path / a if a.isupper() else a for a in arguments]
-    result = command("regress", *placed, "--regressions", REGRESSIONS, "--reference", REFERENCE)
+    result = command(
+        "regress",
+        *placed,
+        "--regressions",
+        REGRESSIONS,
+        *([] if "--reference" in placed else ["--reference", REFERENCE]),
+    )
     assert result.code == 2
     assert says in result.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["FILE", "FULL"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_what_was_never_measured_here_is_no_reproduced_value():
     cell = next(c for c in cells() if c.name == "scifact.contriever.none")
     assert cell.values == {}
     assert [c.metric for c in cell.published] == ["nDCG@10", "R@100", "R@1000"]
+
+
+def test_a_pin_without_a_kept_run_is_shown_unless_it_is_what_others_publish():
+    named = load(ROOT / "regressions" / "scifact.contriever.none.yaml")
+    (cell,) = cells_of([("scifact.contriever.none", replace(named, published=[]))], [], [])
+    assert (cell.status, cell.values["nDCG@10"]) == (PINNED, 0.6493)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ const COLUMNS = [
   { id: "retriever", label: "retriever", value: (c) => c.retriever, show: (c) => c.retriever },
   { id: "method", label: "method", value: (c) => c.method, show: (c) => c.method },
   { id: "llm", label: "LLM", value: (c) => c.llm || null, show: (c) => c.llm || DASH },
-  { id: "score", label: "reproduced", most: true, value: valueOf, show: (c) => (valueOf(c) === null ? el("span", { class: "level", text: c.status }) : el("b", { text: fixed(valueOf(c)) })) },
+  { id: "score", label: "reproduced", most: true, value: valueOf, show: (c) => (valueOf(c) === null ? el("span", { class: "level", text: c.status }) : el("span", {}, el("b", { text: fixed(valueOf(c)) }), c.status === "reproduced" ? null : el("span", { class: "source", text: c.status }))) },
   { id: "published", label: "published", most: true, value: (c) => claimOf(c)?.value ?? null, show: showClaim },
   { id: "gap", label: "difference", most: true, value: (c) => (gapOf(c) === null ? null : Math.abs(gapOf(c))), show: (c) => (gapOf(c) === null ? DASH : el("span", { title: claimOf(c).note || null, text: `${signed(gapOf(c))}${claimOf(c).note ? "*" : ""}` })) },
   { id: "change", label: "\u0394 to baseline", most: true, value: (c) => againstOf(c)?.difference ?? null, show: showChange },
