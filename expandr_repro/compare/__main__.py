@@ -56,7 +56,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.evaluate.run_facts import facts_beside
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
-    from expandr_repro.llm.costs import cost_columns, read_prices
+    from expandr_repro.llm.costs import cost_columns, read_prices, tokens_of
 
     if request.plot:
         check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
@@ -86,7 +86,10 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     if request.plot:
         from expandr_repro.compare.plots import plot_differences
 
-        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
+        spent = {name: tokens_of(known) for name, known in zip(names, facts, strict=True)}
+        costs_and_scores = {n: (t, figures[n].mean(measures[0])) for n, t in spent.items() if t is not None}
+        known_costs = costs_and_scores if any(spent.values()) else None
+        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot, known_costs)
         log.info("wrote %s", request.plot)
     if request.format == "json":
         costs_of = {name: {column: values[name] for column, values in columns.items()} for name in names}

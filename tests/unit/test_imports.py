@@ -18,7 +18,7 @@ PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data",
             "feedback": "indexes", "queries": "indexes", "stock": "indexes"}  # fmt: skip
 """Among which shared room a module of `pyserini` stands; the others stand above the features."""
 
-FEATURES = {"search", "encode", "expand", "compare", "fuse", "gate", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "doctor", "preview"}  # fmt: skip
+FEATURES = {"search", "encode", "expand", "compare", "fuse", "gate", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "board", "doctor", "preview"}  # fmt: skip
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
@@ -26,6 +26,7 @@ ACROSS = {
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
     ("fuse", "search"), ("gate", "search"), ("gate", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("train_generator", "search"), ("report", "compare"), ("report", "regress"), ("report", "search"),
+    ("regress", "board"), ("board", "regress"), ("board", "report"), ("board", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
 

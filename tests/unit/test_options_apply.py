@@ -79,8 +79,11 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("report", ["a", "b", "--qrels", "pocket", "--output", "o"], {"--regressions-folder": "f", "--reference": "f"}),
     ("report", ["--tier", "ci", "--output", "o"], {"--qrels": "q", "--topics": "t", "--expansions": "x", "--corpus": "c"}),
     *(("regress", [what], {"--reference": "f", "--jobs": "1", "--json": "f", "--junit": "f"}) for what in ("--list", "--show", "--dry-run")),
+    *(("regress", [what], {"--export": "querygym"}) for what in ("--list", "--show", "--dry-run", "--record")),
     ("regress", ["--list"], {"--output": "f"}),
-    ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f"}),
+    ("regress", ["--board", "f"], {"--output": "f", "--jobs": "1", "--json": "f", "--junit": "f"}),
+    ("regress", ["--export", "querygym"], {"--jobs": "1", "--json": "f", "--junit": "f"}),
+    ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f", "--export": "querygym"}),
     ("fuse", ["a", "b"], {"--expansions": "x", "--retrievers": "bm25", "--types": "keywords", "--index": "pocket", "--limit": "2", "--qids": "1", "--k1": "1",
                           "--b": "0.4", "--encoder": "bge", "--training-runs": "x", "--training-qrels": "q", "--tag": "t"}),
     ("fuse", ["--topics", "pocket", "--optimize", "nDCG@10"], {"--weights": "1,1", "--training-runs": "x"}),
@@ -104,7 +107,7 @@ ALWAYS = {
     "train_generator": {"--pairs", "--sft", "--grpo", "--hold-out", "--model", "--adapter", "--device", "--trust-remote-code", "--config", "--set", "--output", "--merge", "--overwrite",
                         "--format"},
     "report": {"--tier", "--regressions", "--baseline", "--metrics", "--title", "--depth", "--words", "--output"},
-    "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
+    "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document", "--board"},
     "gate": set(),  # those of `gate fit` are after a word
     "doctor": {"--env"},
 }  # fmt: skip
