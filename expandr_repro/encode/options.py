@@ -8,6 +8,7 @@ from pathlib import Path
 
 from expandr_repro.console.options import Options, When, dry_run, included, option, positive
 from expandr_repro.encoders.options import EncoderOptions
+from expandr_repro.engines.options import EngineOptions
 
 CORPUS = When("with --corpus, not with --merge", lambda request: not request.merge)
 DENSE = When("with --retriever dense", lambda request: request.retriever == "dense")
@@ -36,3 +37,4 @@ class EncodeRequest(Options):
     num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
     dry_run: bool = dry_run()
     encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=_encodes)
+    engine: EngineOptions = included(EngineOptions, "several machines", applies=(CORPUS, DENSE))

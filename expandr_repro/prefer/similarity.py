@@ -139,7 +139,7 @@ def reward(
     """
     if not cases:
         return
-    blocks = list(_blocks(cases, texts_at_once))
+    blocks = list(blocks_of(cases, texts_at_once))
     with progress(len(cases), "reward", "topics") as bar:
         for block, vectors in zip(blocks, _encoded(blocks, encoder, searched is not None), strict=True):
             extra = searched.parts(block, vectors) if searched else [{} for _ in block]
@@ -148,7 +148,8 @@ def reward(
             bar.update(len(block))
 
 
-def _blocks(cases: Sequence[Case], texts: int) -> Iterator[Sequence[Case]]:
+def blocks_of(cases: Sequence[Case], texts: int) -> Iterator[Sequence[Case]]:
+    """Yield the cases whose candidates are encoded together."""
     topics = max(1, texts // len(cases[0].candidates))
     for begin in range(0, len(cases), topics):
         yield cases[begin : begin + topics]
