@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import queue
+import re
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table
 from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import ExpandrError, SetupError, is_memory_fault, missing_library, unforeseen
@@ -115,6 +117,12 @@ class _Worker:
     def _answer(self, number: int, answer: tuple[str, Any]) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._waiting.pop(number).set_result, answer)
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of what Ray says of a dead worker that names the error."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "Error" in line), lines[0] if lines else type(error).__name__)[:300]  # fmt: skip
 
 
 @dataclass
@@ -358,7 +366,7 @@ class Workers(Generic[T, R]):
                 except ray.exceptions.RayTaskError as error:
                     raise ExpandrError(f"a worker on {worker.place.host} failed: {' '.join(str(error.cause).split())[:500]}") from error  # fmt: skip
                 except ray.exceptions.RayError as error:
-                    self._replace(worker, given, waiting, deaths, " ".join(str(error).split())[:500])
+                    self._replace(worker, given, waiting, deaths, _reason(error))
                     break
                 if ref in starting:
                     worker.starting = None
@@ -393,6 +401,6 @@ class Workers(Generic[T, R]):
             deaths[place] += 1
             if deaths[place] == DEATHS:
                 raise ExpandrError(f"{DEATHS} workers died with the same work, the last on {dead.place.host}; is there too little memory? Lower --batch-size or --batch-tokens, or --workers")  # fmt: skip
-        log.warning("a worker on %s died; what it had is done again (%d pieces of work), and another is started", dead.place.host, len(lost))  # fmt: skip
+        log.warning("a worker on %s died; what it had is done again (%s), and another is started", dead.place.host, counted(len(lost), "piece") + " of work")  # fmt: skip
         self._hired[dead.number] = self._hire(dead.number, dead.place)
         self._hired[dead.number].died = True

@@ -78,8 +78,8 @@ def _ray(command: str, words: Sequence[str], machines: int, gpus: float) -> str:
     run = _line(command, [*words, "--engine", "ray", "--gpus-per-worker", f"{gpus:g}", "--address", "auto"])
     run = f'srun ray symmetric-run --address "$head:6379" --min-nodes {machines} -- {run}'
     # one token for all machines, without which Ray answers none of them
-    token = "ray get-auth-token --generate > /dev/null"
-    return _script(f"{command}-ray", lines, f'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)\n{token}\n{run}')  # fmt: skip
+    agreed = "ray get-auth-token --generate > /dev/null"
+    return _script(f"{command}-ray", lines, f'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)\n{agreed}\n{run}')  # fmt: skip
 
 
 def _line(command: str, words: Sequence[str]) -> str:
