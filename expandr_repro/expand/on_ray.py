@@ -74,7 +74,7 @@ def spread(request: ExpandRequest, generator: Generator) -> SpreadGenerator:
         options = replace(options, device=device_of_worker(options.device, places[0]))
     workers: Workers[Request, Reply] = Workers(
         places,
-        partial(generating, request.backend, replace(options, given={})),
+        partial(generating, request.backend, options),
         at_a_time(request),
         (options.api_key_env,),
     )
