@@ -315,9 +315,10 @@ def words_of(options: Options) -> list[str]:
         >>> words_of(Search(hits=5, given={"--hits": "--hits"}))
         ['--hits', '5']
     """
-    words = []
+    words: list[str] = []
     for one in declared(type(options)):
-        flag, value = one.flags[0], functools.reduce(getattr, one.path, options)
+        flag = one.flags[0]
+        value: Any = functools.reduce(getattr, one.path, options)
         if flag not in options.given:
             continue
         if one.kind is bool:

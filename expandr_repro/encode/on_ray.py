@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import find_corpus
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.encoders.options import EncoderOptions
@@ -71,10 +73,15 @@ def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int]) -> St
     def stream(
         parts: Iterable[tuple[Role, Texts]], done: Callable[[int], object]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        began, first, after = time.perf_counter(), 0.0, 0
         for number, (vectors, cut) in workers.run(texts for _, texts in parts):
             truncated["document"] += cut
+            first, after = first or time.perf_counter(), after + len(vectors) if first else 0
             yield number, vectors
             done(len(vectors))
+        if after:
+            rate = after / (time.perf_counter() - first)
+            log.info("%s: first chunk after %.1f s, then %s documents a second", counted(len(workers.places), "worker"), first - began, f"{rate:,.1f}")  # fmt: skip
 
     return stream
 
@@ -120,5 +127,5 @@ def dry_run(request: EncodeRequest) -> int:
 
 def model_bytes(encoder: object) -> int:
     """Return how much memory the weights of an encoder take; 0 where that is not known."""
-    model = getattr(encoder, "model", None)
+    model: Any = getattr(encoder, "model", None)
     return sum(p.numel() * p.element_size() for p in model.parameters()) if hasattr(model, "parameters") else 0

@@ -90,7 +90,8 @@ class _Worker:
             threading.Thread(target=self._run, daemon=True).start()
         self._waiting[number] = future = self._loop.create_future()
         self._orders.put((number, order))
-        return await future
+        answer: tuple[str, Any] = await future
+        return answer
 
     def _run(self) -> None:
         try:

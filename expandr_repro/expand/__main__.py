@@ -68,9 +68,9 @@ def run(request: ExpandRequest, argv: Sequence[str]) -> int:
 
         here = dry_run.expand(request)
         if ray:
-            from expandr_repro.expand import on_ray
+            from expandr_repro.llm import on_ray
 
-            on_ray.dry_run(request)
+            on_ray.dry_run(request.backend, request.generator, request.engine)
         if not here:
             return 0
     copies = request.generator.data_parallel

@@ -220,7 +220,7 @@ def test_scifact_in_parts_is_searched_by_workers_as_in_one_index(command, data, 
 
 
 def test_expand_by_workers_that_die_asks_once_for_each_text_but_those_in_flight(command, tmp_path, monkeypatch):
-    from expandr_repro.expand import on_ray
+    from expandr_repro.llm import on_ray
 
     topics = tmp_path / "topics.jsonl"
     write_topics(topics, [Topic(f"q/{n}", f"what is thing number {n}") for n in range(40)])
