@@ -121,8 +121,10 @@ def _dense(
 
     corpus = find_corpus(request.corpus or "")
     facts = corpus_facts(corpus)
-    # where workers encode, what this process needs of the encoder is in the cache
-    encoder = load_encoder(request.encoder.name, request.encoder, cache=workers is not None)
+    if workers:  # this process needs to know what the encoder is, no more, and may have no GPU
+        encoder = load_encoder(request.encoder.name, replace(request.encoder, device="cpu", compile=False), cache=True)
+    else:
+        encoder = load_encoder(request.encoder.name, request.encoder)
     folder, factory = target, request.factory
     if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
         whole = index_facts(encoder, facts, corpus.source, request.factory, Shard())

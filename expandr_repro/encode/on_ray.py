@@ -104,13 +104,16 @@ def dry_run(request: EncodeRequest) -> int:
     with connected(request.engine):
         places = placed(request.engine)
     device = device_of_worker(request.encoder.device, places[0])
-    encoder = load_encoder(request.encoder.name, replace(request.encoder, device="cpu"))
+    encoder = load_encoder(
+        request.encoder.name, replace(request.encoder, device="cpu", precision="fp32", compile=False)
+    )
     start, stop = Shard(request.shard_id or 0, request.num_shards or 1).bounds(corpus_facts(find_corpus(request.corpus or "")).documents)  # fmt: skip
-    weights = model_bytes(encoder)
+    half = request.encoder.precision != "fp32"
+    weights = model_bytes(encoder) // (1 + half)
     needed = weights + (1 << 30) + (AHEAD + 2) * CHUNK * 4 * encoder.dimension
     refuse_too_little_memory(places, needed, "the encoder and its chunks")
     chunks, count = -(-(stop - start) // CHUNK), len(places)
-    rate, source = RATES[device, "fp32" if request.encoder.precision == "fp32" else "bf16"]
+    rate, source = RATES[device, "bf16" if half else "fp32"]
     print(
         placement(
             places,

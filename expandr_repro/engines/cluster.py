@@ -229,7 +229,7 @@ def placed(options: EngineOptions, most: int | None = None) -> list[Place]:
     ]  # fmt: skip
 
 
-def device_of_worker(device: str, place: Place) -> str:
+def device_of_worker(device: str, worker: Place) -> str:
     """Return --device as it holds on a worker, which sees its own GPUs alone.
 
     Raises:
@@ -237,9 +237,9 @@ def device_of_worker(device: str, place: Place) -> str:
     """
     if ":" in device:
         raise ExpandrError(f"--device {device}: each worker of Ray has GPUs of its own (--gpus-per-worker); give --device cuda, or leave it out")  # fmt: skip
-    if device == "cuda" and not place.gpus:
+    if device == "cuda" and not worker.gpus:
         raise ExpandrError("--device cuda: the workers have no GPU; give --gpus-per-worker 1, or leave --device out")
-    return "cuda" if place.gpus and device != "cpu" else "cpu"
+    return "cuda" if worker.gpus and device != "cpu" else "cpu"
 
 
 def refuse_too_little_memory(places: Iterable[Place], needed: int, what: str) -> None:
@@ -248,9 +248,9 @@ def refuse_too_little_memory(places: Iterable[Place], needed: int, what: str) ->
     Raises:
         SetupError: says how much is there.
     """
-    for place in places:
-        if place.memory and needed > place.memory:
-            raise SetupError(f"a worker needs {needed / 1e9:.1f} GB for {what}, and on {place.host} there are {place.memory / 1e9:.1f} GB for each; lower --workers, or add machines")  # fmt: skip
+    for worker in places:
+        if worker.memory and needed > worker.memory:
+            raise SetupError(f"a worker needs {needed / 1e9:.1f} GB for {what}, and on {worker.host} there are {worker.memory / 1e9:.1f} GB for each; lower --workers, or add machines")  # fmt: skip
 
 
 def placement(places: list[Place], work: Callable[[int], str], memory: str, seconds: float | None, known: str) -> str:
@@ -290,7 +290,7 @@ class Workers(Generic[T, R]):
 
     def __enter__(self) -> Workers[T, R]:
         """Have the workers started."""
-        self._hired = [self._hire(number, place) for number, place in enumerate(self.places)]
+        self._hired = [self._hire(number, where) for number, where in enumerate(self.places)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -301,22 +301,22 @@ class Workers(Generic[T, R]):
             with suppress(ray.exceptions.RayError):
                 ray.kill(worker.actor)
 
-    def _hire(self, number: int, place: Place) -> _Hired:
+    def _hire(self, number: int, where: Place) -> _Hired:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         variables = {k: v for k, v in os.environ.items() if k.startswith(CARRIED) or k in self.environment}
-        if not place.gpus:
-            variables.setdefault("OMP_NUM_THREADS", str(max(1, int(place.cpus))))
+        if not where.gpus:
+            variables.setdefault("OMP_NUM_THREADS", str(max(1, int(where.cpus))))
         # processors are not reserved: as many workers as are asked for start, on whatever else runs there
         actor = ray.remote(_Worker).options(
-            num_cpus=0, num_gpus=place.gpus, max_restarts=0, max_concurrency=self.ahead + 8,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=True),
+            num_cpus=0, num_gpus=where.gpus, max_restarts=0, max_concurrency=self.ahead + 8,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(where.node, soft=True),
         ).remote(self.make, variables)  # fmt: skip
-        return _Hired(number, place, actor, actor.ready.remote())
+        return _Hired(number, where, actor, actor.ready.remote())
 
     def run(self, orders: Iterable[T], home: Callable[[T], int] | None = None) -> Iterator[tuple[int, R]]:
-        """Have orders done, and yield the place of each in the row with its result, as they come.
+        """Have orders done, and yield the position of each in the row with its result, as they come.
 
         Args:
             orders: taken as there is a worker for them.
@@ -345,11 +345,11 @@ class Workers(Generic[T, R]):
                         waiting.append(taken)
                         at = len(waiting) - 1 if self._may(worker, taken[1], home) else None
                     if at is not None:
-                        place, order = waiting[at]
+                        position, order = waiting[at]
                         del waiting[at]
-                        given[worker.actor.do.remote(first + place, order)] = worker, place, order
+                        given[worker.actor.do.remote(first + position, order)] = worker, position, order
                         worker.has += 1
-                        self._next = max(self._next, first + place + 1)
+                        self._next = max(self._next, first + position + 1)
                         handed = True
             if not given and not waiting and not more:
                 return
@@ -373,12 +373,12 @@ class Workers(Generic[T, R]):
                     worker.starting = None
                     log.debug("worker %d: %s", worker.number, value)
                     continue
-                _, place, _ = given.pop(ref)
+                _, position, _ = given.pop(ref)
                 worker.has -= 1
                 problem, result = value
                 if problem:
                     raise ExpandrError(f"a worker on {worker.place.host}: {problem}")
-                yield place, result
+                yield position, result
 
     def _free(self) -> list[_Hired]:
         """Return who can have one more order, those with the fewest first."""
@@ -390,17 +390,17 @@ class Workers(Generic[T, R]):
     def _replace(
         self, dead: _Hired, given: dict[Any, Any], waiting: deque[tuple[int, T]], deaths: Counter[int], reason: str
     ) -> None:
-        """Put back what a dead worker had, and start another in its place."""
+        """Put back what a dead worker had, and start another in its position."""
         if dead.starting is not None:
             self._unborn += 1
             if self._unborn == DEATHS:
                 raise SetupError(f"workers on {dead.place.host} do not start ({reason}); is the same version of this toolkit installed there?")  # fmt: skip
-        lost = [(ref, place, order) for ref, (worker, place, order) in given.items() if worker is dead]
-        for ref, place, order in reversed(lost):
+        lost = [(ref, position, order) for ref, (worker, position, order) in given.items() if worker is dead]
+        for ref, position, order in reversed(lost):
             del given[ref]
-            waiting.appendleft((place, order))
-            deaths[place] += 1
-            if deaths[place] == DEATHS:
+            waiting.appendleft((position, order))
+            deaths[position] += 1
+            if deaths[position] == DEATHS:
                 raise ExpandrError(f"{DEATHS} workers died with the same work, the last on {dead.place.host}; is there too little memory? Lower --batch-size or --batch-tokens, or --workers")  # fmt: skip
         log.warning("a worker on %s died; what it had is done again (%s), and another is started", dead.place.host, counted(len(lost), "piece") + " of work")  # fmt: skip
         self._hired[dead.number] = self._hire(dead.number, dead.place)

@@ -18,7 +18,7 @@ MARK = "END_OF_SCRIPT"
 
 OWN = ("--engine", "--address", "--workers", "--gpus-per-worker", "--print", "--dry-run")
 MERGING = ("--output", "--overwrite", "--factory")
-"""What is said of the whole index, not of a shard."""
+"""Options of the whole index, not of a shard."""
 
 
 def scripts(command: str, request: Options, engine: EngineOptions, output: Path | None = None) -> str:

@@ -59,10 +59,10 @@ class SpreadRows(Rows):
         assert self.workers is not None
         threads = faiss.omp_get_max_threads()  # as one process has them: a score's last bit may depend on it
         orders = ((n, span, vectors, depth, threads, self.parameters) for n, span in enumerate(self.spans))
-        found = dict(self.workers.run(orders, home=_home))
+        by_span = dict(self.workers.run(orders, home=_home))
         best: Found = np.zeros((len(vectors), 0), np.float32), np.zeros((len(vectors), 0), np.int64)
         for number in range(len(self.spans)):
-            best = merged(best, found[number], depth)
+            best = merged(best, by_span[number], depth)
         return best
 
 
