@@ -49,7 +49,7 @@ def main() -> None:
     device = ["--device", "cpu"] if options.cpu else ["--device", "cuda", "--precision", "bf16"]
     words = ["--corpus", str(corpus), "--encoder", str(model), "--pooling", "mean", "--normalize", "--max-length", "512", *device]  # fmt: skip
     os.environ |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "HF_HUB_OFFLINE": "1",
-                   "EXPANDR_CACHE": str(options.work / "cache"), "RAY_AUTH_MODE": "disabled"}  # fmt: skip
+                   "EXPANDR_CACHE": str(options.work / "cache"), "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}  # fmt: skip
     encode(["-m", "expandr_repro.encode", *words, "--dry-run"], options.work / "none")  # reads the code once
     measured = []
     with ray_started(options):
