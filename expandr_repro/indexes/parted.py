@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from expandr_repro.encoders.finite import check_index
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError, NotAvailableError
 from expandr_repro.indexes.build import Shard
-from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder, read_index, set_parameters
+from expandr_repro.indexes.faiss_index import (
+    FaissIndex,
+    is_faiss_folder,
+    merged,
+    read_index,
+    search_flat,
+    set_parameters,
+    vectors_of,
+)
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.indexes.merge import difference
 from expandr_repro.indexes.parts import DOCIDS
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+    from expandr_repro.indexes.faiss_index import Found
 
 log = logging.getLogger(__name__)
 
@@ -164,10 +172,10 @@ class Rows:
         if workers > 1:
             with ThreadPoolExecutor(workers, initializer=faiss.omp_set_num_threads, initargs=(max(1, threads // workers),)) as pool:  # fmt: skip
                 for part_best in pool.map(_call, tasks):
-                    best = merged(best, part_best, depth)
+                    best = merged(depth, best, part_best)
         else:
             for task in tasks:
-                best = merged(best, task(), depth)
+                best = merged(depth, best, task())
                 del task  # which holds its part, and the next is opened first
         return best
 
@@ -239,7 +247,7 @@ class Rows:
             def task() -> Found:
                 count, wanted = len(some), min(depth, len(some))
                 if count >= least:
-                    scores, rows = faiss.knn(vectors, some, wanted, faiss.METRIC_INNER_PRODUCT)
+                    scores, rows = search_flat(vectors, some, wanted)
                     return scores, rows + first
                 filled = np.zeros((least, self.d), np.float32)
                 filled[:count] = some
@@ -251,8 +259,7 @@ class Rows:
 
         for part, index in self.opened(low, high):
             first, end = max(low, part.first), min(high, part.first + part.count)
-            rows = faiss.rev_swig_ptr(index.get_xb(), part.count * self.d).reshape(-1, self.d)
-            rows, count = rows[first - part.first : end - part.first], end - first
+            rows, count = vectors_of(index)[first - part.first : end - part.first], end - first
             begin = 0
             if len(across):
                 begin = min(size - len(across), count)
@@ -274,16 +281,6 @@ def _row_of(folder: Path, row: int) -> str:
 
 def _call(task: Callable[[], Found]) -> Found:
     return task()
-
-
-def merged(one: Found, other: Found, depth: int) -> Found:
-    """Return the best of two lists of scores and rows; of equal scores those of the first."""
-    import numpy as np
-
-    scores = np.concatenate([one[0], other[0]], axis=1)
-    rows = np.concatenate([one[1], other[1]], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 @dataclass

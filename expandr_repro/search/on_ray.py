@@ -12,16 +12,16 @@ from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.engines.cluster import Work, Workers, connected, placed, placement, refuse_too_little_memory
 from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import NotAvailableError
-from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads
+from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads, merged
 from expandr_repro.indexes.find import dense_index
-from expandr_repro.indexes.parted import Part, Rows, load_parts, merged, parts_of
+from expandr_repro.indexes.parted import Part, Rows, load_parts, parts_of
 from expandr_repro.search.options import SearchRequest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from expandr_repro.indexes.parted import Found
+    from expandr_repro.indexes.faiss_index import Found
 
     Span = tuple[int, int]
     Order = tuple[int, Span, NDArray[np.float32], int, int, str | None]
@@ -62,7 +62,7 @@ class SpreadRows(Rows):
         by_span = dict(self.workers.run(orders, home=_home))
         best: Found = np.zeros((len(vectors), 0), np.float32), np.zeros((len(vectors), 0), np.int64)
         for number in range(len(self.spans)):
-            best = merged(best, by_span[number], depth)
+            best = merged(depth, best, by_span[number])
         return best
 
 
