@@ -8,6 +8,7 @@ from pathlib import Path
 
 from expandr_repro.console.options import Options, When, dry_run, included, option, positive
 from expandr_repro.encoders.options import EncoderOptions
+from expandr_repro.engines.options import EngineOptions
 
 CORPUS = When("with --corpus", lambda request: request.corpus is not None)
 INDEX = When("with --corpus or --merge", lambda request: not request.export)
@@ -38,3 +39,4 @@ class EncodeRequest(Options):
     num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
     dry_run: bool = dry_run()
     encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=_encodes)
+    engine: EngineOptions = included(EngineOptions, "several machines", applies=(CORPUS, DENSE))

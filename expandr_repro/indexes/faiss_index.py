@@ -218,12 +218,13 @@ class FaissIndex:
     manifest: dict[str, Any] | None
 
     @classmethod
-    def load(cls, folder: str | Path, mapped: bool = False) -> FaissIndex:
+    def load(cls, folder: str | Path, mapped: bool = False, values: bool = True) -> FaissIndex:
         """Read an index folder.
 
         Args:
             folder: in Pyserini's layout.
             mapped: leave vectors in the file and read them as they are needed, where this Faiss can.
+            values: look through the vectors for NaN and infinity.
 
         Raises:
             NotAvailableError: no such index there.
@@ -240,7 +241,8 @@ class FaissIndex:
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         manifest = read_manifest(folder / NAME)
         check_parts(folder, index, docids, manifest)
-        check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
+        if values:
+            check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:

@@ -396,7 +396,12 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = opened or dense_index(where, encoder, request.factory, request.max_memory)
+    if request.engine.engine == "ray" and not opened:
+        from expandr_repro.search.on_ray import spread_index
+
+        index = spread_index(where, encoder, request)
+    else:
+        index = opened or dense_index(where, encoder, request.factory, request.max_memory)
     if request.stock and isinstance(index, PartedIndex):
         raise ExpandrError("--searcher pyserini: Pyserini's FaissSearcher searches one index folder; merge the parts (encode --merge), or leave it out")  # fmt: skip
     if request.search_params:

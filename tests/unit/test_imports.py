@@ -11,7 +11,7 @@ import pytest
 import expandr_repro
 
 ROOT = Path(expandr_repro.__file__).parent
-SHARED = ("errors", "registry", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
+SHARED = ("errors", "registry", "io", "console", "engines", "data", "encoders", "llm", "indexes", "evaluate")
 """From the lowest to the highest."""
 
 PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data", "resources": "data", "encoders": "encoders",
@@ -48,6 +48,7 @@ HEAVY = {
     "matplotlib",
     "aiohttp",
     "openai",
+    "ray",
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if "resources" not in p.parts)
 
