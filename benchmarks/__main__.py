@@ -50,7 +50,7 @@ def build_parser() -> Parser:
     made.add_argument("--device", help="cpu, cuda or cuda:N (default: cuda with --gpu, else cpu)")
     made.add_argument("--threads", type=positive, metavar="N", help="of searches (default: all processors)")
     made.add_argument("--passages", type=positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000) and of encode on a CPU (1,000); the largest size of encode_memory")  # fmt: skip
-    made.add_argument("--vectors", type=positive, default=0, metavar="N", help="of scale_index (default: 1,000,000)")  # fmt: skip
+    made.add_argument("--vectors", type=positive, default=0, metavar="N", help="of scale_index and flat_search (default: 1,000,000)")  # fmt: skip
     made.add_argument("--gpus", type=positive, default=1, metavar="N", help="scale_encode: also on so many at once")
     made.add_argument("--json", metavar="FOLDER", help="keep what was measured, a file for each benchmark")
     made.add_argument("--work", metavar="FOLDER", help="where what is made goes, and stays (default: a temporary folder)")  # fmt: skip

@@ -34,6 +34,7 @@ BENCHMARKS = {
     "load": Benchmark("time and memory of search, evaluate, compare and report as topics grow to 100,000"),
     "start": Benchmark("how long each command takes to give --help"),
     "scale_index": Benchmark("flat, SQ8, HNSW and IVF indexes: building, size, recall, speed"),
+    "flat_search": Benchmark("flat search in threads, next to Faiss's own and to torch; --vectors", gpu=True),
     "scale_encode": Benchmark("a million passages in one run; --passages, --gpus", cpu=False, gpu=True),
     "expand_endpoint": Benchmark("requests a second of `expand`, next to one at a time", program=True, smallest=["--topics", "40", "--delay", "0.02", "--sequential", "4"]),
     "generation": Benchmark("tokens a second of `expand --backend transformers`, next to plain generate", cpu=False, gpu=True, program=True,

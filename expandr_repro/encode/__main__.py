@@ -26,6 +26,7 @@ python -m expandr_repro.encode --corpus my/corpus.jsonl.gz --encoder BAAI/bge-ba
 python -m expandr_repro.encode --corpus scifact --retriever bm25 --output indexes/scifact.bm25
 python -m expandr_repro.encode --corpus scifact --shard-id 0 --num-shards 2 --output indexes/part0
 python -m expandr_repro.encode --merge indexes/part0 indexes/part1 --output indexes/scifact.minilm
+python -m expandr_repro.encode --export indexes/scifact.minilm --output scifact.parquet
 torchrun --nproc-per-node 4 -m expandr_repro.encode --corpus msmarco --device cuda --output indexes/msmarco
 """
 
@@ -49,6 +50,11 @@ def run(request: EncodeRequest) -> int:
     from expandr_repro.io.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
 
     target = request.output
+    if request.export:
+        from expandr_repro.encode.export import export_parquet
+
+        log.info("wrote %s: %s vectors", target, f"{export_parquet(request.export, target):,}")
+        return 0
     kind = LUCENE_INDEX if request.retriever == "bm25" and not request.merge else FAISS_INDEX
     check_output("--output", target, kind, [request.corpus, request.encoder.name, *request.merge])
     if request.merge:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError, NotAvailableError
 from expandr_repro.indexes.build import Shard
-from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder, read_index, set_parameters
+from expandr_repro.indexes.faiss_index import (
+    FaissIndex,
+    is_faiss_folder,
+    merged,
+    read_index,
+    search_flat,
+    set_parameters,
+    vectors_of,
+)
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.indexes.merge import difference
 from expandr_repro.indexes.parts import DOCIDS
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+    from expandr_repro.indexes.faiss_index import Found
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +157,10 @@ class Rows:
         if workers > 1:
             with ThreadPoolExecutor(workers, initializer=faiss.omp_set_num_threads, initargs=(max(1, threads // workers),)) as pool:  # fmt: skip
                 for part_best in pool.map(_call, tasks):
-                    best = _merged(best, part_best, depth)
+                    best = merged(depth, best, part_best)
         else:
             for task in tasks:
-                best = _merged(best, task(), depth)
+                best = merged(depth, best, task())
                 del task  # which holds its part, and the next is opened first
         missing = ((0, 0), (0, depth - best[0].shape[1]))
         worst = np.finfo(np.float32).min
@@ -223,7 +231,7 @@ class Rows:
             def task() -> Found:
                 count, wanted = len(some), min(depth, len(some))
                 if count >= least:
-                    scores, rows = faiss.knn(vectors, some, wanted, faiss.METRIC_INNER_PRODUCT)
+                    scores, rows = search_flat(vectors, some, wanted)
                     return scores, rows + first
                 filled = np.zeros((least, self.d), np.float32)
                 filled[:count] = some
@@ -234,7 +242,7 @@ class Rows:
             return task
 
         for part, index in self.opened():
-            rows = faiss.rev_swig_ptr(index.get_xb(), part.count * self.d).reshape(-1, self.d)
+            rows = vectors_of(index)
             end = part.first + part.count
             begin = 0
             if len(across):
@@ -253,16 +261,6 @@ class Rows:
 
 def _call(task: Callable[[], Found]) -> Found:
     return task()
-
-
-def _merged(one: Found, other: Found, depth: int) -> Found:
-    """Return the best of two lists of scores and rows; of equal scores those of the first."""
-    import numpy as np
-
-    scores = np.concatenate([one[0], other[0]], axis=1)
-    rows = np.concatenate([one[1], other[1]], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 @dataclass

@@ -188,6 +188,12 @@ def _head(path: Path) -> bytes:
             raise ValueError(path) from error
 
 
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(HEAD, path.stat().st_size), os.SEEK_END)
+        return file.read()
+
+
 def _is_run(path: Path) -> bool:
     _, line = next((n, text) for n, text in read_lines(path) if text.strip())
     _, _, _, rank, score, _ = line.split()
@@ -241,6 +247,8 @@ PAGE = FileKind("a page that `report` wrote", marked('<meta name="generator" con
 PLOT = FileKind("a plot that this toolkit drew", _is_plot)
 JSON_REPORT = FileKind("a JSON report of `regress`", _is_json_with("counts", "conditions"))
 JUNIT_REPORT = FileKind("a JUnit report of `regress`", marked('name="expandr_repro.regress"'))
+
+VECTORS = FileKind("a Parquet file that `encode --export` wrote", lambda path: b"expandr_repro" in _tail(path))
 
 FAISS_INDEX = FolderKind("a Faiss index", ("faiss-index",), re.compile("index|docid"), ("index", "docid"))
 LUCENE_INDEX = FolderKind(

@@ -94,7 +94,7 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
 
 ALWAYS = {
     "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
-    "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
+    "encode": {"--corpus", "--merge", "--export", "--output", "--dry-run"},
     "expand": {"--topics", "--limit", "--qids", "--method", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
                "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--costs", "--prices", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
