@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -33,9 +33,11 @@ def test_help_loads_no_heavy_library(name):
 
 def test_help_of_every_command_takes_less_than_half_a_second(process):
     def seconds(name):
-        start = time.perf_counter()
+        """Of the processor: on a busy machine the clock says nothing of the command."""
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert process(f"expandr_repro.{name}", "--help").code == 0
-        return time.perf_counter() - start
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 
     best = {name: min(seconds(name) for _ in range(5)) for name in COMMANDS}
     assert all(t < 0.5 for t in best.values()), best
