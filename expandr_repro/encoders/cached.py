@@ -97,7 +97,11 @@ class CachedEncoder:
             self._facts = noted if {"identity", "separator", "computed_by"} <= set(noted) else None
         if self._facts is None:
             inner = self.inner
-            self._facts = {"identity": inner.identity, "separator": inner.separator, "computed_by": getattr(inner, "computed_by", "")}
+            self._facts = {
+                "identity": inner.identity,
+                "separator": inner.separator,
+                "computed_by": getattr(inner, "computed_by", ""),
+            }
             self._store.note(self.key, self._facts)
         return self._facts[fact]
 

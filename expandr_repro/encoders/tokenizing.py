@@ -80,7 +80,7 @@ def bert_tokenizer(folder: Path) -> BertTokenizer | None:
         if not _agree(written, added, config, tokens):
             return None
         backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception:  # tokenizers' own error is a plain Exception; transformers then says what is wrong
+    except Exception:  # noqa: BLE001 - what tokenizers raises; transformers then says what is wrong
         return None
     return BertTokenizer(backend, words[SPECIAL["pad_token"]], sorted(added.values()))
 
@@ -109,10 +109,12 @@ def _agree(written: Mapping[str, Any], added: Mapping[str, int], config: Mapping
         {"Sequence": {"id": "A", "type_id": 0}},
         {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
     ]
+    usual = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}  # fmt: skip
+    contents = [(key, value["content"] if isinstance(value, dict) else value) for key, value in named]
     processor = written["post_processor"]
     return (
         config["tokenizer_class"] in ("BertTokenizer", "BertTokenizerFast")
-        and model == {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}  # fmt: skip
+        and model == usual
         and written["normalizer"] == normalizer
         and written["pre_tokenizer"] == {"type": "BertPreTokenizer"}
         and (processor["type"], processor["single"]) == ("TemplateProcessing", single)
@@ -122,7 +124,7 @@ def _agree(written: Mapping[str, Any], added: Mapping[str, int], config: Mapping
         and len(written["added_tokens"]) == len(added)
         and added == {token: words[token] for token in SPECIAL.values()}
         and (not decoder or (_special_tokens(decoder), len(decoder)) == (added, len(added)))
-        and all((value["content"] if isinstance(value, dict) else value) == SPECIAL[key] for key, value in named)  # fmt: skip
+        and all(SPECIAL[key] == content for key, content in contents)
         and not set(tokens) - set(SPECIAL)
         and not any(rest.values())
     )

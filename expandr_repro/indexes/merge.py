@@ -12,7 +12,7 @@ from expandr_repro.indexes import build as building
 from expandr_repro.indexes.build import Shard, facts_key, fill, is_built, locked
 from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder, new_index, save_index
 from expandr_repro.indexes.flat_file import save_flat
-from expandr_repro.indexes.parts import DOCIDS, docids_fact
+from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS, docids_fact
 from expandr_repro.io.files import atomic_folder
 from expandr_repro.io.manifest import NAME, write_manifest
 from expandr_repro.io.outputs import FAISS_INDEX, check_output
@@ -59,6 +59,8 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
             f"the shards hold {total} documents, and {common['corpus'].get('documents')} are in their corpus; encode them again"
         )
     common.update(factory=factory, documents=total, shard=vars(Shard()))
+    if by := sorted({m[COMPUTED_BY] for m in manifests if COMPUTED_BY in m}):
+        common[COMPUTED_BY] = ", ".join(by)
     if is_faiss_folder(target) and is_built(target, common):
         return int(total)
     refuse_another(target, overwrite)

@@ -29,9 +29,7 @@ class Launched:
     same: Sequence[int] | None = None
 
     @classmethod
-    def of(
-        cls, order: list[int], parts: Sequence[Any], dimension: int, same: Sequence[int] | None = None
-    ) -> Launched:
+    def of(cls, order: list[int], parts: Sequence[Any], dimension: int, same: Sequence[int] | None = None) -> Launched:
         """Start copying the batches' vectors to the host.
 
         On a GPU the copy is in the queue right behind these batches: fetching waits for nothing that is launched later.

@@ -36,7 +36,7 @@ class Names:
     """What an architecture calls its weights and settings; `{}` is a layer's number.
 
     Attributes:
-        layers, heads, activation: settings in `config.json`.
+        settings: in `config.json`: layers, heads, width of a state and of the feed-forward network, activation.
         embeddings: tables that are added up: of words, of positions, of types of token where it has any.
         first: position of a text's first token: a number, or a setting in `config.json` plus one.
         query, key, value, joined: projections of attention.
@@ -45,9 +45,7 @@ class Names:
         bias: table of relative positions, or empty.
     """
 
-    layers: str
-    heads: str
-    activation: str
+    settings: Sequence[str]
     embeddings: Sequence[str]
     first: int | str
     query: str
@@ -64,7 +62,7 @@ def _bert(first: int | str, attention: Sequence[str], norm: str, bias: str = "",
     tables = ["word_embeddings", "position_embeddings", *(["token_type_embeddings"] if types else [])]
     query, key, value, joined = (f"encoder.layer.{{}}.attention.{part}" for part in attention)
     return Names(
-        "num_hidden_layers", "num_attention_heads", "hidden_act", [f"embeddings.{table}" for table in tables], first, query, key, value, joined,
+        ["num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "hidden_act"], [f"embeddings.{table}" for table in tables], first, query, key, value, joined,
         "encoder.layer.{}.intermediate.dense", "encoder.layer.{}.output.dense",
         ["embeddings.LayerNorm", f"encoder.layer.{{}}.attention.{norm}", "encoder.layer.{}.output.LayerNorm"], bias,
     )  # fmt: skip
@@ -78,7 +76,7 @@ FAMILY = {
     "xlm-roberta": _bert("pad_token_id", BERT, "output.LayerNorm"),
     "mpnet": _bert(2, ("attn.q", "attn.k", "attn.v", "attn.o"), "LayerNorm", "encoder.relative_attention_bias", types=False),
     "distilbert": Names(
-        "n_layers", "n_heads", "activation", ["embeddings.word_embeddings", "embeddings.position_embeddings"], 0,
+        ["n_layers", "n_heads", "dim", "hidden_dim", "activation"], ["embeddings.word_embeddings", "embeddings.position_embeddings"], 0,
         *(f"{DISTILBERT}attention.{part}_lin" for part in ("q", "k", "v", "out")), f"{DISTILBERT}ffn.lin1", f"{DISTILBERT}ffn.lin2",
         ["embeddings.LayerNorm", f"{DISTILBERT}sa_layer_norm", f"{DISTILBERT}output_layer_norm"],
     ),
@@ -123,7 +121,7 @@ class Weights:
         import numpy as np
 
         array = self._all.get(name)
-        if array is None or array.dtype.kind != "f" or (shape and array.shape != shape):
+        if array is None or array.dtype.kind != "f" or array.shape != shape:
             raise OtherModelError(f"the weight {name}")
         self._left.discard(name)
         return array.astype(np.float32, copy=False)
@@ -234,7 +232,9 @@ def load_onnx(folder: Path, spec: EncoderSpec) -> OnnxModel | None:
 
         config = read_object(folder / "config.json")
         kind = config.get("model_type")
-        plain = not any(config.get(key) for key in ("is_decoder", "add_cross_attention", "quantization_config", "auto_map"))
+        plain = not any(
+            config.get(key) for key in ("is_decoder", "add_cross_attention", "quantization_config", "auto_map")
+        )
         pooled = spec.pooling == "first-decoder" if kind == "t5" else set(spec.pooling.split("+")) <= set(POOLINGS)
         if kind not in ARCHITECTURES or not plain or not pooled or spec.modules or not spec.include_prompt:
             raise OtherModelError(f"{kind} with the pooling {spec.pooling}")
@@ -243,29 +243,30 @@ def load_onnx(folder: Path, spec: EncoderSpec) -> OnnxModel | None:
     except (OtherModelError, ExpandrError, ImportError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         log.debug("%s: not run by ONNX Runtime (%s)", folder, error)
         return None
-    except Exception as error:  # ONNX Runtime's own have no base of their own; torch does the same work, or says why not
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common base; torch does the work, or says why not
         log.info("%s: ONNX Runtime cannot run it (%s)", folder, error)
         return None
     return model
 
 
-def _transposed(weights: Weights, *names: str) -> NDArray[np.float32]:
-    """Return the weights of linear layers next to each other: (in, out)."""
+def _transposed(weights: Weights, shape: tuple[int, int], *names: str) -> NDArray[np.float32]:
+    """Return the weights of linear layers of a shape next to each other: (in, out of all)."""
     import numpy as np
 
-    return np.concatenate([weights(f"{name}.weight") for name in names]).T
+    return np.concatenate([weights(f"{name}.weight", *shape) for name in names]).T
 
 
 def _bert_model(config: Mapping[str, Any], names: Names, weights: Weights) -> OnnxModel:
     import numpy as np
 
-    if config[names.activation] != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
+    layers, heads, width, inner, activation = (config[setting] for setting in names.settings)
+    if activation != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         raise OtherModelError("its activation or positions")
     if names.bias and config["relative_attention_num_buckets"] != BUCKETS:
         raise OtherModelError("its buckets of positions")
     graph, epsilon = Graph(), float(config.get("layer_norm_eps", 1e-12))
-    words, places, *types = (weights(f"{table}.weight") for table in names.embeddings)
-    width, heads = words.shape[1], int(config[names.heads])
+    sizes = (config[size] for size in ("vocab_size", "max_position_embeddings", "type_vocab_size") if size in config)
+    words, places, *types = (weights(f"{t}.weight", n, width) for t, n in zip(names.embeddings, sizes, strict=False))
     pad = int(config["pad_token_id"])
     first = pad + 1 if isinstance(names.first, str) else names.first
     places = places + types[0][0] if types else places  # every token is of the first type
@@ -275,22 +276,22 @@ def _bert_model(config: Mapping[str, Any], names: Names, weights: Weights) -> On
         own = {"domain": OWN} if kind.startswith("Skip") else {}
         return graph(kind, *inputs, *scale, *bias, epsilon=epsilon, **own)  # type: ignore[arg-type]
 
-    def linear(value: str, name: str) -> tuple[str, str]:
+    def linear(value: str, name: str, size: int, out: int) -> tuple[str, str]:
         """Return the product and the bias, which the next operator adds."""
-        product = graph("MatMul", value, graph.weight(_transposed(weights, name)))
-        return product, graph.weight(weights(f"{name}.bias"))
+        product = graph("MatMul", value, graph.weight(_transposed(weights, (out, size), name)))
+        return product, graph.weight(weights(f"{name}.bias", out))
 
     tables = [graph("Gather", graph.weight(words), "tokens"), graph("Gather", graph.weight(places), "positions")]
     states = normed("LayerNormalization", names.norms[0], graph("Add", *tables))
     bias = _relative(graph, weights(f"{names.bias}.weight", BUCKETS, heads)) if names.bias else ""
-    for number in range(int(config[names.layers])):
+    for number in range(layers):
         projections = [name.format(number) for name in (names.query, names.key, names.value)]
-        joined = graph.weight(np.concatenate([weights(f"{name}.bias") for name in projections]))
-        attended = graph("Attention", states, graph.weight(_transposed(weights, *projections)), joined, "lengths", "", bias, domain=OWN, num_heads=heads)  # fmt: skip
-        product, added = linear(attended, names.joined.format(number))
+        joined = graph.weight(np.concatenate([weights(f"{name}.bias", width) for name in projections]))
+        attended = graph("Attention", states, graph.weight(_transposed(weights, (width, width), *projections)), joined, "lengths", "", bias, domain=OWN, num_heads=heads)  # fmt: skip
+        product, added = linear(attended, names.joined.format(number), width, width)
         states = normed("SkipLayerNormalization", names.norms[1].format(number), product, states, bias=(added,))
-        inner = graph("BiasGelu", *linear(states, names.up.format(number)), domain=OWN)
-        product, added = linear(inner, names.down.format(number))
+        raised = graph("BiasGelu", *linear(states, names.up.format(number), width, inner), domain=OWN)
+        product, added = linear(raised, names.down.format(number), inner, width)
         states = normed("SkipLayerNormalization", names.norms[2].format(number), product, states, bias=(added,))
     weights.refuse_left()
 
@@ -317,57 +318,58 @@ def _t5(config: Mapping[str, Any], weights: Weights) -> OnnxModel:
         raise OtherModelError("its activation or positions")
     if config.get("relative_attention_max_distance", FARTHEST) != FARTHEST:
         raise OtherModelError("its farthest position")
-    graph, heads, epsilon = Graph(), int(config["num_heads"]), float(config["layer_norm_epsilon"])
-    inner = heads * int(config["d_kv"])
-    words = weights("shared.weight")
-    width = words.shape[1]
-    table = graph.weight(words)
+    graph, heads, epsilon = Graph(), config["num_heads"], float(config["layer_norm_epsilon"])
+    width, high, inner = config["d_model"], config["d_ff"], heads * config["d_kv"]
+    table = graph.weight(weights("shared.weight", config["vocab_size"], width))
 
     def normed(value: str, name: str) -> str:
-        scale = graph.weight(weights(f"{name}.layer_norm.weight", width))
+        scale = graph.weight(weights(f"{name}layer_norm.weight", width))
         return graph("SimplifiedLayerNormalization", value, scale, axis=-1, epsilon=epsilon, stash_type=1)
 
-    def linear(value: str, *names: str) -> str:
-        return graph("MatMul", value, graph.weight(_transposed(weights, *names)))
+    def linear(value: str, name: str, size: int, out: int) -> str:
+        return graph("MatMul", value, graph.weight(_transposed(weights, (out, size), name)))
 
     def fed(value: str, layer: str) -> str:
-        name, state = f"{layer}.DenseReluDense", normed(value, layer)
+        name, state = f"{layer}.DenseReluDense", normed(value, f"{layer}.")
         if forward == "relu":
-            up = graph("Relu", linear(state, f"{name}.wi"))
+            up = graph("Relu", linear(state, f"{name}.wi", width, high))
         else:
-            up = graph("Mul", graph("FastGelu", linear(state, f"{name}.wi_0"), domain=OWN), linear(state, f"{name}.wi_1"))  # fmt: skip
-        return graph("Add", value, linear(up, f"{name}.wo"))
+            gate, raised = (linear(state, f"{name}.{part}", width, high) for part in ("wi_0", "wi_1"))
+            up = graph("Mul", graph("FastGelu", gate, domain=OWN), raised)
+        return graph("Add", value, linear(up, f"{name}.wo", high, width))
 
     bias = _relative(graph, weights("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", BUCKETS, heads))  # fmt: skip
     states = graph("Gather", table, "tokens")
-    for number in range(int(config["num_layers"])):
+    for number in range(config["num_layers"]):
         layer = f"encoder.block.{number}.layer"
-        joined = graph.weight(_transposed(weights, *(f"{layer}.0.SelfAttention.{part}" for part in "qkv")))
+        joined = graph.weight(
+            _transposed(weights, (inner, width), *(f"{layer}.0.SelfAttention.{part}" for part in "qkv"))
+        )
         attended = graph(
-            "Attention", normed(states, f"{layer}.0"), joined, "", "lengths", "", bias,
+            "Attention", normed(states, f"{layer}.0."), joined, "", "lengths", "", bias,
             domain=OWN, num_heads=heads, scale=1.0, qkv_hidden_sizes=[inner] * 3,
         )  # fmt: skip
-        states = fed(graph("Add", states, linear(attended, f"{layer}.0.SelfAttention.o")), f"{layer}.1")
-    scale = graph.weight(weights("encoder.final_layer_norm.weight", width))
-    states = graph("SimplifiedLayerNormalization", states, scale, axis=-1, epsilon=epsilon, stash_type=1)
+        states = fed(graph("Add", states, linear(attended, f"{layer}.0.SelfAttention.o", inner, width)), f"{layer}.1")
+    states = normed(states, "encoder.final_")
     # of one position attention gives that position's value: queries, keys and relative positions do not matter
     weights("decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", BUCKETS, heads)
     value = graph("Gather", table, "start")
-    for number in range(int(config.get("num_decoder_layers") or config["num_layers"])):
+    for number in range(config.get("num_decoder_layers") or config["num_layers"]):
         layer = f"decoder.block.{number}.layer"
         own, other = f"{layer}.0.SelfAttention", f"{layer}.1.EncDecAttention"
         for part in "qk":
             weights(f"{own}.{part}.weight", inner, width)
-        value = graph("Add", value, linear(linear(normed(value, f"{layer}.0"), f"{own}.v"), f"{own}.o"))
-        query = linear(normed(value, f"{layer}.1"), f"{other}.q")
-        attended = graph(
-            "MultiHeadAttention", query, linear(states, f"{other}.k"), linear(states, f"{other}.v"), "", "lengths",
-            domain=OWN, num_heads=heads, scale=1.0,
-        )  # fmt: skip
-        value = fed(graph("Add", value, linear(attended, f"{other}.o")), f"{layer}.2")
-    scale = graph.weight(weights("decoder.final_layer_norm.weight", width))
-    value = graph("SimplifiedLayerNormalization", value, scale, axis=-1, epsilon=epsilon, stash_type=1)
+        value = graph(
+            "Add",
+            value,
+            linear(linear(normed(value, f"{layer}.0."), f"{own}.v", width, inner), f"{own}.o", inner, width),
+        )
+        sources = zip("qkv", (normed(value, f"{layer}.1."), states, states), strict=True)
+        three = [linear(source, f"{other}.{part}", width, inner) for part, source in sources]
+        attended = graph("MultiHeadAttention", *three, "", "lengths", domain=OWN, num_heads=heads, scale=1.0)
+        value = fed(graph("Add", value, linear(attended, f"{other}.o", inner, width)), f"{layer}.2")
+    value = normed(value, "decoder.final_")
     weights.refuse_left()
     inputs = {"tokens": ("int64", 2), "lengths": ("int32", 1), "buckets": ("int64", 2), "start": ("int64", 2)}
     session = graph.session(inputs, value)
-    return OnnxModel(width, len(words), None, session, None, True, int(config["decoder_start_token_id"]), int(config["pad_token_id"]))  # fmt: skip
+    return OnnxModel(width, config["vocab_size"], None, session, None, True, config["decoder_start_token_id"], config["pad_token_id"])  # fmt: skip
