@@ -81,7 +81,10 @@ def surely_without_gpu() -> bool:
     import importlib.metadata
     import sys
 
-    version = importlib.metadata.version("torch")
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return False  # whoever imports it says so
     if sys.platform == "darwin" or version.endswith("+cpu"):
         return True
     if "rocm" in version:
