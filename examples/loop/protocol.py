@@ -49,6 +49,19 @@ DPO = {"epochs": 3, "batch_size": 8, "gradient_accumulation": 2, "learning_rate"
        "warmup": 0.1, "max_grad_norm": 1, "eval_steps": 12, "eval_batch_size": 16, "max_prompt_length": 160, "max_length": 400}  # fmt: skip
 """Chosen before any test topic was searched, from one trial on other seeds: ExpandR's 2e-5 moves a model of this size little in 69 steps."""
 
+GRPO = {"lora_r": 16, "max_completion_length": 160, "max_steps": 60, "eval_steps": 20}
+"""64 texts a step, so that 60 steps write about as many tokens as DPO's candidates for the same topics."""
+
+RETRIEVER = {"dev": 60, "evaluate_every": 2, "chunk_tokens": 32768}
+"""Over the packaged settings of train_encoder, which were chosen on other topics."""
+
+RATES = {"mpnet": "5e-5"}
+"""Learning rates of encoders that the packaged one (of MiniLM) does not suit."""
+
+OTHERS = {"claude": "{c}.test.q2d.claude", "gpt-4.1": "{c}.test.query2doc-zs.gpt-4.1", "nano": "{c}.test.query2doc-zs.gpt-4.1-nano",
+          "qwen2.5-7b": "{c}.test.query2doc-zs.Qwen2.5-7B-Instruct"}  # fmt: skip
+"""Other LLMs' texts for the test topics, in $EXPANDR_DATA/expansions; what is not there is not searched."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -77,6 +90,7 @@ class Plan:
         self.steps: dict[str, Step] = {}
         self.encoders = dict(pair.partition("=")[::2] for pair in args.encoders)
         self.model = ["--backend", "transformers", "--model", args.model, "--batch-size", str(args.batch)]
+        self.precision = "bf16" if args.gpus else "fp32"
         self.tokens = ["--max-tokens", "16", "--limit", "12"] if args.small else ["--max-tokens", "160"]
 
     def add(self, name: str, *words: object, needs: tuple[str, ...] = (), keeps: tuple[Path, ...] = (), run: tuple[Path, str] | None = None) -> str:  # fmt: skip
@@ -100,23 +114,19 @@ class Plan:
         """Return the options that leave out what is searched later."""
         return () if self.small else SPLITS[split][1]
 
-    def expand(self, name: str, topics: str, *words: object, needs: tuple[str, ...] = (), keep: bool = True) -> str:
+    def expand(self, name: str, topics: str, *words: object, needs: tuple[str, ...] = ()) -> str:
         """Let the LLM write."""
         output = self.path(f"{name}.jsonl")
         return self.add(name, "expand", "--topics", topics, *self.model, *self.tokens, *words, "--store", self.path(f"{name}.sqlite"),
-                        "--output", output, needs=needs, keeps=(output, Path(f"{output}.trained_on.json.gz")) if keep else ())  # fmt: skip
+                        "--output", output, needs=needs, keeps=(output, Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
     def pairs(self, split: str, reward: str = "") -> str:
         """Make a split's preference pairs: candidates, answers, rewards."""
         topics = self.topics(split)
         stem = topics.replace("/", ".")
         samples = 1 if self.small else 4 if topics.startswith("scifact") else 2
-        candidates = self.expand(
-            f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples, keep=False
-        )
-        answers = self.expand(
-            f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1, keep=False
-        )
+        candidates = self.expand(f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples)
+        answers = self.expand(f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1)
         output = self.path(f"pairs.{split}{'.' if reward else ''}{reward}.jsonl")
         floor = (0.0 if self.small else 0.6) if not reward else 0.0
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
@@ -138,6 +148,15 @@ class Plan:
                         "--model", self.args.model, *more, *settings(**chosen), "--output", output, "--format", "json",
                         needs=(pairs, *((f"{adapter}.seed{seed}",) if adapter else ())), keeps=(output / "metrics.jsonl",))  # fmt: skip
 
+    def grpo(self, name: str, seed: int, split: str, reward: str, **values: object) -> str:
+        """Train the LLM on its own texts as they are rewarded."""
+        chosen = {**GRPO, **({"max_steps": 1, "eval_steps": 1, "batch_size": 4, "gradient_accumulation": 1, "group_size": 4, "max_completion_length": 8} if self.small else {}),
+                  "seed": seed, "reward": f"{reward}=1", **values}  # fmt: skip
+        output = self.path(f"models/{name}.seed{seed}")
+        return self.add(f"{name}.seed{seed}", "train_generator", "--grpo", "--topics", self.topics(split), *self.held_out(split),
+                        "--dev", 4 if self.small else 60, "--model", self.args.model, *settings(**chosen), "--output", output, "--format", "json",
+                        keeps=(output / "metrics.jsonl",))  # fmt: skip
+
     def judge(self, name: str, seed: int, split: str, trained: str = "") -> None:
         """Write passages for the test topics and search them with each encoder."""
         adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
@@ -145,18 +164,60 @@ class Plan:
             texts = self.expand(f"texts.{name}.seed{seed}.{collection}", collection, "--temperature", "1.0", "--samples", 4, "--seed", seed, *adapter,
                                 needs=(trained,) if trained else ())  # fmt: skip
             for encoder, model in self.encoders.items():
-                run = self.path(f"runs/{name}.seed{seed}.{collection}.{encoder}.trec")
-                index = self.index(collection, encoder)
-                fusion = "repeat" if encoder == "bm25" else "mean"
-                self.add(f"search.{run.stem}", "search", "--topics", collection, "--expansions", self.path(f"{texts}.jsonl"), "--fusion", fusion,
-                         *retriever(encoder, model), "--no-baseline", "--hits", 100, "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run,
-                         needs=(texts, index), run=(run, collection))  # fmt: skip
+                self.search(f"{name}.seed{seed}", collection, encoder, model, self.path(f"{texts}.jsonl"), texts)
 
-    def index(self, collection: str, encoder: str) -> str:
+    def search(self, name: str, collection: str, encoder: str, model: object, texts: object, *needs: str) -> None:
+        """Search with texts, once the query alone was searched."""
+        run = self.path(f"runs/{name}.{collection}.{encoder}.trec")
+        fusion = "repeat" if encoder == "bm25" else "mean"
+        self.add(f"search.{run.stem}", "search", "--topics", collection, "--expansions", texts, "--fusion", fusion, *retriever(encoder, model),
+                 "--no-baseline", "--hits", 100, "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run,
+                 needs=(*needs, self.index(collection, encoder, model)), run=(run, collection))  # fmt: skip
+
+    def index(self, collection: str, encoder: str, model: object, *needs: str) -> str:
         """Search the query alone, which builds the index that later searches share."""
         run = self.path(f"runs/none.{collection}.{encoder}.trec")
-        return self.add(f"search.{run.stem}", "search", "--topics", collection, "--fusion", "none", *retriever(encoder, self.encoders[encoder]), "--hits", 100,
-                        "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run, run=(run, collection))  # fmt: skip
+        return self.add(f"search.{run.stem}", "search", "--topics", collection, "--fusion", "none", *retriever(encoder, model), "--hits", 100,
+                        "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run, needs=needs, run=(run, collection))  # fmt: skip
+
+    def retrievers(self, names: list[str], generators: list[str]) -> None:
+        """Add the trainings of the retrievers on split (i), and what is searched with them: KIND[+SETTING=VALUE...], a: queries alone, b: fused."""
+        topics = self.topics("i")
+        candidates = self.path(f"candidates.{topics.replace('/', '.')}.jsonl")
+        written = self.expand(
+            candidates.stem, topics, "--preset", "expandr-candidates", "--samples", 1 if self.small else 4
+        )
+        folder = Path(os.environ.get("EXPANDR_DATA", "data")) / "expansions"
+        for encoder, model in self.encoders.items():
+            negatives = self.path(f"runs/negatives.{encoder}.trec")
+            mined = self.add(f"negatives.{encoder}", "search", "--topics", topics, *retriever(encoder, model), "--fusion", "none", "--hits", 100,
+                             "--format", "json", "--output", negatives)  # fmt: skip
+            for name in names:
+                kind, _, more = name.partition("+")
+                for seed in self.args.seeds:
+                    values = (
+                        RETRIEVER | ({"learning_rate": RATES[encoder]} if encoder in RATES else {}) | {"seed": seed}
+                    )
+                    values |= dict(pair.partition("=")[::2] for pair in more.split("+") if pair)
+                    values |= {"dev": 12, "epochs": 1, "chunk_tokens": 4096} if self.small else {}
+                    label = f"{encoder}-{name}.seed{seed}"
+                    output = self.path(f"models/{label}")
+                    self.add(f"retriever.{label}", "train_encoder", "--train", topics, "--encoder", model, "--precision", self.precision, "--expansions", candidates,
+                             "--fusion", "none" if kind == "a" else "mean", "--negatives", negatives, *self.held_out("i"), *settings(**values),
+                             "--output", output, "--format", "json", needs=(mined, written), keeps=(output / "metrics.jsonl",))  # fmt: skip
+                    for collection in self.tests("i"):
+                        self.index(collection, label, output, f"retriever.{label}")
+                        for generator in generators:
+                            texts = f"texts.{generator}.seed{seed}.{collection}"
+                            if texts in self.steps:
+                                self.search(f"{generator}.seed{seed}", collection, label, output, self.path(f"{texts}.jsonl"), texts)  # fmt: skip
+                        for other, pattern in OTHERS.items():
+                            if (path := folder / f"{pattern.format(c=collection)}.jsonl").exists():
+                                self.search(other, collection, label, output, path)
+            for collection in self.tests("i"):
+                for other, pattern in OTHERS.items():
+                    if (path := folder / f"{pattern.format(c=collection)}.jsonl").exists():
+                        self.search(other, collection, encoder, model, path)
 
     def generators(self, names: list[str]) -> None:
         """Add the trainings of the LLM and what is searched with their texts."""
@@ -181,14 +242,23 @@ class Plan:
                 kind, _, more = name.partition("+")
                 _, split, *reward = kind.split(".")
                 values = dict(pair.partition("=")[::2] for pair in more.split("+") if pair)
+                if kind.startswith("grpo"):
+                    for seed in seeds:
+                        self.judge(
+                            name,
+                            seed,
+                            split,
+                            self.grpo(name, seed, split, reward[0] if reward else "retriever", **values),
+                        )
+                    continue
                 pairs = self.pairs(split, reward[0] if reward else "")
                 for seed in seeds:
                     self.judge(name, seed, split, self.dpo(name, seed, pairs, **values))
 
 
-def retriever(name: str, model: str) -> tuple[str, ...]:
+def retriever(name: str, model: object) -> tuple[str, ...]:
     """Return the options of a retriever: BM25, or dense with an encoder."""
-    return ("--retriever", "bm25") if name == "bm25" else ("--encoder", model)
+    return ("--retriever", "bm25") if name == "bm25" else ("--encoder", str(model))
 
 
 def kept_as(path: Path) -> str:
@@ -286,7 +356,14 @@ def main() -> int:
         help="what searches; bm25= for BM25",
     )
     made.add_argument("--generators", nargs="+", default=["untrained", "dpo.i"], metavar="G",
-                      help="untrained, sft, or dpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, dpo.i+ld_alpha=0.5")  # fmt: skip
+                      help="untrained, sft, or dpo or grpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, grpo.i+length_weight=1")  # fmt: skip
+    made.add_argument(
+        "--retrievers",
+        nargs="*",
+        default=[],
+        metavar="R",
+        help="a (queries alone), b (fused), with settings: a+blend=1",
+    )
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     made.add_argument("--batch", type=int, default=512, help="texts written at a time")
     made.add_argument("--workers", type=int, default=1, help="commands at a time")
@@ -299,6 +376,8 @@ def main() -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     plan = Plan(args)
     plan.generators(args.generators)
+    if args.retrievers:
+        plan.retrievers(args.retrievers, args.generators)
     left = list(Runner(args).go(plan.steps))
     print(
         f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done"

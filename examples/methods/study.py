@@ -57,7 +57,7 @@ class Study(Plan):
                 texts = self.expand(f"texts.{name}.{collection}", collection, "--method", name, "--seed", 1, *more)
                 for encoder, model in self.encoders.items():
                     run = self.path(f"runs/{name}.{collection}.{encoder}.trec")
-                    index = self.index(collection, encoder)
+                    index = self.index(collection, encoder, model)
                     self.add(f"search.{run.stem}", "search", "--topics", collection, "--expansions", self.path(f"{texts}.jsonl"), *retriever(encoder, model),
                              "--no-baseline", "--hits", 100, "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run,
                              needs=(texts, index), run=(run, collection))  # fmt: skip

@@ -69,8 +69,9 @@ def start() -> None:
         return
     java, archive = find_java(), jar()
     os.environ.update(environment(java))
-    # native access: Lucene 10, in Pyserini 2.4, asks for it, and Java 24 warns of it
-    options = ["-Xrs", "-Dslf4j.internal.verbosity=WARN", "--enable-native-access=ALL-UNNAMED"]
+    # native access: Lucene 10, in Pyserini 2.4, asks for it, and Java 24 warns of it. Xss: Java guards the end of the stack of the thread that
+    # starts it, a megabyte down unless told otherwise, where Python 3.13 still goes on with deeply nested JSON and crashes
+    options = ["-Xrs", "-Xss8m", "-Dslf4j.internal.verbosity=WARN", "--enable-native-access=ALL-UNNAMED"]
     if java.major >= 23:
         options.append("--sun-misc-unsafe-memory-access=allow")
     jnius_config.add_classpath(str(archive))

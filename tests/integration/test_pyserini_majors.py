@@ -113,3 +113,22 @@ def test_cached_indexes_of_each_lucene_lie_apart(monkeypatch):
     for name, kind in (("anserini-1.7.1-fatjar.jar", "lucene"), ("anserini-2.3.0-fatjar.jar", "lucene.anserini2")):
         monkeypatch.setattr(find, "jar", lambda name=name: Path(name))
         assert find._lucene_kind() == kind
+
+
+NESTED = """
+import json
+from expandr_repro.pyserini import jvm
+jvm.start()
+for depth in (900, 9_900, 50_000):
+    for text in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+        try:
+            json.loads(text)
+        except RecursionError:
+            pass
+"""
+
+
+def test_deeply_nested_json_is_read_or_refused_in_a_process_that_runs_java():
+    """Java guards the end of the stack of the thread that starts it; Python 3.13 crashed there."""
+    done = subprocess.run([sys.executable, "-c", NESTED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
