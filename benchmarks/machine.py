@@ -12,7 +12,17 @@ from typing import Any
 from expandr_repro import __version__
 from expandr_repro.indexes.faiss_index import cores
 
-PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy", "faiss-cpu", "pyserini", "sentence-transformers", "ranx")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "tokenizers",
+    "numpy",
+    "faiss-cpu",
+    "pyserini",
+    "sentence-transformers",
+    "ranx",
+)
 
 
 def facts(device: str = "cpu") -> dict[str, Any]:

@@ -30,7 +30,13 @@ def run(options: Options) -> list[Sheet]:
     work, hits = options.work, 10 if options.smallest else 1000
     topics = work / "topics.jsonl"
     write_topics(topics, find_topics(collection).topics)
-    names = ["query alone", "query alone, cache full", TORCH, "query and expansions", "query and expansions, cache full"]
+    names = [
+        "query alone",
+        "query alone, cache full",
+        TORCH,
+        "query and expansions",
+        "query and expansions, cache full",
+    ]
     names = ["query alone", "query and expansions"] if options.smallest else names
     runs = {f"this project, {name}": work / f"ours.{n}.trec" for n, name in enumerate(names)} | {STOCK: work / "stock.trec"}  # fmt: skip
     sides = [
