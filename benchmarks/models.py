@@ -73,9 +73,8 @@ class Model:
         from expandr_repro.encoders.options import EncoderOptions
 
         said = {"pooling": "mean", "normalize": True, "max_length": self.max_length} if self.plain else {}
-        return load_encoder(
-            self.name, EncoderOptions(device=device, precision=precision, compile=compiled, **said), training=training
-        )  # type: ignore[arg-type]
+        options = EncoderOptions(device=device, precision=precision, compile=compiled, **said)  # type: ignore[arg-type]
+        return load_encoder(self.name, options, training=training)
 
     @property
     def options(self) -> list[str]:

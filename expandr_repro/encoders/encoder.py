@@ -339,8 +339,8 @@ class Encoder:
         vectors = self._onnx.pooled(ids, self.spec.pooling)[:, : self.dimension]
         if not self.spec.normalize:
             return vectors
-        lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.maximum(lengths, 1e-12)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
     def _vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embed a batch without gradients, end to end where the model can, padded where not."""

@@ -67,7 +67,7 @@ def load_tokenizer(folder: Path, trust: bool = False, plain: bool = False) -> An
 def bert_tokenizer(folder: Path) -> BertTokenizer | None:
     """Load BERT's tokenizer from its `tokenizer.json`; None where that is not just what transformers makes of a folder's files.
 
-    transformers builds it anew from the words and from settings in other files, so these have to agree.
+    transformers builds it from the words and from settings in other files, so these have to agree.
     """
     from tokenizers import Tokenizer
 

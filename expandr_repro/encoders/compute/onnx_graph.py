@@ -90,8 +90,8 @@ class Graph:
         graph = b"".join(_bytes(1, node) for node in self._nodes) + _bytes(2, "encoder")
         for name, array in self.weights.items():
             shape = b"".join(_number(1, size) for size in array.shape)
-            place = _bytes(13, _bytes(1, "location") + _bytes(2, "memory")) + _number(14, 1)
-            graph += _bytes(5, shape + _number(2, KINDS[array.dtype.name]) + _bytes(8, name) + place)
+            location = _bytes(13, _bytes(1, "location") + _bytes(2, "memory")) + _number(14, 1)
+            graph += _bytes(5, shape + _number(2, KINDS[array.dtype.name]) + _bytes(8, name) + location)
         graph += b"".join(_bytes(11, _value(name, *shape)) for name, shape in inputs.items())
         graph += _bytes(12, _value(output, "float32", 3))
         versions = (("", 17), (OWN, 1))

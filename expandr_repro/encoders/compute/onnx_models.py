@@ -77,7 +77,8 @@ FAMILY = {
     "mpnet": _bert(2, ("attn.q", "attn.k", "attn.v", "attn.o"), "LayerNorm", "encoder.relative_attention_bias", types=False),
     "distilbert": Names(
         ["n_layers", "n_heads", "dim", "hidden_dim", "activation"], ["embeddings.word_embeddings", "embeddings.position_embeddings"], 0,
-        *(f"{DISTILBERT}attention.{part}_lin" for part in ("q", "k", "v", "out")), f"{DISTILBERT}ffn.lin1", f"{DISTILBERT}ffn.lin2",
+        f"{DISTILBERT}attention.q_lin", f"{DISTILBERT}attention.k_lin", f"{DISTILBERT}attention.v_lin", f"{DISTILBERT}attention.out_lin",
+        f"{DISTILBERT}ffn.lin1", f"{DISTILBERT}ffn.lin2",
         ["embeddings.LayerNorm", f"{DISTILBERT}sa_layer_norm", f"{DISTILBERT}output_layer_norm"],
     ),
 }  # fmt: skip
@@ -91,7 +92,7 @@ PREFIX = re.compile(r"^(bert|roberta|mpnet|distilbert)\.")
 NUMBERED = re.compile(r"\.\d+\.")
 
 BUCKETS, FARTHEST = 32, 128
-"""Relative positions are told apart in so many buckets, up to so many tokens."""
+"""Relative positions are distinguished by so many buckets, up to so many tokens."""
 
 
 class Weights:
@@ -182,19 +183,20 @@ class OnnxModel:
 def _shares(shares: NDArray[Any]) -> NDArray[np.float32]:
     import numpy as np
 
-    return (shares / np.maximum(shares.sum(1, keepdims=True), 1e-9)).astype(np.float32)
+    return np.asarray(shares / np.maximum(shares.sum(1, keepdims=True), 1e-9), dtype=np.float32)
 
 
-def _at(mask: NDArray[np.bool_], place: Any) -> NDArray[np.float32]:
+def _at(mask: NDArray[np.bool_], position: Any) -> NDArray[np.float32]:
     import numpy as np
 
-    return (np.arange(mask.shape[1]) == np.reshape(place, (-1, 1))).repeat(len(mask) // np.size(place), 0).astype(np.float32)  # fmt: skip
+    chosen = np.arange(mask.shape[1]) == np.reshape(position, (-1, 1))
+    return np.broadcast_to(chosen, mask.shape).astype(np.float32)
 
 
 def _square_root(mask: NDArray[np.bool_], lengths: NDArray[np.int32]) -> NDArray[np.float32]:
     import numpy as np
 
-    return (mask / np.sqrt(np.maximum(lengths, 1e-9))[:, None]).astype(np.float32)
+    return np.asarray(mask / np.sqrt(np.maximum(lengths, 1e-9))[:, None], dtype=np.float32)
 
 
 POOLINGS: Mapping[str, Callable[[NDArray[np.bool_], NDArray[np.int32]], NDArray[np.float32]]] = {
@@ -217,7 +219,8 @@ def buckets(tokens: int) -> NDArray[np.int64]:
     # in float32 as there: on the edges of buckets the last digit decides
     scale = np.float32(math.log(FARTHEST / exact))
     far = exact + (np.log(np.maximum(distance, 1).astype(np.float32) / exact) / scale * (half - exact)).astype(np.int64)
-    return np.where(distance < exact, distance, np.minimum(far, half - 1)) + half * (relative > 0)
+    result: NDArray[np.int64] = np.where(distance < exact, distance, np.minimum(far, half - 1)) + half * (relative > 0)
+    return result
 
 
 def load_onnx(folder: Path, spec: EncoderSpec) -> OnnxModel | None:
@@ -299,7 +302,8 @@ def _bert_model(config: Mapping[str, Any], names: Names, weights: Weights) -> On
         if not first:
             return np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
         real = tokens != first - 1  # a text that has the padding token's name in it is counted as its authors did
-        return real.cumsum(1) * real + first - 1
+        counted: NDArray[np.int64] = real.cumsum(1) * real + first - 1
+        return counted
 
     inputs = {"tokens": ("int64", 2), "positions": ("int64", 2), "lengths": ("int32", 1), "pooling": ("float32", 3)}
     inputs |= {"buckets": ("int64", 2)} if bias else {}
