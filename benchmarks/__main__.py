@@ -36,7 +36,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     made = Parser(
         prog="python -m benchmarks",
-        description="Measure this project and its peers in one run on the same work. Results are compared before a time counts; exit code 1 where one is wrong, or a row is faster than the machine can be.",
+        description="Measure this project and its peers in one run on the same work. Results are compared before a time counts; exit code 1 where one is wrong, a row is faster than the machine can be, or its work holds a text twice.",
         epilog="examples:\n" + "\n".join(f"  {line}" for line in EXAMPLES.strip().splitlines()) + "\n\nWhat stands after -- goes to a benchmark that has options of its own.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -50,7 +50,7 @@ def build_parser() -> Parser:
     made.add_argument("--device", help="cpu, cuda or cuda:N (default: cuda with --gpu, else cpu)")
     made.add_argument("--threads", type=positive, metavar="N", help="of searches (default: all processors)")
     made.add_argument("--passages", type=positive, default=0, metavar="N", help="of scale_encode (default: 1,000,000) and of encode on a CPU (1,000); the largest size of encode_memory")  # fmt: skip
-    made.add_argument("--vectors", type=positive, default=0, metavar="N", help="of scale_index (default: 1,000,000)")  # fmt: skip
+    made.add_argument("--vectors", type=positive, default=0, metavar="N", help="of scale_index and flat_search (default: 1,000,000)")  # fmt: skip
     made.add_argument("--gpus", type=positive, default=1, metavar="N", help="scale_encode: also on so many at once")
     made.add_argument("--json", metavar="FOLDER", help="keep what was measured, a file for each benchmark")
     made.add_argument("--work", metavar="FOLDER", help="where what is made goes, and stays (default: a temporary folder)")  # fmt: skip
@@ -117,7 +117,7 @@ def _one(name: str, options: Options, args: argparse.Namespace, own: list[str], 
     if BENCHMARKS[name].program:
         code = module.main(own or (BENCHMARKS[name].smallest if options.smallest else []))
         if code:
-            raise ExpandrError(f"{name} ended with exit code {code}")
+            raise (CheckFailedError if code == 1 else ExpandrError)(f"{name} ended with exit code {code}")
         print()
         return
     from benchmarks import machine
@@ -128,8 +128,8 @@ def _one(name: str, options: Options, args: argparse.Namespace, own: list[str], 
         print(sheet.render(args.format) + "\n", flush=True)
     if args.format != "json":
         print(machine.said(facts) + "\n", flush=True)
-    if beyond := [fault for sheet in sheets for fault in sheet.beyond_limit()]:
-        raise CheckFailedError("; ".join(beyond))
+    if faults := [fault for sheet in sheets for fault in sheet.faults()]:
+        raise CheckFailedError("; ".join(faults))
     if args.json:
         kept = f"{name}.gpu.json" if options.gpu else f"{name}.json"
         write_json(Path(args.json, kept), as_json(name, said, options.size, facts, sheets))

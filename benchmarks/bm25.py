@@ -11,6 +11,7 @@ from benchmarks.machine import copy_rate
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Sheet
+from benchmarks.texts import differing
 from expandr_repro.data.topics import write_topics
 from expandr_repro.io.files import atomic_text
 from expandr_repro.io.paths import data_dir
@@ -27,6 +28,7 @@ def run(options: Options) -> list[Sheet]:
     hits = 10 if options.smallest else 1000
     topics = work / "topics.jsonl"
     write_topics(topics, find_topics(collection).topics)
+    asked = differing(t.title for t in find_topics(collection).topics)
     full, lean = _indexes(collection, options)
     runs: dict[str, Path] = {}
     sides: list[Side] = []
@@ -39,10 +41,10 @@ def run(options: Options) -> list[Sheet]:
         figures = {"index MB": _megabytes(index)}
         command = ["-m", "expandr_repro.search", "--retriever", "bm25", "--fusion", "none", "--quiet", *common, "--output", runs[ours]]  # fmt: skip
         least = figures["index MB"] * 1e6 / copy_rate()
-        sides.append(Side(ours, partial(python, command), limit=least, figures=figures))
+        sides.append(Side(ours, partial(python, command), limit=least, figures=figures, distinct=asked))
         if theirs:
             stock = ["-m", STOCK, "--bm25", *common, "--batch-size", 128, "--output", runs[theirs]]
-            sides.append(Side(theirs, partial(peer, stock, java=True), limit=least, figures=figures))
+            sides.append(Side(theirs, partial(peer, stock, java=True), limit=least, figures=figures, distinct=asked))
     first = next(iter(runs))
     rows = measure(sides, options.repeat, same_runs(runs, {name: first for name in runs if name != first}, 2e-4))
     title = f"BM25 search of {len(find_topics(collection).topics)} topics of {collection}, {hits:,} hits, {options.threads} threads: the whole command"

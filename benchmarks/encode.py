@@ -12,7 +12,7 @@ from benchmarks.models import Model, model_for
 from benchmarks.options import Options
 from benchmarks.peers import encoders as peers
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import distinct, made_up, passages, variants
+from benchmarks.texts import differing, distinct, made_up, passages, variants
 
 PYSERINI, ST = "Pyserini AutoDocumentEncoder", "sentence-transformers"
 COPIES = 4
@@ -38,7 +38,7 @@ def run(options: Options) -> list[Sheet]:
         work = texts if all_of_it else first
         attempt(lambda: encode(work[: 1024 if options.gpu else 8]))  # warm
         least = bert_operations(model.config, lengths[: len(work)]) / rates[precision]
-        return Side(name, lambda: encode(work), len(work), least)
+        return Side(name, lambda: encode(work), len(work), least, distinct=differing(work))
 
     fast = model.load(options.device, "bf16")
     sides = [
@@ -81,6 +81,7 @@ def _peers(model: Model, options: Options) -> list[tuple[str, Callable[[], peers
         return [
             (PYSERINI, lambda: peers.pyserini_documents(folder, device, length, 64), "fp32"),
             (ST, lambda: peers.sentence_transformers(folder, device, length, 32), "fp32"),
+            (f"{ST}, bf16", lambda: peers.sentence_transformers(folder, device, length, 32, "bf16"), "bf16"),
         ]
     return [
         (f"{PYSERINI}, batch 64", lambda: peers.pyserini_documents(folder, device, length, 64), "fp32"),
@@ -110,8 +111,14 @@ def _parts(options: Options, exact: Any, fast: Any, texts: list[str], whole: flo
     precision = "bf16" if options.gpu else "fp32"
     ids = best.tokenize(texts, "document")
     sides = [
-        Side("tokenising alone", lambda: best.tokenize(texts, "document"), len(texts)),
-        Side(f"the model alone, {precision}", lambda: best.embed(ids), len(texts), whole / rates[precision]),
+        Side("tokenising alone", lambda: best.tokenize(texts, "document"), len(texts), distinct=differing(texts)),
+        Side(
+            f"the model alone, {precision}",
+            lambda: best.embed(ids),
+            len(texts),
+            whole / rates[precision],
+            distinct=differing(map(str, ids)),
+        ),
     ]
     rows = measure(sides, options.repeat, nothing)
     name = "encode.gpu.parts" if options.gpu else "encode.parts"

@@ -13,7 +13,7 @@ from benchmarks.models import made_up_model
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import write_corpus
+from benchmarks.texts import differing_in, write_corpus
 
 PEER = "sentence-transformers"
 WORDS = 12
@@ -30,9 +30,9 @@ def run(options: Options) -> list[Sheet]:
         index, vectors = options.work / f"index.{size}", options.work / "vectors.npy"
         ours = ["-m", "expandr_repro.encode", "--corpus", corpus, *model.options, "--device", "cpu", "--output", index, "--quiet"]  # fmt: skip
         theirs = ["-m", "benchmarks.peers.sentence_transformers_corpus", model.folder, corpus, vectors, model.max_length]  # fmt: skip
-        sides = [Side(f"this project, {size:,} passages", partial(python, ours), size)]
+        sides = [Side(f"this project, {size:,} passages", partial(python, ours), size, distinct=differing_in(corpus))]
         if not (options.smallest and size == sizes[-1]):
-            sides.append(Side(f"{PEER}, {size:,} passages", partial(peer, theirs), size))
+            sides.append(Side(f"{PEER}, {size:,} passages", partial(peer, theirs), size, distinct=sides[0].distinct))
         for row in measure(sides, 1, _same(index, vectors)):
             if row.peak:
                 own = peaks.setdefault(row.name.partition(",")[0], [])

@@ -1,4 +1,4 @@
-"""Tokens a second of `expand --backend transformers` at several batch sizes, next to plain `generate` one at a time.
+"""Tokens a second of `expand --backend transformers` at several batch sizes, next to plain `generate`.
 
 The model has the shape of Llama 3.2 1B (1.24 billion parameters) and random weights, saved and loaded as safetensors, in
 bf16 on a GPU. A random model's next-token distribution is nearly flat, so that a nucleus of 0.9 would hold most of the
@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.texts import differing
 from expandr_repro.console.tables import Table
 from expandr_repro.llm.base import GeneratorOptions, Reply, Request
+from expandr_repro.llm.local.chat import prompt_ids
 from expandr_repro.llm.local.transformers import TransformersGenerator
 from expandr_repro.llm.sampling import Sampling, seed_of
 
@@ -90,27 +92,26 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def measure_plain(model: Any, tokenizer: Any, asked: list[Request]) -> tuple[int, float]:
-    """Return (tokens, seconds) of plain `generate`, one prompt after the other."""
+def measure_plain(model: Any, tokenizer: Any, asked: list[Request], most_seconds: float | None = None) -> tuple[int, float]:  # fmt: skip
+    """Return (tokens, seconds) of plain `generate` on one batch; it stops after `most_seconds`."""
     import torch
+    from transformers import GenerationConfig
 
-    tokens = 0
+    ids = prompt_ids(tokenizer, [request.prompt for request in asked])
+    width = max(map(len, ids))
+    pad, ends = model.generation_config.pad_token_id, model.generation_config.eos_token_id
+    tokens = torch.tensor([[pad] * (width - len(row)) + row for row in ids], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids], device=model.device)
+    sampling = asked[0].sampling
+    config = GenerationConfig(do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, top_k=0, max_new_tokens=sampling.max_tokens,
+                              max_time=most_seconds, eos_token_id=ends, pad_token_id=pad)  # fmt: skip
     start = time.perf_counter()
-    for request in asked:
-        inputs = tokenizer(request.prompt, return_tensors="pt", return_token_type_ids=False).to(model.device)
-        sampling = request.sampling
-        with torch.inference_mode():
-            whole = model.generate(
-                **inputs,
-                do_sample=True,
-                temperature=1.0,
-                top_p=sampling.top_p,
-                top_k=0,
-                max_new_tokens=sampling.max_tokens,
-            )
-        tokens += whole.shape[1] - inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        new = model.generate(input_ids=tokens, attention_mask=mask, generation_config=config)[:, width:]
     wait()
-    return tokens, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    ended = torch.isin(new, torch.tensor(ends, device=new.device)).long().cumsum(1) > 0
+    return int((~ended).sum() + ended.any(1).sum()), seconds
 
 
 def measure_ours(generator: TransformersGenerator, asked: list[Request]) -> tuple[int, float]:
@@ -125,6 +126,10 @@ def measure_ours(generator: TransformersGenerator, asked: list[Request]) -> tupl
     return sum(r.tokens_out for r in replies), seconds
 
 
+def _prompts(asked: list[Request]) -> int:
+    return differing(str(request.prompt) for request in asked)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
     made = argparse.ArgumentParser(
@@ -134,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     made.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 32, 256])
     made.add_argument("--max-tokens", type=int, default=256)
-    made.add_argument("--plain", type=int, default=4, help="prompts for plain generate and for batch size 1")
+    made.add_argument("--plain", type=int, default=4, help="prompts for one at a time")
     made.add_argument("--peak", type=float, default=9.0, help="factor of the last norm")
     made.add_argument("--tiny", action="store_true", help="a model of two layers, to rehearse")
     args = made.parse_args(argv)
@@ -148,10 +153,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         generator = TransformersGenerator(GeneratorOptions(name))
         model, tokenizer = generator.model_and_tokenizer
         measure_plain(model, tokenizer, requests(1, 8))  # warm up
-        tokens, seconds = measure_plain(model, tokenizer, requests(args.plain, args.max_tokens))
+        parts = [measure_plain(model, tokenizer, [request]) for request in requests(args.plain, args.max_tokens)]
+        tokens, seconds = (sum(values) for values in zip(*parts, strict=True))
         single = tokens / seconds
-        rows.append(["plain generate, one at a time", args.plain, tokens, seconds, single, 1.0, None])
+        rows.append(["plain generate, one at a time", args.plain, _prompts(requests(args.plain, 1)), tokens, seconds, single, 1.0, None])  # fmt: skip
         for size in args.batch_sizes:
+            if size > 1:
+                asked = requests(size, args.max_tokens)
+                try:
+                    tokens, seconds = measure_plain(model, tokenizer, asked)
+                    rows.append([f"plain generate, batch size {size}", size, _prompts(asked), tokens, seconds, tokens / seconds, tokens / seconds / single, None])  # fmt: skip
+                except torch.OutOfMemoryError:
+                    rows.append([f"plain generate, batch size {size}: out of memory", *[None] * 7])
             generator = TransformersGenerator(GeneratorOptions(name, batch_size=size))
             measure_ours(generator, requests(size, 8))  # warm up, and load
             if gpu:
@@ -163,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 [
                     f"expand, batch size {size}",
                     len(asked),
+                    _prompts(asked),
                     tokens,
                     seconds,
                     tokens / seconds,
@@ -173,7 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.cuda.get_device_name() if gpu else "CPU"
     print(f"{device}, torch {torch.__version__}, transformers {transformers.__version__}, {generator.weights.precision}; Llama shape, "
           f"{billions:.2f} billion parameters, random weights; at most {args.max_tokens} new tokens, T = 1.0, top-p 0.9\n")  # fmt: skip
-    print(Table(["", "texts", "tokens", "seconds", "tokens/s", "times plain", "peak GiB"], rows).render("markdown"))
+    print(
+        Table(
+            ["", "texts", "distinct prompts", "tokens", "seconds", "tokens/s", "times plain", "peak GiB"], rows
+        ).render("markdown")
+    )
     return 0
 
 

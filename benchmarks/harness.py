@@ -27,6 +27,7 @@ class Side:
         name: whose, and with which settings.
         work: does it, and returns what is compared; an `Ended` brings its own time and peak memory.
         items: how much of the work it does.
+        distinct: how many different texts that is, where it is texts.
         limit: the seconds the machine needs at its best for so much.
         before: what has to be done before each round, outside the time (an empty cache, say).
         figures: further columns of its row.
@@ -38,6 +39,7 @@ class Side:
     limit: float | None = None
     before: Callable[[], object] | None = None
     figures: dict[str, Any] = field(default_factory=dict)
+    distinct: int | None = None
 
 
 def nothing(results: Mapping[str, Any]) -> Mapping[str, str]:
@@ -56,7 +58,10 @@ def measure(sides: Sequence[Side], repeat: int, check: Check) -> list[Row]:
     """
     if len({side.name for side in sides}) < len(sides):
         raise ValueError("two sides of one name")
-    rows = {side.name: Row(side.name, side.items, limit=side.limit, figures=dict(side.figures)) for side in sides}
+    rows = {
+        side.name: Row(side.name, side.items, limit=side.limit, figures=dict(side.figures), distinct=side.distinct)
+        for side in sides
+    }
     for number in range(repeat):
         results: dict[str, Any] = {}
         times: dict[str, tuple[float, float | None]] = {}

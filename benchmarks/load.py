@@ -17,7 +17,7 @@ from benchmarks.models import made_up_model
 from benchmarks.options import Options
 from benchmarks.processes import Ended, python
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import sentences
+from benchmarks.texts import differing_in, sentences
 from expandr_repro.errors import CheckFailedError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -37,7 +37,8 @@ def run(options: Options) -> list[Sheet]:
     for size in sizes:
         folder = options.work / str(size)
         write_many(folder, size, documents, WORDS, hits, vocabulary)
-        sides = [Side(f"{name}, {size:,} topics", partial(python, words), size) for name, words in _commands(folder, model.options, hits)]  # fmt: skip
+        distinct = differing_in(folder / "topics.jsonl", "title")
+        sides = [Side(f"{name}, {size:,} topics", partial(python, words), size, distinct=distinct) for name, words in _commands(folder, model.options, hits)]  # fmt: skip
         for row in measure(sides, 1, partial(_same, size)):
             own = peaks.setdefault(row.name.removesuffix(f", {size:,} topics"), [])
             own.append(row.peak[0])

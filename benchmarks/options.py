@@ -18,7 +18,7 @@ class Options:
         device: where encoders run.
         threads: of searches and of CPU work that takes a number of threads.
         passages: of `scale_encode` and `encode`, and the largest size of `encode_memory`; 0 for their own numbers.
-        vectors: of `scale_index`; 0 for its own number.
+        vectors: of `scale_index` and `flat_search`; 0 for its own number.
         gpus: of `scale_encode`.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import statistics
 import sys
@@ -23,7 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "runs" / "performance"
 PAGES = [ROOT / "docs" / "performance.md", ROOT / "docs" / "scale.md"]
 MARK = re.compile(r"(<!-- (?P<name>[\w.]+): begin -->\n).*?(<!-- (?P=name): end -->)", re.DOTALL)
-CORPORA = {"MS MARCO passages": 8_841_823, "MS MARCO v2 passages": 138_364_198}
+CORPORA = {"8.8 million": 8_841_823, "138 million": 138_364_198, "1,000 million": 1_000_000_000}
+"""What MS MARCO and MS MARCO v2 have in passages, and a billion."""
+DIMENSION = 768
+"""Of BERT-base, whose encoding was measured."""
+HOST = 512
+"""Memory of a host in GB, of which 10 % stays free."""
+WRITING, TEXT = 16_700, 110
+"""Tokens a second of a 1.5B model on one H100, and tokens of one of its passages: docs/expand.md, Speed."""
 NOT_MEASURED = "Not measured yet."
 
 
@@ -58,26 +66,73 @@ def encoding_time() -> str:
                 rate = row.items / statistics.median(row.seconds)
                 hours = [count / rate / 3600 for count in CORPORA.values()]
                 what = f"{device}: {row.name.removeprefix('this project, ')}, {_model(sheet)}"
-                rows.append([what, number(rate), *(number(h) for h in hours), number(hours[-1] / 8)])
-    return _or_not(["one device", "passages/s", *(f"{c}, hours" for c in CORPORA), "v2 on 8 devices, hours"], rows)
+                rows.append([what, number(rate), *(number(h) for h in hours)])
+    return _or_not(["one device", "passages/s", *(f"{c}, hours" for c in CORPORA)], rows)
 
 
 def index_cost() -> str:
-    """Return size, memory and time of each kind of index at the measured bytes and seconds a vector."""
+    """Return the size of each kind of index at the measured bytes a vector, and what was measured of it: building, speed, recall."""
     sheet, _ = kept().get("scale_index", (None, {}))
+    millions = _vectors(sheet) / 1e6
     rows: list[list[object]] = []
     for row in sheet.rows if sheet else ():
-        if not row.seconds:
-            continue
-        vectors = _vectors(sheet)
-        each = float(row.figures["index MB"]) * 1e6 / vectors
-        hours = float(row.figures["building, seconds"]) / vectors / 3600
-        flat = row.name.startswith(("Flat", "SQ8"))
-        rate = [number(_rate(row) * vectors / n) if flat else None for n in CORPORA.values()]
-        gigabytes = [number(each * n / 1e9) for n in CORPORA.values()]
-        rows.append([row.name, number(each), *gigabytes, *(number(hours * n) for n in CORPORA.values()), *rate, number(row.figures["recall@100"])])  # fmt: skip
-    head = ["", "bytes a vector", *(f"{c}, GB" for c in CORPORA), *(f"{c}, hours to build" for c in CORPORA), *(f"{c}, queries/s" for c in CORPORA)]  # fmt: skip
+        if row.seconds:
+            each = float(row.figures["index MB"]) / millions
+            minutes = float(row.figures["building, seconds"]) / millions / 60
+            rows.append([row.name, number(each), *(number(each * n / 1e9) for n in CORPORA.values()), number(minutes), number(_rate(row)), number(row.figures["recall@100"])])  # fmt: skip
+    head = [
+        "",
+        "bytes a vector",
+        *(f"{c}, GB" for c in CORPORA),
+        "minutes to build a million",
+        "queries/s, as measured",
+    ]
     return _or_not([*head, "recall@100, as measured"], rows)
+
+
+def scale_plan() -> str:
+    """Return what each size of collection takes, in hours, memory and hosts, at the measured rates."""
+    sheets = kept()
+    encoding, indexes = (sheets.get(name, (None, {}))[0] for name in ("scale_encode.gpu", "scale_index"))
+    if not encoding or not indexes:
+        return NOT_MEASURED
+    rate = encoding.rows[0].items / statistics.median(encoding.rows[0].seconds)
+    million = _vectors(indexes) / 1e6
+    measured = {row.name.partition(",")[0]: row for row in reversed(indexes.rows) if row.seconds}
+    flat, packed = measured["Flat"], next(row for row in indexes.rows if "PQ" in row.name and row.seconds)
+    wider = DIMENSION / 384  # the dimensions that the indexes were measured with
+    search = statistics.median(flat.seconds) * 1000 / flat.items / million * wider
+    building = float(flat.figures["building, seconds"]) / million * wider
+    writing = 1000 * TEXT / WRITING
+    rows: list[list[object]] = []
+
+    def row(what: str, formula: str, value: Callable[[float], float]) -> None:
+        rows.append([what, formula, *(number(value(n)) for n in CORPORA.values())])
+
+    def hosts(n: float) -> int:
+        return math.ceil(4 * DIMENSION * n / 1e9 / (0.9 * HOST))
+
+    row("encode, GPU hours", f"N / {number(rate)} passages/s", lambda n: n / rate / 3600)
+    row("the same on 8 GPUs, hours", "/ 8", lambda n: n / rate / 3600 / 8)
+    row(
+        "expand 1,000 topics, GPU minutes",
+        f"1,000 x {TEXT} tokens / {number(WRITING)} tokens/s",
+        lambda n: writing / 60,
+    )
+    row("`Flat`, GB", f"N x {DIMENSION} x 4 bytes", lambda n: 4 * DIMENSION * n / 1e9)
+    row(f"hosts of {HOST} GB that hold it", f"/ {0.9 * HOST:.0f} GB", hosts)
+    row(
+        "merge it from parts, hours",
+        f"N x {number(building)} s per million",
+        lambda n: n / 1e6 * building / 3600,
+    )
+    row(
+        "search 1,000 topics, minutes of a host", f"N x {number(search)} s per million", lambda n: n / 1e6 * search / 60
+    )
+    row("the same on those hosts, minutes", "/ hosts", lambda n: n / 1e6 * search / 60 / hosts(n))
+    row("`SQ8`, GB", f"N x {DIMENSION} bytes", lambda n: DIMENSION * n / 1e9)
+    row("IVF-PQ48, GB", f"N x {number(float(packed.figures['index MB']) / million)} bytes", lambda n: float(packed.figures["index MB"]) / million * n / 1e9)  # fmt: skip
+    return Table(["", "formula", *CORPORA], rows).render("markdown")
 
 
 def _model(sheet: Sheet | None) -> str:
@@ -97,7 +152,11 @@ def _or_not(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return Table(header, rows).render("markdown") if rows else NOT_MEASURED
 
 
-DERIVED: dict[str, Callable[[], str]] = {"encoding_time": encoding_time, "index_cost": index_cost}
+DERIVED: dict[str, Callable[[], str]] = {
+    "encoding_time": encoding_time,
+    "index_cost": index_cost,
+    "scale_plan": scale_plan,
+}
 
 
 def filled(page: str) -> str:

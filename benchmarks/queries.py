@@ -1,6 +1,8 @@
-"""Short queries through the encoder: batches, next to Pyserini's AutoQueryEncoder, which takes one after the other."""
+"""Short queries through the encoder: batches, next to sentence-transformers, and to Pyserini's AutoQueryEncoder, which takes one after the other."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from benchmarks.checks import same_vectors
 from benchmarks.harness import NotHereError, Side, measure
@@ -9,9 +11,9 @@ from benchmarks.models import model_for
 from benchmarks.options import Options
 from benchmarks.peers import encoders as peers
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import made_up
+from benchmarks.texts import differing, made_up
 
-PYSERINI = "Pyserini AutoQueryEncoder, one by one"
+PYSERINI, ST = "Pyserini AutoQueryEncoder, one by one", "sentence-transformers"
 
 
 def run(options: Options) -> list[Sheet]:
@@ -24,19 +26,51 @@ def run(options: Options) -> list[Sheet]:
     lengths = [len(ids) for ids in exact.tokenize(queries, "query")]
     operations = bert_operations(model.config, lengths)
     sides = [
-        Side("this project, fp32", lambda: exact.encode(queries, "query"), count, operations / rates["fp32"]),
-        Side("this project, bf16", lambda: fast.encode(queries, "query"), count, operations / rates["bf16"]),
+        Side(
+            "this project, fp32",
+            lambda: exact.encode(queries, "query"),
+            count,
+            operations / rates["fp32"],
+            distinct=differing(queries),
+        ),
+        Side(
+            "this project, bf16",
+            lambda: fast.encode(queries, "query"),
+            count,
+            operations / rates["bf16"],
+            distinct=differing(queries),
+        ),
     ]
     missing = []
     try:
         stock = peers.pyserini_queries(model.folder, options.device, model.max_length)
         stock(queries[:4])
-        sides.append(Side(PYSERINI, lambda: stock(queries[:part]), part, operations * part / count / rates["fp32"]))
+        sides.append(
+            Side(
+                PYSERINI,
+                lambda: stock(queries[:part]),
+                part,
+                operations * part / count / rates["fp32"],
+                distinct=differing(queries[:part]),
+            )
+        )
     except NotHereError as reason:
         missing.append(Row(PYSERINI, note=f"not here: {reason}"))
+    for precision in ("fp32", "bf16"):  # its default, and the precision of our other row
+        name = f"{ST}, {precision}"
+        try:
+            batched = peers.sentence_transformers(model.folder, options.device, model.max_length, 32, precision)
+            batched(queries[:64])
+            sides.append(
+                Side(name, partial(batched, queries), count, operations / rates[precision], distinct=differing(queries))
+            )
+        except NotHereError as reason:
+            missing.append(Row(name, note=f"not here: {reason}"))
     for encoder in (exact, fast):
         encoder.encode(queries[:64], "query")
-    check = same_vectors(sides[0].name, 1e-4 if options.gpu else 1e-5, {sides[1].name: 0.999})
+    check = same_vectors(
+        sides[0].name, 1e-4 if options.gpu else 1e-5, {s.name: 0.999 for s in sides if "bf16" in s.name}
+    )
     rows = measure(sides, options.repeat, check)
     title = f"Encoding {count:,} queries (made up, {sum(lengths) / count:.0f} tokens on average), {model.said}; Pyserini did the first {part:,}"
     limit = (

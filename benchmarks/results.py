@@ -22,6 +22,7 @@ class Row:
         peak: the largest resident set of each round in MiB, for whole commands.
         figures: further columns.
         note: what the comparison of results said, or why there is no score.
+        distinct: how many different texts the work is, where it is texts; equal ones are encoded once.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Row:
     peak: list[float] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    distinct: int | None = None
 
     def pace(self, number: int) -> float:
         """Return the seconds an item took in a round."""
@@ -66,15 +68,23 @@ class Sheet:
         bases = [r for r in timed if r.name in self.bases and len(timed) > 1]
         further = list(dict.fromkeys(k for r in self.rows for k in r.figures))
         limited, weighed = any(r.limit for r in self.rows), any(r.peak for r in self.rows)
-        noted = any(r.note for r in self.rows)
-        header = ["", *([f"{self.unit}/s" if self.rate else "seconds"] if timed else [])]
+        noted, counted = any(r.note for r in self.rows), any(r.distinct for r in self.rows)
+        header = [
+            "",
+            *(["distinct texts"] if counted else []),
+            *([f"{self.unit}/s" if self.rate else "seconds"] if timed else []),
+        ]
         header += [f"times {base.name}" for base in bases]
         header += ["limit", "of the limit"] if limited else []
         header += ["peak MiB"] if weighed else []
         header += [*further, *(["checked"] if noted else [])]
         rows = []
         for r in self.rows:
-            cells: list[object] = [r.name, *([_measured(r, self.rate)] if timed else [])]
+            cells: list[object] = [
+                r.name,
+                *([number(r.distinct)] if counted else []),
+                *([_measured(r, self.rate)] if timed else []),
+            ]
             cells += [ratio(r, base) for base in bases]
             cells += _limit(r, self.rate) if limited else []
             cells += [number(statistics.median(r.peak)) if r.peak else None] if weighed else []
@@ -82,9 +92,13 @@ class Sheet:
             rows.append([*cells, *([r.note or None] if noted else [])])
         return Table(header, rows)
 
-    def beyond_limit(self) -> list[str]:
-        """Return what is wrong with rows that are faster than the machine can be: their work, or their limit, is not what it says."""
+    def faults(self) -> list[str]:
+        """Return what is wrong with rows that are faster than the machine can be, or whose work holds a text twice."""
         return [
+            f"{self.name}: {r.name}: only {r.distinct:,} of its {r.items:,} texts differ, and equal ones are encoded once, so its time does not count"
+            for r in self.rows
+            if r.distinct is not None and r.distinct < r.items
+        ] + [
             f"{self.name}: {r.name}: {share:.1f} % of what the machine can do; its work or its limit is wrong, so its time does not count"
             for r in self.rows
             if r.limit and r.seconds and (share := round(100 * r.limit / statistics.median(r.seconds), 1)) > 100

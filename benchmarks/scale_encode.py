@@ -17,7 +17,7 @@ from benchmarks.models import Model, model_for
 from benchmarks.options import Options
 from benchmarks.processes import Ended, python
 from benchmarks.results import Sheet
-from benchmarks.texts import made_up, write_corpus
+from benchmarks.texts import differing_in, made_up, write_corpus
 
 WORDS = 60
 
@@ -47,6 +47,7 @@ def run(options: Options) -> list[Sheet]:
                 count,
                 limit / number,
                 figures=figures,
+                distinct=differing_in(corpus),
             )
         )
     rows = measure(sides, 1, _same(indexes, names))

@@ -13,6 +13,7 @@ from benchmarks.models import Model, model_for
 from benchmarks.options import Options
 from benchmarks.processes import python
 from benchmarks.results import Sheet
+from benchmarks.texts import differing
 from expandr_repro.data.topics import read_topics, write_topics
 from expandr_repro.io.paths import data_dir
 
@@ -48,10 +49,13 @@ def run(options: Options) -> list[Sheet]:
              "--max-length", model.max_length, "--hits", hits, "--threads", options.threads, "--batch-size", 128, "--device", options.device, "--output", runs[STOCK]]  # fmt: skip
     sides.append(Side(STOCK, lambda: peer(stock, java=True)))
     asked = read_topics(topics)
-    operations = _operations(model, [t.title for t in asked], index)
+    titles = [t.title for t in asked]
+    texts = [*titles, *(text for t in read_topics(expansions) for text in t.texts)]
+    operations = _operations(model, titles, index)
     rate = matmul_rate(options.device, "fp32", 256 if options.smallest else 2048)
     for side in sides:
         side.limit = None if "expansions" in side.name else operations / rate
+        side.distinct = differing(texts if "expansions" in side.name else titles)
     groups = {name: next(iter(runs)) for name in runs if "expansions" not in name}
     groups |= {name: f"this project, {names[-1].split(',')[0]}" for name in runs if "expansions" in name}
     groups |= {STOCK: next(iter(runs))}

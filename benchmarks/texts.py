@@ -45,6 +45,17 @@ def _unseen(source: Iterable[str]) -> Iterator[str]:
             yield text
 
 
+def differing(texts: Iterable[str]) -> int:
+    """Return how many different texts there are, without keeping them."""
+    return len({hash(text) for text in texts})
+
+
+def differing_in(path: Path, field: str = "text") -> int:
+    """Return how many different texts there are in a field of a JSONL file."""
+    with path.open(encoding="utf-8") as file:
+        return differing(json.loads(line)[field] for line in file)
+
+
 def variants(texts: Sequence[str], count: int) -> list[str]:
     """Return texts `count` times, each time with other words first, so that all differ and are as long as before.
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "score TREC runs against qrels",
     "compare": "compare runs: differences, significance, wins and losses",
     "fuse": "fuse runs of the same topics, or searches with several retrievers, into one run",
+    "gate": "fit a gate, which chooses per topic between query and expansions, or show one",
     "prefer": "make preference pairs for training the LLM from topics with several expansions each",
     "train_encoder": "train an encoder on queries fused with their expansions",
     "train_generator": "train the LLM (a LoRA adapter) on preference pairs, or on topics with expansions",

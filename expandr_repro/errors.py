@@ -161,7 +161,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 PACKAGES = {
-    "faiss": "faiss-cpu", "yaml": "pyyaml", "jnius": "pyjnius", "vllm": "expandr-repro[vllm]",
+    "faiss": "faiss-cpu", "yaml": "pyyaml", "jnius": "pyjnius", "vllm": "expandr-repro[vllm]", "ray": "expandr-repro[ray]", "pyarrow": "expandr-repro[parquet]",
     **dict.fromkeys(("trl", "peft", "accelerate", "datasets", "sentence_transformers"), "expandr-repro[train]"),
 }  # fmt: skip
 """What to install for a module, where that is called otherwise."""

@@ -27,6 +27,7 @@ PAGES = {
     "evaluate": "evaluate.md",
     "compare": "compare.md",
     "fuse": "fuse.md",
+    "gate": "gates.md",
     "prefer": "prefer.md",
     "train_encoder": "train_encoder.md",
     "train_generator": "train_generator.md",
@@ -36,7 +37,7 @@ PAGES = {
 }
 """Command -> its page in docs/."""
 
-READING = {"expand": ("methods", "show", "stats", "import"), "fuse": ("methods",)}
+READING = {"expand": ("methods", "show", "stats", "import"), "fuse": ("methods",), "gate": ("fit", "show")}
 """Command -> words after which it takes other options."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 
@@ -32,3 +33,51 @@ def open_browser() -> Any:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+
+
+class Browser:
+    """A few ways to read a page and to act on it, by CSS selectors."""
+
+    def __init__(self, driver) -> None:
+        self.driver = driver
+
+    def open(self, page: Path) -> None:
+        self.driver.get("about:blank")
+        self.driver.get(page.as_uri())
+
+    def all(self, selector: str) -> list:
+        return self.driver.find_elements("css selector", selector)
+
+    def one(self, selector: str):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        return self.one(selector).text
+
+    def texts(self, selector: str) -> list[str]:
+        return self.ask(f"return [...document.querySelectorAll({selector!r})].map(e => e.textContent)")
+
+    def ask(self, script: str):
+        return self.driver.execute_script(script)
+
+    def choose(self, selector: str, value: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.one(selector)).select_by_value(value)
+
+    def search(self, words: str) -> None:
+        self.one("#search").clear()
+        self.one("#search").send_keys(words)
+
+    def qids(self) -> list[str]:
+        """Return the topics of the rows that are elements, from the top."""
+        rows = self.ask(
+            "return [...document.querySelectorAll('.row')].map(r => [Number(r.getAttribute('aria-posinset')), r.dataset.qid])"
+        )
+        return [qid for _, qid in sorted(rows)]
+
+
+def resize(driver, width: int) -> None:
+    """Set the page's width; windows have a least one, which is more than a telephone's."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -32,6 +32,19 @@ NAMES = {
 COLLECTIONS = {"scifact": "SciFact", "nfcorpus": "NFCorpus", "cacm": "CACM"}
 RETRIEVERS = {"minilm": "MiniLM", "mpnet": "all-mpnet-base-v2", "bm25": "BM25"}
 
+TEXTS = {"none": "query alone", "untrained": "untrained 1.5B", "dpo.i": "1.5B after DPO", "qwen2.5-7b": "Qwen2.5-7B", "nano": "gpt-4.1-nano",
+         "gpt-4.1": "gpt-4.1", "claude": "Claude"}  # fmt: skip
+KINDS = {"": "MiniLM untrained", "a": "(a) trained on queries alone", "b": "(b) trained on fused queries"}
+CLAIMS = [
+    ("query alone: (a) less untrained", ("none", ""), ("none", "a")),
+    ("untrained LLM: (b) less untrained retriever", ("untrained", ""), ("untrained", "b")),
+    ("untrained LLM: (b) less (a)", ("untrained", "a"), ("untrained", "b")),
+    ("LLM after DPO: (b) less (a)", ("dpo.i", "a"), ("dpo.i", "b")),
+    ("(b): LLM after DPO less untrained", ("untrained", "b"), ("dpo.i", "b")),
+    ("both trained less neither", ("untrained", ""), ("dpo.i", "b")),
+]
+"""What is compared: label, the lesser, the greater; each a condition and a kind of training."""
+
 Scores = dict[str, dict[int, dict[str, dict[str, float]]]]
 """Condition -> seed -> metric -> qid -> score."""
 
@@ -120,10 +133,56 @@ def differences(steps: dict[str, Any]) -> str:
     return Table(header, lines).render("markdown")
 
 
+def trained(steps: dict[str, Any], collection: str, condition: str, kind: str) -> list[dict[str, dict[str, float]]]:
+    """Return the runs of a condition with MiniLM, one per seed: as it is (no kind), or trained on queries alone (a) or fused (b)."""
+    if not kind:
+        return list(scores(steps, collection, "minilm").get(condition, {}).values())
+    pattern = rf"search\.{re.escape(condition)}(?:\.seed\d+)?\.{collection}\.minilm-{kind}\.seed\d+"
+    return [row["scores"] for name, row in steps.items() if re.fullmatch(pattern, name)]
+
+
+def together(steps: dict[str, Any], collection: str) -> str:
+    """Return whose texts by which retriever: nDCG@10."""
+    lines = []
+    for condition, label in TEXTS.items():
+        runs = [trained(steps, collection, condition, kind) for kind in KINDS]
+        if runs[1]:
+            lines.append([label, *(interval([mean(run, "nDCG@10") for run in each]) for each in runs)])
+    return Table([COLLECTIONS[collection], *KINDS.values()], lines).render("markdown")
+
+
+def together_differences(steps: dict[str, Any]) -> str:
+    """Return what the claim of joint training is about: differences topic by topic, of means over seeds."""
+    import numpy as np
+
+    from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
+
+    lines, p_values = [], []
+    for collection, title in COLLECTIONS.items():
+        for label, (left, left_kind), (right, right_kind) in CLAIMS:
+            both = [
+                np.mean([[run["nDCG@10"][q] for q in sorted(run["nDCG@10"])] for run in trained(steps, collection, *side)], axis=0)
+                for side in ((left, left_kind), (right, right_kind))
+            ]  # fmt: skip
+            change = both[1] - both[0]
+            half = pages.half_width(change.tolist())
+            wins, _, losses = wins_ties_losses(both[0], both[1])
+            p_values.append(paired_p(both[0], both[1]))
+            lines.append([title, label, f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
+    for line, p in zip(lines, holm(p_values), strict=True):
+        line.insert(4, f"{p:.2g}")
+    return Table(["collection", "difference", "nDCG@10", "95 % interval over topics", "p (Holm)", "topics better", "worse"], lines).render("markdown")  # fmt: skip
+
+
 def tables() -> dict[str, str]:
     """Return marker -> table."""
     steps = rows(RUNS)
-    return {**{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS}, "llm.differences": differences(steps)}
+    return {
+        **{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS},
+        "llm.differences": differences(steps),
+        **{f"llm.together.{c}": together(steps, c) for c in COLLECTIONS},
+        "llm.together.differences": together_differences(steps),
+    }
 
 
 def filled(page: str) -> str:

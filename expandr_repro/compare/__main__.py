@@ -56,7 +56,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.evaluate.run_facts import facts_beside
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
-    from expandr_repro.llm.costs import cost_columns, read_prices
+    from expandr_repro.llm.costs import cost_columns, read_prices, tokens_of
 
     if request.plot:
         check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
@@ -86,7 +86,10 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     if request.plot:
         from expandr_repro.compare.plots import plot_differences
 
-        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot)
+        spent = {name: tokens_of(known) for name, known in zip(names, facts, strict=True)}
+        costs_and_scores = {n: (t, figures[n].mean(measures[0])) for n, t in spent.items() if t is not None}
+        known_costs = costs_and_scores if any(spent.values()) else None
+        plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot, known_costs)
         log.info("wrote %s", request.plot)
     if request.format == "json":
         costs_of = {name: {column: values[name] for column, values in columns.items()} for name in names}
@@ -103,13 +106,13 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     print(Table([*table.header, *columns], rows).render(request.format))
     count_columns = ["topics", "count"] if split.seen else []
     limits = ["Δ 2.5%", "Δ 97.5%"] if request.bootstrap else []
-    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse"]
+    tested = [f"p ({request.test})", "p (Holm)", "better", "equal", "worse", "Δ oracle"]
     header = ["comparison", "metric", *count_columns, "Δ", *limits, *tested]
     rows = []
     for group in zip(*compared.values(), strict=True):  # the parts of a comparison one below the other
         for part, c in zip(compared, group, strict=True):
             where = [part, len(c.per_topic)] if count_columns else []
-            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses]
+            numbers = [c.difference, *(c.interval or ()), c.p, c.p_holm, c.wins, c.ties, c.losses, c.oracle]
             rows.append([f"{c.b} - {c.a}", str(c.measure), *where, *numbers])
     print("\n" + Table(header, rows).render(request.format))
     for sentence in (
@@ -166,7 +169,7 @@ def _as_json(
 def _numbers(c: Comparison) -> dict[str, Any]:
     numbers = {"difference": number(c.difference), "p": number(c.p), "p_holm": number(c.p_holm)}
     interval = {"interval": [number(limit) for limit in c.interval]} if c.interval else {}
-    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses}
+    return numbers | interval | {"better": c.wins, "equal": c.ties, "worse": c.losses, "oracle": number(c.oracle)}
 
 
 main = cli.command(build_parser, run)

@@ -48,6 +48,11 @@ class Comparison:
     per_topic: NDArray[np.float64]
     interval: tuple[float, float] | None = None
 
+    @property
+    def oracle(self) -> float:
+        """The difference of whoever chose per topic the better of the two: the bound of any gate between them."""
+        return float(self.per_topic.clip(min=0).mean()) if len(self.per_topic) else float("nan")
+
     def extremes(self, qids: Sequence[str], count: int) -> list[int]:
         """Return the rows of the topics of largest difference: up to `count` losses, largest first, then up to `count` gains, the largest last.
 

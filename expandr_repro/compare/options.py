@@ -26,5 +26,5 @@ class CompareRequest(Options):
     topics: str | None = option(None, metavar="T", help="where the queries are, by path or name (default: the qrels' collection)", applies=LARGEST)  # fmt: skip
     prices: str | None = option(None, metavar="FILE", help="price table, YAML: lines such as `gpt-4.1-nano: {in: 0.10, out: 0.40}`, per million tokens; adds the price of the runs' expansions per 1,000 queries")  # fmt: skip
     per_topic: bool = option(False, help="the differences of each topic, largest loss first")
-    plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric (.png, .pdf, .svg)")  # fmt: skip
+    plot: str | None = option(None, metavar="FILE", help="draw the per-topic differences of the first metric, and where the runs' tokens are known score against tokens with the Pareto front (.png, .pdf, .svg)")  # fmt: skip
     format: str = option("text", choices=FORMATS)

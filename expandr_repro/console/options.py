@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import re
 import types
 import typing
@@ -302,6 +303,32 @@ def read_options(shape: type[T], args: argparse.Namespace, given: Mapping[str, s
     read = {o.path: getattr(args, o.dest) for o in declared(shape)}
     values = {path: tuple(v) if isinstance(v, list) else v for path, v in read.items() if v is not None}
     return dataclasses.replace(_build(shape, values), given=given)
+
+
+def words_of(options: Options) -> list[str]:
+    """Return the command line that gives the options which were given by hand.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Search(Options):
+        ...     hits: int | None = option(None, help="documents per topic")
+        >>> words_of(Search(hits=5, given={"--hits": "--hits"}))
+        ['--hits', '5']
+    """
+    words: list[str] = []
+    for one in declared(type(options)):
+        flag = one.flags[0]
+        value: Any = functools.reduce(getattr, one.path, options)
+        if flag not in options.given:
+            continue
+        if one.kind is bool:
+            words.append(options.given[flag] if options.given[flag][:2] == "--" else flag)
+        elif typing.get_origin(one.kind) is tuple and not one.option.parse:
+            words += [w for v in value for w in (flag, str(v))] if one.option.again else [flag, *map(str, value)]
+        else:
+            shown_value = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            words += [flag, json.dumps(value) if isinstance(value, Mapping) else str(shown_value)]
+    return words
 
 
 def with_options(shape: type[T], keywords: Mapping[str, Any], **known: Any) -> T:

@@ -16,6 +16,8 @@ from expandr_repro.errors import ExpandrError
 from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
+    from expandr_repro.encode.on_ray import Encoded
+    from expandr_repro.engines.cluster import Workers
     from expandr_repro.indexes.build import Shard
 
 log = logging.getLogger("expandr_repro.encode")
@@ -26,7 +28,9 @@ python -m expandr_repro.encode --corpus my/corpus.jsonl.gz --encoder BAAI/bge-ba
 python -m expandr_repro.encode --corpus scifact --retriever bm25 --output indexes/scifact.bm25
 python -m expandr_repro.encode --corpus scifact --shard-id 0 --num-shards 2 --output indexes/part0
 python -m expandr_repro.encode --merge indexes/part0 indexes/part1 --output indexes/scifact.minilm
+python -m expandr_repro.encode --export indexes/scifact.minilm --output scifact.parquet
 torchrun --nproc-per-node 4 -m expandr_repro.encode --corpus msmarco --device cuda --output indexes/msmarco
+python -m expandr_repro.encode --corpus msmarco --engine ray --address 10.0.0.1:6379 --precision bf16 --output indexes/msmarco
 """
 
 
@@ -42,13 +46,29 @@ def build_parser() -> Parser:
 
 def run(request: EncodeRequest) -> int:
     """Run the command."""
+    if request.engine.engine == "slurm":
+        from expandr_repro.engines.slurm import scripts
+
+        print(scripts("encode", request, request.engine, request.output))
+        return 0
+    ray = request.engine.engine == "ray"
     if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
-        return dry_run.encode(request)
+        shown = dry_run.encode(request)
+        if ray:
+            from expandr_repro.encode import on_ray
+
+            return on_ray.dry_run(request)
+        return shown
     from expandr_repro.io.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
 
     target = request.output
+    if request.export:
+        from expandr_repro.encode.export import export_parquet
+
+        log.info("wrote %s: %s vectors", target, f"{export_parquet(request.export, target):,}")
+        return 0
     kind = LUCENE_INDEX if request.retriever == "bm25" and not request.merge else FAISS_INDEX
     check_output("--output", target, kind, [request.corpus, request.encoder.name, *request.merge])
     if request.merge:
@@ -59,6 +79,13 @@ def run(request: EncodeRequest) -> int:
         return 0
     if request.retriever == "bm25":
         return _lucene(request, target)
+    if ray:
+        from expandr_repro.encode.on_ray import hired
+        from expandr_repro.engines.cluster import connected
+
+        shard = _shard(request)[0]
+        with connected(request.engine):
+            return _dense(request, target, shard, None, hired(request))
     shard, rank, device = _shard(request)
     request = replace(request, encoder=replace(request.encoder, device=device))
     if rank is None:
@@ -84,7 +111,13 @@ def _lucene(request: EncodeRequest, target: Path) -> int:
     return 0
 
 
-def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None) -> int:
+def _dense(
+    request: EncodeRequest,
+    target: Path,
+    shard: Shard,
+    rank: int | None,
+    workers: Workers[list[str], Encoded] | None = None,
+) -> int:
     from expandr_repro.data.collections import find_corpus
     from expandr_repro.encoders.loading import load_encoder
     from expandr_repro.indexes.build import Shard, build_faiss, index_facts, is_built
@@ -94,7 +127,10 @@ def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None)
 
     corpus = find_corpus(request.corpus or "")
     facts = corpus_facts(corpus)
-    encoder = load_encoder(request.encoder.name, request.encoder)
+    if workers:  # this process needs to know what the encoder is, no more, and may have no GPU
+        encoder = load_encoder(request.encoder.name, replace(request.encoder, device="cpu", compile=False), cache=True)
+    else:
+        encoder = load_encoder(request.encoder.name, request.encoder)
     folder, factory = target, request.factory
     if rank is not None:  # under torchrun or accelerate launch: one flat shard a process, merged by the first
         whole = index_facts(encoder, facts, corpus.source, request.factory, Shard())
@@ -109,7 +145,15 @@ def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None)
         log.info("wrote %s: %s documents, as an earlier search had encoded them", folder, f"{facts.documents:,}")
         return 0
     started = time.perf_counter()
-    built = build_faiss(corpus, facts, encoder, folder, factory, shard)
+    cut = dict(encoder.truncated)
+    if workers is None:
+        built = build_faiss(corpus, facts, encoder, folder, factory, shard)
+        cut = encoder.truncated
+    else:
+        from expandr_repro.encode.on_ray import streaming
+
+        with workers:
+            built = build_faiss(corpus, facts, encoder, folder, factory, shard, streaming(workers, cut))
     start, stop = shard.bounds(facts.documents)
     rate = (stop - start) / max(1e-9, time.perf_counter() - started)
     log.info(
@@ -119,10 +163,8 @@ def _dense(request: EncodeRequest, target: Path, shard: Shard, rank: int | None)
         f"{stop - start:,}",
         f", {rate:,.1f} a second" if built else "",
     )
-    if encoder.truncated["document"]:
-        log.info(
-            "%d documents were cut at %s tokens", encoder.truncated["document"], encoder.identity["document_max_length"]
-        )
+    if cut["document"]:
+        log.info("%d documents were cut at %s tokens", cut["document"], encoder.identity["document_max_length"])
     if rank == 0:
         shards = [Shard(n, shard.count) for n in range(shard.count)]
         every = [index_facts(encoder, facts, corpus.source, factory, s) for s in shards]

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 OVERLAP = "training_overlap"
 """Where a run's manifest says which topics were seen; absent where no model of the run has a record of its training."""
 
-MODELS = {"encoder": "the encoder", "expansions": "the LLM that wrote the expansions"}
+MODELS = {"encoder": "the encoder", "expansions": "the LLM that wrote the expansions", "gate": "the gate"}
 """What a manifest calls a model of a run -> what a sentence does."""
 
 REASONS = ("document", "repeat", "near")
@@ -98,6 +98,7 @@ def find_overlap(
     qrels: Qrels | None,
     searched: Searched,
     relevant_from: int,
+    gate: Path | None = None,
 ) -> Overlap | None:
     """Find what the models of a search saw of its topics in training; None where none of them has a record.
 
@@ -108,12 +109,13 @@ def find_overlap(
         qrels: of these topics.
         searched: the collection.
         relevant_from: its least relevant grade.
+        gate: the file of a learned gate.
 
     Raises:
         FormatError: a record is damaged.
     """
     folder = getattr(encoder, "folder", None)
-    sources = {"encoder": [folder] if folder else [], "expansions": list(expansions)}
+    sources = {"encoder": [folder] if folder else [], "expansions": list(expansions), "gate": [gate] if gate else []}
     wanted = {t.provenance.get(TRAINED_ON_HASH) for t in topics if t.provenance} - {None} if expansions else set()
     models, hashes = {}, {}
     for model, places in sources.items():

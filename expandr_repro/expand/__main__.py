@@ -53,23 +53,39 @@ def build_parser() -> Parser:
 
 def run(request: ExpandRequest, argv: Sequence[str]) -> int:
     """Do what the command line says; `argv` is that line, for further processes."""
+    if request.engine.engine == "slurm":
+        from expandr_repro.engines.slurm import scripts
+
+        print(scripts("expand", request, request.engine))
+        return 0
     if not request.output and not request.dry_run:
         raise ExpandrError("--output is missing: where to write the augmented topics (or --dry-run to count only)")
     if request.output:
         _check_place(request.output, request)
+    ray = request.engine.engine == "ray"
     if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
-        if not dry_run.expand(request):
+        here = dry_run.expand(request)
+        if ray:
+            from expandr_repro.llm import on_ray
+
+            on_ray.dry_run(request.backend, request.generator, request.engine)
+        if not here:
             return 0
     copies = request.generator.data_parallel
-    if copies > 1 and "WORLD_SIZE" not in os.environ and not request.dry_run:
+    if copies > 1 and not ray and "WORLD_SIZE" not in os.environ and not request.dry_run:
         from expandr_repro.expand.shares import launch
 
         return launch(argv, copies, request.generator.tensor_parallel)
     from expandr_repro.expand.run import expand
 
     try:
+        if ray and not request.dry_run:
+            from expandr_repro.engines.cluster import connected
+
+            with connected(request.engine):
+                return expand(request)
         return expand(request)
     except KeyboardInterrupt:
         log.info("what has arrived is kept; the same command goes on from there")

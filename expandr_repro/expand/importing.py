@@ -150,6 +150,8 @@ def _run_of(path: Path, content: str) -> tuple[Run, str] | None:
         return None
     if not isinstance(whole, dict) or not {"pipeline", "artifacts"} <= set(whole):
         return None
+    if (version := whole.get("schema_version", 1)) != 1:
+        raise FormatError(path, None, f"`schema_version` is {shown(version)}; version 1 is read")
     pipeline, config, artifacts = (_object(path, whole, key) for key in ("pipeline", "config", "artifacts"))
     sampling, dataset = (_object(path, config, key) for key in ("llm_config", "dataset_config"))
     parameters = _object(path, config, "method_params")

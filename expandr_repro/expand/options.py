@@ -13,6 +13,7 @@ from typing import Any
 from expandr_repro.console.options import Options, When, included, option, positive, to_path
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.topics import TYPES
+from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import ExpandrError
 from expandr_repro.expand.budget import money
 from expandr_repro.io.paths import cache_dir
@@ -111,6 +112,7 @@ class ExpandRequest(Options):
     seed: int | None = sampling(None, metavar="N", help="each text's seed is derived from it (default: 42)")
     extra: dict[str, Any] | None = sampling(None, metavar="JSON", parse=json_object, help='more settings for the backend, e.g. {"top_k": 50}; null takes one out of an endpoint\'s request')  # fmt: skip
     generator: GeneratorOptions = included(GeneratorOptions, applies=_takes)
+    engine: EngineOptions = included(EngineOptions, "several machines")
     passages: str | None = what(None, metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's qrels)",
                                 applies=When("to a prompt with {passage}, such as q2a", _prompt_has("passage")))  # fmt: skip
     examples_from: str | None = what(None, metavar="T", help="training topics for few-shot examples (default: the collection's train split)",

@@ -117,6 +117,10 @@ def prepared(
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.generator)
+    if request.engine.engine == "ray" and not request.dry_run:
+        from expandr_repro.llm.on_ray import spread
+
+        generator = spread(generator, request.backend, request.generator, request.engine)
     price = prices.price(generator.identity.model) if prices else None
     budget = Budget(request.budget, price) if price and request.budget else None
     chosen = topics or find_topics(request.topics)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -37,6 +36,11 @@ CHUNK = 2048
 
 EMPTY = "empty_documents"
 """Where a Lucene index's manifest has the number of documents without text, which are not in it."""
+
+Stream = Callable[
+    [Iterable[tuple[Role, list[str]]], Callable[[int], object]], Iterable[tuple[int, "NDArray[np.float32]"]]
+]
+"""From parts, role and texts, and what takes the number of finished texts to the vectors of each part with its place, in any order."""
 
 TRAINING = 65536
 """Vectors, at most, that an index such as IVF or PQ is trained on: evenly spaced over the corpus."""
@@ -124,6 +128,7 @@ def build_faiss(
     target: Path,
     factory: str = "Flat",
     shard: Shard | None = None,
+    stream: Stream | None = None,
 ) -> bool:
     """Encode a corpus into a Faiss folder in Pyserini's layout, unless it is there already.
 
@@ -134,6 +139,7 @@ def build_faiss(
         target: the index folder.
         factory: a Faiss factory string.
         shard: the part of the corpus to encode; None for all.
+        stream: encodes the chunks, which may be elsewhere; None for the encoder itself.
 
     Returns:
         Whether anything had to be built.
@@ -154,7 +160,7 @@ def build_faiss(
             return False
         new_index(encoder.dimension, factory)  # an impossible factory fails now, not after the encoding
         work.mkdir(parents=True, exist_ok=True)
-        docids = _encode_chunks(corpus, facts, encoder, work, shard)
+        docids = _encode_chunks(corpus, facts, encoder, work, shard, stream)
         chunks = sorted(work.glob("chunk-*.npy"))
         with atomic_folder(target, FAISS_INDEX) as folder:
             if factory == "Flat":
@@ -169,15 +175,18 @@ def build_faiss(
     return True
 
 
-def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, work: Path, shard: Shard) -> list[str]:
+def _encode_chunks(
+    corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, work: Path, shard: Shard, stream: Stream | None
+) -> list[str]:
     """Encode what is missing of the shard's chunks; return the docids in order."""
     import numpy as np
 
     start, stop = shard.bounds(facts.documents)
     docids: list[str] = []
-    targets: deque[tuple[Path, list[str]]] = deque()
+    targets: dict[int, tuple[Path, list[str]]] = {}
 
     def missing(bar: Any) -> Iterator[tuple[Role, list[str]]]:
+        given = itertools.count()
         documents = islice(corpus.read(), start, stop)
         for number in itertools.count():
             if not (chunk := list(islice(documents, CHUNK))):
@@ -187,12 +196,12 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             if _is_whole(path, len(chunk), encoder.dimension):
                 bar.update(len(chunk))
                 continue
-            targets.append((path, docids[-len(chunk) :]))
+            targets[next(given)] = path, docids[-len(chunk) :]
             yield "document", [d.dense_text for d in chunk]
 
     with progress(stop - start, "encode", "docs") as bar:
-        for vectors in encode_stream(behind(encoder), missing(bar), bar.update):
-            path, names = targets.popleft()
+        for given, vectors in (stream or _encoded_here(encoder))(missing(bar), bar.update):
+            path, names = targets.pop(given)
             check_finite(vectors, partial(_document, names), encoder.identity.get("precision", "fp32"))
             with atomic_bytes(path) as file:
                 np.save(file, vectors)
@@ -201,6 +210,10 @@ def _encode_chunks(corpus: Corpus, facts: CorpusFacts, encoder: TextEncoder, wor
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
         )
     return docids
+
+
+def _encoded_here(encoder: TextEncoder) -> Stream:
+    return lambda parts, done: enumerate(encode_stream(behind(encoder), parts, done))
 
 
 def _document(docids: list[str], row: int) -> str:

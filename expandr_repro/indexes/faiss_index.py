@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial, reduce
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+SLICED = 128_000
+"""Numbers in a batch of query vectors from which Faiss multiplies blocks of vectors by BLAS, where threads that meet after each block wait more than they work."""
+
+TOGETHER = 1024
+"""Queries, at least and less than twice as many, of which each thread collects the best documents: what bounds its memory."""
 
 PARAMETERS = re.compile(r"\w+=\d+(\.\d+)?(,\w+=\d+(\.\d+)?)*", re.ASCII)
 
@@ -145,6 +154,60 @@ def set_parameters(index: Any, written: str) -> None:
             ) from error
 
 
+def search_flat(vectors: NDArray[np.float32], rows: NDArray[np.float32], depth: int) -> Found:
+    """Search vectors for the best inner products, with the scores that Faiss computes on one thread, in as many threads as are set.
+
+    Of a large batch of queries Faiss lets all threads share each product of the queries with 1,024 vectors, and they wait for each other after it. Here each thread takes a part of
+    the vectors instead, which begins where one of these blocks does, so that every score has the bits that one thread computes.
+
+    Args:
+        vectors: queries, (n, dimension) float32.
+        rows: (count, dimension) float32.
+        depth: rows to find per query, no more than `count`.
+
+    Returns:
+        Scores and row numbers, (n, depth), best first.
+    """
+    import faiss
+    import numpy as np
+
+    if vectors.size < SLICED:
+        scores, numbers = faiss.knn(vectors, rows, depth, faiss.METRIC_INNER_PRODUCT)
+        return scores, numbers
+    threads, block = faiss.omp_get_max_threads(), int(faiss.cvar.distance_compute_blas_database_bs)
+    size = -(-len(rows) // threads // block) * block
+
+    def task(some: NDArray[np.float32], begin: int) -> Found:
+        part = rows[begin : begin + size]
+        scores, numbers = faiss.knn(some, part, min(depth, len(part)), faiss.METRIC_INNER_PRODUCT)
+        return scores, numbers + begin
+
+    with ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
+        batches = [
+            reduce(partial(merged, depth), pool.map(partial(task, some), range(0, len(rows), size)))
+            for some in np.array_split(vectors, max(1, len(vectors) // TOGETHER))
+        ]
+    return np.concatenate([scores for scores, _ in batches]), np.concatenate([numbers for _, numbers in batches])
+
+
+def merged(depth: int, one: Found, other: Found) -> Found:
+    """Return the best of two lists of scores and rows; of equal scores those of the first."""
+    import numpy as np
+
+    scores = np.concatenate([one[0], other[0]], axis=1)
+    rows = np.concatenate([one[1], other[1]], axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def vectors_of(index: Any) -> NDArray[np.float32]:
+    """Return the vectors of a flat index, (count, dimension), without a copy: they live as long as the index."""
+    import faiss
+
+    rows: NDArray[np.float32] = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
+    return rows
+
+
 @dataclass
 class FaissIndex:
     """A Faiss index in memory with its external ids; `manifest` is None for other toolkits' indexes."""
@@ -155,12 +218,13 @@ class FaissIndex:
     manifest: dict[str, Any] | None
 
     @classmethod
-    def load(cls, folder: str | Path, mapped: bool = False) -> FaissIndex:
+    def load(cls, folder: str | Path, mapped: bool = False, values: bool = True) -> FaissIndex:
         """Read an index folder.
 
         Args:
             folder: in Pyserini's layout.
             mapped: leave vectors in the file and read them as they are needed, where this Faiss can.
+            values: look through the vectors for NaN and infinity.
 
         Raises:
             NotAvailableError: no such index there.
@@ -177,7 +241,8 @@ class FaissIndex:
         docids = [line.rstrip() for _, line in read_lines(folder / "docid")]
         manifest = read_manifest(folder / NAME)
         check_parts(folder, index, docids, manifest)
-        check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
+        if values:
+            check_index(index, lambda row: f"{folder}: document {docids[row]!r}")
         return cls(folder, index, docids, manifest)
 
     def set_parameters(self, written: str) -> None:
@@ -240,7 +305,7 @@ class FaissIndex:
         depth = min(hits + 16, self.index.ntotal)
         while len(pending):
             with faiss_threads(threads):
-                scores, rows = self.index.search(np.ascontiguousarray(vectors[pending]), depth)
+                scores, rows = self._found(np.ascontiguousarray(vectors[pending]), depth)
             if rows.size and rows.max() >= len(self.docids):  # numbers of its own, as an IndexIDMap has them
                 raise FormatError(
                     self.folder / "index",
@@ -266,6 +331,14 @@ class FaissIndex:
             pending = pending[open_tie]
             depth = min(depth * 4, self.index.ntotal)
         return results
+
+    def _found(self, vectors: NDArray[np.float32], depth: int) -> Found:
+        import faiss
+
+        if isinstance(self.index, faiss.IndexFlat):
+            return search_flat(vectors, vectors_of(self.index), depth)
+        scores, rows = self.index.search(vectors, depth)
+        return scores, rows
 
     def _ranked(self, scores: NDArray[np.float32], rows: NDArray[np.int64], hits: int) -> tuple[dict[str, float], bool]:
         """Return the best hits, a docid that occurs several times in an index of another toolkit with its best score, and whether one does."""

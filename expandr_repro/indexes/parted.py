@@ -7,12 +7,22 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from expandr_repro.encoders.finite import check_index
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError, NotAvailableError
 from expandr_repro.indexes.build import Shard
-from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder, read_index, set_parameters
+from expandr_repro.indexes.faiss_index import (
+    FaissIndex,
+    is_faiss_folder,
+    merged,
+    read_index,
+    search_flat,
+    set_parameters,
+    vectors_of,
+)
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.indexes.merge import difference
 from expandr_repro.indexes.parts import DOCIDS
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+    from expandr_repro.indexes.faiss_index import Found
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +132,8 @@ class Rows:
         parts: in the order of their rows.
         together: whether all are open at once.
         parameters: of the search, for approximate indexes.
+        span: the first row of those that are searched, and the one after the last; None for all. Of flat parts the blocks that begin in it.
+        values: whether vectors are looked through for NaN and infinity as a part is opened.
     """
 
     d: int
@@ -129,6 +141,8 @@ class Rows:
     parts: list[Part]
     together: bool
     parameters: str | None = None
+    span: tuple[int, int] | None = None
+    values: bool = False
 
     def search(self, vectors: NDArray[np.float32], depth: int) -> Found:
         """Return the best rows of each query over all parts, as Faiss does of one index: scores and rows, both (n, depth).
@@ -136,6 +150,15 @@ class Rows:
         Of flat parts the scores have the bits that one index of all vectors gives, with as many threads: Faiss multiplies queries with blocks of so
         many vectors, and a score's last bit may depend on its place in a block, so blocks are those of the one index, across the borders of parts.
         """
+        import numpy as np
+
+        best = self.best(vectors, depth)
+        missing = ((0, 0), (0, depth - best[0].shape[1]))
+        worst = np.finfo(np.float32).min
+        return np.pad(best[0], missing, constant_values=worst), np.pad(best[1], missing, constant_values=-1)
+
+    def best(self, vectors: NDArray[np.float32], depth: int) -> Found:
+        """Return what `search` does, with fewer columns where there are fewer rows."""
         import faiss
         import numpy as np
 
@@ -149,14 +172,12 @@ class Rows:
         if workers > 1:
             with ThreadPoolExecutor(workers, initializer=faiss.omp_set_num_threads, initargs=(max(1, threads // workers),)) as pool:  # fmt: skip
                 for part_best in pool.map(_call, tasks):
-                    best = _merged(best, part_best, depth)
+                    best = merged(depth, best, part_best)
         else:
             for task in tasks:
-                best = _merged(best, task(), depth)
+                best = merged(depth, best, task())
                 del task  # which holds its part, and the next is opened first
-        missing = ((0, 0), (0, depth - best[0].shape[1]))
-        worst = np.finfo(np.float32).min
-        return np.pad(best[0], missing, constant_values=worst), np.pad(best[1], missing, constant_values=-1)
+        return best
 
     def search_and_reconstruct(self, vectors: NDArray[np.float32], depth: int) -> tuple[Any, Any, NDArray[np.float32]]:
         """Return what `search` does, and the vectors of the rows, (n, depth, dimension)."""
@@ -176,10 +197,10 @@ class Rows:
             del index
         return scores, rows, taken
 
-    def opened(self) -> Iterator[tuple[Part, Any]]:
-        """Open each part with documents in turn, and release it before the next where they are not open at once."""
+    def opened(self, first: int = 0, end: int | None = None) -> Iterator[tuple[Part, Any]]:
+        """Open each part with documents among some rows in turn, and release it before the next where they are not open at once."""
         for part in self.parts:
-            if not part.count:
+            if not part.count or part.first + part.count <= first or (end is not None and part.first >= end):
                 continue
             index = part.index
             if index is None:
@@ -188,6 +209,8 @@ class Rows:
                     set_parameters(index, self.parameters)
                 if index.ntotal != part.count or index.d != self.d:
                     raise MismatchError(f"{part.folder}: changed while it was searched; run the command again")
+                if self.values:
+                    check_index(index, partial(_row_of, part.folder))
                 if self.together:
                     part.index = index
             yield part, index
@@ -195,7 +218,7 @@ class Rows:
 
     def _whole(self, vectors: NDArray[np.float32], depth: int) -> Iterator[Callable[[], Found]]:
         """Search each part at once."""
-        for part, index in self.opened():
+        for part, index in self.opened(*self.span or ()):
 
             def task(part: Part = part, index: Any = index) -> Found:
                 scores, rows = index.search(vectors, min(depth, part.count))
@@ -217,13 +240,14 @@ class Rows:
         size = 1 if single else int(faiss.cvar.distance_compute_blas_database_bs)
         # Faiss adds up the products of a single query in another way from 10,000 vectors and 1,024 per thread on: a part below that is filled up
         least = min(self.ntotal, max(16384, 1024 * faiss.omp_get_max_threads())) if single else 0
+        low, high = (min(self.ntotal, -(-row // size) * size) for row in self.span or (0, self.ntotal))
         across = np.zeros((0, self.d), np.float32)
 
         def search(first: int, some: NDArray[np.float32]) -> Callable[[], Found]:
             def task() -> Found:
                 count, wanted = len(some), min(depth, len(some))
                 if count >= least:
-                    scores, rows = faiss.knn(vectors, some, wanted, faiss.METRIC_INNER_PRODUCT)
+                    scores, rows = search_flat(vectors, some, wanted)
                     return scores, rows + first
                 filled = np.zeros((least, self.d), np.float32)
                 filled[:count] = some
@@ -233,36 +257,30 @@ class Rows:
 
             return task
 
-        for part, index in self.opened():
-            rows = faiss.rev_swig_ptr(index.get_xb(), part.count * self.d).reshape(-1, self.d)
-            end = part.first + part.count
+        for part, index in self.opened(low, high):
+            first, end = max(low, part.first), min(high, part.first + part.count)
+            rows, count = vectors_of(index)[first - part.first : end - part.first], end - first
             begin = 0
             if len(across):
-                begin = min(size - len(across), part.count)
+                begin = min(size - len(across), count)
                 across = np.concatenate([across, rows[:begin]])
             if len(across) == size or (len(across) and end == self.ntotal):
-                yield search(part.first + begin - len(across), across)
+                yield search(first + begin - len(across), across)
                 across = across[:0]
-            if begin < part.count:
-                stop = part.count if end == self.ntotal else part.count - end % size
+            if begin < count:
+                stop = count if end == self.ntotal else count - end % size
                 if stop > begin:
-                    yield search(part.first + begin, rows[begin:stop])
+                    yield search(first + begin, rows[begin:stop])
                 across = rows[max(begin, stop) :].copy()
             del rows, index
 
 
+def _row_of(folder: Path, row: int) -> str:
+    return f"{folder}: vector {row}"
+
+
 def _call(task: Callable[[], Found]) -> Found:
     return task()
-
-
-def _merged(one: Found, other: Found, depth: int) -> Found:
-    """Return the best of two lists of scores and rows; of equal scores those of the first."""
-    import numpy as np
-
-    scores = np.concatenate([one[0], other[0]], axis=1)
-    rows = np.concatenate([one[1], other[1]], axis=1)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
 @dataclass
@@ -285,6 +303,7 @@ def load_parts(
     name: str | Sequence[str],
     check: Callable[[FaissIndex], object],
     max_memory: int | None = None,
+    values: bool = True,
 ) -> PartedIndex:
     """Open several Faiss indexes as one.
 
@@ -293,6 +312,7 @@ def load_parts(
         name: what they were named by.
         check: refuses an index of another encoder.
         max_memory: bytes that open parts may take; where all take more, a search opens one after another. None opens all at once.
+        values: look through the vectors for NaN and infinity.
 
     Raises:
         MismatchError: they are not parts of one corpus or indexes by one encoder, a shard is missing, or a docid is in two of them.
@@ -317,7 +337,7 @@ def load_parts(
     docids: list[str] = []
     for folder in ordered:
         # the vectors of a flat index stay in its file, of which as much is in memory as is searched
-        loaded = FaissIndex.load(folder, mapped=(manifests[folder] or {}).get("factory") == "Flat")
+        loaded = FaissIndex.load(folder, mapped=(manifests[folder] or {}).get("factory") == "Flat", values=values)
         check(loaded)
         flat, kind = _is_flat(loaded.index), type(loaded.index).__name__
         index = loaded.index if together else None

@@ -188,6 +188,12 @@ def _head(path: Path) -> bytes:
             raise ValueError(path) from error
 
 
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(HEAD, path.stat().st_size), os.SEEK_END)
+        return file.read()
+
+
 def _is_run(path: Path) -> bool:
     _, line = next((n, text) for n, text in read_lines(path) if text.strip())
     _, _, _, rank, score, _ = line.split()
@@ -235,12 +241,15 @@ FAILURES = FileKind("a list of failures", lambda p: set(_first_record(p)) == {"q
 RECORD = FileKind("a record of training data", _is_json_with("version", "trained_on"))
 COSTS = FileKind("a record of costs", _is_json_with("expansions_sha256", "texts"))
 GATED = FileKind("the list of what a gate chose", marked("qid\tchosen\tvalue\twhy\n"))
+LEARNED = FileKind("a learned gate", _is_json_with("kind", "features", "calibration"))
 SEEN = FileKind("the lists of seen topics of a run", _is_json_with(RUN_HASH))
 PAIRS = FileKind("a file of preference pairs", lambda p: {"prompt", "chosen", "rejected"} <= set(_first_record(p)))
 PAGE = FileKind("a page that `report` wrote", marked('<meta name="generator" content="expandr_repro '))
 PLOT = FileKind("a plot that this toolkit drew", _is_plot)
 JSON_REPORT = FileKind("a JSON report of `regress`", _is_json_with("counts", "conditions"))
 JUNIT_REPORT = FileKind("a JUnit report of `regress`", marked('name="expandr_repro.regress"'))
+
+VECTORS = FileKind("a Parquet file that `encode --export` wrote", lambda path: b"expandr_repro" in _tail(path))
 
 FAISS_INDEX = FolderKind("a Faiss index", ("faiss-index",), re.compile("index|docid"), ("index", "docid"))
 LUCENE_INDEX = FolderKind(

@@ -231,6 +231,25 @@ def costs_in(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(entries or ()) if good else []
 
 
+def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return the names of a Pareto front, the cheapest first: those that no other beats at the same cost or less.
+
+    Args:
+        points: name -> cost and score.
+    """
+    best: list[str] = []
+    for name in sorted(points, key=lambda n: (points[n][0], -points[n][1])):
+        if not best or points[name][1] > points[best[-1]][1]:
+            best.append(name)
+    return best
+
+
+def tokens_of(facts: Mapping[str, Any]) -> float | None:
+    """Return the tokens per query that a run's manifest tells: 0 for one that searched without expansions, None where it does not tell."""
+    without = "fusion" in facts and not facts.get("expansions")
+    return 0.0 if without else tokens_per_query(costs_in(facts))
+
+
 def cost_columns(runs: Mapping[str, Mapping[str, Any]], prices: Prices | None) -> dict[str, dict[str, float | None]]:
     """Return columns of costs: header -> run name -> value; none where no run's manifest tells what its expansions cost.
 

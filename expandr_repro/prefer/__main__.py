@@ -60,6 +60,11 @@ def _serve(request: PreferRequest) -> int:
 
 def run(request: PreferRequest) -> int:
     """Run the command."""
+    if request.engine.engine == "slurm":
+        from expandr_repro.engines.slurm import scripts
+
+        print(scripts("prefer", request, request.engine))
+        return 0
     if request.serve:
         return _serve(request)
     if not request.candidates or "--output" not in request.given:
@@ -79,7 +84,13 @@ def run(request: PreferRequest) -> int:
     if request.dev and not request.allow_overlap:
         draw_apart([case.topic.qid for case in planned.cases], shared, request.dev, "--dev")
     encoder = load_encoder(request.encoder.name, request.encoder)
-    preferences = prefer(planned, encoder)
+    if request.engine.engine == "ray":
+        from expandr_repro.engines.cluster import connected
+
+        with connected(request.engine):
+            preferences = prefer(planned, encoder)
+    else:
+        preferences = prefer(planned, encoder)
     pairs, why = len(preferences.pairs), why_few(planned, preferences.dropped)
     if request.dev and request.dev >= pairs:
         raise ExpandrError(f"--dev {request.dev}: there are only {pairs} pairs{why}; leave some for training")

@@ -9,6 +9,7 @@ from pathlib import Path
 from expandr_repro.console.options import Options, When, included, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
+from expandr_repro.engines.options import EngineOptions
 from expandr_repro.prefer.rewards import OFFICIAL, REWARDS, parse_rewards
 from expandr_repro.training.options import allow_overlap, hold_out
 
@@ -61,6 +62,7 @@ class PreferRequest(Options):
         applies=SERVE,
     )
     encoder: EncoderOptions = included(EncoderOptions, "encoder")
+    engine: EngineOptions = included(EngineOptions, "several machines", applies=PAIRS)
     output: Path = out(Path(), metavar="F", applies=PAIRS, help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl next to it")  # fmt: skip
     sample: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="keep N pairs, drawn by seed; ExpandR 30000 (default: all)")  # fmt: skip
     dev: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="of these, N for development; ExpandR 3000 (default: none)")  # fmt: skip

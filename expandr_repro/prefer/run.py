@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on
 from expandr_repro.encoders.protocol import TextEncoder
@@ -16,7 +16,10 @@ from expandr_repro.prefer.candidates import CLOSE, SAME, UNLIKE, Plan, no_pair
 from expandr_repro.prefer.pairs import FINISHES, PreferencePair
 from expandr_repro.prefer.rewards import REWARDS, choose
 from expandr_repro.prefer.scoring import gold_index
-from expandr_repro.prefer.similarity import Rewarded, SearchedRewards, reward
+from expandr_repro.prefer.similarity import Rewarded, reward
+
+if TYPE_CHECKING:
+    from expandr_repro.prefer.rewards.searched import CorpusRewards
 
 
 @dataclass
@@ -51,7 +54,14 @@ def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
         ExpandrError: no pair is left, or what is searched cannot be.
     """
     preferences = Preferences(dict(plan.dropped))
-    for rewarded in reward(plan.cases, encoder, plan.weights, _searched(plan, encoder)):
+    searched = _searched(plan, encoder)  # built here where it is missing, whoever searches it
+    if plan.request.engine.engine == "ray":
+        from expandr_repro.prefer.on_ray import reward_elsewhere
+
+        rewards = reward_elsewhere(plan, searched)
+    else:
+        rewards = reward(plan.cases, encoder, plan.weights, searched)
+    for rewarded in rewards:
         _take(rewarded, plan, preferences)
     if not preferences.pairs:
         raise ExpandrError(f"{plan.request.candidates}: {no_pair(plan.topics, preferences.dropped)}")
@@ -59,7 +69,7 @@ def prefer(plan: Plan, encoder: TextEncoder) -> Preferences:
     return preferences
 
 
-def _searched(plan: Plan, encoder: TextEncoder) -> SearchedRewards | None:
+def _searched(plan: Plan, encoder: TextEncoder) -> CorpusRewards | None:
     if not plan.searched or plan.gold.corpus is None:
         return None
     from expandr_repro.prefer.rewards.searched import CorpusRewards

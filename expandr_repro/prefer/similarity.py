@@ -120,7 +120,7 @@ def reward(
     encoder: TextEncoder,
     weights: Mapping[str, float],
     searched: SearchedRewards | None = None,
-    texts_at_once: int = TEXTS_AT_ONCE,
+    texts_at_once: int | None = None,
 ) -> Iterator[Rewarded]:
     """Reward the candidates of all cases, in the order of the cases.
 
@@ -132,14 +132,14 @@ def reward(
         encoder: the reward model.
         weights: reward -> weight.
         searched: for the rewards that search a corpus.
-        texts_at_once: candidates encoded together.
+        texts_at_once: candidates encoded together; None for `TEXTS_AT_ONCE`.
 
     Raises:
         ExpandrError: a vector is not finite.
     """
     if not cases:
         return
-    blocks = list(_blocks(cases, texts_at_once))
+    blocks = list(blocks_of(cases, texts_at_once or TEXTS_AT_ONCE))
     with progress(len(cases), "reward", "topics") as bar:
         for block, vectors in zip(blocks, _encoded(blocks, encoder, searched is not None), strict=True):
             extra = searched.parts(block, vectors) if searched else [{} for _ in block]
@@ -148,7 +148,8 @@ def reward(
             bar.update(len(block))
 
 
-def _blocks(cases: Sequence[Case], texts: int) -> Iterator[Sequence[Case]]:
+def blocks_of(cases: Sequence[Case], texts: int) -> Iterator[Sequence[Case]]:
+    """Yield the cases whose candidates are encoded together."""
     topics = max(1, texts // len(cases[0].candidates))
     for begin in range(0, len(cases), topics):
         yield cases[begin : begin + topics]

@@ -96,6 +96,9 @@ def encode(request: Any) -> int:
         steps = [_read("index", shard, Path(shard)) for shard in request.merge]
         steps.append(_run("merge", f"{len(request.merge)} shards, {request.factory}"))
         return _show(steps, str(request.output), "text")
+    if request.export:
+        steps = [_read("index", index, Path(index)) for index in request.export]
+        return _show([*steps, _run("export", "docids and vectors to Parquet")], str(request.output), "text")
     steps = [_resource("documents", request.corpus)]
     if request.retriever == "dense":
         steps += [

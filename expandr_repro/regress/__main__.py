@@ -29,14 +29,29 @@ python -m expandr_repro.regress --list
 python -m expandr_repro.regress scifact.minilm.q2d-claude --show
 python -m expandr_repro.regress --tier manual --dry-run
 python -m expandr_repro.regress my.minilm.none --record
+python -m expandr_repro.regress --board board
+python -m expandr_repro.regress 'scifact.bm25.*' --export querygym --output submission
 """
 
 
 CHECK = When(
     "to a check or --record",
+    lambda request: (
+        not (request.listing or request.show or request.dry_run or request.document or request.board or request.export)
+    ),
+)
+REFERENCE = When(
+    "to a check, --record, --board or --export",
     lambda request: not (request.listing or request.show or request.dry_run or request.document),
 )
-OUTPUT = When("to a check, --record, --show or --dry-run", lambda request: not (request.listing or request.document))
+OUTPUT = When(
+    "to a check, --record, --show, --dry-run or --export without --board",
+    lambda request: not (request.listing or request.document or request.board),
+)
+EXPORT = When(
+    "alone or with --board",
+    lambda request: not (request.listing or request.show or request.dry_run or request.document or request.record),
+)
 TIER = When("without --document, which lists all conditions", lambda request: not request.document)
 
 instead, out = partial(option, group="instead of a check", one_of="task"), partial(option, group="output")
@@ -49,12 +64,14 @@ class RegressRequest(Options):
     names: tuple[str, ...] = option((), argument=True, metavar="NAME", help="a condition, a pattern (scifact.*), or a YAML file")  # fmt: skip
     tier: str | None = option(None, choices=TIERS, help="the conditions of a tier, of NAMEs if there are any", applies=TIER)  # fmt: skip
     regressions: str = option("regressions", metavar="FOLDER", help="of the YAML files")
-    reference: str = option("runs/reference", metavar="FOLDER", help="of the reference runs", applies=CHECK)
+    reference: str = option("runs/reference", metavar="FOLDER", help="of the reference runs", applies=REFERENCE)
     listing: bool = instead(False, "--list", help="name the conditions and what is pinned")
     show: bool = instead(False, help="print what a condition is, and its commands, ready for a shell")
     dry_run: bool = instead(False, help="print what would run here, and what would be skipped")
     record: bool = instead(False, help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked")  # fmt: skip
     document: str | None = instead(None, metavar="FILE", help="write the page of results from the YAML files")
+    board: str | None = instead(None, metavar="DIR", help="write the board into DIR: published scores next to reproduced ones, a page per condition; nothing is searched")  # fmt: skip
+    export: str | None = option(None, choices=("querygym",), group="instead of a check", applies=EXPORT, help="write the kept runs in QueryGym's result schema, version 1, into querygym/ in --output, or in the board")  # fmt: skip
     output: str = out("runs", metavar="FOLDER", help="for runs, indexes and logs", applies=OUTPUT)
     jobs: int = out(1, metavar="N", parse=positive, help="conditions at a time", applies=CHECK)
     json: str | None = out(None, metavar="FILE", help="write the results as JSON", applies=CHECK)
@@ -83,6 +100,8 @@ def run(request: RegressRequest) -> int:
         log.info("wrote %s", request.document)
         return 0
     chosen = _chosen(request)
+    if request.board or request.export:
+        return _publish(request, chosen)
     if request.listing or request.show or request.dry_run:
         from expandr_repro.regress import plans
 
@@ -98,7 +117,7 @@ def run(request: RegressRequest) -> int:
 def _chosen(request: RegressRequest) -> list[Condition]:
     """Return the conditions that are meant; a file that cannot be read is of every tier, so that it is never skipped."""
     folder = Path(request.regressions)
-    if not (request.names or request.tier or request.listing):
+    if not (request.names or request.tier or request.listing or request.board or request.export):
         raise ExpandrError("which conditions? give names or --tier ci|full|manual; --list names all")
     chosen = [c for name in request.names for c in named(folder, name)] if request.names else conditions(folder)
     tier = [c for c in chosen if not request.tier or c.regression is None or c.regression.tier == request.tier]
@@ -107,6 +126,24 @@ def _chosen(request: RegressRequest) -> list[Condition]:
             f"--tier {request.tier}: {' '.join(request.names) or request.regressions} has no condition of it"
         )
     return list({c.path: c for c in tier}.values())
+
+
+def _publish(request: RegressRequest, chosen: Sequence[Condition]) -> int:
+    """Write the board, the export, or both."""
+    from expandr_repro.board.querygym import EXPORTS, export
+    from expandr_repro.board.site import BOARD, write_board
+
+    reference = Path(request.reference)
+    if request.board:
+        check_output("--board", Path(request.board), BOARD, [request.regressions, reference, *request.names])
+        write_board(Path(request.board), chosen, reference, exports=bool(request.export))
+        log.info("wrote %s", Path(request.board) / "index.html")
+        return 0
+    folder = Path(request.output) / "querygym"
+    check_output("--output", folder, EXPORTS, [request.regressions, reference, *request.names])
+    count = export(folder, chosen, reference)
+    log.info("wrote %d runs into %s", count, folder)
+    return 0
 
 
 def _check(request: RegressRequest, chosen: Sequence[Condition]) -> int:

@@ -42,7 +42,7 @@ def page(conditions: Sequence[Condition]) -> str:
     Raises:
         FormatError: a file cannot be read.
     """
-    known = _readable(conditions)
+    known = readable(conditions)
     measured = [p for p in known if p[1].recorded]
     parts = [HEAD, results_table(conditions), CAUTION]
     parts.append("## Measured here\n\n" + _conditions([p for p in measured if p[1].tier == "full"]))
@@ -65,7 +65,12 @@ def page(conditions: Sequence[Condition]) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
-def _readable(conditions: Sequence[Condition]) -> list[Pair]:
+def readable(conditions: Sequence[Condition]) -> list[Pair]:
+    """Return the conditions in the order of the pages: by collection as in `datasets.yaml`, the query alone first.
+
+    Raises:
+        FormatError: a file cannot be read.
+    """
     for condition in conditions:
         if condition.regression is None:
             raise FormatError(condition.path, None, condition.fault.removeprefix(f"{condition.path}: "))
@@ -85,12 +90,12 @@ def results_table(conditions: Sequence[Condition]) -> str:
 
     What needs an encoder that was trained is not in it: nobody has one at first.
     """
-    full = [p for p in _readable(conditions) if p[1].tier == "full" and "models" not in p[1].needs]
+    full = [p for p in readable(conditions) if p[1].tier == "full" and "models" not in p[1].needs]
     retrievers = sorted(dict.fromkeys(name.split(".")[1] for name, _ in full), key=lambda r: (r == "bm25", r))
     metrics = ("nDCG@10", "R@100")
     cells: dict[tuple[str, str], dict[str, Regression]] = {}
     for name, regression in full:
-        row = (_collection(regression), regression.expansions.title if regression.expansions else "none")
+        row = (collection_of(regression), regression.expansions.title if regression.expansions else "none")
         cells.setdefault(row, {})[name.split(".")[1]] = regression
     header = ["collection", "expansions", *(f"{RETRIEVERS.get(r, r)} {m}" for r in retrievers for m in metrics)]
     rows = [
@@ -100,7 +105,8 @@ def results_table(conditions: Sequence[Condition]) -> str:
     return Table(header, rows).render("markdown").replace("---: |", "--- |", 1)  # the expansions are text as well
 
 
-def _collection(regression: Regression) -> str:
+def collection_of(regression: Regression) -> str:
+    """Return what to call a condition's collection."""
     known = collection_named(regression.topics.name)
     if known is None:
         return regression.topics.name
@@ -133,7 +139,7 @@ def _claims(pairs: Sequence[Pair]) -> str:
     retrievers = list(dict.fromkeys(name.split(".")[1] for name, _ in pairs))
     rows: dict[str, dict[str, Regression]] = {}
     for name, regression in pairs:
-        rows.setdefault(_collection(regression), {})[name.split(".")[1]] = regression
+        rows.setdefault(collection_of(regression), {})[name.split(".")[1]] = regression
     header = ["collection", *(f"{r} {m}" for r in retrievers for m in ("nDCG@10", "R@100"))]
     return Table(
         header, [[c, *(_value(f.get(r), m) for r in retrievers for m in ("nDCG@10", "R@100"))] for c, f in rows.items()]

@@ -28,7 +28,7 @@ def show(condition: Condition, output: Path) -> str:
         parts.append(f"recorded {r.date}, Python {r.python}, {r.platform}, {', '.join(f'{k} {v}' for k, v in r.versions.items())}")  # fmt: skip
     if regression.note:
         parts.append(f"note: {regression.note}")
-    return "\n".join([*parts, "", *_script(condition, regression, output)])
+    return "\n".join([*parts, "", *script(condition, regression, output)])
 
 
 def _counts(regression: Regression) -> str:
@@ -42,7 +42,8 @@ def _pinned(value: float | None) -> str:
     return "whatever is measured: not pinned yet" if value is None else f"{value:.4f}"
 
 
-def _script(condition: Condition, regression: Regression, output: Path) -> list[str]:
+def script(condition: Condition, regression: Regression, output: Path) -> list[str]:
+    """Return the lines of a condition's commands, ready for a shell."""
     members = members_of(regression.collection.name)
     places = Places.of(condition, regression, output, "$member" if members else "")
     used = {n: v for n, v in places.variables.items() if any(f"${n}" in c for _, c in regression.stages.listed())}

@@ -75,6 +75,12 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
         raise SetupError(f"${name} has no value: {fix}") from error
 
 
+def option_of(command: str, option: str) -> str:
+    """Return what a command gives for an option; empty where it gives nothing."""
+    parts = shlex.split(command)
+    return parts[parts.index(option) + 1] if option in parts[:-1] else ""
+
+
 def argv_of(command: str, variables: Mapping[str, str]) -> list[str]:
     """Return a command as a list of arguments; no shell sees it.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, UnknownNameError
 from expandr_repro.regress.conditions.shapes import Condition, Regression
-from expandr_repro.regress.page import RETRIEVERS
+from expandr_repro.regress.page import RETRIEVERS, Pair
 from expandr_repro.regress.references import run_path
 from expandr_repro.regress.stages import substituted
 from expandr_repro.report.studies import Entry, Study
@@ -31,20 +31,25 @@ def studies_of(conditions: Sequence[Condition], reference: Path, baseline: str |
     readable = [_readable(c) for c in conditions]
     if baseline is not None:
         return [_against(readable, reference, baseline)]
-    groups: dict[tuple[str, str, str], list[tuple[str, Regression]]] = {}
-    for name, regression in readable:
+    return [study_of(members, reference, retriever) for retriever, members in by_retriever(readable)]
+
+
+def by_retriever(pairs: Sequence[Pair]) -> list[tuple[str, list[Pair]]]:
+    """Return the conditions of each collection and retriever, with what to call the retriever."""
+    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    for name, regression in pairs:
         key = (regression.topics.name, regression.qrels.name, name.split(".")[1])
         groups.setdefault(key, []).append((name, regression))
-    return [_study(members, reference, RETRIEVERS.get(key[2], key[2])) for key, members in groups.items()]
+    return [(RETRIEVERS.get(key[2], key[2]), members) for key, members in groups.items()]
 
 
-def _readable(condition: Condition) -> tuple[str, Regression]:
+def _readable(condition: Condition) -> Pair:
     if condition.regression is None:
         raise FormatError(condition.path, None, condition.fault.removeprefix(f"{condition.path}: "))
     return condition.name, condition.regression
 
 
-def _against(readable: Sequence[tuple[str, Regression]], reference: Path, baseline: str) -> Study:
+def _against(readable: Sequence[Pair], reference: Path, baseline: str) -> Study:
     regressions = dict(readable)
     if baseline not in regressions:
         raise UnknownNameError("baseline", baseline, regressions, "It must be one of the conditions.")
@@ -55,10 +60,16 @@ def _against(readable: Sequence[tuple[str, Regression]], reference: Path, baseli
                 f"--baseline {baseline}: is of {first.topics.name}, and {name} of {regression.topics.name}; runs are compared on the "
                 "same topics. Name conditions of one collection, or leave --baseline out"
             )
-    return _study([(baseline, first), *(p for p in readable if p[0] != baseline)], reference, "", sort=False)
+    return study_of([(baseline, first), *(p for p in readable if p[0] != baseline)], reference, "", sort=False)
 
 
-def _study(members: Sequence[tuple[str, Regression]], reference: Path, retriever: str, sort: bool = True) -> Study:
+def study_of(members: Sequence[Pair], reference: Path, retriever: str, sort: bool = True) -> Study:
+    """Return the study of conditions of one collection; sorted, the first without expansions is the baseline.
+
+    Raises:
+        NotAvailableError: a condition has no reference run.
+        ExpandrError: there is only one condition.
+    """
     if len(members) < 2:
         raise ExpandrError(
             f"{members[0][0]}: has nothing to be compared with; name another condition of its collection and retriever, or give --baseline"

@@ -58,6 +58,7 @@ def _read(
 ) -> ExpansionSet:
     known = documents or {}
     pieces: list[list[Any]] = []
+    written = 0
     for qid in qids:
         topic = topics.get(qid)
         if topic is None:
@@ -66,8 +67,9 @@ def _read(
         judged = sources.qrels[qid]
         relevant = [known[d].dense_text for d in judged if judged[d] >= sources.relevant_from and d in known]
         words = set().union(*map(marked_words, relevant))
+        written += sum(len(text.split()) for text in topic.texts)
         marked = [mark(text, topic.title, words) for text in topic.texts]
         pieces.append([marked, int(any(shares_run(text, relevant) for text in topic.texts))])
     there = [piece for piece in pieces if piece[0]]
     shared = sum(piece[1] for piece in there) if known else None
-    return ExpansionSet({"label": title, "topics": len(there), "shared": shared}, pieces)
+    return ExpansionSet({"label": title, "topics": len(there), "shared": shared, "words": written / len(qids)}, pieces)

@@ -18,7 +18,8 @@ from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, war
 from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.run_facts import WITHOUT_HITS
 from expandr_repro.evaluate.scoring import Figures
-from expandr_repro.evaluate.seen import Split, split_files
+from expandr_repro.evaluate.seen import Split, overlap_beside, split_topics
+from expandr_repro.llm.costs import tokens_of
 from expandr_repro.report.documents import Numbers, record
 from expandr_repro.report.expanded import ExpansionSet, expansion_sets
 from expandr_repro.report.meanings import meaning
@@ -92,8 +93,8 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
     ranked = _on_the_same_topics(studies, ranked, sources)
     qids = ranked[0][0].figures.qids
     pairs = [(entry, run) for study, runs in zip(studies, ranked, strict=True) for entry, run in zip(study.entries, runs, strict=True)]  # fmt: skip
-    runs_read = [(entry.name, entry.path, entry.facts) for entry, _ in pairs]
-    split = split_files(runs_read, [run.figures for _, run in pairs], sources.qrels, sources.relevant_from)
+    overlaps = [(e.name, overlap_beside(e.path, e.facts) if e.facts else sources.overlap(e)) for e, _ in pairs]
+    split = split_topics(overlaps, qids, sources.qrels, sources.relevant_from)
     depth = sheet.data["depth"]
     chosen = [[shown(qid, runs, sources.qrels[qid], depth, sources.relevant_from) for qid in qids] for runs in ranked]
     numbers = Numbers()
@@ -170,6 +171,12 @@ def _study(
                 "title": entry.title,
                 "set": places.index(entry.expansions) if entry.expansions in sets else None,
                 "missing": len(run.figures.missing),
+                "tokens": tokens_of(entry.facts) if entry.facts or entry.expansions else 0,
+                "words": sets[entry.expansions].facts["words"]
+                if entry.expansions in sets
+                else None
+                if entry.expansions
+                else 0,
                 "scores": [round(s * SCALE) for s in run.figures.per_topic[measures[0]].tolist()],
                 **parts["all"][entry.name],
                 "parts": {part: by_run[entry.name] for part, by_run in parts.items() if part != "all"},
@@ -199,4 +206,5 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "wins": comparison.wins,
         "ties": comparison.ties,
         "losses": comparison.losses,
+        "oracle": number(comparison.oracle),
     }

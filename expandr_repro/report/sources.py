@@ -16,12 +16,14 @@ from expandr_repro.data.collections import (
     relevance_level,
 )
 from expandr_repro.data.corpus import Corpus, Document
-from expandr_repro.data.expansions import join_sources
+from expandr_repro.data.expansions import expansions_path, join_sources
+from expandr_repro.data.overlap.seen_topics import Searched
 from expandr_repro.data.specs import CollectionName
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.errors import MismatchError, NotAvailableError
 from expandr_repro.evaluate.run_facts import expansions_sha256, topics_sha256
+from expandr_repro.evaluate.seen import Overlap, find_overlap
 from expandr_repro.report.documents import fetch
 from expandr_repro.report.studies import Entry, Study
 from expandr_repro.search.run import OWN
@@ -62,6 +64,19 @@ class Sources:
         if entry.expansions == OWN:
             return {t.qid: t for t in self.topics.topics if t.texts}
         return {t.qid: t for t in join_sources(self.topics, entry.sources or [entry.expansions]).topics if t.texts}
+
+    def overlap(self, entry: Entry) -> Overlap | None:
+        """Return what the LLM that wrote a run's expansions saw of the topics, for a run without a manifest; None where no record of its training is there.
+
+        Raises:
+            ExpandrError: as `join_sources`, or the record is damaged.
+        """
+        if self.topics is None or not entry.expansions or entry.expansions == OWN:
+            return None
+        files = [expansions_path(self.topics, name) for name in entry.sources or [entry.expansions]]
+        names = frozenset({self.topics.collection.dataset} if self.topics.collection else ())
+        topics = self.topics.topics
+        return find_overlap(None, files, topics, self.qrels, Searched(names), self.relevant_from)
 
     def refuse_other_topics(self, entry: Entry, searched: Collection[str]) -> None:
         """Refuse a run whose manifest says that it was searched with other topics or expansions under the same ids.

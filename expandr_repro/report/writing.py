@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expandr_repro import __version__
@@ -18,8 +19,21 @@ from expandr_repro.io.files import read_text
 from expandr_repro.io.paths import resource
 from expandr_repro.report.gathering import Sheet
 
-SCRIPTS = ("base.js", "table.js", "chart.js", "bars.js", "scatter.js", "list.js", "topic.js", "main.js")
-"""The parts of the page's script, in the order in which they are joined."""
+SCRIPTS = (
+    "base.js",
+    "theme.js",
+    "table.js",
+    "chart.js",
+    "bars.js",
+    "scatter.js",
+    "costs.js",
+    "list.js",
+    "topic.js",
+    "main.js",
+)
+"""The parts of the report's script, in the order in which they are joined."""
+
+BRAND = 'expandr_repro <span class="muted">report</span>'
 
 _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -35,12 +49,31 @@ def embedded(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
 
 
-def page(sheet: Sheet, title: str) -> str:
-    """Return the whole page; equal sheets give equal pages."""
+def page(sheet: Sheet, title: str, brand: str = BRAND, above: str = "") -> str:
+    """Return the whole page; equal sheets give equal pages.
+
+    Args:
+        sheet: what it shows.
+        title: its heading.
+        brand: HTML of the line above the heading.
+        above: HTML between the heading and the report.
+    """
+    data = {"data": {"title": title, **sheet.data}, **sheet.pieces}
+    return filled("page.html", SCRIPTS, title, data, brand=brand, above=above)
+
+
+def filled(template: str, scripts: Sequence[str], title: str, data: Mapping[str, Any], **parts: str) -> str:
+    """Return a page of a template, which allows its own style and script by their hashes and nothing else.
+
+    Args:
+        template: a file of `resources/report`.
+        scripts: its script's parts, in the order in which they are joined.
+        title: its heading.
+        data: JSON by the id of its element.
+        parts: HTML for the template's other places.
+    """
     style = _part("style.css")
-    script = '"use strict";\n(() => {\n' + "".join(_part("script", name) for name in SCRIPTS) + "})();\n"
-    data = {"title": title, **sheet.data}
-    parts = [_element("data", data), *(_element(name, items) for name, items in sheet.pieces.items())]
+    script = '"use strict";\n(() => {\n' + "".join(_part("script", name) for name in scripts) + "})();\n"
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -50,11 +83,12 @@ def page(sheet: Sheet, title: str) -> str:
         "policy": policy,
         "style": style,
         "script": script,
-        "data": "\n".join(parts),
+        "data": "\n".join(_element(name, items) for name, items in data.items()),
         "version": html.escape(__version__),
+        **parts,
     }
     # in one pass: what data holds is never looked at as a template
-    return _PLACE.sub(lambda match: values[match[1]], _part("page.html"))
+    return _PLACE.sub(lambda match: values[match[1]], _part(template))
 
 
 def _part(*name: str) -> str:

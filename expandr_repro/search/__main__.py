@@ -51,6 +51,20 @@ def build_parser() -> Parser:
 
 def run(request: SearchRequest) -> int:
     """Run the command."""
+    if request.engine.engine == "slurm":
+        from expandr_repro.engines.slurm import scripts
+
+        print(scripts("search", request, request.engine))
+        return 0
+    if request.engine.engine == "ray" and not request.dry_run:
+        from expandr_repro.engines.cluster import connected
+
+        with connected(request.engine):
+            return _run(request)
+    return _run(request)
+
+
+def _run(request: SearchRequest) -> int:
     from expandr_repro.search.run import search
     from expandr_repro.search.summary import print_summary
 
@@ -61,7 +75,12 @@ def run(request: SearchRequest) -> int:
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 
-        return dry_run.search(request)
+        shown = dry_run.search(request)
+        if request.engine.engine == "ray":
+            from expandr_repro.search import on_ray
+
+            on_ray.dry_run(request)
+        return shown
     if request.query is not None:
         return _ask(request)
     if not request.topics:

@@ -13,6 +13,7 @@ from expandr_repro.console.tables import FORMATS
 from expandr_repro.data.specs import collection_named, datasets
 from expandr_repro.data.topics import TYPES
 from expandr_repro.encoders.options import EncoderOptions
+from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import ExpandrError
 from expandr_repro.registry import Parameter
 from expandr_repro.search.fusion import Fusion, fusion_named, listed
@@ -100,6 +101,8 @@ BM25 = When("with --retriever bm25", lambda options: options.retriever == "bm25"
 TOPICS = When("to topics, not with --query", lambda options: options.query is None)
 OURS = When(f"{WITH_DENSE} and --searcher expandr", lambda options: options.retriever == "dense" and options.searcher == "expandr")  # fmt: skip
 
+HERE = When("without --engine: each worker keeps its part open", lambda options: options.engine.engine is None)
+
 what, how, out = (partial(option, group=title) for title in ("what", "how", "output"))
 
 
@@ -129,7 +132,7 @@ class SearchRequest(Options):
     rrf_k: int | None = how(None, metavar="K", parse=positive, help="the same as --fusion rrf:k=K (default: 60)", applies=When("with --fusion rrf", fusion_is("rrf")))  # fmt: skip
     feedback_depth: int | None = how(None, metavar="N", parse=positive, help="the same as --fusion rocchio:depth=N or average:depth=N (default: 3)",
                                      applies=When(f"{WITH_DENSE} and --fusion rocchio or average", lambda options: options.retriever == "dense" and fusion_is("rocchio", "average")(options)))  # fmt: skip
-    gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME or NAME:threshold=X,...; "
+    gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME, NAME:THRESHOLD or NAME:PARAMETER=VALUE,..., or the .json file of a learned gate (see `gate fit`), with weight=true for the query's weight in place of a choice; "
                            + "; ".join(f"{g.name}: {g.summary}, {g.side} {g.threshold:g}{_more(g.parameters)}" for g in GATES.values()),
                            applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     k1: float = how(0.9, help="of BM25", applies=BM25)
@@ -138,7 +141,7 @@ class SearchRequest(Options):
     remove_query: bool | None = how(None, help="take a document with the topic's own id out, before the cut (default: the collection's)", applies=TOPICS)  # fmt: skip
     threads: int = how(0, metavar="N", help="(default: all processors)")
     max_memory: int | None = how(None, metavar="SIZE", parse=size, help="memory for the open indexes of several, e.g. 2GiB: where all take more, one is searched after another (default: all are open at once)",
-                                 applies=(DENSE, When("where --index names several indexes, or a folder of them", _in_parts)))  # fmt: skip
+                                 applies=(DENSE, When("where --index names several indexes, or a folder of them", _in_parts), HERE))  # fmt: skip
     batch_size: int = how(1024, metavar="N", parse=positive, help="topics searched together", applies=OURS)
     vector_cache: bool = how(True, "--no-vector-cache", help="encode queries and expansions again; neither take their vectors from the cache nor keep them", applies=DENSE)  # fmt: skip
     searcher: str = how("expandr", choices=("expandr", "pyserini"), help="pyserini: the same search through stock FaissSearcher or LuceneSearcher (default: {default})")  # fmt: skip
@@ -147,6 +150,7 @@ class SearchRequest(Options):
     search_params: str | None = how(None, metavar="S", help="of an approximate Faiss index, e.g. nprobe=32 (IVF) or efSearch=128 (HNSW); commas between several",
                                     applies=When("", OURS.holds, lambda _: ": is for Faiss indexes that --searcher expandr searches; leave it out"))  # fmt: skip
     encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=DENSE)
+    engine: EngineOptions = included(EngineOptions, "several machines", applies=OURS)
     output: str | None = out(None, metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder", applies=TOPICS)  # fmt: skip
     tag: str = out("expandr_repro", help="last column of the run", applies=(TOPICS, When("with --output", lambda options: bool(options.output))))  # fmt: skip
     metrics: str | None = out(None, metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)",

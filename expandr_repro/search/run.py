@@ -233,13 +233,15 @@ def search(
         known = topics.collection or collection_meant(request.qrels, request.topics)
         outcome.measures = measures or parse_measures(",".join(known.spec.measures if known else DEFAULT), level)
         warn_of_depth(topics.label, outcome.measures, searcher.hits, size)
-    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files)
     gating: Gating | None = None
-    if request.gate and fusion.expands:
-        gate = gate_named(request.gate, request.retriever, fusion)
+    gate = gate_named(request.gate, request.retriever, fusion) if request.gate and fusion.expands else None
+    file = gate.learned.path if gate and gate.learned else None
+    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files, file)
+    if gate:
         corpora = (*request.index, source_of(request, searcher), topics.documents)
         gating = Gating(gate, searcher, fusion, final_ranking, frequencies_of(corpora, topics.topics, gate))
         outcome.choices, outcome.gate = gating.choices, str(gate)
+        gating.warn_of_others()
     beside = bool(qrels) and request.baseline and fusion.name != "none"
     scorer, baseline = (Scorer(qrels or {}, outcome.measures) for _ in range(2))
     without_hits: list[str] = []
@@ -295,6 +297,7 @@ def _overlap(
     qrels: Qrels | None,
     level: int,
     given: Sequence[Path] | None,
+    gate: Path | None,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
     topics, fusion = outcome.topics, outcome.chosen
@@ -307,7 +310,7 @@ def _overlap(
     if given is None and fusion.expands:
         files = _expansion_files(request, topics)
     searched = Searched(frozenset(names), corpus)
-    return find_overlap(encoder, files, topics.topics, qrels, searched, level)
+    return find_overlap(encoder, files, topics.topics, qrels, searched, level, gate)
 
 
 def _expansion_files(request: SearchRequest, topics: TopicSet) -> list[Path]:
@@ -393,7 +396,12 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    index = opened or dense_index(where, encoder, request.factory, request.max_memory)
+    if request.engine.engine == "ray" and not opened:
+        from expandr_repro.search.on_ray import spread_index
+
+        index = spread_index(where, encoder, request)
+    else:
+        index = opened or dense_index(where, encoder, request.factory, request.max_memory)
     if request.stock and isinstance(index, PartedIndex):
         raise ExpandrError("--searcher pyserini: Pyserini's FaissSearcher searches one index folder; merge the parts (encode --merge), or leave it out")  # fmt: skip
     if request.search_params:

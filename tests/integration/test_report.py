@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import lacking, open_browser
+from browser import resize
 from many_topics import write_many
 from tiny_bert import save_tiny_bert
 
@@ -21,73 +21,6 @@ SCIFACT = [REFERENCE / f"scifact.minilm.{name}.trec.gz" for name in ("none", "q2
 POCKET = [REFERENCE / f"pocket.minilm.{name}.trec.gz" for name in ("none", "own.mean")]
 
 NASTY = "</script><script>document.title = 'taken'</script><!-- <img src=x onerror=\"document.title='taken'\"> ' & \u2028 {{data}}"
-
-
-@pytest.fixture(scope="module")
-def driver():
-    """One browser for all tests of this file."""
-    if lack := lacking():
-        pytest.skip(lack)
-    made = open_browser()
-    yield made
-    made.quit()
-
-
-@pytest.fixture
-def browser(driver):
-    """The browser at its usual width; a message on its console fails the test."""
-    resize(driver, 1280)
-    driver.get_log("browser")
-    yield Browser(driver)
-    assert driver.get_log("browser") == []
-
-
-class Browser:
-    """A few ways to read a page and to act on it, by CSS selectors."""
-
-    def __init__(self, driver) -> None:
-        self.driver = driver
-
-    def open(self, page: Path) -> None:
-        self.driver.get("about:blank")
-        self.driver.get(page.as_uri())
-
-    def all(self, selector: str) -> list:
-        return self.driver.find_elements("css selector", selector)
-
-    def one(self, selector: str):
-        return self.driver.find_element("css selector", selector)
-
-    def text(self, selector: str) -> str:
-        return self.one(selector).text
-
-    def texts(self, selector: str) -> list[str]:
-        return self.ask(f"return [...document.querySelectorAll({selector!r})].map(e => e.textContent)")
-
-    def ask(self, script: str):
-        return self.driver.execute_script(script)
-
-    def choose(self, selector: str, value: str) -> None:
-        from selenium.webdriver.support.ui import Select
-
-        Select(self.one(selector)).select_by_value(value)
-
-    def search(self, words: str) -> None:
-        self.one("#search").clear()
-        self.one("#search").send_keys(words)
-
-    def qids(self) -> list[str]:
-        """Return the topics of the rows that are elements, from the top."""
-        rows = self.ask(
-            "return [...document.querySelectorAll('.row')].map(r => [Number(r.getAttribute('aria-posinset')), r.dataset.qid])"
-        )
-        return [qid for _, qid in sorted(rows)]
-
-
-def resize(driver, width: int) -> None:
-    """Set the page's width; windows have a least one, which is more than a telephone's."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def made(page: Path, *arguments: object) -> Path:
@@ -275,6 +208,117 @@ def test_texts_that_hold_markup_are_shown_as_they_are_and_never_run(browser, tmp
     assert browser.all("main img") == browser.all("main script") == browser.all("main s, main u") == []
 
 
+def test_arrows_next_to_a_topic_and_in_the_plots_follow_the_search(browser, pocket):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pocket)
+    browser.search("plants")
+    matching = browser.qids()
+    assert 1 < len(matching) < 72
+    browser.one(".row").click()
+    for qid in matching[1:]:
+        browser.one('[aria-label="Next topic"]').click()
+        assert browser.text("#topic code") == qid
+    assert not browser.one('[aria-label="Next topic"]').is_enabled()
+    bars = browser.one("#bars")
+    for keys in (Keys.HOME, *[Keys.ARROW_RIGHT] * 3, Keys.END, Keys.ARROW_LEFT):
+        bars.send_keys(keys)
+        assert bars.get_attribute("aria-valuetext").split(": ")[0] in matching
+    browser.search("plants water no such words")
+    assert not browser.one('[aria-label="Next topic"]').is_enabled()
+    bars.send_keys(Keys.HOME)
+    browser.search("")
+    browser.one('[aria-label="Previous topic"]')
+
+
+def test_clearing_the_search_gives_the_arrows_all_topics_again(browser, pocket):
+    browser.open(pocket)
+    first, second = browser.qids()[:2]
+    browser.search(first)
+    browser.one(".row").click()
+    assert not browser.one('[aria-label="Next topic"]').is_enabled()
+    from selenium.webdriver.common.keys import Keys
+
+    browser.one("#search").send_keys(Keys.CONTROL, "a")
+    browser.one("#search").send_keys(Keys.BACKSPACE)
+    browser.one('[aria-label="Next topic"]').click()
+    assert browser.text("#topic code") == second
+
+
+def test_back_and_forward_go_through_topics_and_conditions(browser, tmp_path):
+    three = [*POCKET, REFERENCE / "pocket.minilm.own.rrf.trec.gz"]
+    browser.open(made(tmp_path / "report.html", *three, "--qrels", "pocket"))
+    start = (browser.one("#condition").get_attribute("value"), browser.text("#topic code"))
+    rows = browser.qids()
+    browser.one(f'[data-qid="{rows[2]}"]').click()
+    browser.one(f'[data-qid="{rows[4]}"]').click()
+    browser.choose("#condition", "0 2")
+    browser.driver.back()
+    assert browser.one("#condition").get_attribute("value") == "0 1"
+    assert browser.text("#topic code") == rows[4]
+    browser.driver.back()
+    assert browser.text("#topic code") == rows[2]
+    browser.driver.forward()
+    assert browser.text("#topic code") == rows[4]
+    browser.driver.back()
+    browser.driver.back()
+    assert (browser.one("#condition").get_attribute("value"), browser.text("#topic code")) == start
+
+
+def test_a_walk_by_arrow_keys_is_one_step_back(browser, pocket):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(pocket)
+    rows = browser.qids()
+    browser.one(f'[data-qid="{rows[2]}"]').click()
+    browser.one("#list").send_keys(*[Keys.ARROW_DOWN] * 5)
+    assert browser.text("#topic code") == rows[7]
+    browser.driver.back()
+    assert browser.text("#topic code") == rows[2]
+
+
+def test_the_plots_have_one_scale_for_all_conditions_of_the_page(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    browser.open(made(tmp_path / "report.html", "--tier", "ci"))
+    axes = set()
+    for condition in ("0 1", "0 2", "1 1", "1 2"):
+        browser.choose("#condition", condition)
+        axes.add(
+            browser.ask(
+                "const bars = document.getElementById('bars'), numbers = document.createElement('canvas');"
+                "[numbers.width, numbers.height] = [44, bars.height - 60];"
+                "numbers.getContext('2d').drawImage(bars, 0, -30);"
+                "return numbers.toDataURL()"
+            )
+        )
+    assert len(axes) == 1
+
+
+def test_a_difference_that_chance_may_make_has_no_colour_of_a_gain_or_loss(browser, tmp_path):
+    page = made(tmp_path / "report.html", *POCKET, "--qrels", "pocket", "--metrics", "nDCG@10,R@100")
+    browser.open(page)
+    study = page_data(page)["studies"][0]
+    kinds = [cell.split() for cell in browser.ask("return [...document.querySelectorAll('tr[data-run] td[data-label$=\"\u0394\"]:not(.none)')].map(e => e.className)")]  # fmt: skip
+    expected = [["up"] if a["p_holm"] < 0.05 and a["difference"] > 0 else ["down"] if a["p_holm"] < 0.05 else ["level"] for a in study["runs"][1]["against"]]  # fmt: skip
+    assert kinds == expected
+
+
+def test_score_against_cost_shows_the_pareto_front_and_opens_a_condition(browser, tmp_path):
+    three = [*POCKET, REFERENCE / "pocket.minilm.own.rrf.trec.gz"]
+    browser.open(made(tmp_path / "report.html", *three, "--qrels", "pocket"))
+    runs = page_data(tmp_path / "report.html")["studies"][0]["runs"]
+    assert runs[0]["words"] == 0 < runs[1]["words"] == runs[2]["words"]
+    best = max(runs[1:], key=lambda r: r["means"][0])
+    filled = browser.ask("return [...document.querySelectorAll('#costs circle.on')].map(e => e.dataset.run)")
+    assert filled == ["pocket.minilm.none", best["name"]]
+    assert "words of expansion per query" in browser.one("#costs svg").get_attribute("textContent")
+    browser.ask("document.querySelector('#costs circle[data-run$=\"rrf\"]').focus()")
+    from selenium.webdriver.common.keys import Keys
+
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert browser.one("#condition").get_attribute("value") == "0 2"
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
@@ -398,6 +442,24 @@ def test_a_page_tells_seen_topics_from_unseen_ones_by_what_any_runs_models_saw(o
     compared = json.loads(command("compare", *paths, "--qrels", "pocket", "--format", "json").out)["comparisons"]
     for run, entry in zip(study["runs"][1:], compared[:2], strict=True):
         assert run["parts"]["unseen"]["against"][0]["p_holm"] == entry["unseen"]["p_holm"]
+
+
+def test_runs_without_manifests_tell_what_the_llm_of_their_expansions_saw(tmp_path):
+    from expandr_repro.data.collections import find_qrels, find_topics
+    from expandr_repro.data.overlap.trained_on import record_beside, write_record
+    from expandr_repro.data.topics import write_topics
+
+    topics, qrels = find_topics("pocket").topics, find_qrels("pocket")
+    texts = tmp_path / "texts.jsonl"
+    write_topics(texts, topics)
+    docids = {d for t in topics[:20] for d, grade in qrels[t.qid].items() if grade > 0}
+    write_record(record_beside(texts), [TrainedOn("pocket", None, {}, frozenset(docids))])
+    data = page_data(made(tmp_path / "report.html", *POCKET, "--qrels", "pocket", "--expansions", texts))
+    seen = sum(data["collections"][0]["seen"])
+    assert seen >= 20
+    (sentence,) = data["collections"][0]["overlap"]
+    assert sentence == f"pocket.minilm.own.mean: {seen} of 72 topics have a relevant document that the LLM that wrote the expansions was trained on"  # fmt: skip
+    assert set(data["studies"][0]["runs"][1]["parts"]) == {"seen", "unseen"}
 
 
 def test_runs_of_different_depths_are_told_of_loudly(overlapping, command, tmp_path):

@@ -11,21 +11,22 @@ import pytest
 import expandr_repro
 
 ROOT = Path(expandr_repro.__file__).parent
-SHARED = ("errors", "registry", "io", "console", "data", "encoders", "llm", "indexes", "evaluate")
+SHARED = ("errors", "registry", "io", "console", "engines", "data", "encoders", "llm", "indexes", "evaluate")
 """From the lowest to the highest."""
 
 PYSERINI = {"java": "data", "jvm": "data", "tables": "data", "registry": "data", "resources": "data", "encoders": "encoders",
             "feedback": "indexes", "queries": "indexes", "stock": "indexes"}  # fmt: skip
 """Among which shared room a module of `pyserini` stands; the others stand above the features."""
 
-FEATURES = {"search", "encode", "expand", "compare", "fuse", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "doctor", "preview"}  # fmt: skip
+FEATURES = {"search", "encode", "expand", "compare", "fuse", "gate", "prefer", "training", "train_encoder", "train_generator", "report", "regress", "board", "doctor", "preview"}  # fmt: skip
 """A folder for each thing that a user does; `training` is what both trainings share."""
 
 ACROSS = {
     ("search", "preview"), ("encode", "preview"), ("expand", "preview"), ("expand", "search"),
     ("prefer", "search"), ("prefer", "training"), ("train_encoder", "search"), ("train_encoder", "training"),
-    ("fuse", "search"),
+    ("fuse", "search"), ("gate", "search"), ("gate", "training"),
     ("train_generator", "training"), ("train_generator", "prefer"), ("train_generator", "search"), ("report", "compare"), ("report", "regress"), ("report", "search"),
+    ("regress", "board"), ("board", "regress"), ("board", "report"), ("board", "search"),
 }  # fmt: skip
 """Which feature imports which other."""
 
@@ -39,6 +40,7 @@ HEAVY = {
     "peft",
     "faiss",
     "ranx",
+    "sklearn",
     "pyserini",
     "ir_datasets",
     "jnius",
@@ -46,6 +48,7 @@ HEAVY = {
     "matplotlib",
     "aiohttp",
     "openai",
+    "ray",
 }
 MODULES = sorted(p for p in ROOT.rglob("*.py") if "resources" not in p.parts)
 

@@ -54,6 +54,10 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("search", [*SEARCH, "--index", "FAISS"], {"--factory": "Flat"}),
     ("search", ["--query", "q", "--index", "pocket"], {"--topics": "pocket", "--expansions": "x", "--qrels": "pocket", "--output": "o", "--tag": "t", "--metrics": "MAP", "--no-baseline": None, "--export-queries": "f", "--remove-query": None, "--no-remove-query": None, "--limit": "2", "--qids": "1"}),
     ("search", ["--topics", "cqadupstack"], {"--qids": "1"}),
+    *((command, words, {"--address": "auto", "--workers": "2", "--gpus-per-worker": "1", "--print": None}) for command, words in
+      (("search", SEARCH), ("encode", ["--corpus", "pocket", "--output", "o"]), ("expand", EXPAND), ("prefer", PREFER))),
+    *((command, words, {"--engine": "ray"}) for command, words in (("search", BM25), ("encode", MERGE), ("prefer", ["--serve", "--gold", "pocket/test"]))),
+    ("search", [*SEARCH, "--index", "a", "b", "--engine", "ray"], {"--max-memory": "1GB"}),
     ("encode", MERGE, {**ENCODER, "--retriever": "dense", "--feedback": None, "--threads": "2", "--shard-id": "0", "--num-shards": "2"}),
     ("encode", ["--corpus", "pocket", "--output", "o", "--retriever", "bm25"], {**ENCODER, "--factory": "Flat", "--shard-id": "0", "--num-shards": "2"}),
     ("encode", ["--corpus", "pocket", "--output", "o"], {"--feedback": None, "--threads": "2", "--query-prefix": "q"}),
@@ -79,8 +83,11 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
     ("report", ["a", "b", "--qrels", "pocket", "--output", "o"], {"--regressions-folder": "f", "--reference": "f"}),
     ("report", ["--tier", "ci", "--output", "o"], {"--qrels": "q", "--topics": "t", "--expansions": "x", "--corpus": "c"}),
     *(("regress", [what], {"--reference": "f", "--jobs": "1", "--json": "f", "--junit": "f"}) for what in ("--list", "--show", "--dry-run")),
+    *(("regress", [what], {"--export": "querygym"}) for what in ("--list", "--show", "--dry-run", "--record")),
     ("regress", ["--list"], {"--output": "f"}),
-    ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f"}),
+    ("regress", ["--board", "f"], {"--output": "f", "--jobs": "1", "--json": "f", "--junit": "f"}),
+    ("regress", ["--export", "querygym"], {"--jobs": "1", "--json": "f", "--junit": "f"}),
+    ("regress", ["--document", "f"], {"--output": "f", "--tier": "ci", "--jobs": "1", "--json": "f", "--junit": "f", "--reference": "f", "--export": "querygym"}),
     ("fuse", ["a", "b"], {"--expansions": "x", "--retrievers": "bm25", "--types": "keywords", "--index": "pocket", "--limit": "2", "--qids": "1", "--k1": "1",
                           "--b": "0.4", "--encoder": "bge", "--training-runs": "x", "--training-qrels": "q", "--tag": "t"}),
     ("fuse", ["--topics", "pocket", "--optimize", "nDCG@10"], {"--weights": "1,1", "--training-runs": "x"}),
@@ -91,9 +98,9 @@ IDLE: list[tuple[str, list[str], dict[str, str | None]]] = [
 
 ALWAYS = {
     "search": {"--query", "--index", "--qrels", "--retriever", "--fusion", "--hits", "--threads", "--searcher", "--format", "--dry-run"},
-    "encode": {"--corpus", "--merge", "--output", "--overwrite", "--dry-run"},
+    "encode": {"--corpus", "--merge", "--export", "--output", "--dry-run"},
     "expand": {"--topics", "--limit", "--qids", "--method", "--prompt", "--backend", "--model", "--language", "--temperature", "--samples", "--top-p", "--max-tokens",
-               "--seed", "--extra", "--output", "--store", "--dry-run", "--keep-refusals", "--retry-refused", "--costs", "--prices", "--format"},
+               "--seed", "--extra", "--output", "--store", "--dry-run", "--engine", "--keep-refusals", "--retry-refused", "--costs", "--prices", "--format"},
     "evaluate": {"--qrels", "--metrics", "--per-topic", "--format"},
     "compare": {"--qrels", "--metrics", "--test", "--all-pairs", "--bootstrap", "--largest", "--per-topic", "--prices", "--plot", "--format"},
     "fuse": {"--topics", "--qrels", "--method", "--norm", "--hits", "--optimize", "--output", "--metrics", "--format"},
@@ -104,7 +111,8 @@ ALWAYS = {
     "train_generator": {"--pairs", "--sft", "--grpo", "--hold-out", "--model", "--adapter", "--device", "--trust-remote-code", "--config", "--set", "--output", "--merge", "--overwrite",
                         "--format"},
     "report": {"--tier", "--regressions", "--baseline", "--metrics", "--title", "--depth", "--words", "--output"},
-    "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document"},
+    "regress": {"--regressions", "--list", "--show", "--dry-run", "--record", "--document", "--board"},
+    "gate": set(),  # those of `gate fit` are after a word
     "doctor": {"--env"},
 }  # fmt: skip
 """Options that apply to whatever the command does, or are refused by name where they do not. A new option belongs here or says when it applies."""

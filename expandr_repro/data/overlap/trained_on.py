@@ -29,7 +29,7 @@ NAME = "trained_on.json.gz"
 TRAINED_ON_HASH = "trained_on_sha256"
 """Where a trained artefact's manifest has the hash of that file."""
 
-MADE_BY_TRAINING = ("encoder", "generator", "preference-pairs")
+MADE_BY_TRAINING = ("encoder", "generator", "preference-pairs", "learned-gate")
 """Kinds of manifests whose artefacts have such a record."""
 
 

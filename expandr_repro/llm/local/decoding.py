@@ -153,7 +153,7 @@ def supports(model: Any) -> bool:
         with torch.inference_mode():
             wanted = model(input_ids=ids, use_cache=False).logits[0, -2:].float()
             decoder = Decoder(model, rows=2, length=8, ends=[])
-            decoder.read([ids[0, :-2].tolist()], [0, 1], [0, 0])
+            decoder.put(decoder.read([ids[0, :-2].tolist()]), [0, 0], [0, 1])
             reasons = [
                 decoder.step(ids[0, i].expand(2), ids.shape[1] - 2 + n)[0].float().clone()
                 for n, i in enumerate((-2, -1))
@@ -198,13 +198,11 @@ class Decoder:
         self._graphs: dict[int, tuple[Any, torch.Tensor]] = {}
         self._graphable = self.device.type == "cuda"
 
-    def read(self, prompts: Sequence[Sequence[int]], rows: Sequence[int], owners: Sequence[int]) -> None:
-        """Read prompts, each once, and put their keys and values into rows.
+    def read(self, prompts: Sequence[Sequence[int]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Read prompts, each once.
 
-        Args:
-            prompts: token ids.
-            rows: which rows.
-            owners: for each of these rows the prompt that it takes.
+        Returns:
+            Of each layer the keys and values, (prompts, key heads, longest prompt, dim) both, for `put`.
         """
         import torch
 
@@ -223,14 +221,29 @@ class Decoder:
             state.fresh = None
         if not fresh:
             raise UnsupportedModelError("attention that does not go through the interface")
+        return fresh
+
+    def put(
+        self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], owners: Sequence[int], rows: Sequence[int]
+    ) -> None:
+        """Put the keys and values of prompts into rows.
+
+        Args:
+            read: what `read` returned.
+            owners: for each of these rows the prompt that it takes.
+            rows: which rows.
+        """
+        import torch
+
+        state = self._state
         if not state.keys:
-            for key, value in fresh:
+            for key, value in read:
                 state.keys.append(key.new_zeros(self.rows, key.shape[1], self.length, key.shape[3]))
                 state.values.append(value.new_zeros(self.rows, value.shape[1], self.length, value.shape[3]))
         into, takes = torch.tensor(rows, device=self.device), torch.tensor(owners, device=self.device)
-        for layer, (key, value) in enumerate(fresh):
-            state.keys[layer][into, :, :width] = key[takes]
-            state.values[layer][into, :, :width] = value[takes]
+        for layer, (key, value) in enumerate(read):
+            state.keys[layer][into, :, : key.shape[2]] = key[takes]
+            state.values[layer][into, :, : value.shape[2]] = value[takes]
 
     def is_end(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return which tokens end a text."""
@@ -369,53 +382,81 @@ def decode(decoder: Decoder, jobs: Iterator[Job], longest: int, deliver: Callabl
     import torch
 
     device = decoder.device
-    rows = _Rows(decoder.rows, longest, device)
-    more = True
+    rows, ahead = _Rows(decoder.rows, longest, device), _Ahead(decoder, jobs)
+    over: deque[tuple[Job, list[int]]] = deque()
+
+    def hand_over() -> None:
+        while over:
+            deliver(*over.popleft())
+
     with torch.inference_mode():
         while True:
             free = [i for i, job in enumerate(rows.jobs) if job is None]
             busy = len(rows.jobs) - len(free)
-            if more and (len(free) >= max(1, len(rows.jobs) // 16) or not busy):
-                more = _fill(decoder, rows, free, jobs)
+            if len(free) >= max(1, len(rows.jobs) // 32) or not busy:
+                ahead.fill(rows, free)
                 busy = sum(job is not None for job in rows.jobs)
             if not busy:
+                hand_over()
                 return
-            if not more and busy <= len(rows.jobs) // 2 and device.type == "cuda" and len(rows.jobs) > 32:
+            if ahead.empty and busy <= len(rows.jobs) // 2 and device.type == "cuda" and len(rows.jobs) > 32:
                 kept = [i for i, job in enumerate(rows.jobs) if job is not None]
                 decoder.keep(rows.keep(kept, device))
             furthest = max(offset for offset, job in zip(rows.offsets, rows.jobs, strict=True) if job)
             for _ in range(EVERY):  # a row that ended meanwhile stands still, so that none goes beyond its place
-                _advance(decoder, rows, min(furthest + rows.now, decoder.length - 1))
-            _collect(rows, decoder, deliver)
+                _advance(decoder, rows, min(furthest + rows.now, decoder.length - 1), hand_over)
+            over += _collected(rows)
 
 
-def _fill(decoder: Decoder, rows: _Rows, free: Sequence[int], jobs: Iterator[Job]) -> bool:
-    """Give free rows to the next jobs; say whether there may be more."""
-    taken: list[Job] = []
-    for job in jobs:
-        taken.append(job)
-        if len(taken) == len(free):
-            break
-    waiting = deque(zip(free, taken, strict=False))
-    while waiting:
+class _Ahead:
+    """Jobs whose prompts have been read, many at once, before there are rows for all of them."""
+
+    def __init__(self, decoder: Decoder, jobs: Iterator[Job]) -> None:
+        self._decoder, self._jobs = decoder, jobs
+        self._waiting: deque[tuple[Job, int]] = deque()
+        self._read: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._next = next(jobs, None)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no job left."""
+        return not self._waiting and self._next is None
+
+    def fill(self, rows: _Rows, free: Sequence[int]) -> None:
+        """Give free rows to the next jobs."""
+        open_rows = deque(free)
+        while open_rows and not self.empty:
+            if not self._waiting:
+                self._read_more()
+            count = min(len(open_rows), len(self._waiting))
+            into = [open_rows.popleft() for _ in range(count)]
+            taken = [self._waiting.popleft() for _ in range(count)]
+            self._decoder.put(self._read, [owner for _, owner in taken], into)
+            rows.begin(into, [job for job, _ in taken], self._decoder.device)
+        if not self._waiting:
+            self._read = []
+
+    def _read_more(self) -> None:
+        """Read the next prompts, each once: no more tokens than `PREFILL`, and than the rows hold."""
+        most = min(PREFILL, self._decoder.rows * self._decoder.length)
         prompts: dict[tuple[int, ...], int] = {}
-        into, owners = [], []
-        while waiting:
-            before = tuple(waiting[0][1].prompt[:-1])
-            width = max(len(before), *map(len, prompts), 1) if prompts else len(before)
-            if prompts and before not in prompts and width * (len(prompts) + 1) > PREFILL:
-                break
-            row, _ = waiting.popleft()
-            into.append(row)
-            owners.append(prompts.setdefault(before, len(prompts)))
-        decoder.read(list(prompts), into, owners)
-    rows.begin(free[: len(taken)], taken, decoder.device) if taken else None
-    return len(taken) == len(free)
+        width = 1
+        while self._next is not None:
+            before = tuple(self._next.prompt[:-1])
+            if before not in prompts:
+                width = max(width, len(before))
+                if prompts and width * (len(prompts) + 1) > most:
+                    break
+            self._waiting.append((self._next, prompts.setdefault(before, len(prompts))))
+            self._next = next(self._jobs, None)
+        self._read = []  # its memory is free for what comes
+        self._read = self._decoder.read(list(prompts))
 
 
-def _advance(decoder: Decoder, rows: _Rows, longest: int) -> None:
-    """Take one step in every row; rows that have ended stand still."""
+def _advance(decoder: Decoder, rows: _Rows, longest: int, meanwhile: Callable[[], object]) -> None:
+    """Take one step in every row; rows that have ended stand still. `meanwhile` is called while a GPU is at work."""
     logits = decoder.step(rows.tokens, rows.places, longest)
+    meanwhile()
     at = rows.made.clamp(max=rows.uniform.shape[1] - 1)[:, None]
     tokens = sample(logits, rows.temperature, rows.top_p, rows.uniform.gather(1, at)[:, 0])
     running = ~rows.ended
@@ -427,15 +468,17 @@ def _advance(decoder: Decoder, rows: _Rows, longest: int) -> None:
     rows.now += 1
 
 
-def _collect(rows: _Rows, decoder: Decoder, deliver: Callable[[Job, list[int]], None]) -> None:
-    """Deliver what has ended and free its rows."""
+def _collected(rows: _Rows) -> list[tuple[Job, list[int]]]:
+    """Return what has ended and free its rows."""
     ended = rows.ended.tolist()
     over = [i for i, job in enumerate(rows.jobs) if job is not None and ended[i]]
     if not over:
-        return
+        return []
     counts, texts = rows.made.tolist(), rows.text[over].tolist()
+    delivered = []
     for row, text in zip(over, texts, strict=True):
         job = rows.jobs[row]
         rows.jobs[row] = None
         assert job is not None
-        deliver(job, text[: counts[row]])
+        delivered.append((job, text[: counts[row]]))
+    return delivered

@@ -41,6 +41,35 @@ def agreement(evidence: Evidence) -> float | None:
     return float(((vectors @ vectors.T).sum() - (vectors * vectors).sum()) / (count * (count - 1)))
 
 
+@gate("contrast", uses="at least", threshold=2.5, needs=("vectors",), source="this toolkit")
+def contrast(evidence: Evidence, *, least: Annotated[int, Within(1)] = 10) -> float | None:
+    """How much nearer the query is to its own expansions than to those of the other topics searched with it, in standard deviations.
+
+    With fewer than `least` expansions of other topics there is nothing to judge by.
+    """
+    begin, end = evidence.own
+    if evidence.query is None or evidence.pool is None or len(evidence.pool) - (end - begin) < least:
+        return None
+    import numpy as np
+
+    cosines = evidence.pool @ evidence.query
+    others = np.delete(cosines, slice(begin, end))
+    return float((cosines[begin:end].mean() - others.mean()) / max(others.std(), 1e-6))
+
+
+@gate("commitment", uses="at least", threshold=-0.2, needs=("scores",), source="NQC (Shtok et al., TOIS 2012)")
+def commitment(evidence: Evidence, *, k: Annotated[int, Within(2)] = 100) -> float | None:
+    """How much more the fusion's k best scores differ from each other than the query's, as standard deviations by means; in place of clarity."""
+    alone, fused = _deviation(evidence.alone, k), _deviation(evidence.fused, k)
+    return None if alone is None or fused is None else fused - alone
+
+
+def _deviation(ranked: Mapping[str, float], k: int) -> float | None:
+    scores = list(islice(ranked.values(), k))
+    mean = sum(scores) / len(scores) if scores else 0.0
+    return (sum((s - mean) ** 2 for s in scores) / len(scores)) ** 0.5 / abs(mean) if mean else None
+
+
 @gate(
     "score-gap",
     uses="at least",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from expandr_repro.registry import Within
@@ -24,6 +25,13 @@ def idf(evidence: Evidence) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+@gate("rare-terms", uses="at most", threshold=1, needs=("frequencies",), source="this toolkit")
+def rare_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5) -> float | None:
+    """Share of the query's terms that are rare: of an inverse document frequency of `rare` or more."""
+    values = [evidence.frequencies.idf(term) for term in terms_of(evidence.topic.title)]
+    return sum(value >= rare for value in values) / len(values) if values else None
+
+
 @gate("lost-terms", uses="at most", threshold=0.8, needs=("frequencies",), source="this toolkit")
 def lost_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5) -> float | None:
     """Share of the query's rare terms that no expansion has.
@@ -32,6 +40,21 @@ def lost_terms(evidence: Evidence, *, rare: Annotated[float, Within(0, 1)] = 0.5
     """
     terms = {term for term in terms_of(evidence.topic.title) if evidence.frequencies.idf(term) >= rare}
     return len(terms - terms_of(" ".join(evidence.topic.texts))) / len(terms) if terms else None
+
+
+@gate("word-contrast", uses="at least", threshold=3, needs=("words",), source="this toolkit")
+def word_contrast(evidence: Evidence, *, least: Annotated[int, Within(1)] = 10) -> float | None:
+    """How many more of the query's terms its own expansions have than those of the other topics searched with it, in standard deviations.
+
+    A term is in the expansions of another topic by chance, with the probability that it has there. With fewer than `least` other topics there is
+    nothing to judge by.
+    """
+    terms, own = terms_of(evidence.topic.title), terms_of(" ".join(evidence.topic.texts))
+    others = evidence.words.documents - 1
+    if others < least or not terms:
+        return None
+    shares = [(evidence.words.counts.get(term, 0) - (term in own) + 0.5) / (others + 1) for term in terms]
+    return (len(terms & own) - sum(shares)) / math.sqrt(sum(share * (1 - share) for share in shares))
 
 
 @gate("language", uses="at least", threshold=0.5, source="this toolkit")

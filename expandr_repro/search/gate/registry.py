@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from expandr_repro.search.gate.learned import Learned
+
 F = TypeVar("F", bound=Callable[..., "float | None"])
 Side = Literal["at least", "at most"]
-NEEDS = ("runs", "scores", "vectors", "frequencies")
+NEEDS = ("runs", "scores", "vectors", "frequencies", "words")
 """What a gate may ask for besides the topic."""
 
 
@@ -43,6 +45,9 @@ class Evidence:
         query: (dim,) unit vector of the query.
         expansions: (n, dim) unit vectors of the expansions.
         frequencies: in how many documents the words of the queries occur.
+        pool: (m, dim) unit vectors of the expansions of all topics that are searched together.
+        own: the first of these that is the topic's own, and the first after them.
+        words: of the topics that are searched together, how many have each term in their expansions.
     """
 
     topic: Topic
@@ -51,6 +56,9 @@ class Evidence:
     query: NDArray[np.float32] | None = None
     expansions: NDArray[np.float32] | None = None
     frequencies: Frequencies = field(default_factory=Frequencies)
+    pool: NDArray[np.float32] | None = None
+    own: tuple[int, int] = (0, 0)
+    words: Frequencies = field(default_factory=Frequencies)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Gate:
         source: where it comes from.
         parameters: by name: the threshold, and what the function declares.
         values: of all parameters.
+        learned: the model that decides, of a gate that is a file.
     """
 
     name: str
@@ -74,6 +83,12 @@ class Gate:
     source: str
     parameters: Mapping[str, Parameter]
     values: Mapping[str, object]
+    learned: Learned | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called in a reason."""
+        return "probability of no harm" if self.learned else self.name
 
     @property
     def summary(self) -> str:
@@ -123,7 +138,7 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
         name: as typed after `--gate`.
         uses: a topic is searched with its expansions where its value is `at least`, or `at most`, the threshold.
         threshold: where none is given.
-        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents).
+        needs: what the function wants in its `Evidence`: runs (both rankings), scores (both rankings, where their scores are of one kind), vectors (for dense retrieval only), frequencies (of words in the documents), words (of the other topics' expansions).
         source: where it comes from.
 
     Raises:
@@ -149,8 +164,30 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
     return register
 
 
+def registered(name: str) -> Gate:
+    """Return a gate of the registry by its name, perhaps with parameters: `overlap:threshold=0.2`, or `overlap:0.2` for the threshold alone.
+
+    Raises:
+        UnknownNameError: no such gate, or no such parameter.
+        ExpandrError: a parameter's value is wrong.
+    """
+    called, typed = split_values("gate", with_threshold(name))
+    chosen = GATES.find(called, "(a learned gate is given by its .json file)")
+    return chosen.set(parse_values(chosen.parameters, typed))
+
+
+def with_threshold(name: str) -> str:
+    """Return what is typed after `--gate` with a threshold that is typed as a number alone spelt out."""
+    called, _, rest = name.rpartition(":")
+    try:
+        float(rest)
+    except ValueError:
+        return name
+    return f"{called}:threshold={rest}" if called else name
+
+
 def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
-    """Return a gate by its name, perhaps with parameters: `overlap:threshold=0.2`.
+    """Return a gate by its name or its file, perhaps with parameters: `overlap:threshold=0.2`, `learned.json:0.4`.
 
     Args:
         name: as typed.
@@ -159,16 +196,25 @@ def gate_named(name: str, retriever: str, fusion: Fusion | None = None) -> Gate:
 
     Raises:
         UnknownNameError: no such gate, or no such parameter.
+        NotAvailableError: there is no such file.
         ExpandrError: the gate is not for this retriever or this fusion, or a parameter's value is wrong.
     """
-    called, typed = split_values("gate", name)
-    chosen = GATES.find(called)
-    if retriever != "dense" and "vectors" in chosen.needs:
-        raise ExpandrError(f"gate {called!r} compares vectors, which --retriever {retriever} does not have; use one of: {_without('vectors')}")  # fmt: skip
-    if fusion and fusion.of == "runs" and "scores" in chosen.needs:
-        raise ExpandrError(f"gate {called!r} compares scores, and those of fusion {fusion.name!r} are of another kind than the query's; use one of: {_without('scores')}")  # fmt: skip
-    return chosen.set(parse_values(chosen.parameters, typed))
+    from expandr_repro.search.gate.learned import gate_of_file, names_file
+
+    chosen = gate_of_file(name) if names_file(name) else registered(name)
+    fault = unfit(chosen, retriever, fusion)
+    if fault:
+        others = ", ".join(g.name for g in GATES.values() if not unfit(g, retriever, fusion))
+        raise ExpandrError(f"gate {chosen.name!r} {fault}; use one of: {others}")
+    if chosen.values.get("weight") and fusion and "alpha" not in fusion.parameters:
+        raise ExpandrError(f"gate {chosen.name!r}: weight=true sets the weight alpha of the query, which fusion {fusion.name!r} does not have; use --fusion mean, or leave weight out")  # fmt: skip
+    return chosen
 
 
-def _without(need: str) -> str:
-    return ", ".join(g.name for g in GATES.values() if need not in g.needs)
+def unfit(gate: Gate, retriever: str, fusion: Fusion | None = None) -> str:
+    """Return in words why a gate is not for a retriever or a fusion; empty where it is."""
+    if retriever != "dense" and "vectors" in gate.needs:
+        return f"compares vectors, which --retriever {retriever} does not have"
+    if fusion and fusion.of == "runs" and "scores" in gate.needs:
+        return f"compares scores, and those of fusion {fusion.name!r} are of another kind than the query's"
+    return ""

@@ -39,8 +39,8 @@ def test_hours_and_gigabytes_follow_from_what_was_measured(monkeypatch, tmp_path
     monkeypatch.setattr(page, "RUNS", tmp_path)
     machine = {"processor": "p", "cores": 2, "Python": "3"}
 
-    def keep(name, title, row):
-        sheet = {"name": name, "title": title, "unit": "u", "rows": [row], "bases": [], "rate": True, "limit": "", "remarks": []}  # fmt: skip
+    def keep(name, title, *rows):
+        sheet = {"name": name, "title": title, "unit": "u", "rows": rows, "bases": [], "rate": True, "limit": "", "remarks": []}  # fmt: skip
         content = {"command": "c", "machine": machine, "sheets": [sheet]}
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
 
@@ -48,8 +48,18 @@ def test_hours_and_gigabytes_follow_from_what_was_measured(monkeypatch, tmp_path
     keep("encode", "Encoding (x), MiniLM", {**base, "name": "this project, fp32", "items": 100, "seconds": [1.0]})
     figures = {"index MB": 1.536, "building, seconds": 3.6, "recall@100": 1.0}
     keep("scale_index", "Indexes of 1,000 vectors of 384 dimensions", {**base, "name": "Flat", "items": 10, "seconds": [1.0], "figures": figures})  # fmt: skip
-    assert "| CPU: fp32, MiniLM | 100 | 24.6 | 384 | 48.0 |" in page.encoding_time()
-    assert "| Flat | 1,536 | 13.6 | 213 | 8.84 | 138 | 0.00113 | 7.23e-05 | 1.00 |" in page.index_cost()
+    packed = {**base, "name": "IVF4096,PQ48", "items": 10, "seconds": [0.1], "figures": {**figures, "index MB": 0.064}}
+    assert "| CPU: fp32, MiniLM | 100 | 24.6 | 384 | 2,778 |" in page.encoding_time()
+    assert "| Flat | 1,536 | 13.6 | 213 | 1,536 | 60.0 | 10.0 | 1.00 |" in page.index_cost()
+    assert page.scale_plan() == "Not measured yet."
+    flat = {**base, "name": "Flat", "items": 10, "seconds": [1.0], "figures": figures}
+    keep("scale_index", "Indexes of 1,000 vectors of 384 dimensions", flat, packed)
+    keep("scale_encode.gpu", "Encoding", {**base, "name": "1 GPU", "items": 10_000, "seconds": [1.0]})
+    plan = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[3:-1]] for row in page.scale_plan().splitlines()}  # fmt: skip
+    assert plan["encode, GPU hours"] == ["0.246", "3.84", "27.8"]
+    assert plan["hosts of 512 GB that hold it"] == ["1", "1", "7"]
+    assert plan["search 1,000 topics, minutes of a host"] == ["29,473", "461,214", "3,333,333"]
+    assert plan["IVF-PQ48, GB"] == ["0.566", "8.86", "64.0"]
 
 
 def examples():

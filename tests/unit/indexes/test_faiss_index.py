@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
 
 from expandr_repro.errors import ExpandrError
 from expandr_repro.indexes import flat_file as module
-from expandr_repro.indexes.faiss_index import FaissIndex, new_index, save_index
+from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads, new_index, save_index
 from expandr_repro.indexes.flat_file import save_flat
 
 
@@ -104,3 +106,24 @@ def test_a_thorough_search_of_an_approximate_index_finds_what_an_exact_one_does(
 def test_a_setting_that_the_index_does_not_have_is_refused(factory, written, problem):
     with pytest.raises(ExpandrError, match=problem):
         approximate(factory, vectors(200, 8)).set_parameters(written)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize(("queries", "rows", "dimension"), [(400, 5183, 384), (1100, 3000, 128), (2100, 2500, 64), (200, 4100, 768)])  # fmt: skip
+def test_a_flat_search_has_the_bits_of_one_thread_and_every_tie_in_any_number_of_threads(queries, rows, dimension, threads):  # fmt: skip
+    documents, asked = vectors(rows, dimension), vectors(queries, dimension)
+    documents[7::1000] = documents[7]  # ties in all threads' parts
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
+    flat = new_index(dimension, "Flat")
+    flat.add(documents)
+    docids = [f"{n:04d}"[::-1] for n in range(rows)]
+    found = FaissIndex(Path(), flat, docids, None).search(asked, 30, threads)
+    with faiss_threads(1):
+        scores, _ = flat.search(asked, 30)
+    if queries < 2048:
+        assert np.array([list(ranked.values()) for ranked in found], np.float32).tobytes() == scores.tobytes()
+    exact = asked.astype(np.float64) @ documents.astype(np.float64).T
+    for row, ranked in enumerate(found):
+        assert list(ranked) == [docid for _, docid in sorted((-score, docid) for docid, score in ranked.items())]
+        assert np.allclose(sorted(exact[row])[: -len(ranked) - 1 : -1], list(ranked.values()), atol=1e-4)
+    assert found == FaissIndex(Path(), flat, docids, None).search(asked, 30, 5)

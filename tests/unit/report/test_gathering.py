@@ -45,7 +45,7 @@ def test_the_sheet_holds_figures_topics_expansions_rankings_and_each_document_on
     (collection,), (found,) = sheet.data["collections"], sheet.data["studies"]
     assert collection["qids"] == ["1", "2"]
     assert collection["titles"] == ["old cats", "x"]
-    assert collection["sets"] == [{"label": "those of the topics", "topics": 1, "shared": 0}]
+    assert collection["sets"] == [{"label": "those of the topics", "topics": 1, "shared": 0, "words": 1.0}]
     none, mean = found["runs"]
     assert none["against"] is None
     assert none["scores"][1] == mean["scores"][1] == SCALE

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expandr_repro.board.site import BOARD_SCRIPTS, PLAIN_SCRIPTS
 from expandr_repro.io.paths import resource
 from expandr_repro.report.gathering import Sheet
 from expandr_repro.report.writing import SCRIPTS, embedded, page
@@ -80,7 +81,7 @@ def test_the_script_never_turns_text_into_markup():
 
 
 def test_every_part_of_the_script_is_joined():
-    assert sorted(SCRIPTS) == sorted(p.name for p in resource("report", "script").iterdir())
+    assert {*SCRIPTS, *BOARD_SCRIPTS, *PLAIN_SCRIPTS} == {p.name for p in resource("report", "script").iterdir()}
 
 
 def test_a_list_is_cut_into_pieces_of_one_size():

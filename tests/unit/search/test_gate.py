@@ -37,9 +37,13 @@ def test_the_gates_that_are_there_have_a_threshold_and_say_what_they_measure():
         "similarity",
         "agreement",
         "score-gap",
+        "contrast",
+        "commitment",
+        "rare-terms",
+        "word-contrast",
     }
     assert all(math.isfinite(g.threshold) and g.summary for g in GATES.values())
-    assert {g.name for g in GATES.values() if g.after} == {"overlap", "score-gap"}
+    assert {g.name for g in GATES.values() if g.after} == {"overlap", "score-gap", "commitment"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_a_gate_is_typed_as_it_is_printed(name):
         ("overlap:threshold=high", "wanted a number"),
         ("overlap:threshold=nan", "wanted a number"),
         ("overlap:k=0", "wanted a whole number"),
-        ("overlap:0.3", "write NAME:PARAMETER=VALUE"),
+        ("overlap:half", "write NAME:PARAMETER=VALUE"),
         ("language:language=xx", "wanted en or de"),
     ],
 )
@@ -102,6 +106,67 @@ def test_similarity_is_the_mean_cosine_of_query_and_expansions_and_agreement_tha
     assert value("similarity", evidence) == pytest.approx(1.6 / 3)
     assert value("agreement", evidence) == pytest.approx((0 + 0.6 + 0.8) / 3)
     assert value("agreement", Evidence(topic("q", "x"), query=vectors[0], expansions=vectors[:1])) is None
+
+
+def test_a_threshold_is_typed_by_name_or_alone():
+    assert str(gate_named("overlap:0.3", "dense")) == "overlap:threshold=0.3"
+    assert gate_named("overlap:-1e-1", "bm25").threshold == -0.1
+    with pytest.raises(ExpandrError, match="wanted a number"):
+        gate_named("overlap:nan", "dense")
+
+
+def test_contrast_is_how_many_deviations_the_own_expansions_are_nearer_than_those_of_other_topics():
+    rng = np.random.default_rng(1)
+    pool = rng.normal(size=(30, 4)).astype(np.float32)
+    pool /= np.linalg.norm(pool, axis=1, keepdims=True)
+    query = pool[3]
+    others = np.delete(pool, [2, 3], axis=0) @ query
+
+    def contrast(own):
+        return value("contrast", Evidence(topic("q", "x"), query=query, expansions=pool[2:4], pool=pool, own=own))
+
+    assert contrast((2, 4)) == pytest.approx(((pool[2:4] @ query).mean() - others.mean()) / others.std(), rel=1e-5)
+    assert contrast((3, 4)) > contrast((2, 4))
+    assert (
+        value("contrast:least=29", Evidence(topic("q", "x"), query=query, expansions=pool[2:4], pool=pool, own=(2, 4)))
+        is None
+    )
+    assert value("contrast", Evidence(topic("q", "x"))) is None
+
+
+def test_the_contrast_of_texts_that_are_all_the_same_is_none_to_speak_of():
+    pool = np.tile(np.array([[0.6, 0.8]], dtype=np.float32), (20, 1))
+    evidence = Evidence(topic("q", "x"), query=pool[0], expansions=pool[:1], pool=pool, own=(0, 1))
+
+    assert value("contrast", evidence) == pytest.approx(0, abs=0.1)
+
+
+def test_word_contrast_is_how_many_more_of_the_querys_words_the_own_expansions_have_than_chance_would_give():
+    words = Frequencies(21, {"wnt": 1, "cell": 11})
+    wnt, cell = 0.5 / 21, 10.5 / 21
+    spread = math.sqrt(wnt * (1 - wnt) + cell * (1 - cell))
+
+    assert value("word-contrast", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) == pytest.approx(
+        (2 - wnt - cell) / spread
+    )
+    assert value("word-contrast", Evidence(topic("Wnt in cells", "Nothing."), words=words)) < 0
+    assert value("word-contrast:least=21", Evidence(topic("Wnt in cells", "The Wnt cell."), words=words)) is None
+    assert value("word-contrast", Evidence(topic("the", "x"), words=words)) is None
+
+
+def test_commitment_is_the_spread_of_the_scores_of_the_fusion_less_that_of_the_query():
+    flat, steep = {"a": 3.0, "b": 3.0}, {"a": 4.0, "b": 2.0}
+
+    assert value("commitment", Evidence(topic("q", "x"), flat, steep)) == pytest.approx(1 / 3)
+    assert value("commitment", Evidence(topic("q", "x"), {}, steep)) is None
+
+
+def test_rare_terms_are_the_share_of_the_querys_terms_in_few_documents():
+    frequencies = Frequencies(10_000, {"wnt": 3, "pathway": 9, "cell": 9_000})
+
+    assert value(
+        "rare-terms", Evidence(topic("the Wnt pathways in cells", "x"), frequencies=frequencies)
+    ) == pytest.approx(2 / 3)
 
 
 def test_the_score_gap_grows_where_the_fusion_sets_its_first_document_further_apart():

@@ -14,8 +14,10 @@ function drawBars(view) {
     order.forEach((topic, place) => {
       const value = view.difference(topic);
       pen.fillStyle = value > 0 ? paint.gain : paint.loss;
+      pen.globalAlpha = view.within(topic) ? 1 : FAINT;
       if (value !== 0) pen.fillRect(left + place * step, Math.min(y(0), y(value)), Math.max(step - (step > 4 ? 1 : 0), 0.7), Math.max(1, Math.abs(y(value) - y(0))));
     });
+    pen.globalAlpha = 1;
     const counts = view.counts();
     const label = (text, x, align, ink, row) => {
       pen.textAlign = align;

@@ -86,7 +86,7 @@ function topicList(view, open) {
     const page = Math.max(1, Math.floor(box.clientHeight / ROW) - 1);
     const at = self.shown.indexOf(view.chosen());
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: last }[event.key];
-    if (to !== undefined && last >= 0) open(self.shown[Math.max(0, Math.min(last, to))], false);
+    if (to !== undefined && last >= 0) open(self.shown[Math.max(0, Math.min(last, to))], false, "walk");
     else if (event.key === "Enter" && at >= 0) open(view.chosen(), true);
     else return;
     event.preventDefault();

@@ -2,7 +2,9 @@
 
 const choice = { study: 0, run: 1, part: "all", topic: null };
 let order = []; // by gain, of the part that is chosen
-const ranges = new Map(); // study -> highest and lowest difference that its plots have room for
+let range = null; // highest and lowest difference that the plots have room for
+let within = null; // the topics that the search finds; null where nothing is searched
+let walking = false; // whether the newest entry of the history was made by arrow keys
 let texts = []; // what the search looks at
 const orders = new Map(); // sort -> topics, made when first asked for
 const collator = new Intl.Collator("en", { numeric: true });
@@ -19,7 +21,8 @@ const view = {
   order: () => order,
   count: () => collection(choice).qids.length,
   counts: () => partOf(study(choice).runs[choice.run], choice.part).against[0],
-  range: () => rangeOf(study(choice)),
+  range: () => (range ??= rangeOf(data.studies)),
+  within: (topic) => within === null || within.has(topic),
   qid: (topic) => collection(choice).qids[topic],
   title: (topic) => collection(choice).titles[topic] || `topic ${collection(choice).qids[topic]}`,
   name: (topic) => `${view.qid(topic)}: ${view.title(topic)}`,
@@ -29,10 +32,10 @@ const view = {
   scores: (topic, digits = 4, change = true) => `${view.base(topic).toFixed(digits)} \u2192 ${view.score(topic).toFixed(digits)}${change ? ` (${signed(view.difference(topic), digits)})` : ""}`,
 };
 
-/** The scale of a study's differences: one for all its conditions and parts, so that plots can be compared, in whole ticks. */
-function rangeOf(s) {
-  if (!ranges.has(s)) {
-    let [high, low] = [0.1, -0.1]; // room for the labels on both sides
+/** The scale of differences, in whole ticks: one for all conditions of the page and all parts, so that plots can be compared. */
+function rangeOf(studies) {
+  let [high, low] = [0.1, -0.1]; // room for the labels on both sides
+  for (const s of studies) {
     for (const run of s.runs.slice(1)) {
       run.scores.forEach((score, topic) => {
         const change = (score - s.runs[0].scores[topic]) / data.scale;
@@ -40,28 +43,30 @@ function rangeOf(s) {
         low = Math.min(low, change);
       });
     }
-    ranges.set(s, [Math.ceil(high * 4) / 4, -Math.ceil(-low * 4) / 4]);
   }
-  return ranges.get(s);
+  return [Math.ceil(high * 4) / 4, -Math.ceil(-low * 4) / 4];
 }
 
 const list = topicList(view, openTopic);
 const bars = chart("bars", view, drawBars(view), (topic) => openTopic(topic, true));
 const scatter = chart("scatter", view, drawScatter(view), (topic) => openTopic(topic, true));
 
-function openTopic(topic, move) {
+/** Show a topic; `move` takes the reader to it, `how` is for the history (see `remember`). */
+function openTopic(topic, move, how = "step") {
   choice.topic = topic;
-  renderTopic(view, { back: stepButton("\u2190", "Previous topic", -1), on: stepButton("\u2192", "Next topic", 1) });
+  renderTopic(view, stepButtons());
   list.reveal();
   bars.mark();
   scatter.mark();
-  remember();
+  remember(how);
   if (move) {
     byId("topic-title").focus({ preventScroll: true });
     const { top } = byId("topic").getBoundingClientRect();
     if (top < 0 || top > window.innerHeight * 0.6) byId("topic").scrollIntoView({ block: "start" });
   }
 }
+
+const stepButtons = () => [stepButton("\u2190", "Previous topic", -1), stepButton("\u2192", "Next topic", 1)];
 
 function stepButton(sign, label, step) {
   const to = list.beside(step);
@@ -71,7 +76,7 @@ function stepButton(sign, label, step) {
   } });
 }
 
-function choose(next, qid = null) {
+function choose(next, qid = null, how = "step") {
   const before = study(choice).collection;
   Object.assign(choice, next);
   const { run, study: s, collection: c } = view.now();
@@ -97,10 +102,9 @@ function choose(next, qid = null) {
   for (const id of ["bars", "scatter"]) byId(id).setAttribute("aria-label", `${data.measures[0].name} of ${run.name} against ${s.runs[0].name}, topic by topic`);
   renderHeadline(s, run);
   search();
-  bars.draw();
-  scatter.draw();
+  renderCosts(s, choice.run, (number) => choose({ run: number }));
   const asked = qid === null ? -1 : c.qids.indexOf(qid);
-  openTopic(asked >= 0 && kept(asked) ? asked : choice.topic ?? list.shown[0] ?? order[0], false);
+  openTopic(asked >= 0 && kept(asked) ? asked : choice.topic ?? list.shown[0] ?? order[0], false, how);
 }
 
 function renderHeadline(s, run) {
@@ -112,7 +116,8 @@ function renderHeadline(s, run) {
     number(`condition ${data.measures[0].name}`, fixed(after)),
     number(`difference, ${stated(a.p_holm)}${significant(a) ? "" : ": no significant change"}`, signed(a.difference), significant(a) ? direction(a.difference) : "level"),
     el("div", {}, splitBar(a), el("div", { class: "counts" },
-      el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }))));
+      el("span", { class: "up", text: `\u25b2 ${whole(a.wins)} better` }), el("span", { class: "level", text: `${whole(a.ties)} equal` }), el("span", { class: "down", text: `\u25bc ${whole(a.losses)} worse` }),
+      el("span", { class: "level", text: `oracle ${signed(a.oracle)}`, title: "the difference of whoever chose the better of the two for each topic: the bound of any gate" }))));
 }
 
 /** Fill the list with the topics that hold all the words typed, in the order asked for. */
@@ -121,14 +126,26 @@ function search() {
   const sort = byId("sort").value;
   if (!orders.has(sort)) orders.set(sort, [...order].sort(SORTS[sort]));
   const topics = orders.get(sort);
-  list.fill(wanted.length ? topics.filter((topic) => wanted.every((word) => texts[topic].includes(word))) : topics);
+  const shown = wanted.length ? topics.filter((topic) => wanted.every((word) => texts[topic].includes(word))) : topics;
+  within = wanted.length ? new Set(shown) : null;
+  list.fill(shown);
+  byId("topic").querySelector(".step")?.replaceChildren(...stepButtons());
+  bars.draw();
+  scatter.draw();
 }
 
-/** Keep the choice in the address, so that a link leads to it. */
-function remember() {
+/**
+ * Keep the choice in the address, so that a link leads to it and Back to the one before. A "step" is an entry of the history, a
+ * "walk" by arrow keys is one entry however long it is; "same" takes the place of the entry, and "back" comes from the history.
+ */
+function remember(how) {
+  if (how === "back") walking = false;
   const address = new URLSearchParams({ run: view.now().run.name, topic: view.qid(choice.topic), ...(choice.part === "all" ? {} : { part: choice.part }) });
   try {
-    history.replaceState(null, "", `#${address}`);
+    if (how === "back" || `#${address}` === location.hash) return;
+    const replaces = how === "same" || (how === "walk" && walking);
+    walking = how === "walk";
+    history[replaces ? "replaceState" : "pushState"](null, "", `#${address}`);
   } catch { /* a browser may forbid it for a page in a frame; the page works without */ }
 }
 
@@ -140,16 +157,6 @@ function remembered() {
   }
   const largest = bestRun();
   return [{ study: data.studies.indexOf(largest.study), run: largest.study.runs.indexOf(largest.run) }, null];
-}
-
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  byId("theme").textContent = dark ? "Light" : "Dark";
-  byId("theme").setAttribute("aria-label", `Switch to ${dark ? "light" : "dark"} colours`);
-  bars.draw();
-  scatter.draw();
-  return dark;
 }
 
 function start() {
@@ -183,10 +190,12 @@ function start() {
     if (list.shown.length) openTopic(list.shown[0], false);
   });
   byId("topic").addEventListener("keydown", (event) => event.key === "Escape" && byId("list").focus());
-  byId("theme").addEventListener("click", () => setTheme(setTheme(document.documentElement.dataset.theme) ? "light" : "dark"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(document.documentElement.dataset.theme));
-  choose(...remembered());
-  setTheme();
+  window.addEventListener("popstate", () => choose(...remembered(), "back"));
+  choose(...remembered(), "same");
+  themeButton(() => {
+    bars.draw();
+    scatter.draw();
+  });
 }
 
 start();

@@ -37,8 +37,9 @@ function drawScatter(view) {
 
     const spots = fanned(view, x, y);
     const radius = view.order().length > 2000 ? 1.6 : RADIUS;
-    pen.globalAlpha = view.order().length > 2000 ? 0.5 : 0.72;
-    for (const spot of spots.values()) {
+    const strong = view.order().length > 2000 ? 0.5 : 0.72;
+    for (const [topic, spot] of spots) {
+      pen.globalAlpha = view.within(topic) ? strong : FAINT;
       pen.fillStyle = spot.change === 0 ? paint.equal : spot.change > 0 ? paint.gain : paint.loss;
       pen.beginPath();
       pen.arc(spot.x, spot.y, radius, 0, 2 * Math.PI);

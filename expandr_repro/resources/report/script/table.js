@@ -81,7 +81,7 @@ function tableRow(s, run, place, part, label, choose) {
       for (const label of ["\u0394", "p", "topics"]) cell(label, { class: "none level", text: "\u2013" });
       return;
     }
-    cell("\u0394", { class: direction(a.difference), text: a.difference === null ? "\u2013" : signed(a.difference) });
+    cell("\u0394", { class: significant(a) ? direction(a.difference) : "level", text: a.difference === null ? "\u2013" : signed(a.difference) });
     cell("p (Holm)", { text: probability(a.p_holm), title: a.p === null ? null : `p ${a.p.toPrecision(3)}, corrected ${a.p_holm.toPrecision(3)}` });
     cell("better / equal / worse", {}, `${whole(a.wins)} / ${whole(a.ties)} / ${whole(a.losses)}`, splitBar(a));
   });

@@ -12,7 +12,7 @@ function renderTopic(view, steps) {
   }
   const words = new Map(); // marked word -> its kind, for the documents
   box.replaceChildren(
-    el("div", { class: "head" }, el("span", {}, "topic ", el("code", { text: view.qid(topic) })), el("span", { class: "step" }, steps.back, steps.on)),
+    el("div", { class: "head" }, el("span", {}, "topic ", el("code", { text: view.qid(topic) })), el("span", { class: "step" }, ...steps)),
     el("h3", { id: "topic-title", tabindex: -1, text: view.title(topic) }),
     scoreLine(view, topic),
     ...(view.now().collection.seen?.[topic] ? [el("p", { class: "flag seen", text: "A model of these runs saw this topic or a relevant document of it in training" })] : []),

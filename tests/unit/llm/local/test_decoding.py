@@ -94,14 +94,34 @@ def test_equal_prompts_are_read_once(llama, monkeypatch):
     read = []
     plain = Decoder.read
 
-    def counted(self, prompts, rows, owners):
+    def counted(self, prompts):
         read.extend(prompts)
-        plain(self, prompts, rows, owners)
+        return plain(self, prompts)
 
     monkeypatch.setattr(Decoder, "read", counted)
     decoded(llama, jobs(4, samples=6), 64)
 
     assert len(read) == 4
+
+
+def test_prompts_are_read_before_there_are_rows_for_them(llama, monkeypatch):
+    read = []
+    plain = Decoder.read
+    monkeypatch.setattr(Decoder, "read", lambda self, prompts: read.append(len(prompts)) or plain(self, prompts))
+    decoded(llama, jobs(8, samples=2), 4)
+
+    assert len(read) < 4, "16 texts in 4 rows"
+    assert sum(read) == 8
+
+
+def test_texts_are_handed_over_once_the_next_step_is_under_way(llama, monkeypatch):
+    listed, steps, seen = jobs(9), [], {}
+    plain = Decoder.step
+    monkeypatch.setattr(Decoder, "step", lambda self, *given: steps.append(1) or plain(self, *given))
+    decode(Decoder(llama, 3, 64, [1]), iter(listed), 24, lambda job, _: seen.setdefault(job.ident, len(steps)))
+
+    assert sorted(seen) == sorted(job.ident for job in listed)
+    assert all(count % decoding.EVERY == 1 or count == len(steps) for count in seen.values())
 
 
 def test_prompts_beyond_the_budget_are_read_in_parts(llama, monkeypatch):

@@ -1,0 +1,1 @@
+"""Fit gates for `search --gate` on training topics, and show what they learned."""

@@ -1,0 +1,3 @@
+// A page without topics: only its colours change.
+
+themeButton(() => {});

@@ -1,0 +1,25 @@
+"""A browser for the tests of pages."""
+
+from __future__ import annotations
+
+import pytest
+from browser import Browser, lacking, open_browser, resize
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """One browser for all tests of pages."""
+    if lack := lacking():
+        pytest.skip(lack)
+    made = open_browser()
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def browser(driver):
+    """The browser at its usual width; a message on its console fails the test."""
+    resize(driver, 1280)
+    driver.get_log("browser")
+    yield Browser(driver)
+    assert driver.get_log("browser") == []
