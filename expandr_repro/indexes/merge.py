@@ -52,15 +52,13 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     count = int(manifests[0]["shard"]["count"])
     if numbers != list(range(count)):
         raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
-    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
+    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", COMPUTED_BY, DOCIDS)}
     total = sum(s.index.ntotal for s in shards)
     if total != common["corpus"].get("documents"):
         raise MismatchError(
             f"the shards hold {total} documents, and {common['corpus'].get('documents')} are in their corpus; encode them again"
         )
     common.update(factory=factory, documents=total, shard=vars(Shard()))
-    if by := sorted({m[COMPUTED_BY] for m in manifests if COMPUTED_BY in m}):
-        common[COMPUTED_BY] = ", ".join(by)
     if is_faiss_folder(target) and is_built(target, common):
         return int(total)
     refuse_another(target, overwrite)
@@ -72,7 +70,8 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
             save_flat(dimension, vectors(), docids, folder)
         else:
             save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
-        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder))
+        by = ", ".join(sorted({m[COMPUTED_BY] for m in manifests if COMPUTED_BY in m}))
+        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder) | ({COMPUTED_BY: by} if by else {}))
     return int(total)
 
 
