@@ -45,7 +45,10 @@ def run(options: Options) -> list[Sheet]:
         side("this project, fp32", lambda t: exact.encode(t, "document"), "fp32"),
         side("this project, bf16", lambda t: fast.encode(t, "document"), "bf16", True),
     ]
-    if options.gpu:
+    if not options.gpu:
+        plain = model.load(options.device, training=True)
+        sides.append(side("this project, fp32, torch", lambda t: plain.encode(t, "document"), "fp32"))
+    else:
         compiled = model.load(options.device, "bf16", compiled=True)
         sides.append(side("this project, bf16, --compile", lambda t: compiled.encode(t, "document"), "bf16", True))
     missing: list[Row] = []

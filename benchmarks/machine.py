@@ -12,7 +12,17 @@ from typing import Any
 from expandr_repro import __version__
 from expandr_repro.indexes.faiss_index import cores
 
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "faiss-cpu", "pyserini", "sentence-transformers", "ranx")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "tokenizers",
+    "numpy",
+    "faiss-cpu",
+    "pyserini",
+    "sentence-transformers",
+    "ranx",
+)
 
 
 def facts(device: str = "cpu") -> dict[str, Any]:
@@ -62,7 +72,7 @@ def matmul_rate(device: str, precision: str, size: int) -> float:
     """Return the best measured operations a second of a square matrix product (2 size^3 operations), by whichever library is faster."""
     import torch
 
-    from expandr_repro.encoders.compute import onednn
+    from expandr_repro.encoders.compute.onnx_graph import Graph
 
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
@@ -73,10 +83,10 @@ def matmul_rate(device: str, precision: str, size: int) -> float:
             torch.cuda.synchronize()
 
     best = _best(work)
-    if device == "cpu" and precision == "fp32" and onednn.can_lay_out():
-        layer = torch.nn.Linear(size, size, bias=False)
-        onednn.lay_out(layer)
-        best = min(best, _best(lambda: layer(a)))
+    if device == "cpu" and precision == "fp32":
+        graph = Graph()
+        session = graph.session({"a": ("float32", 3)}, graph("MatMul", "a", graph.weight(b.numpy())))
+        best = min(best, _best(lambda: session(a=a[None].numpy())))
     return 2 * size**3 / best
 
 

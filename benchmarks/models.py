@@ -67,13 +67,14 @@ class Model:
     max_length: int
     plain: bool
 
-    def load(self, device: str, precision: str = "fp32", compiled: bool = False) -> Any:
-        """Load it with this project."""
+    def load(self, device: str, precision: str = "fp32", compiled: bool = False, training: bool = False) -> Any:
+        """Load it with this project; to be trained, torch runs it, and on a CPU in fp32 else ONNX Runtime."""
         from expandr_repro.encoders.loading import load_encoder
         from expandr_repro.encoders.options import EncoderOptions
 
         said = {"pooling": "mean", "normalize": True, "max_length": self.max_length} if self.plain else {}
-        return load_encoder(self.name, EncoderOptions(device=device, precision=precision, compile=compiled, **said))  # type: ignore[arg-type]
+        options = EncoderOptions(device=device, precision=precision, compile=compiled, **said)  # type: ignore[arg-type]
+        return load_encoder(self.name, options, training=training)
 
     @property
     def options(self) -> list[str]:

@@ -18,6 +18,7 @@ from expandr_repro.data.topics import read_topics, write_topics
 from expandr_repro.io.paths import data_dir
 
 STOCK = "pyserini.search.faiss"
+TORCH = "query alone, torch in place of ONNX Runtime"
 
 
 def run(options: Options) -> list[Sheet]:
@@ -30,8 +31,14 @@ def run(options: Options) -> list[Sheet]:
     work, hits = options.work, 10 if options.smallest else 1000
     topics = work / "topics.jsonl"
     write_topics(topics, find_topics(collection).topics)
-    names = ["query alone", "query alone, cache full", "query and expansions", "query and expansions, cache full"]
-    names = names[::2] if options.smallest else names
+    names = [
+        "query alone",
+        "query alone, cache full",
+        TORCH,
+        "query and expansions",
+        "query and expansions, cache full",
+    ]
+    names = ["query alone", "query and expansions"] if options.smallest else names
     runs = {f"this project, {name}": work / f"ours.{n}.trec" for n, name in enumerate(names)} | {STOCK: work / "stock.trec"}  # fmt: skip
     sides = [
         _ours(name, model, ["--topics", topics, "--index", index, "--hits", hits, "--threads", options.threads, "--device", options.device, "--output", runs[name],
@@ -79,6 +86,11 @@ def _ours(name: str, model: Model, words: Sequence[object], work: Path) -> Side:
     cache = work / ("cache." + "".join(c for c in name if c.isalnum()))
     command = ["-m", "expandr_repro.search", *words, *model.options, "--quiet"]
     environment = {"EXPANDR_CACHE": str(cache)}
+    if TORCH in name:  # as where it is not installed
+        hidden = work / "hidden" / "onnxruntime.py"
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.write_text("raise ImportError\n")
+        environment["PYTHONPATH"] = str(hidden.parent)
     if "cache full" in name:
         return Side(name, lambda: python(command, environment), before=lambda: cache.is_dir() or python(command, environment))  # fmt: skip
     return Side(name, lambda: python(command, environment), before=lambda: shutil.rmtree(cache, ignore_errors=True))

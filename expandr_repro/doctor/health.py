@@ -37,6 +37,7 @@ def examine() -> list[Finding]:
         ("versions", _versions),
         ("openmp", _openmp),  # before what loads them
         ("torch", _torch),
+        ("onnxruntime", _onnxruntime),
         ("faiss", _faiss),
         ("ranx", lambda: _library("ranx", "evaluation", needed=True)),
         ("encoder", _weights),
@@ -168,6 +169,16 @@ def _torch() -> Finding:
     elif not built and _has_gpu():
         advice = "there is a GPU, and this build of torch has no CUDA: install one that has"
     return Finding("torch", "ok", description, advice)
+
+
+def _onnxruntime() -> Finding:
+    if importlib.util.find_spec("onnxruntime") is None:
+        return Finding("onnxruntime", "without", "not installed: torch runs every encoder, with a slower start", "pip install onnxruntime")  # fmt: skip
+    import onnxruntime
+
+    from expandr_repro.encoders.compute.onnx_models import ARCHITECTURES
+
+    return Finding("onnxruntime", "ok", f"{onnxruntime.__version__}, runs {', '.join(ARCHITECTURES)} encoders in fp32 on the processor")  # fmt: skip
 
 
 def _has_gpu() -> bool:

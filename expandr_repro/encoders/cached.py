@@ -1,7 +1,7 @@
 """Cache the vectors of queries and expansions, and load the encoder only for new texts.
 
 A vector is kept under a hash of all that decides it: the checkpoint's files, the whole spec, the precision, the kind of device asked
-for, the versions of the libraries, the code in `models/`, the role and the text. So a stale one is never found. The vectors of one
+for, the versions of the libraries, the code of this package, the role and the text. So a stale one is never found. The vectors of one
 model call depend on their batch in the last digit: a search that finds all its vectors repeats the one that kept them to the byte; one
 that finds some of them agrees with a fresh search to about 1e-6 in each score.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from expandr_repro.encoders.encoder import Encoder
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy")
+LIBRARIES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
 
 
 def encoder_key(spec: EncoderSpec, folder: Path, device: str, precision: str) -> str:
@@ -94,9 +94,14 @@ class CachedEncoder:
         """Return a fact of the encoder, from the store where it was noted before."""
         if self._facts is None and self._loaded is None:
             noted = self._store.facts(self.key) or {}
-            self._facts = noted if {"identity", "separator"} <= set(noted) else None
+            self._facts = noted if {"identity", "separator", "computed_by"} <= set(noted) else None
         if self._facts is None:
-            self._facts = {"identity": self.inner.identity, "separator": self.inner.separator}
+            inner = self.inner
+            self._facts = {
+                "identity": inner.identity,
+                "separator": inner.separator,
+                "computed_by": getattr(inner, "computed_by", ""),
+            }
             self._store.note(self.key, self._facts)
         return self._facts[fact]
 
@@ -109,6 +114,11 @@ class CachedEncoder:
     def identity(self) -> dict[str, Any]:
         """What decides the vectors."""
         return {**self._known("identity"), "name": self.name}
+
+    @property
+    def computed_by(self) -> str:
+        """The library that runs the model."""
+        return str(self._known("computed_by"))
 
     @property
     def separator(self) -> str:

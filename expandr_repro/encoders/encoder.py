@@ -1,11 +1,15 @@
-"""Encode texts with a transformers checkpoint: tokenise, pool, normalise; in large batches for search, with gradients for training."""
+"""Encode texts with a transformers checkpoint: tokenise, pool, normalise; in large batches for search, with gradients for training.
+
+An encoder that is not trained computes in fp32 on a CPU with ONNX Runtime, where its architecture is known there; else with torch.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +19,15 @@ from expandr_repro.encoders.checkpoints.checkpoint import fingerprint
 from expandr_repro.encoders.checkpoints.head import Head
 from expandr_repro.encoders.checkpoints.model_files import inside_of
 from expandr_repro.encoders.checkpoints.own_code import refuse_adapter, refuse_kernels
-from expandr_repro.encoders.checkpoints.weights import load_model, no_encoder, position_limit, reason_of
-from expandr_repro.encoders.compute import onednn, packed
+from expandr_repro.encoders.checkpoints.weights import load_model, position_limit, reason_of
+from expandr_repro.encoders.compute import packed
 from expandr_repro.encoders.compute.launched import Launched
+from expandr_repro.encoders.compute.onnx_models import OnnxModel, load_onnx
 from expandr_repro.encoders.finite import check_finite
 from expandr_repro.encoders.pooling import pool
 from expandr_repro.encoders.protocol import PRECISIONS, Role, as_texts, check_role, pick_device
 from expandr_repro.encoders.streaming import encode_stream
-from expandr_repro.encoders.tokenizing import TextTokenizer, put_in_lower_case
+from expandr_repro.encoders.tokenizing import TextTokenizer, load_tokenizer, put_in_lower_case
 from expandr_repro.errors import ExpandrError, MismatchError, SetupError
 
 if TYPE_CHECKING:
@@ -47,7 +52,7 @@ class Encoder:
         precision: `fp32` (exact), `bf16` or `fp16`.
         batch_tokens: tokens that go through the model together; 0 for a good value for the device.
         compiled: let torch.compile fuse the model's small steps, which takes half a minute first; half precision on a GPU alone.
-        frozen: it will not be trained, so that its weights may lie as the processor likes them best.
+        frozen: it will not be trained, so that ONNX Runtime may do torch's work.
 
     Raises:
         NotAvailableError: no weights there, or not as safetensors.
@@ -66,59 +71,28 @@ class Encoder:
         compiled: bool = False,
         frozen: bool = False,
     ) -> None:
-        import torch
-        from transformers import AutoTokenizer
-        from transformers.utils import logging as noise
-
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        noise.disable_progress_bar()
         if precision not in PRECISIONS:
             raise ExpandrError(f"--precision {precision!r}: wanted one of {', '.join(PRECISIONS)}")
-        self.folder, self.precision = folder, precision
+        self.folder, self.precision, self.frozen = folder, precision, frozen
         self.name = folder.name
         self.device = pick_device(device)
+        self.on_gpu = self.device.startswith("cuda")
         trust = spec.trust_remote_code
         checkpoint = inside_of(folder, spec.subfolder, folder)
         refuse_kernels(checkpoint, trust)
         refuse_adapter(checkpoint)
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=trust)
-        except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
-            raise no_encoder(checkpoint, error) from error
-        self.model: Any
-        config, self.model = load_model(checkpoint, trust)
-        if (spec.pooling == "first-decoder") != bool(getattr(config, "is_encoder_decoder", False)):
-            raise ExpandrError(
-                f"{folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
-            )
-        width = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
-        if not isinstance(width, int):
-            raise ExpandrError(
-                f"{folder}: a {config.model_type} model is not a text encoder; wanted one with a state of each token"
-            )
-        self.longest = position_limit(self.model)
+        light = frozen and self.device == "cpu" and precision == "fp32" and not compiled and not trust
+        self._onnx: OnnxModel | None = load_onnx(checkpoint, spec) if light else None
+        self.tokenizer: Any = load_tokenizer(checkpoint, trust, plain=self._onnx is not None)
+        self.packs = self.mixed = False
+        sizes = self._onnx.sizes(spec.pooling) if self._onnx else self._load_torch(checkpoint, spec, compiled)
+        full, words, self.longest = sizes
         self.spec = spec = spec.within(self.longest)
-        self.head = Head(folder, spec.modules, width * (spec.pooling.count("+") + 1), self.device)
-        self.dimension = min(self.head.dimension, spec.truncate_dim or self.head.dimension)
+        self.dimension = min(full, spec.truncate_dim or full)
         """Length of a vector."""
         if spec.lower_case:
             put_in_lower_case(self.tokenizer, folder)
-        self.on_gpu = self.device.startswith("cuda")
-        # on a CPU bf16 is for the matrix products alone: a twelfth slower than bf16 throughout, and three times as near to fp32
-        self.mixed = precision == "bf16" and not self.on_gpu
-        self.model.to(self.device, torch.float32 if self.mixed else getattr(torch, PRECISIONS[precision])).eval()
-        self.frozen = frozen
-        if frozen and onednn.wanted(config, self.device, precision, trust):
-            onednn.lay_out(self.model)
-        self.packs = packed.can_pack(config, self.device, precision) and packed.can_pool(spec)
-        if self.packs:
-            packed.register()
-            self.model.set_attn_implementation(packed.ATTENTION)
-        if compiled and not self.packs:
-            raise ExpandrError(
-                f"--compile: for {', '.join(packed.FIRST_POSITION)} models in bf16 or fp16 on a GPU; this is {config.model_type} in {precision} on {self.device}"
-            )
-        self._run: Any = torch.compile(self.model, dynamic=True) if compiled else self.model
         self.batch_tokens = batch_tokens or BATCH_TOKENS["cuda" if self.on_gpu else "cpu"]
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         self._texts = TextTokenizer(self.tokenizer)
@@ -128,12 +102,48 @@ class Encoder:
             raise ExpandrError(
                 f"{folder}: a maximum length of {shortest} leaves no room for a text next to {special} special tokens; use --max-length {special + 1} or more"
             )
-        embeddings = self.model.get_input_embeddings()
-        words = getattr(embeddings, "num_embeddings", None)
-        self._words: int | None = words if words is not None and len(self.tokenizer) > words else None
+        self._words = words if words is not None and len(self.tokenizer) > words else None
         self._prompts: dict[str, int] = {}
         self._counting = threading.Lock()
         self._fingerprint: str | None = None
+
+    def _load_torch(self, checkpoint: Path, spec: EncoderSpec, compiled: bool) -> tuple[int, int | None, int | None]:
+        """Load the model with transformers; return the length of a vector, and how many words and positions the model knows."""
+        import torch
+        from transformers.utils import logging as noise
+
+        noise.disable_progress_bar()
+        self.model: Any
+        config, self.model = load_model(checkpoint, spec.trust_remote_code)
+        if (spec.pooling == "first-decoder") != bool(getattr(config, "is_encoder_decoder", False)):
+            raise ExpandrError(
+                f"{self.folder}: pooling {spec.pooling!r} does not fit a {config.model_type} model; first-decoder is for encoder-decoders, and they have no other"
+            )
+        width = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
+        if not isinstance(width, int):
+            raise ExpandrError(
+                f"{self.folder}: a {config.model_type} model is not a text encoder; wanted one with a state of each token"
+            )
+        # on a CPU bf16 is for the matrix products alone: a twelfth slower than bf16 throughout, and three times as near to fp32
+        self.mixed = self.precision == "bf16" and not self.on_gpu
+        self.model.to(self.device, torch.float32 if self.mixed else getattr(torch, PRECISIONS[self.precision])).eval()
+        self.packs = packed.can_pack(config, self.device, self.precision) and packed.can_pool(spec)
+        if self.packs:
+            packed.register()
+            self.model.set_attn_implementation(packed.ATTENTION)
+        if compiled and not self.packs:
+            raise ExpandrError(
+                f"--compile: for {', '.join(packed.FIRST_POSITION)} models in bf16 or fp16 on a GPU; this is {config.model_type} in {self.precision} on {self.device}"
+            )
+        self._run: Any = torch.compile(self.model, dynamic=True) if compiled else self.model
+        words = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        self.head = Head(self.folder, spec.modules, width * (spec.pooling.count("+") + 1), self.device)
+        return self.head.dimension, words, position_limit(self.model)
+
+    @property
+    def computed_by(self) -> str:
+        """The library that runs the model."""
+        return "onnxruntime" if self._onnx else "torch"
 
     @property
     def separator(self) -> str:
@@ -229,7 +239,7 @@ class Encoder:
         """
         import torch
 
-        if self.frozen and torch.is_grad_enabled():
+        if self.frozen and (self._onnx or torch.is_grad_enabled()):
             raise ExpandrError(f"{self.name}: loaded to search with, not to be trained; load it with training=True")
         skipped = None
         if not self.spec.include_prompt:
@@ -298,23 +308,39 @@ class Encoder:
         Raises:
             SetupError: not even one text fits into the device's memory.
         """
-        import torch
-
         order: list[int] = []
-        parts: list[torch.Tensor] = []
+        parts: list[Any] = []
         numbers: dict[tuple[int, ...], int] = {}
         same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
         copies, rows = Counter(same), list(numbers)
         lengths = [len(row) for row in rows]
         grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
-        mixed = torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.mixed)
-        with torch.inference_mode(), mixed:
+        embed = self._with_onnx if self._onnx else self._within_memory
+        with contextlib.nullcontext() if self._onnx else self._without_gradients():
             for batch in grouped:
                 order += batch
-                parts.append(self._within_memory([rows[i] for i in batch]))
+                parts.append(embed([rows[i] for i in batch]))
                 if done:
                     done(sum(copies[i] for i in batch))
             return Launched.of(order, parts, self.dimension, same if len(rows) < len(ids) else None)
+
+    @contextlib.contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        import torch
+
+        mixed = torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.mixed)
+        with torch.inference_mode(), mixed:
+            yield
+
+    def _with_onnx(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        import numpy as np
+
+        assert self._onnx is not None
+        vectors = self._onnx.pooled(ids, self.spec.pooling)[:, : self.dimension]
+        if not self.spec.normalize:
+            return vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
     def _vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Embed a batch without gradients, end to end where the model can, padded where not."""

@@ -75,12 +75,35 @@ def devices() -> list[str]:
     return names
 
 
+def surely_without_gpu() -> bool:
+    """Return whether torch would find no CUDA device here, where that shows without the second that importing it takes."""
+    import ctypes
+    import importlib.metadata
+    import sys
+
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return False  # whoever imports it says so
+    if sys.platform == "darwin" or version.endswith("+cpu"):
+        return True
+    if "rocm" in version:
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return True
+    return False
+
+
 def pick_device(device: str) -> str:
     """Return `device`, with `auto` resolved to cuda where there is one.
 
     Raises:
         SetupError: torch has no such device here; names those it has.
     """
+    if device == "cpu" or (device == "auto" and surely_without_gpu()):
+        return "cpu"
     import torch
 
     if device == "auto":

@@ -21,7 +21,7 @@ from expandr_repro.encoders.streaming import encode_stream
 from expandr_repro.errors import ExpandrError, SetupError
 from expandr_repro.indexes.faiss_index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.indexes.flat_file import save_flat
-from expandr_repro.indexes.parts import DOCIDS, docids_fact
+from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS, docids_fact
 from expandr_repro.io.files import atomic_bytes, atomic_folder
 from expandr_repro.io.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.io.outputs import FAISS_INDEX
@@ -107,7 +107,7 @@ def facts_key(facts: dict[str, Any]) -> str:
     corpus = {k: v for k, v in facts["corpus"].items() if k != "source"}
     return key_of(
         {
-            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", DOCIDS, EMPTY)},
+            **{k: v for k, v in facts.items() if k not in ("kind", "made_by", COMPUTED_BY, DOCIDS, EMPTY)},
             "encoder": encoder,
             "corpus": corpus,
         }
@@ -169,7 +169,8 @@ def build_faiss(
                 loaded = partial(map, partial(np.load, allow_pickle=False), chunks)
                 index = fill(new_index(encoder.dimension, factory), factory, loaded, len(docids))
                 save_index(index, docids, folder)
-            write_manifest(folder / NAME, "faiss-index", made_from | docids_fact(folder))
+            by = getattr(encoder, COMPUTED_BY, None)
+            write_manifest(folder / NAME, "faiss-index", made_from | docids_fact(folder) | ({COMPUTED_BY: by} if by else {}))  # fmt: skip
         shutil.rmtree(work, ignore_errors=True)
     return True
 

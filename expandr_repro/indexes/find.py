@@ -22,9 +22,9 @@ from expandr_repro.indexes.build_lucene import build_lucene, lucene_facts
 from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.indexes.parted import load_parts, parts_of, refuse_sparse
-from expandr_repro.indexes.parts import docids_fact
+from expandr_repro.indexes.parts import COMPUTED_BY, docids_fact
 from expandr_repro.io.files import atomic_folder, write_json
-from expandr_repro.io.manifest import NAME, key_of, write_manifest
+from expandr_repro.io.manifest import NAME, key_of, read_manifest, write_manifest
 from expandr_repro.io.outputs import FAISS_INDEX
 from expandr_repro.io.paths import cache_dir
 from expandr_repro.pyserini import registry, resources
@@ -147,7 +147,9 @@ def take_from_cache(target: Path, facts: dict[str, Any]) -> bool:
                 os.link(file, folder / file.name)  # index files are replaced, never changed, so one copy serves both
             except OSError:
                 shutil.copyfile(file, folder / file.name)
-        write_manifest(folder / f"{NAME}.new", "faiss-index", facts | docids_fact(folder))
+        old = read_manifest(folder / NAME) or {}
+        kept = {COMPUTED_BY: old[COMPUTED_BY]} if COMPUTED_BY in old else {}
+        write_manifest(folder / f"{NAME}.new", "faiss-index", facts | docids_fact(folder) | kept)
         (folder / f"{NAME}.new").replace(folder / NAME)  # the names that this call gave to encoder and corpus
     return True
 

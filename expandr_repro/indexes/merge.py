@@ -12,7 +12,7 @@ from expandr_repro.indexes import build as building
 from expandr_repro.indexes.build import Shard, facts_key, fill, is_built, locked
 from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder, new_index, save_index
 from expandr_repro.indexes.flat_file import save_flat
-from expandr_repro.indexes.parts import DOCIDS, docids_fact
+from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS, docids_fact
 from expandr_repro.io.files import atomic_folder
 from expandr_repro.io.manifest import NAME, write_manifest
 from expandr_repro.io.outputs import FAISS_INDEX, check_output
@@ -52,7 +52,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     count = int(manifests[0]["shard"]["count"])
     if numbers != list(range(count)):
         raise MismatchError(f"found shards {numbers} of {count}; wanted each of 0 to {count - 1} once")
-    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", DOCIDS)}
+    common = {k: v for k, v in manifests[0].items() if k not in ("kind", "made_by", COMPUTED_BY, DOCIDS)}
     total = sum(s.index.ntotal for s in shards)
     if total != common["corpus"].get("documents"):
         raise MismatchError(
@@ -70,7 +70,8 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
             save_flat(dimension, vectors(), docids, folder)
         else:
             save_index(fill(new_index(dimension, factory), factory, vectors, total), docids, folder)
-        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder))
+        by = ", ".join(sorted({m[COMPUTED_BY] for m in manifests if COMPUTED_BY in m}))
+        write_manifest(folder / NAME, "faiss-index", common | docids_fact(folder) | ({COMPUTED_BY: by} if by else {}))
     return int(total)
 
 

@@ -10,6 +10,9 @@ from expandr_repro.errors import FormatError, MismatchError
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME
 
+COMPUTED_BY = "computed_by"
+"""Where a manifest names the library that ran the model; no part of what decides an index: vectors agree to about 1e-6."""
+
 DOCIDS = "docids_sha256"
 """Where a manifest has the hash of the file of docids; no part of what decides an index, but what tells it from another's."""
 

@@ -52,7 +52,7 @@ from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.find import dense_index, lucene_index
 from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene_facts
 from expandr_repro.indexes.parted import PartedIndex, label
-from expandr_repro.indexes.parts import DOCIDS
+from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME, read_manifest
 from expandr_repro.llm.costs import FACT, read_costs
@@ -530,8 +530,10 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
     index, encoder = searcher.index, searcher.encoder
     if "pyserini_class" in encoder.identity:
         java = ("pyserini",)
+    by = getattr(encoder, COMPUTED_BY, None)
     return {
         "encoder": encoder.identity,
+        **({COMPUTED_BY: by} if by else {}),
         # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
         "query_vectors_sha256": f"{searcher.searched:064x}",
         "corpus": corpus,
@@ -544,7 +546,9 @@ def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, fee
             "sha256": files_sha256(index.folder, ["docid"]),
         },
         **({} if request.stock else {"batch_size": request.batch_size}),
-        "versions": versions("faiss-cpu", "faiss-gpu", "torch", "transformers", "tokenizers", "numpy", *java),
+        "versions": versions(
+            "faiss-cpu", "faiss-gpu", "torch", "transformers", "onnxruntime", "tokenizers", "numpy", *java
+        ),
     }
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from expandr_repro.data.specs import EncoderSpec, datasets, encoders
+from expandr_repro.data.trec import read_run
 from expandr_repro.encoders.checkpoints.checkpoint import locate, spec_of_folder
 from expandr_repro.encoders.encoder import Encoder
 from expandr_repro.encoders.loading import load_encoder
@@ -236,3 +241,38 @@ def test_compiling_is_refused_where_it_does_not_pay(bert):
 def test_pyserinis_encoders_are_not_compiled(bert):
     with pytest.raises(ExpandrError, match="is run by Pyserini, which has no such option"):
         load_encoder(f"pyserini:AutoQueryEncoder:{bert[0]}", EncoderOptions(compile=True))
+
+
+IMPORTED = """
+import sys
+from expandr_repro.encoders.loading import load_encoder
+
+encoder = load_encoder("all-MiniLM-L6-v2")
+print(encoder.encode(["kiwi", "a bird"], "query").shape, encoder.computed_by, *({"torch", "transformers"} & set(sys.modules)))
+"""
+
+
+def test_the_default_encoder_imports_neither_torch_nor_transformers_on_a_processor():
+    from expandr_repro.encoders.protocol import surely_without_gpu
+
+    if not surely_without_gpu():
+        pytest.skip("torch has to look for a GPU here")
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "(2, 384) onnxruntime"
+
+
+def test_a_search_has_the_same_scores_with_onnx_runtime_and_without_it(process, pocket_index, tmp_path, root):
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError\n")
+    runs, manifests = {}, {}
+    for by, path in (("onnxruntime", str(root)), ("torch", f"{tmp_path}{os.pathsep}{root}")):
+        output = tmp_path / f"{by}.trec"
+        words = f"--topics pocket --limit 12 --index {pocket_index} --no-vector-cache --device cpu --output {output}"
+        result = process("expandr_repro.search", *words.split(), env={"PYTHONPATH": path})
+        assert result.code == 0, result.err
+        runs[by] = read_run(output)
+        manifests[by] = json.loads((tmp_path / f"{by}.trec.manifest.json").read_text())
+        assert manifests[by].pop("computed_by") == by
+    assert manifests["torch"]["encoder"] == manifests["onnxruntime"]["encoder"]
+    assert len(runs["torch"]) == 12
+    for qid, ranked in runs["torch"].items():
+        assert ranked == pytest.approx(runs["onnxruntime"][qid], abs=2e-6)

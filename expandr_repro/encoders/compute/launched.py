@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,27 +24,31 @@ class Launched:
     """
 
     order: list[int]
-    vectors: torch.Tensor
+    vectors: torch.Tensor | NDArray[np.float32]
     event: torch.cuda.Event | None = None
     same: Sequence[int] | None = None
 
     @classmethod
-    def of(
-        cls, order: list[int], parts: Sequence[torch.Tensor], dimension: int, same: Sequence[int] | None = None
-    ) -> Launched:
+    def of(cls, order: list[int], parts: Sequence[Any], dimension: int, same: Sequence[int] | None = None) -> Launched:
         """Start copying the batches' vectors to the host.
 
         On a GPU the copy is in the queue right behind these batches: fetching waits for nothing that is launched later.
 
         Args:
             order: the text of each row of all parts.
-            parts: (texts of a batch, dimension) each, on the device.
+            parts: (texts of a batch, dimension) each, torch's on the device or numpy's.
             dimension: of a vector.
             same: the text that stands for each one.
         """
+        import numpy as np
+
+        if not parts:
+            return cls(order, np.zeros((0, dimension), dtype=np.float32), None, same)
+        if isinstance(parts[0], np.ndarray):
+            return cls(order, np.concatenate(parts), None, same)
         import torch
 
-        vectors = torch.cat(list(parts)) if parts else torch.zeros((0, dimension))
+        vectors = torch.cat(list(parts))
         if not vectors.is_cuda:
             return cls(order, vectors, None, same)
         host = torch.empty(vectors.shape, pin_memory=True)
@@ -59,5 +63,5 @@ class Launched:
         if self.event is not None:
             self.event.synchronize()
         out = np.empty(tuple(self.vectors.shape), dtype=np.float32)
-        out[self.order] = self.vectors.numpy()
+        out[self.order] = np.asarray(self.vectors)
         return out if self.same is None else out[list(self.same)]
