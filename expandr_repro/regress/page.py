@@ -88,9 +88,12 @@ def _order(pair: Pair) -> tuple[int, str, bool, str]:
 def results_table(conditions: Sequence[Condition]) -> str:
     """Return the table of the `full` tier: a row for collection and expansions, columns for retriever and metric, in Markdown.
 
-    What needs an encoder that was trained is not in it: nobody has one at first.
+    What needs an encoder that was trained is not in it: nobody has one at first. Nor is what pins one of the two metrics alone: such
+    conditions belong to a page of their own.
     """
-    full = [p for p in readable(conditions) if p[1].tier == "full" and "models" not in p[1].needs]
+    full = [
+        p for p in readable(conditions) if p[1].tier == "full" and "models" not in p[1].needs and len(p[1].metrics) > 1
+    ]
     retrievers = sorted(dict.fromkeys(name.split(".")[1] for name, _ in full), key=lambda r: (r == "bm25", r))
     metrics = ("nDCG@10", "R@100")
     cells: dict[tuple[str, str], dict[str, Regression]] = {}
