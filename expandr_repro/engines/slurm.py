@@ -20,6 +20,9 @@ OWN = ("--engine", "--address", "--workers", "--gpus-per-worker", "--print", "--
 MERGING = ("--output", "--overwrite", "--factory")
 """Options of the whole index, not of a shard."""
 
+CUT = ("--shard-id", "--num-shards", "--merge", "--export")
+"""Options of `encode` that the scripts set, or that there is nothing to share of."""
+
 
 def scripts(command: str, request: Options, engine: EngineOptions, output: Path | None = None) -> str:
     """Return a shell script that writes the scripts for sbatch, and submits them.
@@ -31,10 +34,15 @@ def scripts(command: str, request: Options, engine: EngineOptions, output: Path 
         output: of `encode`: its shards go next to it and are merged. None for a command that is not cut into shards.
 
     Raises:
-        ExpandrError: --print is missing.
+        ExpandrError: --print is missing, or the command is told its shard already.
     """
     if not engine.script:
         raise ExpandrError("--engine slurm: add --print, which prints the scripts for sbatch to look through and run")
+    for flag in CUT:
+        if flag in request.given:
+            raise ExpandrError(
+                f"{flag}: not with --engine slurm, whose scripts cut the corpus and merge; --workers N says into how many shards"
+            )
     machines = engine.workers or MACHINES
     gpus = 1.0 if engine.gpus_per_worker is None else engine.gpus_per_worker
 

@@ -69,3 +69,12 @@ def test_nothing_is_submitted_or_written_by_the_command_itself(capsys, tmp_path,
     monkeypatch.chdir(tmp_path)
     printed(capsys, "encode", *ENCODE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["--num-shards", "2", "--shard-id", "0"], ["--num-shards", "2"]])
+def test_a_shard_of_ones_own_is_refused_since_the_scripts_cut_the_corpus(capsys, words):
+    encode = importlib.import_module("expandr_repro.encode.__main__")
+    assert encode.main(["--corpus", "pocket", "--output", "x", "--engine", "slurm", "--print", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--workers N" in error
