@@ -34,7 +34,7 @@ def scripts(command: str, request: Options, engine: EngineOptions, output: Path 
         output: of `encode`: its shards go next to it and are merged. None for a command that is not cut into shards.
 
     Raises:
-        ExpandrError: --print is missing, or the command is told its shard already.
+        ExpandrError: --print is missing, or an option names a shard already.
     """
     if not engine.script:
         raise ExpandrError("--engine slurm: add --print, which prints the scripts for sbatch to look through and run")
