@@ -142,9 +142,9 @@ def write_fault(error: BaseException) -> str | None:
 
 
 MEMORY_FAULT = re.compile(
-    r"can't allocate memory|bad_alloc|[Oo]ut of memory|Cannot allocate memory|can't start new thread|could not create a (?:primitive|memory)"
+    r"can't allocate memory|bad_alloc|bad allocation|failed to map segment|[Ff]ailed to allocate memory|[Oo]ut of memory|Cannot allocate memory|can't start new thread|could not create a (?:primitive|memory)"
 )
-"""What torch, oneDNN, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
+"""What torch, oneDNN, ONNX Runtime, Faiss and Python say where memory, or room for a thread's, cannot be had; none raises MemoryError."""
 
 
 def is_memory_fault(error: BaseException) -> bool:

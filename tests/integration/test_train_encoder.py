@@ -377,7 +377,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(command, bert, tmp_path
 
     other = save_tiny_bert(tmp_path / "other", dim=16)
     shutil.copytree(other, tmp_path / "model")
-    encoder = load_encoder(str(tmp_path / "first"))
+    encoder = load_encoder(str(tmp_path / "first"), training=True)
     with pytest.raises(MismatchError, match="weights of another model"):
         load_weights(encoder.model, other / "model.safetensors")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.data.specs import EncoderSpec
 from expandr_repro.encoders.checkpoints.model_files import read_object
 from expandr_repro.encoders.compute.onnx_graph import OWN, Graph, Session
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, is_memory_fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -229,6 +229,9 @@ def load_onnx(folder: Path, spec: EncoderSpec) -> OnnxModel | None:
     Args:
         folder: with `config.json` and `model.safetensors`.
         spec: pooling and layers after it.
+
+    Raises:
+        MemoryError: there is too little memory for it.
     """
     try:
         import onnxruntime  # noqa: F401
@@ -243,11 +246,12 @@ def load_onnx(folder: Path, spec: EncoderSpec) -> OnnxModel | None:
             raise OtherModelError(f"{kind} with the pooling {spec.pooling}")
         weights = Weights(folder)
         model = _t5(config, weights) if kind == "t5" else _bert_model(config, FAMILY[kind], weights)
-    except (OtherModelError, ExpandrError, ImportError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        log.debug("%s: not run by ONNX Runtime (%s)", folder, error)
-        return None
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common base; torch does the work, or says why not
-        log.info("%s: ONNX Runtime cannot run it (%s)", folder, error)
+    except Exception as error:  # ONNX Runtime's have no common base; torch does the work, or says why not
+        if is_memory_fault(error):
+            # not torch: how much memory is free must not decide what computes, which is noted with the vectors
+            raise MemoryError(str(error)) from error
+        expected = (OtherModelError, ExpandrError, ImportError, KeyError, TypeError, ValueError, ZeroDivisionError)
+        log.log(logging.DEBUG if isinstance(error, expected) else logging.INFO, "%s: ONNX Runtime cannot run it (%s)", folder, error)  # fmt: skip
         return None
     return model
 
