@@ -218,9 +218,15 @@ def placed(options: EngineOptions, most: int | None = None) -> list[Place]:
     count = min(count, most or count)
     taken: Counter[str] = Counter()
     order = []
-    for _ in range(count):  # the machine that has the most for each of its workers
+    for _ in range(count):  # the machine that has the most for each of its workers; of two such the one with fewer
         free = [n for n in nodes if not each or taken[n["NodeID"]] < room[n["NodeID"]]]
-        node = max(free, key=lambda n: n["Resources"].get("GPU" if each else "CPU", 0.0) / (taken[n["NodeID"]] + 1))
+        node = max(
+            free,
+            key=lambda n: (
+                n["Resources"].get("GPU" if each else "CPU", 0.0) / (taken[n["NodeID"]] + 1),
+                -taken[n["NodeID"]],
+            ),
+        )
         taken[node["NodeID"]] += 1
         order.append(node)
     return [
@@ -301,17 +307,18 @@ class Workers(Generic[T, R]):
             with suppress(ray.exceptions.RayError):
                 ray.kill(worker.actor)
 
-    def _hire(self, number: int, where: Place) -> _Hired:
+    def _hire(self, number: int, where: Place, again: bool = False) -> _Hired:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         variables = {k: v for k, v in os.environ.items() if k.startswith(CARRIED) or k in self.environment}
         if not where.gpus:
             variables.setdefault("OMP_NUM_THREADS", str(max(1, int(where.cpus))))
+        # soft: Ray may start it on another machine, which is right only where the last one died, perhaps with its machine
         # processors are not reserved: as many workers as are asked for start, on whatever else runs there
         actor = ray.remote(_Worker).options(
             num_cpus=0, num_gpus=where.gpus, max_restarts=0, max_concurrency=self.ahead + 8,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(where.node, soft=True),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(where.node, soft=again),
         ).remote(self.make, variables)  # fmt: skip
         return _Hired(number, where, actor, actor.ready.remote())
 
@@ -403,5 +410,5 @@ class Workers(Generic[T, R]):
             if deaths[position] == DEATHS:
                 raise ExpandrError(f"{DEATHS} workers died with the same work, the last on {dead.place.host}; is there too little memory? Lower --batch-size or --batch-tokens, or --workers")  # fmt: skip
         log.warning("a worker on %s died; what it had is done again (%s), and another is started", dead.place.host, counted(len(lost), "piece") + " of work")  # fmt: skip
-        self._hired[dead.number] = self._hire(dead.number, dead.place)
+        self._hired[dead.number] = self._hire(dead.number, dead.place, again=True)
         self._hired[dead.number].died = True

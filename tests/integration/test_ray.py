@@ -345,7 +345,7 @@ def test_z_a_removed_machine_costs_the_chunks_that_were_there(encode, one, clust
     def remove():
         while not log.exists() or len(log.read_text().splitlines()) < 5:
             time.sleep(0.05)
-        cluster.remove_node(cluster.second)
+        cluster.remove_node(cluster.second, allow_graceful=False)
 
     thread = threading.Thread(target=remove)
     thread.start()
