@@ -119,3 +119,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def driver():
+    """One browser for all tests of pages."""
+    from browser import lacking, open_browser
+
+    if lack := lacking():
+        pytest.skip(lack)
+    made = open_browser()
+    yield made
+    made.quit()

@@ -45,7 +45,10 @@ CLAIMS = [
 ]
 """What is compared: label, the lesser, the greater; each a condition and a kind of training."""
 
-Scores = dict[str, dict[int, dict[str, dict[str, float]]]]
+Run = dict[str, dict[str, float]]
+"""Metric -> qid -> score."""
+
+Scores = dict[str, dict[int, Run]]
 """Condition -> seed -> metric -> qid -> score."""
 
 
@@ -66,7 +69,7 @@ def scores(steps: dict[str, Any], collection: str, retriever: str) -> Scores:
     return found
 
 
-def mean(run: dict[str, dict[str, float]], metric: str) -> float:
+def mean(run: Run, metric: str) -> float:
     """Return a metric's mean over topics."""
     return statistics.fmean(run[metric].values())
 
@@ -94,46 +97,43 @@ def by_collection(steps: dict[str, Any], collection: str) -> str:
     return Table(header, lines).render("markdown")
 
 
-def differences(steps: dict[str, Any]) -> str:
-    """Return the table of each training less the untrained model, topic by topic."""
+def by_topic(header: list[str], pairs: Sequence[tuple[list[str], Sequence[Run], Sequence[Run]]]) -> str:
+    """Return a table of differences topic by topic, of means over seeds: what each is called, the lesser's runs, the greater's."""
     import numpy as np
 
     from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
 
     lines, p_values = [], []
+    for names, *sides in pairs:
+        lesser, greater = (
+            np.mean([[run["nDCG@10"][q] for q in sorted(run["nDCG@10"])] for run in runs], axis=0) for runs in sides
+        )
+        change = greater - lesser
+        half = pages.half_width(change.tolist())
+        wins, _, losses = wins_ties_losses(lesser, greater)
+        p_values.append(paired_p(lesser, greater))
+        lines.append([*names, f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
+    for line, p in zip(lines, holm(p_values), strict=True):
+        line.insert(-2, f"{p:.2g}")
+    columns = [*header, "nDCG@10", "95 % interval over topics", "p (Holm)", "topics better", "worse"]
+    return Table(columns, lines).render("markdown")
+
+
+def differences(steps: dict[str, Any]) -> str:
+    """Return the table of each training less the untrained model, topic by topic."""
+    pairs = []
     for collection, title in COLLECTIONS.items():
         for retriever, label in RETRIEVERS.items():
             found = scores(steps, collection, retriever)
             for condition in list(NAMES)[2:]:
                 if condition not in found or "untrained" not in found:
                     continue
-                both = [
-                    np.mean(
-                        [[run["nDCG@10"][q] for q in sorted(run["nDCG@10"])] for run in found[name].values()], axis=0
-                    )
-                    for name in ("untrained", condition)
-                ]
-                change = both[1] - both[0]
-                half = pages.half_width(change.tolist())
-                wins, _, losses = wins_ties_losses(both[0], both[1])
-                p_values.append(paired_p(both[0], both[1]))
-                lines.append([title, label, NAMES[condition], f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
-    for line, p in zip(lines, holm(p_values), strict=True):
-        line.insert(5, f"{p:.2g}")
-    header = [
-        "collection",
-        "retriever",
-        "less the untrained model",
-        "nDCG@10",
-        "95 % interval over topics",
-        "p (Holm)",
-        "topics better",
-        "worse",
-    ]
-    return Table(header, lines).render("markdown")
+                runs = [list(found[name].values()) for name in ("untrained", condition)]
+                pairs.append(([title, label, NAMES[condition]], *runs))
+    return by_topic(["collection", "retriever", "less the untrained model"], pairs)
 
 
-def trained(steps: dict[str, Any], collection: str, condition: str, kind: str) -> list[dict[str, dict[str, float]]]:
+def trained(steps: dict[str, Any], collection: str, condition: str, kind: str) -> list[Run]:
     """Return the runs of a condition with MiniLM, one per seed: as it is (no kind), or trained on queries alone (a) or fused (b)."""
     if not kind:
         return list(scores(steps, collection, "minilm").get(condition, {}).values())
@@ -152,26 +152,13 @@ def together(steps: dict[str, Any], collection: str) -> str:
 
 
 def together_differences(steps: dict[str, Any]) -> str:
-    """Return what the claim of joint training is about: differences topic by topic, of means over seeds."""
-    import numpy as np
-
-    from expandr_repro.evaluate.significance import holm, paired_p, wins_ties_losses
-
-    lines, p_values = [], []
-    for collection, title in COLLECTIONS.items():
-        for label, (left, left_kind), (right, right_kind) in CLAIMS:
-            both = [
-                np.mean([[run["nDCG@10"][q] for q in sorted(run["nDCG@10"])] for run in trained(steps, collection, *side)], axis=0)
-                for side in ((left, left_kind), (right, right_kind))
-            ]  # fmt: skip
-            change = both[1] - both[0]
-            half = pages.half_width(change.tolist())
-            wins, _, losses = wins_ties_losses(both[0], both[1])
-            p_values.append(paired_p(both[0], both[1]))
-            lines.append([title, label, f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}", wins, losses])  # fmt: skip
-    for line, p in zip(lines, holm(p_values), strict=True):
-        line.insert(4, f"{p:.2g}")
-    return Table(["collection", "difference", "nDCG@10", "95 % interval over topics", "p (Holm)", "topics better", "worse"], lines).render("markdown")  # fmt: skip
+    """Return what the claim of joint training is about."""
+    pairs = [
+        ([title, label], trained(steps, collection, *lesser), trained(steps, collection, *greater))
+        for collection, title in COLLECTIONS.items()
+        for label, lesser, greater in CLAIMS
+    ]
+    return by_topic(["collection", "difference"], pairs)
 
 
 def tables() -> dict[str, str]:

@@ -187,7 +187,6 @@ class Plan:
         written = self.expand(
             candidates.stem, topics, "--preset", "expandr-candidates", "--samples", 1 if self.small else 4
         )
-        folder = Path(os.environ.get("EXPANDR_DATA", "data")) / "expansions"
         for encoder, model in self.encoders.items():
             negatives = self.path(f"runs/negatives.{encoder}.trec")
             mined = self.add(f"negatives.{encoder}", "search", "--topics", topics, *retriever(encoder, model), "--fusion", "none", "--hits", 100,
@@ -211,13 +210,16 @@ class Plan:
                             texts = f"texts.{generator}.seed{seed}.{collection}"
                             if texts in self.steps:
                                 self.search(f"{generator}.seed{seed}", collection, label, output, self.path(f"{texts}.jsonl"), texts)  # fmt: skip
-                        for other, pattern in OTHERS.items():
-                            if (path := folder / f"{pattern.format(c=collection)}.jsonl").exists():
-                                self.search(other, collection, label, output, path)
+                        self.others(collection, label, output)
             for collection in self.tests("i"):
-                for other, pattern in OTHERS.items():
-                    if (path := folder / f"{pattern.format(c=collection)}.jsonl").exists():
-                        self.search(other, collection, encoder, model, path)
+                self.others(collection, encoder, model)
+
+    def others(self, collection: str, encoder: str, model: object) -> None:
+        """Search with the other LLMs' texts that are there."""
+        for other, pattern in OTHERS.items():
+            path = Path(os.environ.get("EXPANDR_DATA", "data")) / "expansions" / f"{pattern.format(c=collection)}.jsonl"
+            if path.exists():
+                self.search(other, collection, encoder, model, path)
 
     def generators(self, names: list[str]) -> None:
         """Add the trainings of the LLM and what is searched with their texts."""

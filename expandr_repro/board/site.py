@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.board.cells import PINNED, REPRODUCED, Cell, cells_of, published
+from expandr_repro.board.cells import REPRODUCED, Cell, cells_of, published
 from expandr_repro.board.narrowing import narrowed
 from expandr_repro.board.querygym import refuse_missing, results_of, warn_by_reason, write_results
 from expandr_repro.console.redact import without_secrets
@@ -205,7 +205,7 @@ def _above(cell: Cell, condition: Condition, run: Path | None, compared: bool) -
         if recorded
         else ""
     )
-    missing = "" if compared or cell.status in (PINNED,) or run is None else "<p>Its topics are not shown: there is nothing to compare it with, or the collection was not there when the board was made.</p>"  # fmt: skip
+    missing = "" if compared or run is None else "<p>Its topics are not shown: there is nothing to compare it with, or the collection was not there when the board was made.</p>"  # fmt: skip
     note = f"<p>{html.escape(regression.note)}</p>" if regression.note else ""
     return f"""  <section aria-labelledby="h-cell" class="cell">
     <h2 id="h-cell">{html.escape(regression.title)} <span class="status">{html.escape(cell.status)}</span></h2>

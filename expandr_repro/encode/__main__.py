@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.encode.options import EncodeRequest
+from expandr_repro.engines.running import printed
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.launcher import launched
 
@@ -46,10 +47,7 @@ def build_parser() -> Parser:
 
 def run(request: EncodeRequest) -> int:
     """Run the command."""
-    if request.engine.engine == "slurm":
-        from expandr_repro.engines.slurm import scripts
-
-        print(scripts("encode", request, request.engine, request.output))
+    if printed("encode", request, request.engine, request.output):
         return 0
     ray = request.engine.engine == "ray"
     if request.dry_run:

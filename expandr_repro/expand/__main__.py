@@ -13,6 +13,7 @@ from typing import Any
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.data.overlap.trained_on import record_beside
+from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
 from expandr_repro.expand.options import (
     ExpandRequest,
@@ -53,10 +54,7 @@ def build_parser() -> Parser:
 
 def run(request: ExpandRequest, argv: Sequence[str]) -> int:
     """Do what the command line says; `argv` is that line, for further processes."""
-    if request.engine.engine == "slurm":
-        from expandr_repro.engines.slurm import scripts
-
-        print(scripts("expand", request, request.engine))
+    if printed("expand", request, request.engine):
         return 0
     if not request.output and not request.dry_run:
         raise ExpandrError("--output is missing: where to write the augmented topics (or --dry-run to count only)")
@@ -81,12 +79,8 @@ def run(request: ExpandRequest, argv: Sequence[str]) -> int:
     from expandr_repro.expand.run import expand
 
     try:
-        if ray and not request.dry_run:
-            from expandr_repro.engines.cluster import connected
-
-            with connected(request.engine):
-                return expand(request)
-        return expand(request)
+        with running(request.engine, request.dry_run):
+            return expand(request)
     except KeyboardInterrupt:
         log.info("what has arrived is kept; the same command goes on from there")
         raise

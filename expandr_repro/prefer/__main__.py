@@ -14,6 +14,7 @@ from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.data.overlap.sharing import count_shared, draw_apart
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
+from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.manifest import run_manifest_path, write_manifest
 from expandr_repro.io.outputs import PAIRS, RECORD, check_output, manifest_kind
@@ -60,10 +61,7 @@ def _serve(request: PreferRequest) -> int:
 
 def run(request: PreferRequest) -> int:
     """Run the command."""
-    if request.engine.engine == "slurm":
-        from expandr_repro.engines.slurm import scripts
-
-        print(scripts("prefer", request, request.engine))
+    if printed("prefer", request, request.engine):
         return 0
     if request.serve:
         return _serve(request)
@@ -84,12 +82,7 @@ def run(request: PreferRequest) -> int:
     if request.dev and not request.allow_overlap:
         draw_apart([case.topic.qid for case in planned.cases], shared, request.dev, "--dev")
     encoder = load_encoder(request.encoder.name, request.encoder)
-    if request.engine.engine == "ray":
-        from expandr_repro.engines.cluster import connected
-
-        with connected(request.engine):
-            preferences = prefer(planned, encoder)
-    else:
+    with running(request.engine):
         preferences = prefer(planned, encoder)
     pairs, why = len(preferences.pairs), why_few(planned, preferences.dropped)
     if request.dev and request.dev >= pairs:

@@ -66,7 +66,7 @@ def filled(template: str, scripts: Sequence[str], title: str, data: Mapping[str,
     """Return a page of a template, which allows its own style and script by their hashes and nothing else.
 
     Args:
-        template: a file of `resources/report`.
+        template: a file of `resources/report`: the body of the page, without the frame that all pages share.
         scripts: its script's parts, in the order in which they are joined.
         title: its heading.
         data: JSON by the id of its element.
@@ -87,8 +87,9 @@ def filled(template: str, scripts: Sequence[str], title: str, data: Mapping[str,
         "version": html.escape(__version__),
         **parts,
     }
+    whole = _part("frame.html").replace("{{body}}", _part(template)).replace("{{bar}}", _part("bar.html"))
     # in one pass: what data holds is never looked at as a template
-    return _PLACE.sub(lambda match: values[match[1]], _part(template))
+    return _PLACE.sub(lambda match: values[match[1]], whole)
 
 
 def _part(*name: str) -> str:

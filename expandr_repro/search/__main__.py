@@ -15,6 +15,7 @@ from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.data.trec import check_tag, run_writer
+from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
 from expandr_repro.io.files import About, sha256_file
 from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
@@ -51,17 +52,10 @@ def build_parser() -> Parser:
 
 def run(request: SearchRequest) -> int:
     """Run the command."""
-    if request.engine.engine == "slurm":
-        from expandr_repro.engines.slurm import scripts
-
-        print(scripts("search", request, request.engine))
+    if printed("search", request, request.engine):
         return 0
-    if request.engine.engine == "ray" and not request.dry_run:
-        from expandr_repro.engines.cluster import connected
-
-        with connected(request.engine):
-            return _run(request)
-    return _run(request)
+    with running(request.engine, request.dry_run):
+        return _run(request)
 
 
 def _run(request: SearchRequest) -> int:

@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from browser import lacking, open_browser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,15 +38,6 @@ MARKUP = (
 def word(text: str) -> str:
     """Return a text as an id: without white space."""
     return re.sub(r"\s+", "/", text)
-
-
-@pytest.fixture(scope="module")
-def driver():
-    if lack := lacking():
-        pytest.skip(lack)
-    made = open_browser()
-    yield made
-    made.quit()
 
 
 IDS = [word(f"{text}#{number}") for number, text in enumerate(MARKUP)]

@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser import Browser, lacking, open_browser, resize
-
-
-@pytest.fixture(scope="session")
-def driver():
-    """One browser for all tests of pages."""
-    if lack := lacking():
-        pytest.skip(lack)
-    made = open_browser()
-    yield made
-    made.quit()
+from browser import Browser, resize
 
 
 @pytest.fixture
