@@ -7,10 +7,12 @@ nothing to lose but the orders that it is working on.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import queue
 import re
+import signal
 import socket
 import threading
 import time
@@ -46,6 +48,9 @@ DEATHS = 5
 CARRIED = ("EXPANDR_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "IR_DATASETS_", "OMP_", "MKL_", "TOKENIZERS_", "OPENAI_")
 """How the environment variables begin that hold on the workers as they do here."""
 
+
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT)
+"""Signals of a process's own faults."""
 
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0"}
 """Of Ray, where nothing else is set: it reports nothing to its makers, prints no advice, and workers started here have the command's priority, not the lowest."""
@@ -149,7 +154,8 @@ def connected(options: EngineOptions) -> Iterator[None]:
         os.environ.setdefault(name, value)
     if any(map(os.environ.get, ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))) or Path("~/.ray/auth_token").expanduser().is_file():  # fmt: skip
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # which `ray start` uses by default, and ray.init(address) not
-    import ray
+    with _signals_kept():
+        import ray
 
     if ray.is_initialized():
         yield
@@ -165,7 +171,7 @@ def connected(options: EngineOptions) -> Iterator[None]:
         except OSError as error:
             raise SetupError(f"no Ray cluster answers at {address} ({error.strerror or error}); {how}") from error
     try:
-        with _silent():
+        with _silent(), _signals_kept():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **({"include_dashboard": False} if address == "local" else {}))  # fmt: skip
     except (ray.exceptions.RayError, ValueError, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -175,7 +181,22 @@ def connected(options: EngineOptions) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with _signals_kept():
+            ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back the handlers of signals for faults: Ray sets its own, and Java, which stops its threads by such a fault, then ends the process."""
+    libc = ctypes.CDLL(None)
+    kept = {number: ctypes.create_string_buffer(256) for number in FAULTS}  # struct sigaction is smaller
+    for number, action in kept.items():
+        libc.sigaction(number, None, action)
+    try:
+        yield
+    finally:
+        for number, action in kept.items():
+            libc.sigaction(number, action, None)
 
 
 @contextmanager

@@ -337,6 +337,34 @@ def test_work_that_kills_every_worker_ends_the_command(cluster):
         list(workers.run([1]))
 
 
+HANDLERS = """
+import ctypes, signal
+from expandr_repro.engines.cluster import FAULTS, connected
+from expandr_repro.engines.options import EngineOptions
+from expandr_repro.pyserini import jvm
+
+def handlers():
+    found = []
+    for number in FAULTS:
+        action = ctypes.create_string_buffer(256)
+        ctypes.CDLL(None).sigaction(number, None, action)
+        found.append(action.raw[:8])
+    return found
+
+jvm.start()
+before = handlers()
+with connected(EngineOptions(engine="ray", workers=1)):
+    assert handlers() == before
+assert handlers() == before
+"""
+
+
+def test_javas_handlers_of_signals_outlast_ray():
+    """Java stops its threads by a fault that it handles; with Ray's handler in its place the process ended there."""
+    done = subprocess.run([sys.executable, "-c", HANDLERS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_z_a_removed_machine_costs_the_chunks_that_were_there(encode, one, cluster, tmp_path, monkeypatch):
     from expandr_repro.encode import on_ray
 
