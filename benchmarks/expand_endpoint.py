@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.texts import all_different
 from expandr_repro.console.tables import Table
 from expandr_repro.data.topics import Topic, read_topics, write_topics
 from expandr_repro.expand import __main__ as expand
@@ -88,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             topics = [Topic(str(i), f"what is the meaning of query number {i}") for i in range(args.topics)]
+            different = all_different([topic.title for topic in topics])
             write_topics(folder / "topics.jsonl", topics)
             whole, done = measure_expand(url, folder / "topics.jsonl", args.concurrency, folder)
             asking = served(server)
@@ -104,7 +106,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ["expand again, all in the store", again, None, None, None],
         _row(f"one at a time (extrapolated from {args.sequential} topics)", single, args.topics, ideal, single),
     ]
-    print(f"{args.topics} topics, {done} with an expansion, {args.delay * 1000:.0f} ms an answer\n")
+    print(
+        f"{args.topics} topics, {different} distinct texts, {done} with an expansion, {args.delay * 1000:.0f} ms an answer\n"
+    )
     print(Table(["", "seconds", "requests/s", "of the ideal", "times one at a time"], rows).render("markdown"))
     return 0
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.models import SHAPES, random_model
-from benchmarks.texts import sentences, texts_of
+from benchmarks.texts import all_different, sentences, texts_of
 from expandr_repro.console.tables import FORMATS, Table
 from expandr_repro.data.specs import EncoderSpec
 from expandr_repro.data.topics import Topic
@@ -129,25 +129,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     weights = parse_rewards("retriever=1,answer=1")
     few = cases[: args.one_by_one]
+    texts = [text for case in cases for text in (case.gold, case.answer, *case.candidates)]
+    all_different(texts)
     for case in few[:5]:
         official.pair(case)
     seconds, theirs = measure(lambda: [official.pair(case) for case in few], args.device)
     list(reward(few[:5], encoder, weights))  # as much warming up as the official way had
     cold, _ = measure(lambda: list(reward(cases, encoder, weights)), args.device)
     spent, rewarded = measure(lambda: list(reward(cases, encoder, weights)), args.device)
-    texts = [text for case in cases for text in (case.gold, case.answer, *case.candidates)]
     cut, ids = measure(lambda: encoder.tokenize(texts, "expansion"), "cpu")
 
     same = sum(map(agrees, rewarded, theirs))
     rate, ours = len(few) / seconds, len(cases) / spent
     each = len(texts) / len(cases)
     rows = [
-        ["one topic at a time, three calls", len(few), f"{seconds:.2f}", f"{rate:.2f}", f"{rate * each:.0f}", "1.0"],
-        ["batches across topics, the first time", len(cases), f"{cold:.2f}", f"{len(cases) / cold:.2f}", f"{len(texts) / cold:.0f}", f"{len(cases) / cold / rate:.1f}"],
-        ["batches across topics, memory warm", len(cases), f"{spent:.2f}", f"{ours:.2f}", f"{ours * each:.0f}", f"{ours / rate:.1f}"],
-        ["  of this, tokenising alone", len(cases), f"{cut:.2f}", f"{len(cases) / cut:.2f}", f"{len(texts) / cut:.0f}", None],
+        ["one topic at a time, three calls", len(few), f"{len(few) * each:,.0f}", f"{seconds:.2f}", f"{rate:.2f}", f"{rate * each:.0f}", "1.0"],
+        ["batches across topics, the first time", len(cases), f"{len(texts):,}", f"{cold:.2f}", f"{len(cases) / cold:.2f}", f"{len(texts) / cold:.0f}", f"{len(cases) / cold / rate:.1f}"],
+        ["batches across topics, memory warm", len(cases), f"{len(texts):,}", f"{spent:.2f}", f"{ours:.2f}", f"{ours * each:.0f}", f"{ours / rate:.1f}"],
+        ["  of this, tokenising alone", len(cases), f"{len(texts):,}", f"{cut:.2f}", f"{len(cases) / cut:.2f}", f"{len(texts) / cut:.0f}", None],
     ]  # fmt: skip
-    print(Table(["", "topics", "seconds", "topics/s", "texts/s", "times"], rows).render(args.format))
+    print(Table(["", "topics", "distinct texts", "seconds", "topics/s", "texts/s", "times"], rows).render(args.format))
     name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
     print(
         f"\n{args.model or args.shape}, {precision}, {name}, torch {torch.__version__}; {args.candidates} candidates per topic, "

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from expandr_repro.errors import CheckFailedError
 from expandr_repro.io.paths import data_dir, resource
 
 
@@ -19,7 +20,11 @@ def sentences() -> list[str]:
 
 
 def texts_of(draw: random.Random, said: list[str], words: int) -> Iterator[str]:
-    """Yield different texts of about so many words, half to one and a half times."""
+    """Yield texts of about so many words, half to one and a half times, no two of them equal: equal ones are encoded once."""
+    return _unseen(_drawn(draw, said, words))
+
+
+def _drawn(draw: random.Random, said: list[str], words: int) -> Iterator[str]:
     while True:
         wanted, text = draw.uniform(0.5, 1.5) * words, ""
         while len(text.split()) < wanted:
@@ -28,8 +33,8 @@ def texts_of(draw: random.Random, said: list[str], words: int) -> Iterator[str]:
 
 
 def made_up(count: int, words: int, seed: int = 42) -> list[str]:
-    """Return so many texts of `texts_of`, no two of them equal: equal ones are encoded once."""
-    return distinct(texts_of(random.Random(seed), sentences(), words), count)
+    """Return so many texts of `texts_of`."""
+    return list(islice(texts_of(random.Random(seed), sentences(), words), count))
 
 
 def distinct(source: Iterable[str], count: int | None = None) -> list[str]:
@@ -48,6 +53,19 @@ def _unseen(source: Iterable[str]) -> Iterator[str]:
 def differing(texts: Iterable[str]) -> int:
     """Return how many different texts there are, without keeping them."""
     return len({hash(text) for text in texts})
+
+
+def all_different(texts: Sequence[str]) -> int:
+    """Return how many texts a work has.
+
+    Raises:
+        CheckFailedError: two are equal; equal texts are encoded or asked for once, so that its time would not count.
+    """
+    if (different := differing(texts)) < len(texts):
+        raise CheckFailedError(
+            f"of {len(texts):,} texts {different:,} are different; a benchmark needs texts that all differ"
+        )
+    return different
 
 
 def differing_in(path: Path, field: str = "text") -> int:

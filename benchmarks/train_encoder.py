@@ -20,10 +20,11 @@ from typing import Any
 import torch
 
 from benchmarks.models import SHAPES, random_model
-from benchmarks.texts import sentences, texts_of
+from benchmarks.texts import all_different, sentences, texts_of
 from expandr_repro.console.tables import FORMATS, Table
 from expandr_repro.data.specs import EncoderSpec
 from expandr_repro.encoders.encoder import Encoder
+from expandr_repro.errors import CheckFailedError
 from expandr_repro.train_encoder.batches import Batch
 from expandr_repro.train_encoder.settings import EncoderTraining
 from expandr_repro.train_encoder.trainer import ContrastiveTrainer, StepOptions
@@ -50,6 +51,7 @@ def measured(folder: Path, args: argparse.Namespace, size: int, cached: bool, ch
     )  # fmt: skip
     options = StepOptions(config, "mean", None, args.precision)
     batch, texts = batch_of(size, args.words)
+    different = all_different([*batch.queries, *batch.expansions, *texts.values()])
     trainer = ContrastiveTrainer(encoder, options, 1000, texts, Processes())
     on_gpu = args.device.startswith("cuda")
     values = trainer.step([batch])
@@ -64,7 +66,7 @@ def measured(folder: Path, args: argparse.Namespace, size: int, cached: bool, ch
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - begin) / args.steps
     peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None
-    return {"seconds": seconds, "peak": peak, "norm": norm, "loss": values["loss"]}
+    return {"seconds": seconds, "peak": peak, "norm": norm, "loss": values["loss"], "texts": different}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,12 +93,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 what = f"cached, chunks of {chunk:,} tokens" if cached else "all activations kept"
                 try:
                     found = measured(folder, args, size, cached, chunk)
+                except CheckFailedError:
+                    raise
                 except Exception as error:  # noqa: BLE001 - out of memory is a result here
-                    rows.append([f"batch {size}, {what}", None, None, None, str(error)[:60]])
+                    rows.append([f"batch {size}, {what}", None, None, None, None, str(error)[:60]])
                     continue
                 peak = f"{found['peak']:.1f} GiB" if found["peak"] is not None else None
-                rows.append([f"batch {size}, {what}", peak, f"{found['seconds']:.3f} s", f"{4 * size / found['seconds']:.0f}", f"{found['norm']:.5f}"])  # fmt: skip
-    print(Table(["", "peak memory", "a step", "texts/s", "gradient norm"], rows).render(args.format))
+                rows.append([f"batch {size}, {what}", f"{found['texts']:,}", peak, f"{found['seconds']:.3f} s", f"{4 * size / found['seconds']:.0f}", f"{found['norm']:.5f}"])  # fmt: skip
+    print(Table(["", "distinct texts", "peak memory", "a step", "texts/s", "gradient norm"], rows).render(args.format))
     name = torch.cuda.get_device_name(args.device) if args.device.startswith("cuda") else "CPU"
     print(
         f"\n{args.shape}, {args.precision}, {name}, torch {torch.__version__}; about {args.words} words a passage, four texts per query"

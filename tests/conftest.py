@@ -66,7 +66,7 @@ def pocket_index(cache: Path) -> Path:
     """An index of pocket with the default encoder, made once by the command; copy it before changing it."""
     from expandr_repro.encode import __main__ as encode
 
-    folder = cache / "pocket.minilm"
+    folder = cache / f"pocket.minilm{os.environ.get('PYTEST_XDIST_WORKER', '')}"
     assert encode.main(["--corpus", "pocket", "--output", str(folder), "--overwrite", "--quiet"]) == 0
     return folder
 

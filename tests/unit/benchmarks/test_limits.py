@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import bm25, gpu_profile
+from benchmarks import bm25, expand_endpoint, gpu_profile
 from benchmarks.results import Row, Sheet
-from benchmarks.texts import differing, differing_in, distinct, made_up, passages, variants
+from benchmarks.texts import all_different, differing, differing_in, distinct, made_up, passages, variants
+from expandr_repro.data.topics import Topic
+from expandr_repro.errors import CheckFailedError
 
 
 def test_variants_of_passages_all_differ_and_are_as_long():
@@ -62,6 +64,15 @@ def test_a_part_of_the_profile_that_fails_or_is_faster_than_the_machine_fails_th
 def test_texts_that_differ_are_counted(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{"text": "a"}\n', encoding="utf-8")
     assert differing(["a", "b", "a"]) == differing_in(tmp_path / "a.jsonl") == 2
+    assert all_different(["a", "b"]) == 2
+
+
+def test_a_benchmark_with_a_text_twice_ends_with_exit_code_1(monkeypatch, capsys):
+    with pytest.raises(CheckFailedError, match="of 3 texts 2 are different"):
+        all_different(["a", "b", "a"])
+    monkeypatch.setattr(expand_endpoint, "Topic", lambda qid, title: Topic(qid, "the same"))
+    assert program.main(["expand_endpoint", "--smallest"]) == 1
+    assert "of 40 texts 1 are different" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", [[], [1.0]])
