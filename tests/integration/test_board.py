@@ -183,7 +183,7 @@ def test_published_scores_are_next_to_ours_with_difference_and_source(browser, w
     assert shown(browser, "published") == ["0.7170QueryGym"]
     assert shown(browser, "difference") == ["0.0000"]
     assert browser.one("#board [data-label=published] span").get_attribute("title") == "QueryGym, reproducibility of Query2Doc with BM25"  # fmt: skip
-    browser.search("mugi scifact")
+    browser.search("mugi scifact 2.5-7b")
     assert (shown(browser, "published"), shown(browser, "reproduced")) == (["0.7063QueryGym"], ["published only"])
     assert "published scores that can be compared are the same to four decimals" in browser.text("#lede")
 
@@ -215,7 +215,7 @@ def test_without_the_collections_kept_runs_are_shown_by_their_pins(command, tmp_
     monkeypatch.delenv("EXPANDR_DATA", raising=False)
     result = command("regress", "scifact.bm25.*", "--regressions", REGRESSIONS, "--reference", REFERENCE, "--board", tmp_path / "board")  # fmt: skip
     assert result.code == 0
-    assert "scifact.bm25.none and 4 more: shown by pinned scores alone, without topics: EXPANDR_DATA is not set" in result.err  # fmt: skip
+    assert "scifact.bm25.none and 18 more: shown by pinned scores alone, without topics: EXPANDR_DATA is not set" in result.err  # fmt: skip
     by_name = {c["name"]: c for c in cells(tmp_path / "board")}
     assert by_name["scifact.bm25.q2d-claude"]["values"]["nDCG@10"] == 0.7894
     assert "against" not in by_name["scifact.bm25.q2d-claude"]

@@ -170,7 +170,13 @@ def test_the_full_tier_has_the_packaged_texts_of_a_real_llm_by_every_method_and_
         if c.regression.expansions and (c.regression.expansions.source or "").startswith("qwen2.5-coder")
     }
     names = {*METHODS.names(), "dpo"}
-    assert there == {f"cacm.{retriever}.{name}-qwen25-coder" for retriever in ("minilm", "bm25") for name in names}
+    packaged = {"cacm": names, "nfcorpus": names - {"q2d", "dpo"}, "scifact": names - {"q2d", "dpo"}}
+    assert there == {
+        f"{collection}.{retriever}.{name}-qwen25-coder"
+        for collection, methods in packaged.items()
+        for retriever in ("minilm", "bm25")
+        for name in methods
+    }
 
 
 def test_no_score_of_a_trained_encoder_is_pinned_whose_test_topics_share_documents_with_its_training_topics():
@@ -228,7 +234,7 @@ def test_every_recorded_condition_has_a_reference_run_and_nothing_else_lies_ther
     assert all(c.regression.recorded.run_sha256 for c in KNOWN if c.name in recorded)
     files = list((ROOT / "runs" / "reference").iterdir())
     assert {p.name for p in files} == {f"{n}{end}" for n in recorded for end in (".trec.gz", ".json")}
-    assert sum(p.stat().st_size for p in files) < 6_000_000
+    assert sum(p.stat().st_size for p in files) < 8_000_000
 
 
 def test_there_are_conditions_of_every_tier():
