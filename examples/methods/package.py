@@ -14,9 +14,11 @@ import json
 from pathlib import Path
 
 from expandr_repro.data.collections import find_topics
+from expandr_repro.data.expansions import ENDING
 from expandr_repro.data.joining import title_digest
+from expandr_repro.io.files import read_lines
+from expandr_repro.io.paths import resource
 
-SETS = Path(__file__).resolve().parents[2] / "expandr_repro" / "resources" / "expansions"
 LEFT_OUT = ("prompts", "examples")
 """Of what is noted with a topic."""
 
@@ -42,14 +44,16 @@ def main() -> None:
     parser.add_argument("model", help="first part of the sets' names")
     parser.add_argument("collections", nargs="+")
     args = parser.parse_args()
-    for path in sorted(args.results.glob("texts.*.jsonl.gz")):
-        _, method, collection = path.name.removesuffix(".jsonl.gz").split(".")
+    for path in sorted(args.results.glob(f"texts.*{ENDING}")):
+        _, method, collection = path.name.removesuffix(ENDING).split(".")
         if collection in args.collections and method != "q2d":
             where = find_topics(collection).collection
-            target = SETS / f"{args.model}.{method}" / f"{collection}.{where.split if where else 'test'}.jsonl.gz"
+            target = resource(
+                "expansions", f"{args.model}.{method}", f"{collection}.{where.split if where else 'test'}{ENDING}"
+            )
             target.parent.mkdir(exist_ok=True)
-            lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-            target.write_bytes(gzip.compress("".join(map(packaged, lines)).encode(), mtime=0))
+            lines = "".join(packaged(line) for _, line in read_lines(path))
+            target.write_bytes(gzip.compress(lines.encode(), mtime=0))  # the same bytes each time: their hash is pinned
             print(f"{target.parent.name}/{target.name}: {target.stat().st_size:,} bytes")
 
 

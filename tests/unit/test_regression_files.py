@@ -234,7 +234,7 @@ def test_every_recorded_condition_has_a_reference_run_and_nothing_else_lies_ther
     assert all(c.regression.recorded.run_sha256 for c in KNOWN if c.name in recorded)
     files = list((ROOT / "runs" / "reference").iterdir())
     assert {p.name for p in files} == {f"{n}{end}" for n in recorded for end in (".trec.gz", ".json")}
-    assert sum(p.stat().st_size for p in files) < 8_000_000
+    assert sum(p.stat().st_size for p in files) < 7_000_000
 
 
 def test_there_are_conditions_of_every_tier():
