@@ -18,7 +18,7 @@ from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     from expandr_repro.encode.on_ray import Encoded
-    from expandr_repro.engines.cluster import Workers
+    from expandr_repro.engines.workers import Workers
     from expandr_repro.indexes.build import Shard
 
 log = logging.getLogger("expandr_repro.encode")
@@ -151,7 +151,7 @@ def _dense(
         from expandr_repro.encode.on_ray import streaming
 
         with workers:
-            built = build_faiss(corpus, facts, encoder, folder, factory, shard, streaming(workers, cut))
+            built = build_faiss(corpus, facts, encoder, folder, factory, shard, streaming(workers, cut, encoder))
     start, stop = shard.bounds(facts.documents)
     rate = (stop - start) / max(1e-9, time.perf_counter() - started)
     log.info(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from expandr_repro.engines.cluster import Work, Workers, connected, device_of_worker, placed, placement
+from expandr_repro.engines.cluster import connected, device_of_worker, placed, placement
 from expandr_repro.engines.options import EngineOptions
+from expandr_repro.engines.workers import Work, Workers
 from expandr_repro.errors import ExpandrError
 from expandr_repro.llm.base import BACKENDS, Generator, GeneratorOptions, Identity, Reply, Request, load_generator
 

@@ -21,8 +21,9 @@ from test_search_parts import cut
 from tiny_bert import save_tiny_bert
 
 from expandr_repro.data.topics import Topic, read_topics, write_topics
-from expandr_repro.engines.cluster import Workers, connected, placed
+from expandr_repro.engines.cluster import connected, placed
 from expandr_repro.engines.options import EngineOptions
+from expandr_repro.engines.workers import Workers
 from expandr_repro.errors import ExpandrError
 from expandr_repro.indexes import build
 from expandr_repro.io.paths import resource
