@@ -48,7 +48,7 @@ TRAINING = 65536
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` contiguous parts of a corpus, of whole chunks: all have as many, or the first ones one more."""
+    """One of `count` contiguous parts of a corpus, of whole chunks, equal to within one of them."""
 
     number: int = 0
     count: int = 1
@@ -63,8 +63,8 @@ class Shard:
 
         A text's vector depends in the last bits on the texts that it is encoded with, so parts that cut a chunk would not have the vectors of one index.
         """
-        each, more = divmod(-(-documents // CHUNK), self.count)
-        first, end = (min(documents, (each * n + min(n, more)) * CHUNK) for n in (self.number, self.number + 1))
+        chunks = -(-documents // CHUNK)
+        first, end = (min(documents, chunks * n // self.count * CHUNK) for n in (self.number, self.number + 1))
         return first, end
 
 
