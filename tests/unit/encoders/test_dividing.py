@@ -14,7 +14,7 @@ from tiny_bert import save_tiny_bert
 from expandr_repro.data.specs import EncoderSpec
 from expandr_repro.encoders.encoder import Encoder
 
-WORDS = "a kiwi is a bird that sleeps by day and hunts worms at night".split()
+WORDS = ["a", "kiwi", "is", "a", "bird", "that", "sleeps", "by", "day", "and", "hunts", "worms", "at", "night"]
 
 
 class Numbers(Encoder):

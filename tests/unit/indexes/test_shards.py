@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.indexes.test_merge import DOCUMENTS, build
 
 from expandr_repro.errors import ExpandrError, MismatchError
 from expandr_repro.indexes import build as building
@@ -16,6 +16,7 @@ from expandr_repro.indexes.build import CHUNK, Shard
 from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.merge import merge_shards
 from expandr_repro.indexes.parted import load_parts
+from unit.indexes.test_merge import DOCUMENTS, build
 
 
 @given(st.one_of(st.integers(0, 10 * CHUNK), st.integers(0, 10**9)), st.integers(1, 70))
@@ -23,7 +24,7 @@ def test_every_document_is_in_one_shard_in_order_and_no_chunk_is_cut(documents, 
     bounds = [Shard(n, count).bounds(documents) for n in range(count)]
     assert bounds[0][0] == 0
     assert bounds[-1][1] == documents
-    assert all(end == following for (_, end), (following, _) in zip(bounds, bounds[1:], strict=False))
+    assert all(end == following for (_, end), (following, _) in pairwise(bounds))
     assert all(border in (documents, border // CHUNK * CHUNK) for pair in bounds for border in pair)
     sizes = [end - first for first, end in bounds]
     assert max(sizes) - min(sizes) <= CHUNK
