@@ -118,7 +118,7 @@ def _dense(
 ) -> int:
     from expandr_repro.data.collections import find_corpus
     from expandr_repro.encoders.loading import load_encoder
-    from expandr_repro.indexes.build import Shard, build_faiss, index_facts, is_built
+    from expandr_repro.indexes.build import CHUNK, Shard, build_faiss, index_facts, is_built
     from expandr_repro.indexes.faiss_index import is_faiss_folder
     from expandr_repro.indexes.find import corpus_facts, take_from_cache
     from expandr_repro.indexes.together import merge_parts, part_of
@@ -161,6 +161,8 @@ def _dense(
         f"{stop - start:,}",
         f", {rate:,.1f} a second" if built else "",
     )
+    if start == stop:
+        log.info("shard %d of %d has no documents: there are fewer chunks of %s than shards", shard.number, shard.count, f"{CHUNK:,}")  # fmt: skip
     if cut["document"]:
         log.info("%d documents were cut at %s tokens", cut["document"], encoder.identity["document_max_length"])
     if rank == 0:

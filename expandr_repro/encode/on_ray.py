@@ -80,9 +80,9 @@ def divided(
     while some := list(islice(source, workers)):
         last = workers > 1 and (len(some) < workers or any(len(texts) < CHUNK for _, texts in some))
         for number, texts in some:
-            lists = min(workers, len(texts) // LEAST)
-            if last and lists > 1 and isinstance(ours := behind(encoder), Encoder):
-                yield number, texts, ours.divided(texts, "document", lists)
+            most = min(workers, len(texts) // LEAST)
+            if last and most > 1 and isinstance(ours := behind(encoder), Encoder):
+                yield number, texts, ours.divided(texts, "document", most)
             else:
                 yield number, texts, [list(range(len(texts)))]
 
@@ -99,13 +99,13 @@ def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int], encod
 
         began, first, after = time.perf_counter(), 0.0, 0
         given: dict[int, tuple[int, list[int]]] = {}
-        made: dict[int, NDArray[np.float32]] = {}
+        chunks: dict[int, NDArray[np.float32]] = {}
         left: Counter[int] = Counter()
         positions = count()
 
         def orders() -> Iterator[Texts]:
             for number, texts, lists in divided((texts for _, texts in parts), encoder, sharing):
-                made[number] = np.empty((len(texts), encoder.dimension), np.float32)
+                chunks[number] = np.empty((len(texts), encoder.dimension), np.float32)
                 left[number] = len(lists)
                 for rows in lists:
                     given[next(positions)] = number, rows
@@ -115,10 +115,10 @@ def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int], encod
             truncated["document"] += cut
             first, after = first or time.perf_counter(), after + len(vectors) if first else 0
             number, rows = given.pop(position)
-            made[number][rows] = vectors
+            chunks[number][rows] = vectors
             left[number] -= 1
             if not left[number]:
-                yield number, made.pop(number)
+                yield number, chunks.pop(number)
             done(len(vectors))
         if after:
             rate = after / (time.perf_counter() - first)

@@ -343,8 +343,8 @@ class Encoder:
             The positions of each list's texts.
         """
         _, same, grouped = self._grouped(self.tokenize(texts, role))
-        made = list(grouped)
-        where = {row: n * count // len(made) for n, batch in enumerate(made) for row in batch}
+        formed = list(grouped)
+        where = {row: n * count // len(formed) for n, batch in enumerate(formed) for row in batch}
         lists: list[list[int]] = [[] for _ in range(count)]
         for position, row in enumerate(same):
             lists[where[row]].append(position)
