@@ -89,7 +89,7 @@ def divided(
 
 def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int], encoder: TextEncoder) -> Stream:
     """Return the stream of an index whose chunks the workers encode; texts that were cut are counted in `truncated`."""
-    # on a GPU a chunk takes less time than its division
+    # on a GPU a chunk takes hardly longer than its division
     sharing = 1 if workers.places[0].gpus else len(workers.places)
 
     def stream(
