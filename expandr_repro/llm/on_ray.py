@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -70,7 +71,9 @@ def at_a_time(backend: str, options: GeneratorOptions) -> int:
     return 2 * (options.concurrency if "concurrency" in takes else options.batch_size or usual)
 
 
-def spread(generator: Generator, backend: str, options: GeneratorOptions, engine: EngineOptions) -> SpreadGenerator:
+def spread(
+    generator: Generator, backend: str, options: GeneratorOptions, engine: EngineOptions, held: ExitStack
+) -> SpreadGenerator:
     """Return a generator like this one whose requests workers answer, on a cluster that is connected.
 
     Args:
@@ -78,6 +81,7 @@ def spread(generator: Generator, backend: str, options: GeneratorOptions, engine
         backend: its name.
         options: it was made of.
         engine: what the workers are to be.
+        held: ends them.
 
     Raises:
         ExpandrError: an option that starts processes or chooses a GPU, which is for Ray to do.
@@ -93,7 +97,7 @@ def spread(generator: Generator, backend: str, options: GeneratorOptions, engine
         at_a_time(backend, options),
         (options.api_key_env,),
     )
-    return SpreadGenerator(generator, workers.__enter__())
+    return SpreadGenerator(generator, held.enter_context(workers))
 
 
 def dry_run(backend: str, options: GeneratorOptions, engine: EngineOptions) -> None:

@@ -219,11 +219,31 @@ def test_a_single_query_feedback_and_an_approximate_kind_are_searched_alike(comm
         assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
 
 
+def kept(monkeypatch, module):
+    """Return the list of workers that a command will have: Ray does not end them because nobody knows them any more."""
+    hired = []
+
+    class Kept(Workers):
+        def __enter__(self):
+            hired.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(module, "Workers", Kept)
+    return hired
+
+
 def answers_until_it_is_gone(actor):
     until = time.monotonic() + 30
     while time.monotonic() < until:
         ray.get(actor.ready.remote(), timeout=30)
         time.sleep(0.1)
+
+
+def are_gone(hired):
+    for worker in (w for workers in hired for w in workers._hired):
+        with pytest.raises(ray.exceptions.RayActorError):
+            answers_until_it_is_gone(worker.actor)
+    return True
 
 
 @pytest.mark.parametrize("error", [None, "nothing is found here"])
@@ -232,29 +252,31 @@ def test_the_workers_of_a_search_are_gone_at_its_end_and_after_an_error(
 ):
     from expandr_repro.search import on_ray
 
-    searching, hired = on_ray.searching, []
-
-    class Kept(Workers):
-        """Whose actors Ray does not end because nobody knows them any more."""
-
-        def __enter__(self):
-            hired.append(self)
-            return super().__enter__()
-
     def failing(rows):
         raise ExpandrError(error)
 
-    monkeypatch.setattr(on_ray, "Workers", Kept)
-    monkeypatch.setattr(on_ray, "searching", failing if error else searching)
+    hired = kept(monkeypatch, on_ray)
+    if error:
+        monkeypatch.setattr(on_ray, "searching", failing)
     with connected(EngineOptions(engine="ray")):  # which the command finds, and leaves as it is
         for more in (["--topics", "pocket", "--output", tmp_path / "run"], ["--query", "statins"]):
             found = command("search", "--index", pocket_index, *RAY, "--workers", 2, *more)
             assert found.code == (2 if error else 0), found.err
             assert (error or "") in found.err
         assert [len(workers.places) for workers in hired] == [2, 2]
-        for worker in (w for workers in hired for w in workers._hired):
-            with pytest.raises(ray.exceptions.RayActorError):
-                answers_until_it_is_gone(worker.actor)
+        assert are_gone(hired)
+
+
+def test_the_workers_that_expand_are_gone_after_an_error_before_anything_is_asked(command, tmp_path, monkeypatch):
+    from expandr_repro.llm import on_ray
+
+    hired = kept(monkeypatch, on_ray)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with connected(EngineOptions(engine="ray")):
+        found = command("expand", "--topics", tmp_path / "nowhere", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--output", tmp_path / "out", *RAY)  # fmt: skip
+        assert found.code == 2
+        assert len(hired) == 1
+        assert are_gone(hired)
 
 
 @pytest.mark.data
