@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -186,6 +187,7 @@ class Given:
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
         files: what the expansions are from, for the records of training next to them.
+        held: ends a cluster's workers, when whoever searches needs them no more; None has this process search.
     """
 
     topics: TopicSet | None = None
@@ -194,6 +196,7 @@ class Given:
     level: int | None = None
     index: FaissIndex | None = None
     files: Sequence[Path] | None = None
+    held: ExitStack | None = None
 
 
 def search(
@@ -222,7 +225,7 @@ def search(
     fusion = choose_fusion(request, some)
     qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     replace(request, fusion=fusion.name, judged=bool(qrels)).refuse_idle()
-    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index, given.held)
     _check_pairing(searcher, size, topics, qrels)
     searcher.hits = _hits(request.hits, size, searcher.remove_own)
     outcome = Outcome(topics, fusion.name, label, {}, searcher=searcher, chosen=fusion)
@@ -373,6 +376,7 @@ def open_searcher(
     fusion: Fusion,
     encoder: TextEncoder | None,
     opened: FaissIndex | None = None,
+    held: ExitStack | None = None,
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
     """Return what searches, how many documents it searches, and what to call it.
 
@@ -396,10 +400,10 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    if request.engine.engine == "ray" and not opened:
+    if request.engine.engine == "ray" and not opened and held:
         from expandr_repro.search.on_ray import spread_index
 
-        index = spread_index(where, encoder, request)
+        index = spread_index(where, encoder, request, held)
     else:
         index = opened or dense_index(where, encoder, request.factory, request.max_memory)
     if request.stock and isinstance(index, PartedIndex):
