@@ -93,12 +93,3 @@ def refuse_foreign(
         raise MismatchError(
             f"{index}: contains none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {fix}"
         )
-
-
-def any_of(docids: Iterable[str]) -> Callable[[Collection[str]], bool]:
-    """Return what looks for documents among the docids of an index, without another copy of these."""
-
-    def found(wanted: Collection[str]) -> bool:
-        return any(docid in wanted for docid in docids)
-
-    return found

@@ -11,7 +11,7 @@ from expandr_repro.regress.page import RETRIEVERS, Pair
 from expandr_repro.regress.references import run_path
 from expandr_repro.regress.stages import substituted
 from expandr_repro.report.studies import Entry, Study
-from expandr_repro.search.run import OWN
+from expandr_repro.search.facts import OWN
 
 
 def studies_of(conditions: Sequence[Condition], reference: Path, baseline: str | None = None) -> list[Study]:

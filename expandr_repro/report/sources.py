@@ -26,7 +26,7 @@ from expandr_repro.evaluate.run_facts import expansions_sha256, topics_sha256
 from expandr_repro.evaluate.seen import Overlap, find_overlap
 from expandr_repro.report.documents import fetch
 from expandr_repro.report.studies import Entry, Study
-from expandr_repro.search.run import OWN
+from expandr_repro.search.facts import OWN
 
 log = logging.getLogger(__name__)
 

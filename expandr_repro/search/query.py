@@ -13,8 +13,9 @@ from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.io.files import is_surrogate_free
 from expandr_repro.search.fusion import check_alpha, fusion_named
+from expandr_repro.search.opening import open_searcher, source_of
 from expandr_repro.search.options import HITS, SearchRequest
-from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of
+from expandr_repro.search.run import choose_fusion, final_ranking
 
 WIDTH = 80
 """Characters of a document's text that are shown where it has no title."""

@@ -36,9 +36,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
     for outcome in outcomes:
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
         print(f"topics  {one_line(outcome.topics.label)}: {len(outcome.topics.topics)}, {expanded} with expansions")
-        print(
-            f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits if outcome.searcher else 0} hits"
-        )
+        print(f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits} hits")
         if outcome.choices is not None:
             refused = sum(not c.expanded and c.value is not None for c in outcome.choices)
             print(

@@ -177,8 +177,8 @@ class Search:
     def opened(self) -> tuple[DenseSearch | Bm25Search, int]:
         """The index, opened when first wanted, or built, and the number of its documents."""
         from expandr_repro.search.fusion import fusion_named
+        from expandr_repro.search.opening import open_searcher
         from expandr_repro.search.options import SearchRequest
-        from expandr_repro.search.run import open_searcher
 
         encoder = None
         if self.named.kind == "dense":
@@ -194,20 +194,13 @@ class Search:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The search, the index and the encoder."""
-        from expandr_repro.io.manifest import NAME, read_manifest
         from expandr_repro.search.dense import DenseSearch
 
         searcher, _ = self.opened
+        facts = {"source": f"{self.named.kind}:{self.named.depth}", "corpus_sha256": searcher.corpus.get("sha256")}
         if isinstance(searcher, DenseSearch):
-            manifest, own = searcher.index.manifest, {"encoder": searcher.encoder.identity}
-        else:
-            manifest, own = (
-                read_manifest(searcher.index / NAME),
-                {"bm25": {"k1": searcher.settings.k1, "b": searcher.settings.b}},
-            )
-        made_of = (manifest or {}).get("corpus")
-        corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-        return {"source": f"{self.named.kind}:{self.named.depth}", "corpus_sha256": corpus, **own}
+            return facts | {"encoder": searcher.encoder.identity}
+        return facts | {"bm25": {"k1": searcher.settings.k1, "b": searcher.settings.b}}
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
         """Return each topic's passages; see `Context`."""
