@@ -22,26 +22,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Topics": "api.topics",
-    "load_topics": "api.topics",
-    "Qrels": "api.topics",
-    "load_qrels": "api.topics",
-    "Topic": "data.topics",
-    "Expansion": "data.topics",
+    **dict.fromkeys(("Topics", "load_topics", "Qrels", "load_qrels"), "api.topics"),
+    **dict.fromkeys(("Topic", "Expansion"), "data.topics"),
     "load_encoder": "api.encoders",
-    "Index": "api.indexes",
-    "open_index": "api.indexes",
-    "Run": "api.retrieval",
-    "load_run": "api.retrieval",
-    "retrieve": "api.retrieval",
+    **dict.fromkeys(("Index", "open_index"), "api.indexes"),
+    **dict.fromkeys(("Run", "load_run", "retrieve"), "api.retrieval"),
     "fuse": "api.fusion",
-    "score": "api.scores",
-    "significance": "api.scores",
+    **dict.fromkeys(("score", "significance"), "api.scores"),
     "generate": "api.generation",
-    "Page": "api.reports",
-    "report_page": "api.reports",
-    "ExpandrError": "errors",
-    "UnknownNameError": "errors",
+    **dict.fromkeys(("Page", "report_page"), "api.reports"),
+    **dict.fromkeys(("ExpandrError", "UnknownNameError"), "errors"),
 }
 """Name -> the module that has it."""
 

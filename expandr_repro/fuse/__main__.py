@@ -18,9 +18,7 @@ from expandr_repro.data.trec import check_tag
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
 from expandr_repro.fuse.options import FuseRequest, MethodsRequest
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.data.trec import Qrels
@@ -241,16 +239,8 @@ def _names(inputs: Sequence[Input]) -> list[str]:
 
 def _write(path: Path, tag: str, fused: Fused) -> None:
     from expandr_repro.data.trec import run_writer
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path
 
-    manifest = run_manifest_path(path)
-    about: About = {
-        gate_path(path): None,
-        lists_path(path): lambda: fused.overlap.write_beside(path) if fused.overlap else None,
-        manifest: lambda: write_manifest(manifest, "run", fused.facts | {"tag": tag, RUN_HASH: sha256_file(path)}),
-    }
-    with run_writer(path, tag, about=about) as write:
+    with run_writer(path, tag, about=beside_run(path, tag, lambda: (fused.facts, fused.overlap, None))) as write:
         write(fused.run)
     log.info("wrote %s: %d topics, %d lines", path, len(fused.run), sum(map(len, fused.run.values())))
 

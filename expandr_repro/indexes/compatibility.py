@@ -34,7 +34,7 @@ def refuse_other_version(index: Path, manifest: Mapping[str, Any] | None, docume
     if not documents or not isinstance(made_of, Mapping) or made_of.get("source") != documents:
         return
     try:
-        facts = _facts(find_corpus(documents))
+        facts = affordable_facts(find_corpus(documents))
     except NotAvailableError:  # the index alone is enough to search
         return
     if facts and made_of.get("sha256") not in (None, facts.sha256):
@@ -60,7 +60,8 @@ def refuse_other_count(index: Path, manifest: Mapping[str, Any] | None, document
         )
 
 
-def _facts(corpus: Corpus) -> CorpusFacts | None:
+def affordable_facts(corpus: Corpus) -> CorpusFacts | None:
+    """Return a corpus's count and hash, or None where it has no files, or is large and was never read."""
     if not corpus.files:
         return None
     small = sum(p.stat().st_size for p in corpus.files) <= READ_AT_ONCE

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro.console.tables import Table
+from expandr_repro.data.specs import members_of
 from expandr_repro.regress.conditions.shapes import ENVIRONMENT, Condition, Regression
-from expandr_repro.regress.inputs import members_of
 from expandr_repro.regress.needs import missing
 from expandr_repro.regress.stages import Places, argv_of, typed
 

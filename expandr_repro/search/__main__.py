@@ -14,16 +14,15 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.data.specs import members_of
 from expandr_repro.data.trec import check_tag, run_writer
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.io.outputs import ENCODED_QUERIES, check_output
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.gate import gate_named
-from expandr_repro.search.options import SearchRequest, members
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
@@ -79,7 +78,7 @@ def _run(request: SearchRequest) -> int:
         return _ask(request)
     if not request.topics:
         raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
-    group = members(request.topics)
+    group = members_of(request.topics)
     _check_places(request, group)
     encoder = _encoder(request) if request.retriever == "dense" else None
     outcomes = []
@@ -141,24 +140,9 @@ def _encoder(request: SearchRequest) -> TextEncoder:
 
 def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path, write_choices
     from expandr_repro.search.run import search
 
-    manifest = run_manifest_path(path)
-
-    def describe() -> None:
-        write_manifest(manifest, "run", outcome.facts | {"tag": request.tag, RUN_HASH: sha256_file(path)})
-
-    def list_seen() -> None:
-        if outcome.overlap:
-            outcome.overlap.write_beside(path)
-
-    def list_choices() -> None:
-        if outcome.choices is not None:
-            write_choices(gate_path(path), outcome.choices)
-
-    about: About = {lists_path(path): list_seen, gate_path(path): list_choices, manifest: describe}
+    about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write)
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)

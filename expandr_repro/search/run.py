@@ -31,12 +31,12 @@ from expandr_repro.evaluate.scoring import Figures, Scorer
 from expandr_repro.evaluate.seen import Overlap, find_overlap
 from expandr_repro.evaluate.significance import paired_p
 from expandr_repro.indexes.faiss_index import FaissIndex
-from expandr_repro.search.facts import cost_facts, facts_of
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
 from expandr_repro.search.gate import gate_named
 from expandr_repro.search.gate.choose import Choice, Gating, frequencies_of
 from expandr_repro.search.opening import check_pairing, collection_of, open_searcher, source_of
 from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import cost_facts, facts_of
 from expandr_repro.search.searcher import Searcher
 from expandr_repro.search.typed import select_types
 
@@ -243,7 +243,8 @@ def search(
         write(run) if write else outcome.run.update(run)
         if len(topics.topics) > block:
             searcher.forget()
-    if own_ids and request.remove_query is None and collection_of(request, topics, searcher) is None:
+    collection = collection_of(request, topics, searcher)
+    if own_ids and request.remove_query is None and collection is None:
         log.warning(
             "%d of %d topics rank a document with their own id among the first %d, which is not judged relevant; if these documents are the "
             "queries themselves, --remove-query takes them out, as for BEIR's collections (--no-remove-query: they stay, without this warning)",
@@ -257,7 +258,7 @@ def search(
             outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
                 outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
-    outcome.facts = facts_of(request, outcome, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts = facts_of(request, outcome, collection, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= gating.facts() if gating else {}
     outcome.facts |= {**types, **cost_facts(files, topics.topics)} if fusion.expands else {}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
