@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HEADER = ("metric", "baseline", "run", "baseline mean", "mean", "difference", "p", "p (Holm)", "wins", "ties", "losses")  # fmt: skip
+
 
 @api
 def score(
@@ -112,22 +114,7 @@ def significance(
          *(c.interval or ()), *(values[c.b] for values in columns.values())]
         for c in compare(scores, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
-    header = [
-        "metric",
-        "baseline",
-        "run",
-        "baseline mean",
-        "mean",
-        "difference",
-        "p",
-        "p (Holm)",
-        "wins",
-        "ties",
-        "losses",
-        *(("low", "high") if request.bootstrap else ()),
-        *columns,
-    ]
-    return pd.DataFrame(rows, columns=header)
+    return pd.DataFrame(rows, columns=[*HEADER, *(("low", "high") if request.bootstrap else ()), *columns])
 
 
 def _measures(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -124,17 +125,11 @@ class Topics(Sequence[Topic]):
 
     def _with(self, topics: list[Topic], own: bool = False) -> Topics:
         """Return the same with other topics; `own` where the expansions are no longer those of the files."""
-        joined = None if own or self._joined is None else replace(self._joined, topics=topics)
-        copy = Topics._of(
-            replace(self._set, topics=topics),
-            self._name,
-            () if own else self._sources,
-            joined,
-            self._qrels,
-            self._corpus,
-        )
-        copy._own, copy._trained_on = own or self._own, self._trained_on
-        return copy
+        other = copy(self)
+        other._set, other._own = replace(self._set, topics=topics), own or self._own
+        other._joined = None if own or self._joined is None else replace(self._joined, topics=topics)
+        other._sources = () if own else self._sources
+        return other
 
     def __len__(self) -> int:
         return len(self._set.topics)
@@ -214,14 +209,8 @@ class Topics(Sequence[Topic]):
         if isinstance(expansions, str | Path) or _are_names(expansions):
             names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
             joined = join_sources(self._set, [str(name) for name in names])
-            return Topics._of(
-                replace(self._set, topics=joined.topics),
-                self._name,
-                tuple(map(str, names)),
-                joined,
-                self._qrels,
-                self._corpus,
-            )
+            expanded = replace(self._set, topics=joined.topics)
+            return Topics._of(expanded, self._name, tuple(map(str, names)), joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
             texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
@@ -238,10 +227,8 @@ class Topics(Sequence[Topic]):
                 f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
             )
         none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
-        expanded = [
-            replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self
-        ]
-        fresh = self._with(expanded, own=True)
+        found = ((t, *texts.get(t.qid, none)) for t in self)
+        fresh = self._with([replace(t, expansions=e, provenance=p) for t, e, p in found], own=True)
         fresh._trained_on = trained_on
         return fresh
 

@@ -81,12 +81,7 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            titles: dict[str, str] = {}
-            for document in corpus.read():
-                if document.docid in wanted:
-                    titles[document.docid] = _title(document)
-                    if len(titles) == len(wanted):
-                        break
+            titles = {document.docid: _title(document) for document in corpus.find(wanted)}
         except (NotAvailableError, UnknownNameError):
             continue
         if titles:

@@ -253,7 +253,7 @@ def _examples(
 
 
 def _texts(corpus: Corpus, wanted: set[str]) -> dict[str, str]:
-    return {d.docid: d.dense_text for d in corpus.read() if d.docid in wanted and d.dense_text}
+    return {d.docid: d.dense_text for d in corpus.find(wanted) if d.dense_text}
 
 
 def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpus: Corpus) -> None:

@@ -112,14 +112,8 @@ class Corpus:
 
     def texts(self, docids: Iterable[str]) -> Mapping[str, str]:
         """Return texts by docid; a document that is not there, or says nothing, is left out."""
-        wanted = set(docids) - self._texts.keys()
-        if wanted:
-            for document in find_corpus(self.name).read():
-                if document.docid in wanted:
-                    self._texts[document.docid] = document.dense_text
-                    wanted.discard(document.docid)
-                    if not wanted:
-                        break
+        if wanted := set(docids) - self._texts.keys():
+            self._texts |= {d.docid: d.dense_text for d in find_corpus(self.name).find(wanted)}
         return self._texts
 
 
