@@ -35,7 +35,7 @@ PAGES = {
         ["encoders.protocol", "encoders.options", "encoders.loading", "encoders.encoder", "train_encoder.loss"],
     ),
     "indexes": ("Indexes", "What is searched.", ["indexes.find", "indexes.faiss_index"]),
-    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.fusion", "search.gate"]),
+    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.opening", "search.fusion", "search.gate"]),
     "evaluate": (
         "Scores and significance",
         "Metrics with the meaning of trec_eval, and paired tests.",

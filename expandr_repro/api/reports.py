@@ -13,7 +13,7 @@ from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.topics import Qrels, Topics, load_qrels
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.data.trec import write_qrels
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.files import atomic_text

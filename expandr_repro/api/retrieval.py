@@ -14,7 +14,7 @@ from expandr_repro.api.indexes import Index, open_index
 from expandr_repro.api.inputs import nested
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.api.topics import MEMORY, Topics, as_topics
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.console.progress import counted
 from expandr_repro.data.overlap.trained_on import record_beside, write_record
 from expandr_repro.data.trec import check_tag, read_run, run_writer

@@ -11,7 +11,7 @@ from expandr_repro.api.calls import api, takes
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.compare.options import CompareRequest
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.depths import depth_faults, warn_of_depth
 from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, searched_alone, warn_of_gaps
