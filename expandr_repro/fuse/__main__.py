@@ -16,7 +16,8 @@ from expandr_repro.console.tables import Table, number
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.data.trec import check_tag
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
-from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
+from expandr_repro.fuse.methods import METHODS, check_weights, method_named
+from expandr_repro.fuse.norms import NORMS
 from expandr_repro.fuse.options import FuseRequest, MethodsRequest
 from expandr_repro.search.outputs import beside_run, check_run
 

@@ -1,4 +1,4 @@
-"""The methods by which rankings are fused, and the normalisations of their scores: those of ranx, each one expression over a matrix of runs and documents.
+"""The methods by which rankings are fused: those of ranx, each one expression over a matrix of runs and documents.
 
 ranx compiles its own dictionaries again in every process, which takes minutes; these give its scores (the tests compare them) in milliseconds,
 and do not depend on the order in which runs are added up, so that ties stay ties. Not here: ranx's two Condorcet methods, whose result in ranx
@@ -270,73 +270,6 @@ def bordafuse(sheet: Sheet) -> Matrix:
 def weighted_bordafuse(sheet: Sheet, weights: Matrix) -> Matrix:
     """Borda's points added, each run's times its weight."""
     return total(weights * _points(sheet))
-
-
-LEAST = 1e-9
-"""The least that a normalisation divides by, as in ranx."""
-
-
-def normalized(sheet: Sheet, name: str) -> Sheet:
-    """Return a sheet with normalised scores.
-
-    Raises:
-        UnknownNameError: no such normalisation.
-    """
-    if name not in NORMS:
-        raise UnknownNameError("normalisation", name, NORMS)
-    if name == "none":
-        return sheet
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a run that lacks the topic has no least score
-        return NORMS[name][1](sheet)
-
-
-def _scaled(sheet: Sheet, name: str) -> Sheet:
-    import numpy as np
-
-    s = sheet.scores
-    low, high = np.nanmin(s, axis=1, keepdims=True), np.nanmax(s, axis=1, keepdims=True)
-    least = {"min-max": low, "min-max-inverted": high, "max": 0.0, "sum": low, "zmuv": np.nanmean(s, axis=1, keepdims=True)}[name]  # fmt: skip
-    spread = {
-        "min-max": high - low,
-        "min-max-inverted": high - low,
-        "max": high,
-        "sum": np.nansum(s, axis=1, keepdims=True) - low * sheet.lengths,
-        "zmuv": np.nanstd(s, axis=1, keepdims=True),
-    }[name]
-    scores = (s - least) / np.maximum(spread, LEAST)
-    return Sheet(sheet.docids, -scores if name == "min-max-inverted" else scores, sheet.ranks)
-
-
-def _rank(sheet: Sheet) -> Sheet:
-    return Sheet(sheet.docids, 1 - sheet.ranks / sheet.lengths, sheet.ranks)
-
-
-def _borda(sheet: Sheet) -> Sheet:
-    import numpy as np
-
-    most = len(sheet.docids)
-    unranked = 0.5 - (sheet.lengths - 1) / (2 * most)
-    return Sheet(sheet.docids, np.where(np.isnan(sheet.ranks), unranked, 1 - sheet.ranks / most), sheet.ranks)
-
-
-def _norm(name: str) -> Callable[[Sheet], Sheet]:
-    return lambda sheet: _scaled(sheet, name)
-
-
-NORMS: dict[str, tuple[str, Callable[[Sheet], Sheet]]] = {
-    "none": ("scores as they are", lambda sheet: sheet),
-    "min-max": ("from 0 for a topic's lowest score to 1 for its highest", _norm("min-max")),
-    "min-max-inverted": ("the same upside down, for distances", _norm("min-max-inverted")),
-    "max": ("divided by the highest", _norm("max")),
-    "sum": ("less the lowest, divided by their sum", _norm("sum")),
-    "zmuv": ("z-scores: mean 0, variance 1", _norm("zmuv")),
-    "rank": ("1 for the first, falling evenly to 1/n for the last", _rank),
-    "borda": ("as rank, over the documents of all runs; documents that a run lacks share what is left", _borda),
-}
-"""Normalisation -> what it does to the scores of a run for a topic, and how."""
 
 
 def check_weights(chosen: Method, weights: Sequence[float], runs: int) -> None:
