@@ -13,7 +13,8 @@ from expandr_repro.errors import SetupError, UnknownNameError
 from expandr_repro.io.launcher import launched
 from expandr_repro.llm.base import GeneratorOptions, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
-from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
+from expandr_repro.llm.local.decoder import Decoder, UnsupportedModelError, supports
+from expandr_repro.llm.local.decoding import Job, decode
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.llm.local.seeded import SeededSampling
 from expandr_repro.llm.local.weights import Weights
