@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from expandr_repro.api.fusion import fuse
     from expandr_repro.api.generation import generate
     from expandr_repro.api.indexes import Index, open_index
+    from expandr_repro.api.qrels import Qrels, load_qrels
     from expandr_repro.api.reports import Page, report_page
     from expandr_repro.api.retrieval import Run, load_run, retrieve
     from expandr_repro.api.scores import score, significance
-    from expandr_repro.api.topics import Qrels, Topics, load_qrels, load_topics
+    from expandr_repro.api.topics import Topics, load_topics
     from expandr_repro.data.topics import Expansion, Topic
     from expandr_repro.errors import ExpandrError, UnknownNameError
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("Topics", "load_topics", "Qrels", "load_qrels"), "api.topics"),
+    **dict.fromkeys(("Topics", "load_topics"), "api.topics"),
+    **dict.fromkeys(("Qrels", "load_qrels"), "api.qrels"),
     **dict.fromkeys(("Topic", "Expansion"), "data.topics"),
     "load_encoder": "api.encoders",
     **dict.fromkeys(("Index", "open_index"), "api.indexes"),

@@ -22,7 +22,7 @@ PAGES = {
     "notebook": (
         "What a notebook types",
         "`import expandr_repro as ex` has all of these names; each is imported when it is first used.",
-        ["api.topics", "api.encoders", "api.indexes", "api.retrieval", "api.scores", "api.generation", "api.reports"],
+        ["api.topics", "api.qrels", "api.encoders", "api.indexes", "api.retrieval", "api.scores", "api.generation", "api.reports"],
     ),
     "data": (
         "Topics, runs, qrels, collections",

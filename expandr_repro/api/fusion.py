@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from expandr_repro.api.calls import api
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.fuse.fusing import Input

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.api.calls import api, takes
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.compare.options import CompareRequest
 from expandr_repro.console.parsing import with_options
 from expandr_repro.errors import ExpandrError

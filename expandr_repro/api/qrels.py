@@ -1,0 +1,56 @@
+"""Load relevance judgments by name or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from expandr_repro.api.calls import api
+from expandr_repro.api.inputs import nested
+from expandr_repro.data.collections import collection_meant, find_qrels, relevance_level
+from expandr_repro.evaluate.metrics import DEFAULT
+from expandr_repro.io.columns import GRADES
+
+
+class Qrels(dict[str, dict[str, int]]):
+    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
+
+    Args:
+        data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
+        level: the least grade that counts as relevant.
+        metrics: what `score` computes where nothing else is asked for.
+        name: of the collection or the file; empty where they were made in memory.
+
+    Example:
+        >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
+        {'1': {'d1': 2, 'd2': 0}}
+    """
+
+    def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
+        super().__init__(nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int))
+        self.level, self.metrics, self.name = level, tuple(metrics), name
+
+
+@api
+def load_qrels(name: str | Path | Any) -> Qrels:
+    """Load relevance judgments by a collection's name, a path, or from memory.
+
+    Args:
+        name: `scifact`, `scifact/train`, a TREC or BEIR file, `irds:...`, a Pyserini name, a dict of dicts, or a DataFrame.
+
+    Raises:
+        UnknownNameError: nothing has that name.
+        FormatError: the file or the data is not what it should be.
+
+    Example:
+        >>> len(ex.load_qrels("pocket"))
+        72
+    """
+    if isinstance(name, Qrels):
+        return name
+    if not isinstance(name, str | Path):
+        return Qrels(name)
+    known = collection_meant(str(name))
+    metrics = known.spec.measures if known else DEFAULT
+    return Qrels(find_qrels(str(name)), relevance_level(str(name)), metrics, str(name))
