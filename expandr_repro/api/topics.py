@@ -13,14 +13,7 @@ from expandr_repro.api.inputs import as_id, records
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.console.progress import counted
-from expandr_repro.data.collections import (
-    TopicSet,
-    find_topics,
-    judged_among,
-    qrels_of,
-    relevance_level,
-    select_topics,
-)
+from expandr_repro.data.collections import TopicSet, find_topics, judged_among, qrels_of, relevance_level, select_topics
 from expandr_repro.data.expansions import Joined, join_sources
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
 from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics

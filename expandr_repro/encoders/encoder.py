@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 PART = 2048
 """Texts that `encode` tokenises together on a GPU, while the model works on earlier ones; a CPU has nothing to gain."""
 
+DECIDING = ("pooling", "normalize", "query_prefix", "document_prefix", "query_max_length", "document_max_length")
+"""Fields of the spec that are in an encoder's identity, whatever they are."""
+
 BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
 """Tokens a batch, by device: on a CPU the states of more leave its caches; a GPU gains 1 % from twice as many."""
 
@@ -169,12 +172,7 @@ class Encoder:
             "name": self.name,
             "fingerprint": self._fingerprint,
             "dimension": self.dimension,
-            "pooling": spec.pooling,
-            "normalize": spec.normalize,
-            "query_prefix": spec.query_prefix,
-            "document_prefix": spec.document_prefix,
-            "query_max_length": spec.query_max_length,
-            "document_max_length": spec.document_max_length,
+            **{name: getattr(spec, name) for name in DECIDING},
             "precision": self.precision,
             **{key: value for key, value in rare.items() if value is not None},
         }

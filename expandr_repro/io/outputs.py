@@ -123,12 +123,7 @@ def _holds_working_folder(folder: Path) -> bool:
     return folder.resolve() in (here, *here.parents)
 
 
-def check_output(
-    option: str,
-    path: Path,
-    kind: FileKind | FolderKind,
-    reads: Iterable[str | Path | None] = (),
-) -> None:
+def check_output(option: str, path: Path, kind: FileKind | FolderKind, reads: Iterable[str | Path | None] = ()) -> None:
     """Find out before any work whether a place can be written, and whether that would replace something else.
 
     Args:

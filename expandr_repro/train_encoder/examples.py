@@ -287,10 +287,7 @@ def _facts(
         return digest(sorted((qid, sorted(grades.items())) for qid, grades in qrels.items()))
 
     return {
-        "topics": {
-            "count": len(topics.topics),
-            "sha256": digest([(t.qid, t.title) for t in topics.topics]),
-        },
+        "topics": {"count": len(topics.topics), "sha256": digest([(t.qid, t.title) for t in topics.topics])},
         "expansions": {name: digest([(t.qid, t.texts) for t in listed]) for name, listed in sets.items()},
         "qrels_sha256": judged(qrels),
         "corpus": asdict(corpus_facts(data.corpus)),

@@ -91,10 +91,7 @@ def parse_context(text: str) -> Named:
         return Named("run", int(depth), name)
     if (close := nearest(name, ("bm25", "dense", "none"))) or not set(name) & set("./\\"):
         raise UnknownNameError(
-            "context",
-            name,
-            ("bm25", "dense", "none"),
-            "A run file works as well." if close else "Or name a run file.",
+            "context", name, ("bm25", "dense", "none"), "A run file works as well." if close else "Or name a run file."
         )
     raise ExpandrError(f"--context {text}: no such run file; name one, or bm25:10, dense:10 or none")
 
