@@ -154,11 +154,12 @@ class Topics(Sequence[Topic]):
             >>> topics[0].texts
             ('Cats purr with the larynx.',)
         """
-        if isinstance(expansions, str | Path) or _are_names(expansions):
-            names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
-            joined = join_sources(self._set, [str(name) for name in names])
+        named = [expansions] if isinstance(expansions, str | Path) else expansions
+        if isinstance(named, list | tuple) and named and all(isinstance(name, str | Path) for name in named):
+            names = tuple(map(str, named))
+            joined = join_sources(self._set, names)
             expanded = replace(self._set, topics=joined.topics)
-            return Topics._of(expanded, self._name, tuple(map(str, names)), joined, self._qrels, self._corpus)
+            return Topics._of(expanded, self._name, names, joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
             texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
@@ -211,10 +212,6 @@ class Topics(Sequence[Topic]):
     def _repr_html_(self) -> str:
         rows = [[t.qid, t.title, len(t.texts), t.texts[0] if t.texts else ""] for t in self[:SHOWN]]
         return table(repr(self).strip("<>"), ["qid", "title", "expansions", "first expansion"], rows)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, str | Path) for v in value)
 
 
 def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:

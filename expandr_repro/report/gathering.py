@@ -22,7 +22,7 @@ from expandr_repro.evaluate.seen import Split, overlap_beside, split_topics
 from expandr_repro.llm.costs import tokens_of
 from expandr_repro.report.documents import Numbers, record
 from expandr_repro.report.expanded import ExpansionSet, expansion_sets
-from expandr_repro.report.rankings import Ranked, Shown, rank, shown
+from expandr_repro.report.rankings import Ranked, rank, shown
 from expandr_repro.report.sources import Sources, sources_of
 from expandr_repro.report.studies import Study
 
@@ -137,7 +137,7 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
     for study, runs, topics in zip(studies, ranked, chosen, strict=True):
         name = f"s{len(sheet.data['studies'])}"
         sheet.data["studies"].append(_study(study, number, runs, measures, sets, split))
-        sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+        sheet.add(name, [[[numbers.of(d) for d in t.docids], t.grades, t.ranks] for t in topics], TOPICS)
 
 
 def _on_the_same_topics(
@@ -155,10 +155,6 @@ def _on_the_same_topics(
         warn_of_gaps(str(entry.path), some)
     scores = iter(scored)
     return [[replace(run, figures=next(scores)) for run in runs] for runs in ranked]
-
-
-def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
-    return [[numbers.of(d) for d in topic.docids], topic.grades, topic.ranks]
 
 
 def _study(

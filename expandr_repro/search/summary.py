@@ -77,7 +77,10 @@ def _table(outcome: Outcome) -> Table:
         rows = [[name, len(f.qids), *(f.mean(m) for m in outcome.measures)] for name, f in parts.items()]
         if split_shown:
             return Table(["topics", "count", *map(str, outcome.measures)], rows)
-        return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *rows[0][2:]]])
+        return Table(
+            ["", *map(str, outcome.measures)],
+            [["query only" if outcome.fusion == "none" else outcome.fusion, *rows[0][2:]]],
+        )
     rows = []
     for m in outcome.measures:
         for (name, f), b in zip(parts.items(), split.parts(before).values(), strict=True):
@@ -90,10 +93,6 @@ def _p(outcome: Outcome, measure: Measure, before: Figures, after: Figures) -> f
     if after is outcome.figures:
         return outcome.p_values[measure]
     return paired_p(before.per_topic[measure], after.per_topic[measure])
-
-
-def _row_name(fusion: str) -> str:
-    return "query only" if fusion == "none" else fusion
 
 
 def _macro(outcomes: Sequence[Outcome]) -> Table:

@@ -169,19 +169,15 @@ def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> Non
             f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {fix}"
         )
     if count % size == 1:
+        near = min((s for s in range(2, count + 1) if count % s != 1), key=lambda s: (abs(s - size), s))
         raise ExpandrError(
             f"batch_size {size}: of {count} training topics the last one of each epoch is a batch by itself, with nothing to be contrasted with; "
-            f"set batch_size to {_without_rest(count, size)}, or {fix}"
+            f"set batch_size to {near}, or {fix}"
         )
     if len({d for e in examples for d in e.positives}) == 1:
         raise ExpandrError(
             f"all {count} training topics have the same relevant document, so nothing can be contrasted; {fix}"
         )
-
-
-def _without_rest(count: int, size: int) -> int:
-    """Return the nearest batch size that leaves no topic alone."""
-    return min((s for s in range(2, count + 1) if count % s != 1), key=lambda s: (abs(s - size), s))
 
 
 def _documents_of(topics: TopicSet) -> str:
