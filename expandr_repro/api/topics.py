@@ -16,7 +16,16 @@ from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import TopicSet, find_topics, judged_among, qrels_of, relevance_level, select_topics
 from expandr_repro.data.expansions import Joined, join_sources
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
-from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics
+from expandr_repro.data.topics import (
+    ID_KEYS,
+    TITLE_KEYS,
+    Expansion,
+    Topic,
+    expansion_record,
+    topic_of,
+    topic_record,
+    write_topics,
+)
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError
 from expandr_repro.evaluate.metrics import DEFAULT
 from expandr_repro.io.files import is_surrogate_free
@@ -229,14 +238,14 @@ def _read(data: Any) -> Iterator[Topic]:
         data = [data]
     listed = list(data) if not isinstance(data, Mapping | str | bytes) and hasattr(data, "__iter__") and not hasattr(data, "columns") else data  # fmt: skip
     if isinstance(listed, list):
-        listed = [{"qid": t.qid, "title": t.title, "expansions": list(t.expansions), "provenance": t.provenance} if isinstance(t, Topic) else t for t in listed]  # fmt: skip
+        listed = [topic_record(t) if isinstance(t, Topic) else t for t in listed]
     for where, record in records(listed, "topics", {2: ("qid", "title")}, known):
         texts = record.get("expansions")
         if texts is None:
             record.pop("expansions", None)
         else:
             whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
-            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish, "type": e.type} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
+            record["expansions"] = [expansion_record(e) if isinstance(e, Expansion) else e for e in whole]
         try:
             topic = topic_of(where, 0, record)
         except FormatError as error:

@@ -239,17 +239,17 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     return tuple(expansions)
 
 
+def expansion_record(e: Expansion) -> dict[str, Any]:
+    """Return an expansion as the JSON object it is written as."""
+    more = {"finish": e.finish or None, "type": e.type if e.type != TYPES[0] else None, "prompt": e.prompt}
+    return {"text": e.text, "sampling": dict(e.sampling), **{k: v for k, v in more.items() if v is not None}}
+
+
 def topic_record(topic: Topic) -> dict[str, Any]:
     """Return a topic as the JSON object it is written as."""
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
-        record["expansions"] = [
-            {"text": e.text, "sampling": dict(e.sampling)}
-            | ({"finish": e.finish} if e.finish else {})
-            | ({"type": e.type} if e.type != TYPES[0] else {})
-            | ({} if e.prompt is None else {"prompt": e.prompt})
-            for e in topic.expansions
-        ]
+        record["expansions"] = list(map(expansion_record, topic.expansions))
     if topic.provenance is not None:
         record["provenance"] = dict(topic.provenance)
     return record

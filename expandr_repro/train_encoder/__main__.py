@@ -59,7 +59,7 @@ def _fusion(request: TrainRequest) -> tuple[str, float | None]:
     chosen = set_by_alias(
         vector_fusion(request.fusion, "fusion to train with"), request.fusion, {"alpha": request.alpha}
     )
-    return (chosen.name, chosen.values["alpha"]) if set(chosen.values) == {"alpha"} else (str(chosen), None)  # type: ignore[return-value]
+    return (chosen.name, chosen.values["alpha"]) if set(chosen.values) == {"alpha"} else (str(chosen), None)
 
 
 def run(request: TrainRequest) -> int:

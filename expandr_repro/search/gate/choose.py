@@ -108,7 +108,7 @@ class Gating:
         run: Run = {}
         for count in sorted({len(t.distinct) for t in topics}):
             usual = self.fusion.values["alpha"]
-            share = weight * (1 - float(usual) if usual is not None else count / (count + 1))  # type: ignore[arg-type]
+            share = weight * (1 - float(usual) if usual is not None else count / (count + 1))
             some = [t for t in topics if len(t.distinct) == count]
             run |= self.ranking(self.searcher.run(some, self.fusion.set({"alpha": 1 - share})))
         return run
