@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.tables import print_tables
 from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
@@ -144,10 +144,7 @@ def stats(request: StatsRequest) -> int:
         tables.append(costs_table(costs, topics, prices))
     elif prices:
         log.warning("%s: the tokens of these expansions are not known, so neither is their price; `expand --costs` writes them to %s", request.file, cost_path(request.file).name)  # fmt: skip
-    if request.format == "json":
-        print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(table.render(request.format) for table in tables))
+    print_tables(tables, request.format)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.tables import Table, number
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.tables import Table, number, print_tables
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.trec import check_tag
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.fuse.methods import METHODS, check_weights, method_named
@@ -254,7 +253,7 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
             result["scores"] = {n: {str(m): number(f.mean(m)) for m in scored.measures} for n, f in scored.figures.items()}  # fmt: skip
             keys = ("comparison", "metric", "difference", "p", "p_holm")
             result["comparisons"] = [dict(zip(keys, [*row[:2], *map(number, row[2:])], strict=True)) for row in rows]
-        print(printable(json.dumps(result, indent=2, ensure_ascii=False)))
+        print_json(result)
         return
     names = ", ".join(one_line(name) for name in _names(inputs))
     print(f"fused   {names}: {len(fused.run)} topics, {request.hits} hits")
@@ -295,10 +294,7 @@ def list_methods(request: MethodsRequest) -> int:
         Table(["method", "looks at", "parameters", "what it does", "source"], rows),
         Table(["normalisation", "what it does"], [[name, summary] for name, (summary, _) in NORMS.items()]),
     ]
-    if request.format == "json":
-        print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(table.render(request.format) for table in tables))
+    print_tables(tables, request.format)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.specs import members_of
 from expandr_repro.data.trec import check_tag, run_writer
 from expandr_repro.engines.running import printed, running
@@ -110,7 +109,7 @@ def _ask(request: SearchRequest) -> int:
             {"fusion": a.fusion, "hits": [{"docid": d, "score": score, "title": t} for d, score, t in a.hits]}
             for a in answers
         ]
-        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        print_json(listed)
         return 0
     for answer in answers:
         name = "query only" if answer.fusion == "none" else answer.fusion

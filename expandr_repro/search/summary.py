@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from expandr_repro.console.tables import Table, number
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.encoders.loading import say_truncated
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError
@@ -31,7 +30,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         encoder: for how many texts it cut.
     """
     if form == "json":
-        print(printable(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False)))
+        print_json([_as_json(o) for o in outcomes])
         return
     for outcome in outcomes:
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
