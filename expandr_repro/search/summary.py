@@ -10,7 +10,6 @@ from expandr_repro.console.tables import Table, number
 from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.encoders.loading import say_truncated
 from expandr_repro.encoders.protocol import TextEncoder
-from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.gaps import warn_of_gaps
 from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.scoring import Figures
@@ -51,7 +50,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
             )
         if outcome.figures:
             warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
-            print("\n" + _table(outcome).render(form) + "\n")
+            print("\n" + _table(outcome, outcome.figures).render(form) + "\n")
         else:
             log.info("no relevance judgments are known for these topics; give --qrels for scores")
     if len(outcomes) > 1 and all(o.figures for o in outcomes):
@@ -65,11 +64,8 @@ def _split(outcome: Outcome) -> Split:
     return split_topics([("", outcome.overlap)], qids)
 
 
-def _table(outcome: Outcome) -> Table:
-    scores, before = outcome.figures, outcome.baseline
-    if scores is None:
-        raise ExpandrError("no relevance judgments")
-    split = _split(outcome)
+def _table(outcome: Outcome, scores: Figures) -> Table:
+    before, split = outcome.baseline, _split(outcome)
     parts = split.parts(scores)
     split_shown = len(parts) > 1
     if before is None:
