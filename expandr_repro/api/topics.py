@@ -185,8 +185,8 @@ class Topics(Sequence[Topic]):
                 f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
             )
         none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
-        found = ((t, *texts.get(t.qid, none)) for t in self)
-        fresh = self._with([replace(t, expansions=e, provenance=p) for t, e, p in found], own=True)
+        each = ((t, *texts.get(t.qid, none)) for t in self)
+        fresh = self._with([replace(t, expansions=e, provenance=p) for t, e, p in each], own=True)
         fresh._trained_on = trained_on
         return fresh
 
