@@ -19,7 +19,7 @@ from expandr_repro.encoders.checkpoints.checkpoint import fingerprint
 from expandr_repro.encoders.checkpoints.head import Head
 from expandr_repro.encoders.checkpoints.model_files import inside_of
 from expandr_repro.encoders.checkpoints.own_code import refuse_adapter, refuse_kernels
-from expandr_repro.encoders.checkpoints.weights import load_model, position_limit, reason_of
+from expandr_repro.encoders.checkpoints.weights import load_model, position_limit
 from expandr_repro.encoders.compute import packed
 from expandr_repro.encoders.compute.launched import Launched
 from expandr_repro.encoders.compute.onnx_models import OnnxModel, load_onnx
@@ -28,7 +28,7 @@ from expandr_repro.encoders.pooling import pool
 from expandr_repro.encoders.protocol import PRECISIONS, Role, as_texts, check_role, pick_device
 from expandr_repro.encoders.streaming import encode_stream
 from expandr_repro.encoders.tokenizing import TextTokenizer, load_tokenizer, put_in_lower_case
-from expandr_repro.errors import ExpandrError, MismatchError, SetupError
+from expandr_repro.errors import ExpandrError, MismatchError, SetupError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np

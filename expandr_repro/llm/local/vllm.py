@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from expandr_repro.encoders.protocol import PRECISIONS
-from expandr_repro.errors import NotAvailableError, SetupError
+from expandr_repro.errors import NotAvailableError, SetupError, reason_of
 from expandr_repro.llm.answers.finishes import finish_of
 from expandr_repro.llm.base import GeneratorOptions, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
@@ -66,8 +66,7 @@ class VllmGenerator(LocalModel):
                 disable_log_stats=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise NotAvailableError(f"{weights.folder}: vLLM cannot load it ({reason[:200]})") from error
+            raise NotAvailableError(f"{weights.folder}: vLLM cannot load it ({reason_of(error)})") from error
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Generate each request's text; see `Generator`."""
