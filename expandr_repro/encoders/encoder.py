@@ -308,11 +308,8 @@ class Encoder:
         """
         order: list[int] = []
         parts: list[Any] = []
-        numbers: dict[tuple[int, ...], int] = {}
-        same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
-        copies, rows = Counter(same), list(numbers)
-        lengths = [len(row) for row in rows]
-        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
+        rows, same, grouped = self._grouped(ids)
+        copies = Counter(same)
         embed = self._with_onnx if self._onnx else self._within_memory
         with contextlib.nullcontext() if self._onnx else self._without_gradients():
             for batch in grouped:
@@ -321,6 +318,35 @@ class Encoder:
                 if done:
                     done(sum(copies[i] for i in batch))
             return Launched.of(order, parts, self.dimension, same if len(rows) < len(ids) else None)
+
+    def _grouped(self, ids: Sequence[list[int]]) -> tuple[list[tuple[int, ...]], list[int], Iterator[list[int]]]:
+        """Return what is different among token ids, which of these each text has, and batches of their numbers."""
+        numbers: dict[tuple[int, ...], int] = {}
+        same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
+        lengths = [len(row) for row in numbers]
+        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)
+        return list(numbers), same, grouped
+
+    def divided(self, texts: Sequence[str], role: Role, count: int) -> list[list[int]]:
+        """Divide texts into at most `count` lists of about equal work, each of which by itself gets the vectors that it has among all.
+
+        A list has whole batches, in their order, so that the same batches are formed of it alone.
+
+        Args:
+            texts: that would be encoded together.
+            role: of them.
+            count: of lists.
+
+        Returns:
+            The positions of each list's texts.
+        """
+        _, same, grouped = self._grouped(self.tokenize(texts, role))
+        formed = list(grouped)
+        where = {row: n * count // len(formed) for n, batch in enumerate(formed) for row in batch}
+        lists: list[list[int]] = [[] for _ in range(count)]
+        for position, row in enumerate(same):
+            lists[where[row]].append(position)
+        return [some for some in lists if some]
 
     @contextlib.contextmanager
     def _without_gradients(self) -> Iterator[None]:

@@ -311,7 +311,7 @@ class FaissIndex:
         results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
         pending = np.arange(len(vectors))
         depth = min(hits + 16, self.index.ntotal)
-        while len(pending):
+        while len(pending) and depth:
             with faiss_threads(threads):
                 scores, rows = self._found(np.ascontiguousarray(vectors[pending]), depth)
             if rows.size and rows.max() >= len(self.docids):  # numbers of its own, as an IndexIDMap has them

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
-    from expandr_repro.search.run import Outcome
+    from expandr_repro.search.run import Given, Outcome
 
 log = logging.getLogger("expandr_repro.search")
 
@@ -57,7 +58,7 @@ def run(request: SearchRequest) -> int:
 
 
 def _run(request: SearchRequest) -> int:
-    from expandr_repro.search.run import search
+    from expandr_repro.search.run import Given, search
     from expandr_repro.search.summary import print_summary
 
     check_tag(request.tag)
@@ -83,15 +84,16 @@ def _run(request: SearchRequest) -> int:
     outcomes = []
     for name in group or [request.topics]:
         one = replace(request, topics=name)
-        if request.output:
-            outcome = _search_into(
-                Path(request.output, f"{name}.trec") if group else Path(request.output), one, encoder
-            )
-        else:
-            outcome = search(one, encoder, write=lambda _: None)
-        outcomes.append(outcome)
-        if request.export_queries:
-            _export(Path(request.export_queries, name) if group else Path(request.export_queries), outcome)
+        with ExitStack() as held:
+            given = Given(held=held)
+            if request.output:
+                path = Path(request.output, f"{name}.trec") if group else Path(request.output)
+                outcome = _search_into(path, one, encoder, given)
+            else:
+                outcome = search(one, encoder, lambda _: None, given)
+            outcomes.append(outcome)
+            if request.export_queries:
+                _export(Path(request.export_queries, name) if group else Path(request.export_queries), outcome)
     print_summary(outcomes, request.format, encoder)
     if not request.output and not any(o.figures for o in outcomes):
         log.info("the run is not kept: --output RUN writes it, --qrels scores it, and --query shows the titles found for one query")  # fmt: skip
@@ -103,7 +105,8 @@ def _ask(request: SearchRequest) -> int:
     from expandr_repro.search.query import ask
 
     encoder = _encoder(request) if request.retriever == "dense" else None
-    answers = ask(request, encoder)
+    with ExitStack() as held:
+        answers = ask(request, encoder, held)
     if request.format == "json":
         listed = [
             {"fusion": a.fusion, "hits": [{"docid": d, "score": score, "title": t} for d, score, t in a.hits]}
@@ -137,13 +140,13 @@ def _encoder(request: SearchRequest) -> TextEncoder:
     return load_encoder(request.encoder.name, request.encoder, cache=request.vector_cache)
 
 
-def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
+def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None, given: Given) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
     from expandr_repro.search.run import search
 
     about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
-        outcome = search(request, encoder, write)
+        outcome = search(request, encoder, write, given)
     log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
     return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from expandr_repro.data.collections import TopicSet, collection_meant
@@ -32,6 +33,7 @@ def open_searcher(
     fusion: Fusion,
     encoder: TextEncoder | None,
     opened: FaissIndex | None = None,
+    held: ExitStack | None = None,
 ) -> tuple[DenseSearch | Bm25Search, int, str]:
     """Return what searches, how many documents it searches, and what to call it.
 
@@ -51,10 +53,10 @@ def open_searcher(
         return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
     if encoder is None:
         raise ExpandrError("dense retrieval needs an encoder")
-    if request.engine.engine == "ray" and not opened:
+    if request.engine.engine == "ray" and not opened and held:
         from expandr_repro.search.on_ray import spread_index
 
-        index = spread_index(where, encoder, request)
+        index = spread_index(where, encoder, request, held)
     else:
         index = opened or dense_index(where, encoder, request.factory, request.max_memory)
     if request.stock and isinstance(index, PartedIndex):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,12 +37,13 @@ class Answer:
     hits: list[tuple[str, float, str]]
 
 
-def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
+def ask(request: SearchRequest, encoder: TextEncoder | None, held: ExitStack | None = None) -> list[Answer]:
     """Search one query: alone, and where there are expansions with these as well.
 
     Args:
         request: the query, the texts that expand it, what is searched and how; `topics` may name the collection in place of `index`.
         encoder: for dense retrieval.
+        held: as a search is given it.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -60,7 +62,7 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     asked, request = request, replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
     replace(asked, fusion=fusion.name, judged=False).refuse_idle()
-    searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
+    searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder, held=held)
     searcher.hits = min(request.hits or HITS, size)
     fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}
     rankings = {name: final_ranking(searcher.run([topic], f))[topic.qid] for name, f in fusions.items()}

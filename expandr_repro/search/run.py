@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,7 @@ class Given:
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
         files: what the expansions are from, for the records of training next to them.
+        held: ends a cluster's workers, when whoever searches needs them no more; None has this process search.
     """
 
     topics: TopicSet | None = None
@@ -167,6 +169,7 @@ class Given:
     level: int | None = None
     index: FaissIndex | None = None
     files: Sequence[Path] | None = None
+    held: ExitStack | None = None
 
 
 def search(
@@ -195,7 +198,7 @@ def search(
     fusion = choose_fusion(request, some)
     qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     replace(request, fusion=fusion.name, judged=bool(qrels)).refuse_idle()
-    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index, given.held)
     check_pairing(searcher, size, topics, qrels)
     if request.hits is not None and request.hits > size:
         log.info("--hits %d: the index has %d documents, and all of them are ranked", request.hits, size)
