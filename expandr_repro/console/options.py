@@ -22,6 +22,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import math
 import re
 import types
 import typing
@@ -32,8 +33,11 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 from expandr_repro.errors import ExpandrError, UnknownNameError, shown
+from expandr_repro.registry import Within
 
 T = TypeVar("T", bound="Options")
+
+EMPTY = "is empty; give a value, or leave it out"
 
 KEY = "option"
 """Where a field's metadata has its `Option`, or the `Included` of a dataclass of options."""
@@ -219,12 +223,17 @@ class Options:
     given: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def refuse_idle(self) -> None:
-        """Refuse an option that was given by hand and does not apply.
+        """Refuse an option that was given by hand and does not apply, or has an empty text, as of a shell's variable that is not set.
 
         Raises:
             ExpandrError: an option does not apply; names it as it was typed, and when it applies.
         """
         for one in declared(type(self)):
+            if (one.option.argument or one.flags[0] in self.given) and one.option.parse is None:
+                value = functools.reduce(getattr, one.path, self)
+                if "" in (value if isinstance(value, tuple) else (value,)):
+                    name = self.given.get(one.flags[0], one.option.metavar)
+                    raise ExpandrError(f"{name}: {EMPTY}")
             for path, when in one.applies if one.flags[0] in self.given else ():
                 context = functools.reduce(getattr, path, self)
                 if not when.holds(context):
@@ -270,7 +279,7 @@ def _settings(one: Declared) -> dict[str, Any]:
     if spec.metavar:
         settings["metavar"] = spec.metavar
     if spec.parse or kind is not str:
-        settings["type"] = spec.parse or kind
+        settings["type"] = spec.parse or (to_path if kind is Path else kind)
     return settings
 
 
@@ -387,9 +396,11 @@ _ACCEPTED: dict[Any, tuple[Any, str]] = {
 def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any) -> Any:
     kind = typing.get_origin(kind) or kind
     accepted, wanted = _ACCEPTED[kind]
-    least = parse is positive
-    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
-        raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
+    bounds = parse.bounds if isinstance(parse, Bounded) else None
+    if bounds:
+        wanted += f" from {bounds.low:g}" + (f" to {bounds.high:g}" if bounds.high < math.inf else "")
+    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (bounds and value not in bounds):
+        raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}")
     return value if isinstance(value, int | float) else kind(value)
 
 
@@ -399,15 +410,42 @@ def dry_run(group: str | None = None) -> Any:
     return option(False, group=group, help=text)
 
 
-def positive(text: str) -> int:
-    """Parse a whole number from 1 (an argparse type)."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
+@dataclass(frozen=True)
+class Bounded:
+    """Parse a number within bounds (an argparse type); Python is held to the same bounds.
+
+    Attributes:
+        kind: int or float.
+        bounds: that it keeps to.
+
+    Example:
+        >>> Bounded(float, Within(0, 1))("0.4")
+        0.4
+    """
+
+    kind: type[int] | type[float]
+    bounds: Within
+
+    @property
+    def __name__(self) -> str:
+        """What argparse calls the type in its errors."""
+        return "whole number" if self.kind is int else "number"
+
+    def __call__(self, text: str) -> Any:
+        """Return the number.
+
+        Raises:
+            ArgumentTypeError: it is outside the bounds.
+        """
+        value = self.kind(text)
+        if value not in self.bounds:
+            word = "not" if self.bounds.high == math.inf else "outside"
+            raise argparse.ArgumentTypeError(f"{value} is {word} {self.bounds}")
+        return value
 
 
-positive.__name__ = "whole number"
+positive = Bounded(int, Within(1))
+natural = Bounded(int, Within(0))
 
 UNITS = {"": 1, **{f"{p}B": 1000**n for n, p in enumerate(("", "k", "M", "G", "T"))}, **{f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)}}  # fmt: skip
 
@@ -427,6 +465,8 @@ def size(text: str) -> int:
     return int(value)
 
 
-def to_path(text: str) -> Path | None:
-    """Parse a path, of which the empty one is none (an argparse type)."""
-    return Path(text) if text else None
+def to_path(text: str) -> Path:
+    """Parse a path (an argparse type), which the empty text is none of: it would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError(EMPTY)
+    return Path(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.data.trec import check_tag, run_writer
@@ -130,7 +131,7 @@ def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
             raise ExpandrError(f"--output {output}: is a file; a group of collections needs a folder, one run each")
         check_run(Path(output, f"{name}.trec") if name else Path(output), reads)
     for name in group or ("",) if exported else ():
-        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads)
+        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads, {"--output": output})
 
 
 def _encoder(request: SearchRequest) -> TextEncoder:
@@ -161,7 +162,7 @@ def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None
     about: About = {lists_path(path): list_seen, gate_path(path): list_choices, manifest: describe}
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write)
-    log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
+    log.info("wrote %s: %s, %s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"))
     return outcome
 
 
