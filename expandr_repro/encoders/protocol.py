@@ -50,7 +50,7 @@ def as_texts(texts: Sequence[str]) -> Sequence[str]:
     """Return texts as a list; a single text becomes a list of one.
 
     Raises:
-        ExpandrError: one of them is no text, or has half a surrogate pair.
+        ExpandrError: one of them is not a text, or has half a surrogate pair.
     """
     listed = [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else list(texts)
     for number, text in enumerate(listed):

@@ -12,6 +12,7 @@ from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError, UnknownNameError
@@ -90,9 +91,9 @@ def _check_place(output: Path, request: ExpandRequest) -> None:
     """Find out before anything is paid for that the output cannot be written, or would replace something else."""
     reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank, request.prices]  # fmt: skip
     writes = {"--store": store_file(request.store)}
-    places = (output, EXPANDED), (Path(f"{output}.failures.jsonl"), FAILURES), (record_beside(output), RECORD), (cost_path(output), COSTS)  # fmt: skip
-    for place, kind in places:
-        check_output("--output", place, kind, reads, writes)
+    files = (output, EXPANDED), (Path(f"{output}.failures.jsonl"), FAILURES), (record_beside(output), RECORD), (cost_path(output), COSTS)  # fmt: skip
+    for path, kind in files:
+        check_output("--output", path, kind, reads, writes)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 

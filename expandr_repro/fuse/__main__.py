@@ -256,7 +256,9 @@ def _write(path: Path, tag: str, fused: Fused) -> None:
     }
     with run_writer(path, tag, about=about) as write:
         write(fused.run)
-    log.info("wrote %s: %s, %s", path, counted(len(fused.run), "topic"), counted(sum(map(len, fused.run.values())), "line"))
+    log.info(
+        "wrote %s: %s, %s", path, counted(len(fused.run), "topic"), counted(sum(map(len, fused.run.values())), "line")
+    )
 
 
 def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: Method, scored: Scored | None) -> None:

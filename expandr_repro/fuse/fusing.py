@@ -140,10 +140,10 @@ def fuse_sheets(sheets: Mapping[str, Sheet], chosen: Method, hits: int) -> Run:
     fused: Run = {}
     for qid, sheet in sheets.items():
         with np.errstate(over="ignore", invalid="ignore"):
-            found = chosen(sheet) if sheet.docids else np.zeros(0)
-        if not (np.abs(found) < TOO_LARGE).all():
+            added = chosen(sheet) if sheet.docids else np.zeros(0)
+        if not (np.abs(added) < TOO_LARGE).all():
             raise ExpandrError(f"method {chosen}: a score of topic {qid!r} is not finite in single precision; give lower weights, or a lower parameter")  # fmt: skip
-        scores = found.tolist()
+        scores = added.tolist()
         ranked = sorted(zip(sheet.docids, scores, strict=True), key=lambda item: (-item[1], item[0]))
         fused[qid] = strictly_decreasing(dict(ranked[:hits]))
     return fused

@@ -11,7 +11,7 @@ from expandr_repro.console.options import Options, When, included, option, posit
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.fuse.methods import HITS, METHODS, NORMS
-from expandr_repro.search.options import B, K1
+from expandr_repro.search.options import K1, B
 
 
 def _searches(retriever: str, options: FuseRequest) -> bool:

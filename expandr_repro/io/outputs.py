@@ -155,8 +155,8 @@ def check_output(
                 continue
             if path.is_dir() == isinstance(kind, FolderKind) and _is_within(Path(other), target):
                 raise SetupError(f"{path}: would replace {other}, which is read; choose another name")
-        for named, place in (writes or {}).items():
-            if place and Path(place).resolve() == target:
+        for named, other in (writes or {}).items():
+            if other and Path(other).resolve() == target:
                 raise SetupError(f"{path}: is what {named} names, too; choose another name for one of them")
         kind.check(path)
         there = next(p for p in target.parents if p.exists())
