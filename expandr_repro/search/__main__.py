@@ -60,6 +60,7 @@ def run(request: SearchRequest) -> int:
 
 
 def _run(request: SearchRequest) -> int:
+    from expandr_repro.evaluate.metrics import parse_measures
     from expandr_repro.search.run import search
     from expandr_repro.search.summary import print_summary
 
@@ -67,6 +68,10 @@ def _run(request: SearchRequest) -> int:
     fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
     if request.gate:
         gate_named(request.gate, request.retriever, fusion)
+    if request.metrics is not None:
+        parse_measures(request.metrics)
+    group = members(request.topics)
+    _check_places(request, group)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 
@@ -80,8 +85,6 @@ def _run(request: SearchRequest) -> int:
         return _ask(request)
     if not request.topics:
         raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
-    group = members(request.topics)
-    _check_places(request, group)
     encoder = _encoder(request) if request.retriever == "dense" else None
     outcomes = []
     for name in group or [request.topics]:
