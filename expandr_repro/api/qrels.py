@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.api.calls import api
 from expandr_repro.api.inputs import nested
 from expandr_repro.data.collections import collection_meant, find_qrels, relevance_level
+from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import DEFAULT
 from expandr_repro.io.columns import GRADES
 
@@ -28,8 +30,12 @@ class Qrels(dict[str, dict[str, int]]):
     """
 
     def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
-        super().__init__(nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int))
-        self.level, self.metrics, self.name = level, tuple(metrics), name
+        given = nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int)
+        super().__init__({qid: judged for qid, judged in given.items() if judged})
+        if isinstance(level, bool) or not isinstance(level, Integral) or level < 1:
+            raise ExpandrError(f"level {level!r}: wanted a whole number from 1")
+        self.level, self.name = int(level), name
+        self.metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
 
 
 @api
@@ -50,7 +56,9 @@ def load_qrels(name: str | Path | Any) -> Qrels:
     if isinstance(name, Qrels):
         return name
     if not isinstance(name, str | Path):
-        return Qrels(name)
+        if not (qrels := Qrels(name)):
+            raise ExpandrError("the qrels contain no relevance judgments; wanted a grade for one document or more")
+        return qrels
     known = collection_meant(str(name))
     metrics = known.spec.measures if known else DEFAULT
     return Qrels(find_qrels(str(name)), relevance_level(str(name)), metrics, str(name))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,6 +16,7 @@ from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import TopicSet, find_topics, judged_among, qrels_of, relevance_level, select_topics
 from expandr_repro.data.expansions import Joined, join_sources
+from expandr_repro.data.joining import join_expansions
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
 from expandr_repro.data.topics import (
     ID_KEYS,
@@ -26,9 +28,10 @@ from expandr_repro.data.topics import (
     topic_record,
     write_topics,
 )
-from expandr_repro.errors import ExpandrError, FormatError, MismatchError
+from expandr_repro.errors import ExpandrError, FormatError, MismatchError, shown
 from expandr_repro.evaluate.metrics import DEFAULT
 from expandr_repro.io.files import is_surrogate_free
+from expandr_repro.io.outputs import RECORD, TOPICS, check_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +160,7 @@ class Topics(Sequence[Topic]):
 
         Raises:
             MismatchError: the expansions are of other topics.
+            ExpandrError: there are none.
 
         Example:
             >>> topics = ex.Topics({"1": "why do cats purr"}).with_expansions({"1": "Cats purr with the larynx."})
@@ -171,22 +175,22 @@ class Topics(Sequence[Topic]):
             return Topics._of(expanded, self._name, names, joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
-            texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
+            expanded = join_expansions(list(self), {t.qid: (t, None) for t in expansions}, "expansions")
             trained_on = expansions._trained_on
         elif isinstance(expansions, Mapping):
-            texts = {as_id(q, f"expansions[{q!r}]", "the qid"): (_texts(q, e), None) for q, e in expansions.items()}
+            texts = {as_id(q, f"expansions[{q!r}]", "the qid"): _texts(q, e) for q, e in expansions.items()}
+            if strangers := texts.keys() - {t.qid for t in self}:
+                raise MismatchError(
+                    f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
+                )
+            expanded = [replace(t, expansions=texts.get(t.qid, ()), provenance=None) for t in self]
         else:
             raise ExpandrError(
                 "expansions: wanted a packaged set, a file, topics, or a dict qid -> text or list of texts"
             )
-        strangers = texts.keys() - {t.qid for t in self}
-        if strangers:
-            raise MismatchError(
-                f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
-            )
-        none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
-        each = ((t, *texts.get(t.qid, none)) for t in self)
-        fresh = self._with([replace(t, expansions=e, provenance=p) for t, e, p in each], own=True)
+        if not any(t.texts for t in expanded):
+            raise ExpandrError(f"expansions: none of the {counted(len(self), 'topic')} has one there; did generating them fail?")  # fmt: skip
+        fresh = self._with(expanded, own=True)
         fresh._trained_on = trained_on
         return fresh
 
@@ -206,10 +210,12 @@ class Topics(Sequence[Topic]):
         """Write the topics as the commands read them: one JSON object per line.
 
         Raises:
-            SetupError: the place cannot be written.
+            SetupError: the place cannot be written, or something else than topics is there.
         """
         path, parts = Path(path), self._trained_on
         beside = record_beside(path)
+        check_output("path", path, TOPICS)
+        check_output("path", beside, RECORD)
         write_topics(path, self, about={beside: (lambda: write_record(beside, parts)) if parts else None})
 
     def __repr__(self) -> str:
@@ -291,9 +297,11 @@ def load_topics(
         >>> len(topics), topics.corpus
         (72, 'pocket')
     """
-    if limit is not None and (isinstance(limit, bool) or limit < 1):
-        raise ExpandrError(f"limit {limit}: wanted 1 or more")
-    chosen = qids if isinstance(qids, str) or qids is None else ",".join(as_id(q, "qids", "an id") for q in qids)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
+        raise ExpandrError(f"limit {limit!r}: wanted a whole number from 1")
+    if not isinstance(qids, str | Iterable | None):
+        raise ExpandrError(f"qids {shown(qids)}: wanted a list of ids, or a file with one per line")
+    chosen = qids if isinstance(qids, str) or qids is None else [as_id(q, "qids", "an id") for q in qids]
     topics = Topics._of(select_topics(find_topics(str(name)), limit, chosen), str(name))
     return topics if expansions is None else topics.with_expansions(expansions)
 

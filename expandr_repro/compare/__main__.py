@@ -78,7 +78,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
     searched = [f.get("collection") for f in facts]
-    queries = queries_of(request.topics, request.qrels, searched) if request.largest else {}
+    queries = queries_of(request.topics, request.qrels, searched, scored[0].qids) if request.largest else {}
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)

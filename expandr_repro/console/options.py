@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import math
 import re
 import types
 import typing
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any, Union
 
 from expandr_repro.errors import ExpandrError
+from expandr_repro.registry import Within
+
+EMPTY = "is empty; give a value, or leave it out"
 
 KEY = "option"
 """Where a field's metadata has its `Option`, or the `Included` of a dataclass of options."""
@@ -199,12 +203,17 @@ class Options:
     given: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def refuse_idle(self) -> None:
-        """Refuse an option that was given by hand and does not apply.
+        """Refuse an option that was given by hand and does not apply, or has an empty text, as of a shell's variable that is not set.
 
         Raises:
             ExpandrError: an option does not apply; names it as it was typed, and when it applies.
         """
         for one in declared(type(self)):
+            if (one.option.argument or one.flags[0] in self.given) and one.option.parse is None:
+                value = functools.reduce(getattr, one.path, self)
+                if "" in (value if isinstance(value, tuple) else (value,)):
+                    name = self.given.get(one.flags[0], one.option.metavar)
+                    raise ExpandrError(f"{name}: {EMPTY}")
             for path, when in one.applies if one.flags[0] in self.given else ():
                 context = functools.reduce(getattr, path, self)
                 if not when.holds(context):
@@ -220,15 +229,42 @@ def dry_run(group: str | None = None) -> Any:
     return option(False, group=group, help=text)
 
 
-def positive(text: str) -> int:
-    """Parse a whole number from 1 (an argparse type)."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
+@dataclass(frozen=True)
+class Bounded:
+    """Parse a number within bounds (an argparse type); Python is held to the same bounds.
+
+    Attributes:
+        kind: int or float.
+        bounds: that it keeps to.
+
+    Example:
+        >>> Bounded(float, Within(0, 1))("0.4")
+        0.4
+    """
+
+    kind: type[int] | type[float]
+    bounds: Within
+
+    @property
+    def __name__(self) -> str:
+        """What argparse calls the type in its errors."""
+        return "whole number" if self.kind is int else "number"
+
+    def __call__(self, text: str) -> Any:
+        """Return the number.
+
+        Raises:
+            ArgumentTypeError: it is outside the bounds.
+        """
+        value = self.kind(text)
+        if value not in self.bounds:
+            word = "not" if self.bounds.high == math.inf else "outside"
+            raise argparse.ArgumentTypeError(f"{value} is {word} {self.bounds}")
+        return value
 
 
-positive.__name__ = "whole number"
+positive = Bounded(int, Within(1))
+natural = Bounded(int, Within(0))
 
 UNITS = {"": 1, **{f"{p}B": 1000**n for n, p in enumerate(("", "k", "M", "G", "T"))}, **{f"{p}iB": 1024**n for n, p in enumerate("KMGT", 1)}}  # fmt: skip
 
@@ -248,6 +284,8 @@ def size(text: str) -> int:
     return int(value)
 
 
-def to_path(text: str) -> Path | None:
-    """Parse a path, of which the empty one is none (an argparse type)."""
-    return Path(text) if text else None
+def to_path(text: str) -> Path:
+    """Parse a path (an argparse type), which the empty text is none of: it would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError(EMPTY)
+    return Path(text)

@@ -23,6 +23,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
@@ -30,7 +31,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
-from expandr_repro.console.options import KEY, Declared, Included, Options, declared, positive
+from expandr_repro.console.options import KEY, Bounded, Declared, Included, Options, declared, to_path
 from expandr_repro.errors import ExpandrError, UnknownNameError, shown
 
 T = TypeVar("T", bound=Options)
@@ -72,7 +73,7 @@ def _settings(one: Declared) -> dict[str, Any]:
     if spec.metavar:
         settings["metavar"] = spec.metavar
     if spec.parse or kind is not str:
-        settings["type"] = spec.parse or kind
+        settings["type"] = spec.parse or (to_path if kind is Path else kind)
     return settings
 
 
@@ -190,7 +191,9 @@ _ACCEPTED: dict[Any, tuple[Any, str]] = {
 def _plain(name: str, kind: Any, parse: Callable[[str], Any] | None, value: Any) -> Any:
     kind = typing.get_origin(kind) or kind
     accepted, wanted = _ACCEPTED[kind]
-    least = parse is positive
-    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (least and value < 1):
-        raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}{' from 1' if least else ''}")
+    bounds = parse.bounds if isinstance(parse, Bounded) else None
+    if bounds:
+        wanted += f" from {bounds.low:g}" + (f" to {bounds.high:g}" if bounds.high < math.inf else "")
+    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool) or (bounds and value not in bounds):
+        raise ExpandrError(f"{name} {shown(value)}: wanted {wanted}")
     return value if isinstance(value, int | float) else kind(value)

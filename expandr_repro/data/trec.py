@@ -23,6 +23,8 @@ Qrels = dict[str, dict[str, int]]
 
 RUN_FIELDS = "qid Q0 docid rank score tag"
 
+LARGEST_GRADE = 1000
+
 _ODD_SPACE = re.compile(r"[^\S \t\v\f\r]")
 """White space to Python, and part of a word to trec_eval."""
 
@@ -226,7 +228,7 @@ def read_qrels(path: str | Path) -> Qrels:
             grade = int(_plain_number(written))
         except ValueError as error:
             raise FormatError(path, number, f"the grade {written!r} is not a whole number") from error
-        if abs(grade) > 1000:
+        if abs(grade) > LARGEST_GRADE:
             raise FormatError(path, number, f"the grade {written} is too large; wanted a small whole number")
         judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
         if judged.setdefault(docid, grade) != grade:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from expandr_repro.console.options import Options, When, dry_run, included, option, positive
+from expandr_repro.console.options import Options, When, dry_run, included, natural, option, positive
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.engines.options import EngineOptions
 
@@ -29,7 +29,7 @@ class EncodeRequest(Options):
     retriever: str = option("dense", choices=("dense", "bm25"), applies=CORPUS)
     factory: str = option("Flat", metavar="S", help="Faiss factory string: Flat, HNSW32, IVF256,Flat, SQ8, ... (default: {default}, exact)", applies=(INDEX, DENSE))  # fmt: skip
     feedback: bool = option(False, help="bm25: store the document vectors that rm3 and rocchio need", applies=(CORPUS, BM25))  # fmt: skip
-    threads: int = option(0, metavar="N", help="bm25: indexing threads (default: all processors)", applies=(CORPUS, BM25))  # fmt: skip
+    threads: int = option(0, metavar="N", parse=natural, help="bm25: indexing threads (default: all processors)", applies=(CORPUS, BM25))  # fmt: skip
     shard_id: int | None = option(None, metavar="N", help="encode one of --num-shards parts, counted from 0", applies=SHARDS)  # fmt: skip
     num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
     dry_run: bool = dry_run()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table, print_tables
 from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.engines.running import printed, running
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.expand.options import (
     ExpandRequest,
     ImportRequest,
@@ -92,10 +93,10 @@ def run(request: ExpandRequest, argv: Sequence[str]) -> int:
 def _check_place(output: Path, request: ExpandRequest) -> None:
     """Find out before anything is paid for that the output cannot be written, or would replace something else."""
     reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank, request.prices]  # fmt: skip
-    check_output("--output", output, EXPANDED, reads)
-    check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads)
-    check_output("--output", record_beside(output), RECORD, reads)
-    check_output("--output", cost_path(output), COSTS, reads)
+    writes = {"--store": store_file(request.store)}
+    files = (output, EXPANDED), (Path(f"{output}.failures.jsonl"), FAILURES), (record_beside(output), RECORD), (cost_path(output), COSTS)  # fmt: skip
+    for path, kind in files:
+        check_output("--output", path, kind, reads, writes)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 
@@ -180,7 +181,8 @@ def import_file(request: ImportRequest) -> int:
     check_output("--output", request.output, EXPANDED, (request.file, request.topics))
     topics = import_topics(request.file, request.topics, request.type)
     write_topics(request.output, topics, about={cost_path(request.output): None})
-    log.info("wrote %s: %d topics, %d texts", request.output, len(topics), sum(len(t.expansions) for t in topics))
+    texts = sum(len(t.expansions) for t in topics)
+    log.info("wrote %s: %s, %s", request.output, counted(len(topics), "topic"), counted(texts, "text"))
     return 0
 
 
@@ -190,6 +192,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reading: dict[str, Callable[[Any], int]] = {"methods": methods, "show": show, "stats": stats, "import": import_file}
     if words and words[0] in reading:
         return cli.execute(build_reading_parser(words[0]), reading[words[0]], words[1:])
+    if words and words[0][:1] != "-":
+        build_parser().error(str(UnknownNameError("word after expand", words[0], reading)).rstrip("."))
     return cli.execute(build_parser(), lambda request: run(request, words), words)
 
 

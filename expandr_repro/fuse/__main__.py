@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table, number, print_tables
 from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.trec import check_tag
@@ -191,6 +192,7 @@ def _optimized(
 def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Scored | None:
     """Score the runs and the fused run on the topics that all of them can be compared on; None where no qrels are known."""
     from expandr_repro.data.collections import collection_meant, find_qrels, judged_among, relevance_level
+    from expandr_repro.evaluate.depths import depth_faults
     from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, warn_of_gaps
     from expandr_repro.evaluate.metrics import DEFAULT, parse_measures
     from expandr_repro.evaluate.run_facts import qrels_sha256
@@ -221,6 +223,8 @@ def _score(request: FuseRequest, inputs: Sequence[Input], fused: Fused) -> Score
     listed = comparable([evaluate(item.run, qrels, measures, n) for n, item in every], [item.facts for _, item in every])  # fmt: skip
     figures = {n: f for (n, _), f in zip(every, listed, strict=True)}
     warn_of_gaps("the fused run", listed[-1])
+    for fault in depth_faults(figures, measures):
+        log.warning("%s", fault)
     split = split_topics([("", fused.overlap)], listed[-1].qids, qrels, level)
     here = judged_among(qrels, list(fused.run))
     facts = {
@@ -242,7 +246,9 @@ def _write(path: Path, tag: str, fused: Fused) -> None:
 
     with run_writer(path, tag, about=beside_run(path, tag, lambda: (fused.facts, fused.overlap, None))) as write:
         write(fused.run)
-    log.info("wrote %s: %d topics, %d lines", path, len(fused.run), sum(map(len, fused.run.values())))
+    log.info(
+        "wrote %s: %s, %s", path, counted(len(fused.run), "topic"), counted(sum(map(len, fused.run.values())), "line")
+    )
 
 
 def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: Method, scored: Scored | None) -> None:
@@ -256,7 +262,7 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
         print_json(result)
         return
     names = ", ".join(one_line(name) for name in _names(inputs))
-    print(f"fused   {names}: {len(fused.run)} topics, {request.hits} hits")
+    print(f"fused   {names}: {counted(len(fused.run), 'topic')}, {request.hits} hits")
     weights = f", weights {', '.join(format(w, 'g') for w in chosen.weights)}" if chosen.weights else ""
     print(f"method  {chosen}{weights}, normalisation {fused.facts['normalisation']}")
     if scored is None:

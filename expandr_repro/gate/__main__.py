@@ -61,11 +61,13 @@ def fit_gate(request: FitRequest) -> int:
     for target, kind in ((path, LEARNED), (manifest, manifest_kind(KIND)), (record, RECORD)):
         check_output("--output", target, kind, [item.partition("=")[2] or item for item in request.train])
     from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.evaluate.metrics import parse_measure
     from expandr_repro.evaluate.run_facts import versions, without_paths
     from expandr_repro.gate.examples import features_of, gather
     from expandr_repro.gate.fit import fit
 
     features_of(request)
+    parse_measure(request.metric)
     encoder = load_encoder(request.encoder.name, request.encoder, cache=True) if request.retriever == "dense" else None
     training = gather(request, encoder)
     learned = fit(training.examples, [str(g) for g in training.features], request.model, request.keep, request.seed)
@@ -139,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reading: dict[str, Callable[[Any], int]] = {"fit": fit_gate, "show": show}
     if words and words[0] in reading:
         return cli.execute(build_reading_parser(words[0]), reading[words[0]], words[1:])
+    if words and words[0][:1] != "-":
+        words = words[:1]  # refused, whatever follows
     return cli.execute(build_parser(), run, words)
 
 

@@ -51,6 +51,8 @@ def fit(examples: Sequence[Examples], features: Sequence[str], model: str, keep:
     good = np.where(planted, gains > MARGIN, gains >= -MARGIN)
     if min(good.sum(), (~good).sum()) < LEAST:
         raise ExpandrError(f"--train: {(~good).sum()} of {len(good)} examples do harm and {good.sum()} do none; a gate needs {LEAST} of each to learn from; give more topics or other expansions")  # fmt: skip
+    if not (np.abs(gains[~planted]) > MARGIN).any():
+        raise ExpandrError("--train: the expansions change no topic's score by --metric, so there is nothing to learn; give other expansions, or another metric")  # fmt: skip
     weights = _weights(examples)
     folds = folds_of(examples, seed)
     odds = np.zeros(len(values))

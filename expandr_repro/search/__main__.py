@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.specs import members_of
@@ -58,6 +59,7 @@ def run(request: SearchRequest) -> int:
 
 
 def _run(request: SearchRequest) -> int:
+    from expandr_repro.evaluate.metrics import parse_measures
     from expandr_repro.search.run import Given, search
     from expandr_repro.search.summary import print_summary
 
@@ -65,6 +67,10 @@ def _run(request: SearchRequest) -> int:
     fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
     if request.gate:
         gate_named(request.gate, request.retriever, fusion)
+    if request.metrics is not None:
+        parse_measures(request.metrics)
+    group = members_of(request.topics)
+    _check_places(request, group)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 
@@ -78,8 +84,6 @@ def _run(request: SearchRequest) -> int:
         return _ask(request)
     if not request.topics:
         raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
-    group = members_of(request.topics)
-    _check_places(request, group)
     encoder = _encoder(request) if request.retriever == "dense" else None
     outcomes = []
     for name in group or [request.topics]:
@@ -131,7 +135,7 @@ def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
             raise ExpandrError(f"--output {output}: is a file; a group of collections needs a folder, one run each")
         check_run(Path(output, f"{name}.trec") if name else Path(output), reads)
     for name in group or ("",) if exported else ():
-        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads)
+        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads, {"--output": output})
 
 
 def _encoder(request: SearchRequest) -> TextEncoder:
@@ -147,7 +151,7 @@ def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None
     about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write, given)
-    log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
+    log.info("wrote %s: %s, %s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"))
     return outcome
 
 
