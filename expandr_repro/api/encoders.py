@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from expandr_repro.api.calls import api, takes
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.encoders.loading import load_encoder as load
 from expandr_repro.encoders.options import DEFAULT, EncoderOptions
 from expandr_repro.encoders.protocol import TextEncoder
+from expandr_repro.errors import ExpandrError, shown
 
 
 @api
@@ -16,7 +18,7 @@ from expandr_repro.encoders.protocol import TextEncoder
     EncoderOptions, "device", "precision", "batch_tokens", "compile", "pooling", "normalize", "query_prefix", "document_prefix", "max_length",
     "trust_remote_code"
 )  # fmt: skip
-def load_encoder(name: str = DEFAULT, *, cache: bool = True, **options: Any) -> TextEncoder:
+def load_encoder(name: str | Path = DEFAULT, *, cache: bool = True, **options: Any) -> TextEncoder:
     """Load an encoder by name.
 
     Args:
@@ -37,4 +39,6 @@ def load_encoder(name: str = DEFAULT, *, cache: bool = True, **options: Any) -> 
         >>> encoder.encode(["why do cats purr"], "query").shape
         (1, 384)
     """
-    return load(name, with_options(EncoderOptions, options, name=name), cache=cache)
+    if not isinstance(name, str | Path):
+        raise ExpandrError(f"name {shown(name)}: wanted an encoder's name or a path")
+    return load(str(name), with_options(EncoderOptions, options, name=str(name)), cache=cache)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 from expandr_repro.api.calls import api
+from expandr_repro.api.inputs import plain
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, load_qrels
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, shown
 from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.fuse.fusing import Input
 from expandr_repro.fuse.fusing import fuse as fuse_inputs
@@ -57,8 +59,10 @@ def fuse(
         >>> list(run["q1"])
         ['d2', 'd1', 'd3']
     """
+    if not isinstance(method, str):
+        raise ExpandrError(f"method {shown(method)}: wanted a string, e.g. 'rrf'")
     inputs, chosen = _inputs(runs, "run"), method_named(method)
-    if isinstance(hits, bool) or not isinstance(hits, int) or hits < 1:
+    if isinstance(hits, bool) or not isinstance(hits, Integral) or hits < 1:
         raise ExpandrError(f"hits {hits!r}: wanted a whole number from 1")
     facts: dict[str, Any] = {}
     if optimize is not None:
@@ -68,15 +72,33 @@ def fuse(
         refuse_same_topics(inputs, training)
         choice = choose(chosen, norm, training, qrels, qrels.name or "qrels in memory", parse_measure(optimize, qrels.level))  # fmt: skip
         chosen, facts = choice.method, {"optimized": choice.facts}
+        if weights is not None:
+            raise ExpandrError("weights: apply only without optimize, which chooses them; leave them out")
     else:
-        check_weights(chosen, tuple(weights or ()), len(inputs))
-        chosen = replace(chosen, weights=tuple(map(float, weights or ())))
-    fused = fuse_inputs(inputs, chosen, norm, hits)
+        if training_runs is not None or training_qrels is not None:
+            raise ExpandrError("training_runs and training_qrels: apply only with optimize; leave them out")
+        given = _weights(weights)
+        check_weights(chosen, given, len(inputs))
+        chosen = replace(chosen, weights=given)
+    fused = fuse_inputs(inputs, chosen, norm, int(hits))
     return Run._of(fused.run, {**fused.facts, **facts}, fused.overlap)
+
+
+def _weights(weights: Any) -> tuple[float, ...]:
+    listed = () if weights is None else plain(weights)
+    if isinstance(listed, str) or not isinstance(listed, Iterable):
+        raise ExpandrError(f"weights {shown(weights)}: wanted a list of numbers, one per run")
+    given = tuple(listed)
+    if wrong := [w for w in given if isinstance(w, bool) or not isinstance(w, Real)]:
+        raise ExpandrError(f"weights: {shown(wrong[0])} is no weight; wanted numbers of 0 or more")
+    return tuple(map(float, given))
 
 
 def _inputs(runs: Any, kind: str) -> list[Input]:
     if isinstance(runs, str | dict) or not hasattr(runs, "__iter__"):
         raise ExpandrError(f"{kind}s: wanted a list of runs")
+    runs = list(runs)
+    if any(run is other for n, run in enumerate(runs) for other in runs[:n]):
+        raise ExpandrError(f"{kind}s: the same run is given twice")
     loaded = [load_run(run) for run in runs]
     return [Input(f"{kind} {n}", run, run.manifest, run._overlap) for n, run in enumerate(loaded, start=1)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from expandr_repro.data.run_blocks import TOO_LARGE
+from expandr_repro.data.trec import LARGEST_GRADE
 from expandr_repro.errors import ExpandrError, FormatError, UnknownNameError, nearest, shown
 from expandr_repro.io.columns import DOCUMENT_IDS, IDS, QUERY_IDS
 from expandr_repro.io.files import read_id
@@ -120,7 +122,12 @@ def nested(data: Any, what: str, values: frozenset[str], kind: type[T]) -> dict[
         key = as_id(qid, where, "the qid")
         if key in by_qid:
             raise FormatError(where, None, "occurs twice, as a string and as a number")
-        by_qid[key] = {as_id(d, where, "the docid"): _number(v, f"{where}[{d!r}]", kind) for d, v in ranked.items()}
+        inner = by_qid[key] = {}
+        for d, value in ranked.items():
+            docid = as_id(d, where, "the docid")
+            if docid in inner:
+                raise FormatError(where, None, f"document {docid!r} occurs twice, as a string and as a number")
+            inner[docid] = _number(value, f"{where}[{d!r}]", kind)
     return by_qid
 
 
@@ -135,9 +142,11 @@ def _column(frame: Any, what: str, names: frozenset[str]) -> Any:
 
 def _number(value: Any, where: str, kind: type[T]) -> T:
     value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and value != int(value)):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and value % 1 != 0):
         wanted = "a whole number" if kind is int else "a number"
         raise FormatError(where, None, f"is {shown(value)}; wanted {wanted}")
-    if value in (float("inf"), float("-inf")):
-        raise FormatError(where, None, "is infinite; documents cannot be ranked by it")
+    if kind is int and abs(value) > LARGEST_GRADE:
+        raise FormatError(where, None, f"the grade {shown(value)} is too large; wanted a small whole number")
+    if abs(value) >= TOO_LARGE:
+        raise FormatError(where, None, f"{shown(value)} is infinite in single precision, in which scores are compared")
     return kind(value)

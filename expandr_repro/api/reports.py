@@ -11,10 +11,12 @@ from typing import Any
 
 from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, Topics, load_qrels
-from expandr_repro.console.options import with_options
+from expandr_repro.api.topics import Topics
+from expandr_repro.console.parsing import with_options
 from expandr_repro.data.trec import write_qrels
+from expandr_repro.errors import ExpandrError, shown
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.files import atomic_text
 from expandr_repro.io.outputs import PAGE
@@ -80,6 +82,10 @@ def report_page(
     from expandr_repro.report.writing import page
 
     request = with_options(ReportRequest, options)
+    if not isinstance(runs, Mapping):
+        raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
+    if not isinstance(topics, Topics):
+        raise ExpandrError(f"topics {shown(topics)}: wanted what load_topics or Topics returns")
     judged = topics.qrels if qrels is None else load_qrels(qrels)
     corpus = None if topics._corpus is None else name_of(topics._corpus)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,80 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from expandr_repro.api.calls import api
-from expandr_repro.api.inputs import as_id, nested, records
+from expandr_repro.api.inputs import as_id, records
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.console.progress import counted
-from expandr_repro.data.collections import (
-    TopicSet,
-    collection_meant,
-    find_qrels,
-    find_topics,
-    judged_among,
-    qrels_of,
-    relevance_level,
-    select_topics,
-)
+from expandr_repro.data.collections import TopicSet, find_topics, judged_among, qrels_of, relevance_level, select_topics
 from expandr_repro.data.expansions import Joined, join_sources
+from expandr_repro.data.joining import join_expansions
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
-from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics
-from expandr_repro.errors import ExpandrError, FormatError, MismatchError
+from expandr_repro.data.topics import (
+    ID_KEYS,
+    TITLE_KEYS,
+    Expansion,
+    Topic,
+    expansion_record,
+    topic_of,
+    topic_record,
+    write_topics,
+)
+from expandr_repro.errors import ExpandrError, FormatError, MismatchError, shown
 from expandr_repro.evaluate.metrics import DEFAULT
-from expandr_repro.io.columns import GRADES
 from expandr_repro.io.files import is_surrogate_free
+from expandr_repro.io.outputs import RECORD, TOPICS, check_output
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MEMORY = "topics in memory"
-
-
-class Qrels(dict[str, dict[str, int]]):
-    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
-
-    Args:
-        data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
-        level: the least grade that counts as relevant.
-        metrics: what `score` computes where nothing else is asked for.
-        name: of the collection or the file; empty where they were made in memory.
-
-    Example:
-        >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
-        {'1': {'d1': 2, 'd2': 0}}
-    """
-
-    def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
-        super().__init__(nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int))
-        self.level, self.metrics, self.name = level, tuple(metrics), name
-
-
-@api
-def load_qrels(name: str | Path | Any) -> Qrels:
-    """Load relevance judgments by a collection's name, a path, or from memory.
-
-    Args:
-        name: `scifact`, `scifact/train`, a TREC or BEIR file, `irds:...`, a Pyserini name, a dict of dicts, or a DataFrame.
-
-    Raises:
-        UnknownNameError: nothing has that name.
-        FormatError: the file or the data is not what it should be.
-
-    Example:
-        >>> len(ex.load_qrels("pocket"))
-        72
-    """
-    if isinstance(name, Qrels):
-        return name
-    if not isinstance(name, str | Path):
-        return Qrels(name)
-    known = collection_meant(str(name))
-    metrics = known.spec.measures if known else DEFAULT
-    return Qrels(find_qrels(str(name)), relevance_level(str(name)), metrics, str(name))
 
 
 class Topics(Sequence[Topic]):
@@ -124,17 +85,11 @@ class Topics(Sequence[Topic]):
 
     def _with(self, topics: list[Topic], own: bool = False) -> Topics:
         """Return the same with other topics; `own` where the expansions are no longer those of the files."""
-        joined = None if own or self._joined is None else replace(self._joined, topics=topics)
-        copy = Topics._of(
-            replace(self._set, topics=topics),
-            self._name,
-            () if own else self._sources,
-            joined,
-            self._qrels,
-            self._corpus,
-        )
-        copy._own, copy._trained_on = own or self._own, self._trained_on
-        return copy
+        other = copy(self)
+        other._set, other._own = replace(self._set, topics=topics), own or self._own
+        other._joined = None if own or self._joined is None else replace(self._joined, topics=topics)
+        other._sources = () if own else self._sources
+        return other
 
     def __len__(self) -> int:
         return len(self._set.topics)
@@ -205,42 +160,36 @@ class Topics(Sequence[Topic]):
 
         Raises:
             MismatchError: the expansions are of other topics.
+            ExpandrError: there are none.
 
         Example:
             >>> topics = ex.Topics({"1": "why do cats purr"}).with_expansions({"1": "Cats purr with the larynx."})
             >>> topics[0].texts
             ('Cats purr with the larynx.',)
         """
-        if isinstance(expansions, str | Path) or _are_names(expansions):
-            names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
-            joined = join_sources(self._set, [str(name) for name in names])
-            return Topics._of(
-                replace(self._set, topics=joined.topics),
-                self._name,
-                tuple(map(str, names)),
-                joined,
-                self._qrels,
-                self._corpus,
-            )
+        named = [expansions] if isinstance(expansions, str | Path) else expansions
+        if isinstance(named, list | tuple) and named and all(isinstance(name, str | Path) for name in named):
+            names = tuple(map(str, named))
+            joined = join_sources(self._set, names)
+            expanded = replace(self._set, topics=joined.topics)
+            return Topics._of(expanded, self._name, names, joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
-            texts = {t.qid: (t.expansions, t.provenance) for t in expansions}
+            expanded = join_expansions(list(self), {t.qid: (t, None) for t in expansions}, "expansions")
             trained_on = expansions._trained_on
         elif isinstance(expansions, Mapping):
-            texts = {as_id(q, f"expansions[{q!r}]", "the qid"): (_texts(q, e), None) for q, e in expansions.items()}
+            texts = {as_id(q, f"expansions[{q!r}]", "the qid"): _texts(q, e) for q, e in expansions.items()}
+            if strangers := texts.keys() - {t.qid for t in self}:
+                raise MismatchError(
+                    f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
+                )
+            expanded = [replace(t, expansions=texts.get(t.qid, ()), provenance=None) for t in self]
         else:
             raise ExpandrError(
                 "expansions: wanted a packaged set, a file, topics, or a dict qid -> text or list of texts"
             )
-        strangers = texts.keys() - {t.qid for t in self}
-        if strangers:
-            raise MismatchError(
-                f"expansions: {len(strangers)} ids are not among the topics (first: {min(strangers)!r})"
-            )
-        none: tuple[tuple[Expansion, ...], Mapping[str, Any] | None] = ((), None)
-        expanded = [
-            replace(t, expansions=texts.get(t.qid, none)[0], provenance=texts.get(t.qid, none)[1]) for t in self
-        ]
+        if not any(t.texts for t in expanded):
+            raise ExpandrError(f"expansions: none of the {counted(len(self), 'topic')} has one there; did generating them fail?")  # fmt: skip
         fresh = self._with(expanded, own=True)
         fresh._trained_on = trained_on
         return fresh
@@ -261,10 +210,12 @@ class Topics(Sequence[Topic]):
         """Write the topics as the commands read them: one JSON object per line.
 
         Raises:
-            SetupError: the place cannot be written.
+            SetupError: the place cannot be written, or something else than topics is there.
         """
         path, parts = Path(path), self._trained_on
         beside = record_beside(path)
+        check_output("path", path, TOPICS)
+        check_output("path", beside, RECORD)
         write_topics(path, self, about={beside: (lambda: write_record(beside, parts)) if parts else None})
 
     def __repr__(self) -> str:
@@ -276,10 +227,6 @@ class Topics(Sequence[Topic]):
     def _repr_html_(self) -> str:
         rows = [[t.qid, t.title, len(t.texts), t.texts[0] if t.texts else ""] for t in self[:SHOWN]]
         return table(repr(self).strip("<>"), ["qid", "title", "expansions", "first expansion"], rows)
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, str | Path) for v in value)
 
 
 def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:
@@ -297,14 +244,14 @@ def _read(data: Any) -> Iterator[Topic]:
         data = [data]
     listed = list(data) if not isinstance(data, Mapping | str | bytes) and hasattr(data, "__iter__") and not hasattr(data, "columns") else data  # fmt: skip
     if isinstance(listed, list):
-        listed = [{"qid": t.qid, "title": t.title, "expansions": list(t.expansions), "provenance": t.provenance} if isinstance(t, Topic) else t for t in listed]  # fmt: skip
+        listed = [topic_record(t) if isinstance(t, Topic) else t for t in listed]
     for where, record in records(listed, "topics", {2: ("qid", "title")}, known):
         texts = record.get("expansions")
         if texts is None:
             record.pop("expansions", None)
         else:
             whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
-            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish, "type": e.type} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
+            record["expansions"] = [expansion_record(e) if isinstance(e, Expansion) else e for e in whole]
         try:
             topic = topic_of(where, 0, record)
         except FormatError as error:
@@ -350,9 +297,11 @@ def load_topics(
         >>> len(topics), topics.corpus
         (72, 'pocket')
     """
-    if limit is not None and (isinstance(limit, bool) or limit < 1):
-        raise ExpandrError(f"limit {limit}: wanted 1 or more")
-    chosen = qids if isinstance(qids, str) or qids is None else ",".join(as_id(q, "qids", "an id") for q in qids)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
+        raise ExpandrError(f"limit {limit!r}: wanted a whole number from 1")
+    if not isinstance(qids, str | Iterable | None):
+        raise ExpandrError(f"qids {shown(qids)}: wanted a list of ids, or a file with one per line")
+    chosen = qids if isinstance(qids, str) or qids is None else [as_id(q, "qids", "an id") for q in qids]
     topics = Topics._of(select_topics(find_topics(str(name)), limit, chosen), str(name))
     return topics if expansions is None else topics.with_expansions(expansions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from expandr_repro import cli
 from expandr_repro.compare.options import CompareRequest
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table, note, number
-from expandr_repro.console.terminal import printable
+from expandr_repro.console.terminal import print_json
 from expandr_repro.console.warned import warned
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.outputs import PLOT, check_output
@@ -79,7 +78,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
     searched = [f.get("collection") for f in facts]
-    queries = queries_of(request.topics, request.qrels, searched) if request.largest else {}
+    queries = queries_of(request.topics, request.qrels, searched, scored[0].qids) if request.largest else {}
     faults = depth_faults(figures, measures)
     for fault in faults:
         log.warning("%s", fault)
@@ -98,7 +97,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
             | ({"costs": costs_of} if columns else {})
             | {"warnings": warnings}
         )
-        print(printable(json.dumps(whole, indent=2, ensure_ascii=False)))
+        print_json(whole)
         return 0
     table = split.table("run", figures.items(), measures)
     costs = [[values[str(row[0])] for values in columns.values()] for row in table.rows]

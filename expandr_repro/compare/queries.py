@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from expandr_repro.compare.comparison import Comparison
 from expandr_repro.console.tables import Table
 from expandr_repro.data.collections import collection_meant, find_topics, has_topics
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, MismatchError
 from expandr_repro.evaluate.scoring import Figures
 
 log = logging.getLogger(__name__)
@@ -17,25 +17,29 @@ LONGEST = 80
 """Characters of a query that a table shows."""
 
 
-def queries_of(topics: str | None, qrels: str, searched: Sequence[str | None]) -> dict[str, str]:
+def queries_of(topics: str | None, qrels: str, searched: Sequence[str | None], qids: Sequence[str]) -> dict[str, str]:
     """Return the query of each topic by qid; empty, with a warning, where the topics are neither given nor known.
 
     Args:
         topics: by name or path, where given.
         qrels: by name or path; its collection's topics are taken where none are given.
         searched: the collections that the runs' manifests name.
+        qids: of the topics that are compared.
 
     Raises:
-        ExpandrError: topics were given and cannot be read.
+        ExpandrError: topics were given and cannot be read, or are others than those that are compared.
     """
     known = collection_meant(qrels, *searched)
     name = topics or (qrels if has_topics(qrels) else str(known) if known else None)
     try:
-        return {t.qid: t.title for t in find_topics(name).topics} if name else _unknown(f"of the topics of {qrels}")
+        queries = {t.qid: t.title for t in find_topics(name).topics} if name else _unknown(f"of the topics of {qrels}")
     except ExpandrError as error:
         if topics:
             raise
         return _unknown(str(error))
+    if topics and queries.keys().isdisjoint(qids):
+        raise MismatchError(f"--topics {topics}: has none of the {len(qids)} topics that are compared (first: {qids[0]!r}); name theirs")  # fmt: skip
+    return queries
 
 
 def _unknown(why: str) -> dict[str, str]:

@@ -124,13 +124,13 @@ def level_of(topics: TopicSet) -> int:
     return relevance_level(*(str(known) for known in (topics.collection, topics.folder) if known))
 
 
-def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> TopicSet:
+def select_topics(topics: TopicSet, limit: int | None, qids: str | Sequence[str] | None) -> TopicSet:
     """Return some of the topics, in their order.
 
     Args:
         topics: all of them.
         limit: the first so many, of those chosen by `qids` where it is given.
-        qids: a file with one id per line, or ids with commas between them.
+        qids: a file with one id per line, or ids with commas between them; a list is of ids alone.
 
     Raises:
         ExpandrError: no topic has one of the ids.
@@ -149,7 +149,11 @@ def select_topics(topics: TopicSet, limit: int | None, qids: str | None) -> Topi
     return replace(topics, topics=chosen[:limit])
 
 
-def _listed(qids: str) -> dict[str, None]:
+def _listed(qids: str | Sequence[str]) -> dict[str, None]:
+    if not isinstance(qids, str):
+        if not qids:
+            raise ExpandrError("--qids: names no topic; give one id or more")
+        return dict.fromkeys(qids)
     try:
         from_file = Path(qids).is_file()
     except OSError:  # a list longer than any file's name

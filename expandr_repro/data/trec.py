@@ -23,6 +23,8 @@ Qrels = dict[str, dict[str, int]]
 
 RUN_FIELDS = "qid Q0 docid rank score tag"
 
+LARGEST_GRADE = 1000
+
 _ODD_SPACE = re.compile(r"[^\S \t\v\f\r]")
 """White space to Python, and part of a word to trec_eval."""
 
@@ -100,10 +102,7 @@ def _plain_number(written: str) -> str:
 
 
 def write_run(
-    path: str | Path,
-    run: Mapping[str, Mapping[str, float]],
-    tag: str = "expandr_repro",
-    about: About | None = None,
+    path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str = "expandr_repro", about: About | None = None
 ) -> None:
     """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
 
@@ -229,7 +228,7 @@ def read_qrels(path: str | Path) -> Qrels:
             grade = int(_plain_number(written))
         except ValueError as error:
             raise FormatError(path, number, f"the grade {written!r} is not a whole number") from error
-        if abs(grade) > 1000:
+        if abs(grade) > LARGEST_GRADE:
             raise FormatError(path, number, f"the grade {written} is too large; wanted a small whole number")
         judged = qrels.setdefault(read_id(path, number, qid, "the qid"), {})
         if judged.setdefault(docid, grade) != grade:

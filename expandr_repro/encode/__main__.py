@@ -49,7 +49,14 @@ def run(request: EncodeRequest) -> int:
     """Run the command."""
     if printed("encode", request, request.engine, request.output):
         return 0
-    ray = request.engine.engine == "ray"
+    from expandr_repro.io.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
+
+    ray, target = request.engine.engine == "ray", request.output
+    kind = LUCENE_INDEX if request.retriever == "bm25" and not request.merge else FAISS_INDEX
+    if not request.export:
+        check_output("--output", target, kind, [request.corpus, request.encoder.name, *request.merge])
+    if request.num_shards or request.shard_id is not None:
+        _shard(request)
     if request.dry_run:
         from expandr_repro.preview import plan as dry_run
 
@@ -59,16 +66,11 @@ def run(request: EncodeRequest) -> int:
 
             return on_ray.dry_run(request)
         return shown
-    from expandr_repro.io.outputs import FAISS_INDEX, LUCENE_INDEX, check_output
-
-    target = request.output
     if request.export:
         from expandr_repro.encode.export import export_parquet
 
         log.info("wrote %s: %s vectors", target, f"{export_parquet(request.export, target):,}")
         return 0
-    kind = LUCENE_INDEX if request.retriever == "bm25" and not request.merge else FAISS_INDEX
-    check_output("--output", target, kind, [request.corpus, request.encoder.name, *request.merge])
     if request.merge:
         from expandr_repro.indexes.merge import merge_shards
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expandr_repro.console.options import Options, When, dry_run, included, option, positive
+from expandr_repro.console.options import Options, When, dry_run, included, natural, option, positive
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.engines.options import EngineOptions
 
@@ -16,10 +15,6 @@ DENSE = When("with --retriever dense", lambda request: request.retriever == "den
 BM25 = When("with --retriever bm25", lambda request: request.retriever == "bm25")
 SHARDS = (CORPUS, When("", DENSE.holds, lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads"))  # fmt: skip
 QUERIES = When("where queries are encoded, as in `search`; an index contains documents alone", lambda _: False)
-
-
-def _encodes(name: str) -> Sequence[When]:
-    return (CORPUS, DENSE, QUERIES) if name == "query_prefix" else (CORPUS, DENSE)
 
 
 @dataclass(frozen=True)
@@ -34,9 +29,13 @@ class EncodeRequest(Options):
     retriever: str = option("dense", choices=("dense", "bm25"), applies=CORPUS)
     factory: str = option("Flat", metavar="S", help="Faiss factory string: Flat, HNSW32, IVF256,Flat, SQ8, ... (default: {default}, exact)", applies=(INDEX, DENSE))  # fmt: skip
     feedback: bool = option(False, help="bm25: store the document vectors that rm3 and rocchio need", applies=(CORPUS, BM25))  # fmt: skip
-    threads: int = option(0, metavar="N", help="bm25: indexing threads (default: all processors)", applies=(CORPUS, BM25))  # fmt: skip
+    threads: int = option(0, metavar="N", parse=natural, help="bm25: indexing threads (default: all processors)", applies=(CORPUS, BM25))  # fmt: skip
     shard_id: int | None = option(None, metavar="N", help="encode one of --num-shards parts, counted from 0", applies=SHARDS)  # fmt: skip
     num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
     dry_run: bool = dry_run()
-    encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=_encodes)
+    encoder: EncoderOptions = included(
+        EncoderOptions,
+        "encoder",
+        applies=lambda name: (CORPUS, DENSE, QUERIES) if name == "query_prefix" else (CORPUS, DENSE),
+    )
     engine: EngineOptions = included(EngineOptions, "several machines", applies=(CORPUS, DENSE))

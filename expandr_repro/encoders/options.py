@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from expandr_repro.console.options import Options, When, option, positive
+from expandr_repro.console.options import Options, When, natural, option, positive
 from expandr_repro.data.specs import POOLINGS, EncoderSpec
 from expandr_repro.encoders.protocol import PRECISIONS
 
@@ -34,24 +34,19 @@ class EncoderOptions(Options):
     name: str = option(DEFAULT, "--encoder", metavar="E", help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL")  # fmt: skip
     device: str = option("auto", help="cpu, cuda, cuda:N or auto")
     precision: str = option("fp32", choices=PRECISIONS, applies=OURS, help="of the model's arithmetic (default: {default}, exact)")  # fmt: skip
-    batch_tokens: int = option(0, metavar="N", applies=OURS, help="tokens that go through the model together (default: by device)")  # fmt: skip
+    batch_tokens: int = option(0, metavar="N", parse=natural, applies=OURS, help="tokens that go through the model together (default: by device)")  # fmt: skip
     compile: bool = option(False, applies=OURS, help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU")  # fmt: skip
     pooling: str | None = option(None, metavar="P", applies=OURS_OR_AUTO, help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}")  # fmt: skip
     normalize: bool | None = option(None, applies=OURS_OR_AUTO, help="unit vectors, for a checkpoint that does not say")  # fmt: skip
-    query_prefix: str | None = option(None, metavar="S", applies=OURS_OR_AUTO, help="set before a query, in place of the encoder's own")  # fmt: skip
-    document_prefix: str | None = option(None, metavar="S", applies=OURS_OR_AUTO, help="set before a document, in place of the encoder's own")  # fmt: skip
+    query_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="set before a query, in place of the encoder's own")  # fmt: skip
+    document_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="set before a document, in place of the encoder's own")  # fmt: skip
     max_length: int | None = option(None, metavar="N", parse=positive, help="tokens of a text, in place of the encoder's own")  # fmt: skip
     trust_remote_code: bool = option(False, help="let the model's own code run; only for models you trust")
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
         """Return the spec with these options laid over it."""
-        changes: dict[str, Any] = {
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "query_prefix": self.query_prefix,
-            "document_prefix": self.document_prefix,
-            "query_max_length": self.max_length,
-            "document_max_length": self.max_length,
-            "trust_remote_code": self.trust_remote_code or None,
-        }
+        same = ("pooling", "normalize", "query_prefix", "document_prefix")
+        changes: dict[str, Any] = {name: getattr(self, name) for name in same}
+        changes |= {"query_max_length": self.max_length, "document_max_length": self.max_length}
+        changes["trust_remote_code"] = self.trust_remote_code or None
         return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from expandr_repro.errors import SetupError, UnknownNameError
+from expandr_repro.errors import ExpandrError, SetupError, UnknownNameError, shown
+from expandr_repro.io.files import is_surrogate_free
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,16 @@ class TextEncoder(Protocol):
 
 
 def as_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Return texts as a list; a single text becomes a list of one."""
-    return [texts] if isinstance(texts, str) else texts
+    """Return texts as a list; a single text becomes a list of one.
+
+    Raises:
+        ExpandrError: one of them is not a text, or has half a surrogate pair.
+    """
+    listed = [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else list(texts)
+    for number, text in enumerate(listed):
+        if not isinstance(text, str) or not is_surrogate_free(text):
+            raise ExpandrError(f"texts[{number}] is {shown(text)}; wanted a text without half a surrogate pair")
+    return listed
 
 
 def check_role(role: str) -> None:

@@ -47,10 +47,18 @@ def warn_of_gaps(label: str, scores: Figures, searched: bool = False) -> None:
         )
     if scores.unjudged:
         log.warning(
-            "%s: %d topics have no relevance judgments and do not count (first: %s)",
+            "%s: %s no relevance judgments and do%s not count (first: %s)",
             label,
-            len(scores.unjudged),
+            "1 topic has" if len(scores.unjudged) == 1 else f"{len(scores.unjudged)} topics have",
+            "es" if len(scores.unjudged) == 1 else "",
             scores.unjudged[0],
+        )
+    for measure in scores.nothing:
+        log.warning(
+            "%s: no document of the qrels has a grade of %d or more, so that every run scores 0 by %s",
+            label,
+            measure.rel,
+            measure,
         )
 
 

@@ -64,6 +64,7 @@ class Figures:
         known: whether a document of the run is judged, possibly for another topic.
         depth: the most documents that the run has for a judged topic.
         full: judged topics for which it has so many; many of them mean that the run was cut there.
+        nothing: measures by whose least relevant grade the qrels have no relevant document, so that all runs score 0.
     """
 
     qids: list[str]
@@ -75,6 +76,7 @@ class Figures:
     known: bool = False
     depth: int = 0
     full: int = 0
+    nothing: tuple[Measure, ...] = ()
 
     def mean(self, measure: Measure) -> float:
         """Return the mean over all judged topics; NaN where there is none."""
@@ -200,8 +202,10 @@ class Scorer:
         missing = [qid for qid, row in self._rows.items() if not self._scored[row]]
         ranked = len(self._rows) - len(missing)
         depth = max(self._lengths, default=0)
+        highest = max((grade for judged in self._qrels.values() for grade in judged.values()), default=0)
+        nothing = tuple(m for m in self._per_topic if m.name != "Judged" and m.rel > highest)
         return Figures(
-            list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, depth, self._lengths[depth],
+            list(self._rows), self._per_topic, missing, self._unjudged, ranked, self._met, self._known, depth, self._lengths[depth], nothing,
         )  # fmt: skip
 
     def _any_judged(self, part: Ranked) -> bool:

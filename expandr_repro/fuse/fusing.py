@@ -10,12 +10,14 @@ from typing import Any
 
 from expandr_repro.data.collections import collection_meant
 from expandr_repro.data.overlap.seen_topics import Seen
+from expandr_repro.data.run_blocks import TOO_LARGE
 from expandr_repro.data.trec import Run, read_run, strictly_decreasing
 from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.evaluate.gaps import ENOUGH
 from expandr_repro.evaluate.run_facts import WITHOUT_HITS, documents_in, facts_beside, versions, without_paths
 from expandr_repro.evaluate.seen import OVERLAP, Overlap, overlap_beside
-from expandr_repro.fuse.methods import HITS, NORMS, Method, Sheet, normalized
+from expandr_repro.fuse.methods import HITS, Method, Sheet
+from expandr_repro.fuse.norms import NORMS, normalized
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +131,20 @@ def fuse(inputs: Sequence[Input], chosen: Method, norm: str | None = None, hits:
 
 
 def fuse_sheets(sheets: Mapping[str, Sheet], chosen: Method, hits: int) -> Run:
-    """Fuse each topic's rankings: documents by descending fused score, ties by docid, the best `hits` of them."""
+    """Fuse each topic's rankings: documents by descending fused score, ties by docid, the best `hits` of them.
+
+    Raises:
+        ExpandrError: a score is not finite in single precision, as runs have it, so that it ranks nothing.
+    """
+    import numpy as np
+
     fused: Run = {}
     for qid, sheet in sheets.items():
-        scores = chosen(sheet).tolist() if sheet.docids else []
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = chosen(sheet) if sheet.docids else np.zeros(0)
+        if not (np.abs(added) < TOO_LARGE).all():
+            raise ExpandrError(f"method {chosen}: a score of topic {qid!r} is not finite in single precision; give lower weights, or a lower parameter")  # fmt: skip
+        scores = added.tolist()
         ranked = sorted(zip(sheet.docids, scores, strict=True), key=lambda item: (-item[1], item[0]))
         fused[qid] = strictly_decreasing(dict(ranked[:hits]))
     return fused

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from functools import partial
 
 from expandr_repro.console.options import Options, When, included, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
-from expandr_repro.fuse.methods import HITS, METHODS, NORMS
+from expandr_repro.fuse.methods import HITS, METHODS
+from expandr_repro.fuse.norms import NORMS
+from expandr_repro.search.options import K1, B
+
+
+def _searches(retriever: str, options: FuseRequest) -> bool:
+    return re.search(rf"(^|,)\s*{retriever}\s*(:|,|$)", options.retrievers) is not None
+
 
 SEARCHED = When("with --topics, where the searches are done here", lambda options: bool(options.topics))
 FILES = When("to run files, not with --topics", lambda options: not options.topics)
+BM25, DENSE = (When(f"where one of --retrievers is {name}", partial(_searches, name)) for name in ("bm25", "dense"))
 OPTIMIZED = When("with --optimize", lambda options: options.optimize is not None)
 
 
@@ -54,14 +63,14 @@ class FuseRequest(Options):
     weights: tuple[float, ...] = how((), metavar="W,W", parse=numbers, help=f"one per run, for {', '.join(m.name for m in METHODS.values() if m.weighted)}",
                                      applies=When("without --optimize, which chooses them", lambda options: options.optimize is None))  # fmt: skip
     hits: int = how(HITS, metavar="K", parse=positive, help="documents per topic")
-    k1: float = how(0.9, help="of BM25", applies=SEARCHED)
-    b: float = how(0.4, help="of BM25", applies=SEARCHED)
+    k1: float = how(0.9, parse=K1, help="of BM25", applies=(SEARCHED, BM25))
+    b: float = how(0.4, parse=B, help="of BM25", applies=(SEARCHED, BM25))
     optimize: str | None = training(None, metavar="METRIC", help="choose weights, or the method's parameter, that score best on training topics, as ranx's optimiser does")  # fmt: skip
     training_runs: tuple[str, ...] = training((), metavar="RUN", applies=(OPTIMIZED, FILES), help="runs of the training topics, in the order of the runs")  # fmt: skip
     training_topics: str | None = training(None, metavar="T", applies=(OPTIMIZED, SEARCHED), help="training topics to search, e.g. scifact/train")  # fmt: skip
     training_expansions: tuple[str, ...] = training((), metavar="X", applies=(OPTIMIZED, SEARCHED), help="their expansions (default: --expansions)")  # fmt: skip
     training_qrels: str | None = training(None, metavar="Q", applies=OPTIMIZED, help="their qrels (default: those of the training topics' collection)")  # fmt: skip
-    encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=SEARCHED)
+    encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=(SEARCHED, DENSE))
     output: str | None = out(
         None, metavar="RUN", help="TREC run to write (.gz compresses), with its manifest next to it"
     )

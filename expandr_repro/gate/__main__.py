@@ -11,8 +11,8 @@ from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.tables import Table, print_tables
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.gate.options import FitRequest, GateRequest, ShowRequest
@@ -61,11 +61,13 @@ def fit_gate(request: FitRequest) -> int:
     for target, kind in ((path, LEARNED), (manifest, manifest_kind(KIND)), (record, RECORD)):
         check_output("--output", target, kind, [item.partition("=")[2] or item for item in request.train])
     from expandr_repro.encoders.loading import load_encoder
+    from expandr_repro.evaluate.metrics import parse_measure
     from expandr_repro.evaluate.run_facts import versions, without_paths
     from expandr_repro.gate.examples import features_of, gather
     from expandr_repro.gate.fit import fit
 
     features_of(request)
+    parse_measure(request.metric)
     encoder = load_encoder(request.encoder.name, request.encoder, cache=True) if request.retriever == "dense" else None
     training = gather(request, encoder)
     learned = fit(training.examples, [str(g) for g in training.features], request.model, request.keep, request.seed)
@@ -82,7 +84,7 @@ def fit_gate(request: FitRequest) -> int:
     with atomic_text(path, about=about) as file:
         file.write(json.dumps(learned.content(), indent=1, ensure_ascii=False) + "\n")
     log.info("wrote %s", path)
-    print("\n\n".join(table.render(request.format) for table in tables(learned)))
+    print_tables(tables(learned), request.format)
     return 0
 
 
@@ -90,9 +92,9 @@ def show(request: ShowRequest) -> int:
     """Print what a gate learned, and from what."""
     learned = read_learned(request.file)
     if request.format == "json":
-        print(printable(json.dumps(learned.content(), indent=2, ensure_ascii=False)))
+        print_json(learned.content())
     else:
-        print("\n\n".join(table.render(request.format) for table in tables(learned)))
+        print_tables(tables(learned), request.format)
     return 0
 
 
@@ -139,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reading: dict[str, Callable[[Any], int]] = {"fit": fit_gate, "show": show}
     if words and words[0] in reading:
         return cli.execute(build_reading_parser(words[0]), reading[words[0]], words[1:])
+    if words and words[0][:1] != "-":
+        words = words[:1]  # refused, whatever follows
     return cli.execute(build_parser(), run, words)
 
 

@@ -13,16 +13,17 @@ from expandr_repro.data.splits import with_split
 from expandr_repro.data.topics import Topic
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError
-from expandr_repro.evaluate.metrics import parse_measures
+from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.evaluate.run_facts import expansions_sha256, qrels_sha256, topics_sha256
 from expandr_repro.evaluate.scoring import evaluate
 from expandr_repro.gate.options import FitRequest
 from expandr_repro.gate.planted import planted
 from expandr_repro.search.gate import GATES, Gate
 from expandr_repro.search.gate.choose import evidence, frequencies_of
-from expandr_repro.search.gate.registry import registered, unfit
+from expandr_repro.search.gate.registry import registered, unfit, with_threshold
+from expandr_repro.search.opening import open_searcher, source_of
 from expandr_repro.search.options import SearchRequest
-from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of, topics_for
+from expandr_repro.search.run import choose_fusion, final_ranking, topics_for
 from expandr_repro.search.typed import select_types
 from expandr_repro.training.hold_out import TrainingTopics, collection_of, corpus_hash, leave_out
 
@@ -103,6 +104,8 @@ def features_of(request: FitRequest) -> list[Gate]:
     """
     if not request.features:
         return [g for g in GATES.values() if not unfit(g, request.retriever)]
+    if own := next((name for name in request.features if "threshold=" in with_threshold(name)), None):
+        raise ExpandrError(f"--features {own}: a threshold has no meaning here, where the value itself is learned from; leave it out")  # fmt: skip
     chosen = [registered(name) for name in dict.fromkeys(request.features)]
     for gate in chosen:
         if fault := unfit(gate, request.retriever):
@@ -135,13 +138,15 @@ def measure(
     topics, _ = topics_for(search)
     fusion = choose_fusion(search, topics.topics)
     if not fusion.expands:
+        if not request.fusion:
+            raise ExpandrError(f"--train {item}: the topics have no expansions, so there is nothing to choose; give some, as in --train {typed}=FILE")  # fmt: skip
         raise ExpandrError(f"--fusion {fusion.name}: uses no expansions, so there is nothing to choose; leave it out")
     features = [g for g in features_of(request) if not unfit(g, request.retriever, fusion)]
     qrels = qrels_of(topics)
     if qrels is None:
         raise ExpandrError(f"--train {item}: no relevance judgments are known for these topics; name a collection with its split, or a BEIR folder")  # fmt: skip
     level = relevance_level(name)
-    metric = parse_measures(request.metric, level)[0]
+    metric = parse_measure(request.metric, level)
     searcher, _, _ = open_searcher(search, topics, fusion, encoder)
     searcher.hits = HITS
     judged = judged_among(qrels, [t.qid for t in topics.topics if t.texts])

@@ -51,6 +51,8 @@ def fit(examples: Sequence[Examples], features: Sequence[str], model: str, keep:
     good = np.where(planted, gains > MARGIN, gains >= -MARGIN)
     if min(good.sum(), (~good).sum()) < LEAST:
         raise ExpandrError(f"--train: {(~good).sum()} of {len(good)} examples do harm and {good.sum()} do none; a gate needs {LEAST} of each to learn from; give more topics or other expansions")  # fmt: skip
+    if not (np.abs(gains[~planted]) > MARGIN).any():
+        raise ExpandrError("--train: the expansions change no topic's score by --metric, so there is nothing to learn; give other expansions, or another metric")  # fmt: skip
     weights = _weights(examples)
     folds = folds_of(examples, seed)
     odds = np.zeros(len(values))
@@ -166,12 +168,12 @@ def _threshold(held_out: NDArray[np.float64], gains: NDArray[np.float64], collec
     return float(np.floor(held_out[order][enough[0]] * 1e4) / 1e4)
 
 
-def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_], bins: int = 10) -> float:
-    """Return the mean distance of predicted and found shares over bins of equal width, weighed by their size."""
+def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_]) -> float:
+    """Return the mean distance of predicted and found shares over ten bins of equal width, weighed by their size."""
     import numpy as np
 
-    inside = np.minimum((probabilities * bins).astype(int), bins - 1)
-    distances = [abs(probabilities[inside == b].sum() - good[inside == b].sum()) for b in range(bins)]
+    inside = np.minimum((probabilities * 10).astype(int), 9)
+    distances = [abs(probabilities[inside == b].sum() - good[inside == b].sum()) for b in range(10)]
     return float(sum(distances) / max(len(good), 1))
 
 

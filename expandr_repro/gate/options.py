@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from expandr_repro.console.options import Options, When, included, option, to_path
+from expandr_repro.console.options import Options, When, included, natural, option, to_path
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.search.gate.learned import MODELS
@@ -39,7 +39,7 @@ class FitRequest(Options):
     model: str = learning("logistic", choices=MODELS, help="logistic: weighs the features; trees: a small boosted tree (default: {default})")  # fmt: skip
     features: tuple[str, ...] = learning((), metavar="G", help="gates whose values it learns from, perhaps with parameters (default: all that the retriever and the fusion have)")  # fmt: skip
     keep: float = learning(0.95, metavar="S", help="share of the mean gain that the threshold is to keep on training topics that the model was not fitted on")  # fmt: skip
-    seed: int = learning(0, metavar="N", help="of the folds and the trees")
+    seed: int = learning(0, metavar="N", parse=natural, help="of the folds and the trees")
     output: Path | None = out(None, metavar="FILE", parse=to_path, required=True, help="the learned gate to write, a .json file, with its manifest and the record of its training topics next to it")  # fmt: skip
     format: str = out("text", choices=FORMATS, help="of the summary")
 

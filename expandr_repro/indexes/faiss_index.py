@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.encoders.finite import check_finite, check_index
-from expandr_repro.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, NotFiniteError, SetupError
+from expandr_repro.errors import (
+    ExpandrError,
+    FormatError,
+    MismatchError,
+    NotAvailableError,
+    NotFiniteError,
+    SetupError,
+    reason_of,
+)
 from expandr_repro.indexes.parts import check_parts
 from expandr_repro.io.files import read_lines
 from expandr_repro.io.manifest import NAME, read_manifest
@@ -117,7 +125,7 @@ def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
             file.writelines(f"{docid}\n" for docid in docids)
     except (OSError, RuntimeError) as error:
         raise SetupError(
-            f"{folder}: the index cannot be written ({str(error).splitlines()[0]}); choose another place or make room"
+            f"{folder}: the index cannot be written ({reason_of(error, 1000)}); choose another place or make room"
         ) from error
 
 

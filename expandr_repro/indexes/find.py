@@ -21,7 +21,7 @@ from expandr_repro.indexes.build import Shard, build_faiss, facts_key, index_fac
 from expandr_repro.indexes.build_lucene import build_lucene, lucene_facts
 from expandr_repro.indexes.faiss_index import FaissIndex, is_faiss_folder
 from expandr_repro.indexes.lucene import is_lucene_folder
-from expandr_repro.indexes.parted import load_parts, parts_of, refuse_sparse
+from expandr_repro.indexes.parted import load_parts, parts_of, refuse_sparse, shard_of
 from expandr_repro.indexes.parts import COMPUTED_BY, docids_fact
 from expandr_repro.io.files import atomic_folder, write_json
 from expandr_repro.io.manifest import NAME, key_of, read_manifest, write_manifest
@@ -83,6 +83,8 @@ def dense_index(
     path = Path(name)
     if is_faiss_folder(path):
         index = FaissIndex.load(path)
+        if shard := shard_of(path, index.manifest):
+            log.warning("%s: is part %d of %d of its corpus (counted from 0), and what the others contain is not found; name all parts, or merge them with `encode --merge`", name, shard.number, shard.count)  # fmt: skip
     elif is_lucene_folder(path):
         raise ExpandrError(f"{name}: is a Lucene index; search it with --retriever bm25")
     elif name in datasets():

@@ -360,7 +360,7 @@ def _is_flat(index: Any) -> bool:
     return isinstance(index, faiss.IndexFlat)
 
 
-def _shard(folder: Path, manifest: Mapping[str, Any] | None) -> Shard | None:
+def shard_of(folder: Path, manifest: Mapping[str, Any] | None) -> Shard | None:
     """Return which shard an index says it is; None of a whole one."""
     stated = (manifest or {}).get("shard")
     if stated is None:
@@ -375,7 +375,7 @@ def _shard(folder: Path, manifest: Mapping[str, Any] | None) -> Shard | None:
 def _together(manifests: Mapping[Path, dict[str, Any] | None]) -> tuple[list[Path], dict[str, Any] | None]:
     """Return the parts in the order of their corpus, and what their manifests have in common; refuse those that do not belong together."""
     first, *others = folders = list(manifests)
-    shards = {folder: _shard(folder, manifest) for folder, manifest in manifests.items()}
+    shards = {folder: shard_of(folder, manifest) for folder, manifest in manifests.items()}
     described = {folder: _described(folder, manifest, shards[folder]) for folder, manifest in manifests.items()}
     one = described[first]
     for other in others:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,7 @@ def check_output(
     path: Path,
     kind: FileKind | FolderKind,
     reads: Iterable[str | Path | None] = (),
+    writes: Mapping[str, str | Path | None] | None = None,
 ) -> None:
     """Find out before any work whether a place can be written, and whether that would replace something else.
 
@@ -136,6 +137,7 @@ def check_output(
         path: what the user gave.
         kind: what is to be written there.
         reads: what the same command reads: names of collections among them do no harm.
+        writes: what else it writes, by the option that names it.
 
     Raises:
         SetupError: the place cannot be written, or something else is there.
@@ -153,6 +155,9 @@ def check_output(
                 continue
             if path.is_dir() == isinstance(kind, FolderKind) and _is_within(Path(other), target):
                 raise SetupError(f"{path}: would replace {other}, which is read; choose another name")
+        for named, other in (writes or {}).items():
+            if other and Path(other).resolve() == target:
+                raise SetupError(f"{path}: is what {named} names, too; choose another name for one of them")
         kind.check(path)
         there = next(p for p in target.parents if p.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -200,10 +205,6 @@ def _is_run(path: Path) -> bool:
     return float(rank) >= 0 and float(score) == float(score)
 
 
-def _states(kind: str) -> Callable[[Path], bool]:
-    return lambda path: (read_manifest(path) or {}).get("kind") == kind
-
-
 def marked(*marks: str) -> Callable[[Path], bool]:
     """Return what looks for any of some texts at the start of a file."""
     return lambda path: any(mark.encode() in _head(path) for mark in marks)
@@ -230,12 +231,16 @@ def _is_json_with(*keys: str) -> Callable[[Path], bool]:
 
 def manifest_kind(kind: str) -> FileKind:
     """Return the kind of a manifest next to a file."""
-    return FileKind(f"the manifest of a {kind}", _states(kind))
+    return FileKind(f"the manifest of a {kind}", lambda path: (read_manifest(path) or {}).get("kind") == kind)
 
 
 RUN = FileKind("a TREC run", _is_run)
 EXPANDED = FileKind(
     "a file of expansions that `expand` wrote", lambda p: bool({"expansions", "provenance"} & set(_first_record(p)))
+)
+TOPICS = FileKind(
+    "a file of topics that this toolkit wrote",
+    lambda p: {"qid", "title"} <= set(_first_record(p)) <= {"qid", "title", "expansions", "provenance"},
 )
 FAILURES = FileKind("a list of failures", lambda p: set(_first_record(p)) == {"qid", "sample", "reason"})
 RECORD = FileKind("a record of training data", _is_json_with("version", "trained_on"))

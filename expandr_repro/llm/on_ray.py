@@ -92,10 +92,7 @@ def spread(
     if "device" in BACKENDS.find(backend).options:
         options = replace(options, device=device_of_worker(options.device, places[0]))
     workers: Workers[Request, Reply] = Workers(
-        places,
-        partial(generating, backend, options),
-        at_a_time(backend, options),
-        (options.api_key_env,),
+        places, partial(generating, backend, options), at_a_time(backend, options), (options.api_key_env,)
     )
     return SpreadGenerator(generator, held.enter_context(workers))
 

@@ -67,6 +67,12 @@ class SamplingPlan:
             raise ExpandrError(
                 "--temperature: wanted different numbers, e.g. 0.8,0.9,1.0,1.1; --samples sets how many at each"
             )
+        for name in ("model", "messages", "prompt", "stream"):
+            if name in self.extra:
+                raise ExpandrError(f"--extra: {name!r} is not a setting of the sampling, and the request would be another one; leave it out")  # fmt: skip
+        for name in ("temperature", "top_p", "max_tokens"):
+            if self.extra.get(name) is not None:
+                raise ExpandrError(f"--extra: {name!r} has an option of its own, whose value the output would name; give --{name.replace('_', '-')}")  # fmt: skip
         if not 0 < self.top_p <= 1:
             raise ExpandrError(f"--top-p {self.top_p:g}: wanted a number above 0 and up to 1")
         if 0 in self.temperatures and self.samples > 1:

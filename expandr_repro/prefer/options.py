@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from expandr_repro.console.options import Options, When, included, option, positive
+from expandr_repro.console.options import Options, When, included, natural, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.engines.options import EngineOptions
@@ -51,7 +51,7 @@ class PreferRequest(Options):
     min_margin: float = which(0.0, metavar="X", applies=PAIRS, help="pairs whose rewards differ by less are dropped")
     hits: int = which(1000, metavar="K", parse=positive, help="corpus-rank: how deep to look for the gold document; below, the reward is 0",
                       applies=When("with --reward corpus-rank", _looks_deep))  # fmt: skip
-    threads: int = which(0, metavar="N", help="of the search (default: all processors)", applies=When("with --reward corpus-rank or delta-ndcg", _searches))  # fmt: skip
+    threads: int = which(0, metavar="N", parse=natural, help="of the search (default: all processors)", applies=When("with --reward corpus-rank or delta-ndcg", _searches))  # fmt: skip
     serve: bool = serving(
         False, help="write no pairs: reward texts of --gold's topics over HTTP, for trainers of other toolkits"
     )
@@ -66,5 +66,5 @@ class PreferRequest(Options):
     output: Path = out(Path(), metavar="F", applies=PAIRS, help="pairs to write (.jsonl); those of --dev go to F.dev.jsonl next to it")  # fmt: skip
     sample: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="keep N pairs, drawn by seed; ExpandR 30000 (default: all)")  # fmt: skip
     dev: int | None = out(None, metavar="N", applies=PAIRS, parse=positive, help="of these, N for development; ExpandR 3000 (default: none)")  # fmt: skip
-    seed: int = out(42, metavar="N", help="of both draws", applies=When("with --sample or --dev, which draw", lambda request: bool(request.sample or request.dev)))  # fmt: skip
+    seed: int = out(42, metavar="N", parse=natural, help="of both draws", applies=When("with --sample or --dev, which draw", lambda request: bool(request.sample or request.dev)))  # fmt: skip
     format: str = out("text", choices=FORMATS, applies=PAIRS, help="of the report")

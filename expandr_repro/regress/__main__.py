@@ -152,7 +152,9 @@ def _check(request: RegressRequest, chosen: Sequence[Condition]) -> int:
 
     for flag, path, kind in (("--json", request.json, JSON_REPORT), ("--junit", request.junit, JUNIT_REPORT)):
         if path:
-            check_output(flag, Path(path), kind, request.names)
+            check_output(
+                flag, Path(path), kind, request.names, {"--junit": request.junit} if flag == "--json" else None
+            )
     if Path(request.output).exists() and not Path(request.output).is_dir():
         raise SetupError(f"--output {request.output}: is a file; wanted a folder's name")
     started = time.monotonic()

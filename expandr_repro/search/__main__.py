@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
+from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
+from expandr_repro.data.specs import members_of
 from expandr_repro.data.trec import check_tag, run_writer
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.io.outputs import ENCODED_QUERIES, check_output
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.gate import gate_named
-from expandr_repro.search.options import SearchRequest, members
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
@@ -60,6 +59,7 @@ def run(request: SearchRequest) -> int:
 
 
 def _run(request: SearchRequest) -> int:
+    from expandr_repro.evaluate.metrics import parse_measures
     from expandr_repro.search.run import Given, search
     from expandr_repro.search.summary import print_summary
 
@@ -67,6 +67,10 @@ def _run(request: SearchRequest) -> int:
     fusion = fusion_named(request.fusion, request.retriever) if request.fusion else None
     if request.gate:
         gate_named(request.gate, request.retriever, fusion)
+    if request.metrics is not None:
+        parse_measures(request.metrics)
+    group = members_of(request.topics)
+    _check_places(request, group)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
 
@@ -80,8 +84,6 @@ def _run(request: SearchRequest) -> int:
         return _ask(request)
     if not request.topics:
         raise ExpandrError("which topics? give --topics: a collection, a topics file or a BEIR folder; or --query for one query")  # fmt: skip
-    group = members(request.topics)
-    _check_places(request, group)
     encoder = _encoder(request) if request.retriever == "dense" else None
     outcomes = []
     for name in group or [request.topics]:
@@ -114,7 +116,7 @@ def _ask(request: SearchRequest) -> int:
             {"fusion": a.fusion, "hits": [{"docid": d, "score": score, "title": t} for d, score, t in a.hits]}
             for a in answers
         ]
-        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        print_json(listed)
         return 0
     for answer in answers:
         name = "query only" if answer.fusion == "none" else answer.fusion
@@ -133,7 +135,7 @@ def _check_places(request: SearchRequest, group: Sequence[str]) -> None:
             raise ExpandrError(f"--output {output}: is a file; a group of collections needs a folder, one run each")
         check_run(Path(output, f"{name}.trec") if name else Path(output), reads)
     for name in group or ("",) if exported else ():
-        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads)
+        check_output("--export-queries", Path(exported, name), ENCODED_QUERIES, reads, {"--output": output})
 
 
 def _encoder(request: SearchRequest) -> TextEncoder:
@@ -144,27 +146,12 @@ def _encoder(request: SearchRequest) -> TextEncoder:
 
 def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None, given: Given) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path, write_choices
     from expandr_repro.search.run import search
 
-    manifest = run_manifest_path(path)
-
-    def describe() -> None:
-        write_manifest(manifest, "run", outcome.facts | {"tag": request.tag, RUN_HASH: sha256_file(path)})
-
-    def list_seen() -> None:
-        if outcome.overlap:
-            outcome.overlap.write_beside(path)
-
-    def list_choices() -> None:
-        if outcome.choices is not None:
-            write_choices(gate_path(path), outcome.choices)
-
-    about: About = {lists_path(path): list_seen, gate_path(path): list_choices, manifest: describe}
+    about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write, given)
-    log.info("wrote %s: %d topics, %d lines", path, len(outcome.topics.topics), outcome.lines)
+    log.info("wrote %s: %s, %s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"))
     return outcome
 
 

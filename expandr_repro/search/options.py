@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.console.options import Options, When, dry_run, included, option, positive, size
+from expandr_repro.console.options import Bounded, Options, When, dry_run, included, natural, option, positive, size
 from expandr_repro.console.tables import FORMATS
-from expandr_repro.data.specs import collection_named, datasets
+from expandr_repro.data.specs import datasets, members_of
 from expandr_repro.data.topics import TYPES
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import ExpandrError
-from expandr_repro.registry import Parameter
+from expandr_repro.registry import Parameter, Within
 from expandr_repro.search.fusion import Fusion, fusion_named, listed
 from expandr_repro.search.gate import GATES
 
@@ -89,11 +89,8 @@ def _in_parts(options: SearchRequest) -> bool:
     return collection_meant(named) is None and named not in registry.faiss_indexes()  # else refused as not there
 
 
-def members(name: str) -> list[str]:
-    """Return the collections of a group; none where the name is no group's."""
-    known = collection_named(name)
-    return datasets()[known.dataset].members if known else []
-
+K1, B = Bounded(float, Within(0)), Bounded(float, Within(0, 1))
+"""What Lucene takes."""
 
 WITH_DENSE = "with --retriever dense"
 DENSE = When(WITH_DENSE, lambda options: options.retriever == "dense")
@@ -121,7 +118,7 @@ class SearchRequest(Options):
                              applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
     qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id per line, or ids with commas between",
-                            applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
+                            applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members_of(options.topics))))  # fmt: skip
     index: tuple[str, ...] = what((), metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once); several index folders, or a folder of them, are searched as one")  # fmt: skip
     qrels: str | None = what(None, metavar="Q", help="relevance judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
     retriever: str = how("dense", choices=("dense", "bm25"))
@@ -135,11 +132,11 @@ class SearchRequest(Options):
     gate: str | None = how(None, metavar="G", help="choose per topic between the query alone and the fusion: NAME, NAME:THRESHOLD or NAME:PARAMETER=VALUE,..., or the .json file of a learned gate (see `gate fit`), with weight=true for the query's weight in place of a choice; "
                            + "; ".join(f"{g.name}: {g.summary}, {g.side} {g.threshold:g}{_more(g.parameters)}" for g in GATES.values()),
                            applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
-    k1: float = how(0.9, help="of BM25", applies=BM25)
-    b: float = how(0.4, help="of BM25", applies=BM25)
+    k1: float = how(0.9, parse=K1, help="of BM25", applies=BM25)
+    b: float = how(0.4, parse=B, help="of BM25", applies=BM25)
     hits: int | None = how(None, metavar="K", parse=positive, help="documents per topic (default: 1000, or all)")
     remove_query: bool | None = how(None, help="take a document with the topic's own id out, before the cut (default: the collection's)", applies=TOPICS)  # fmt: skip
-    threads: int = how(0, metavar="N", help="(default: all processors)")
+    threads: int = how(0, metavar="N", parse=natural, help="(default: all processors)")
     max_memory: int | None = how(None, metavar="SIZE", parse=size, help="memory for the open indexes of several, e.g. 2GiB: where all take more, one is searched after another (default: all are open at once)",
                                  applies=(DENSE, When("where --index names several indexes, or a folder of them", _in_parts), HERE))  # fmt: skip
     batch_size: int = how(1024, metavar="N", parse=positive, help="topics searched together", applies=OURS)

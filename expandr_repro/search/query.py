@@ -14,8 +14,9 @@ from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.io.files import is_surrogate_free
 from expandr_repro.search.fusion import check_alpha, fusion_named
+from expandr_repro.search.opening import open_searcher, source_of
 from expandr_repro.search.options import HITS, SearchRequest
-from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of
+from expandr_repro.search.run import choose_fusion, final_ranking
 
 WIDTH = 80
 """Characters of a document's text that are shown where it has no title."""
@@ -82,12 +83,7 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            titles: dict[str, str] = {}
-            for document in corpus.read():
-                if document.docid in wanted:
-                    titles[document.docid] = _title(document)
-                    if len(titles) == len(wanted):
-                        break
+            titles = {document.docid: _title(document) for document in corpus.find(wanted)}
         except (NotAvailableError, UnknownNameError):
             continue
         if titles:
