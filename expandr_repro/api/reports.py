@@ -83,6 +83,9 @@ def report_page(
     request = with_options(ReportRequest, options)
     if not isinstance(runs, Mapping):
         raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
+    for name in map(str, runs):
+        if not name.strip() or set(name) & set("/\\\0"):
+            raise ExpandrError(f"runs: the name {shown(name)} is empty or has a slash; give the runs plain names")
     if not isinstance(topics, Topics):
         raise ExpandrError(f"topics {shown(topics)}: wanted what load_topics or Topics returns")
     judged = topics.qrels if qrels is None else load_qrels(qrels)

@@ -208,3 +208,9 @@ def test_a_changed_run_is_saved_in_the_order_of_its_scores(tmp_path):
 def test_a_page_takes_metrics_as_a_score_does():
     with pytest.raises(ex.ExpandrError, match="unknown metric 'nDGC@10'"):
         ex.report_page({"a": ONE, "b": OTHER}, ex.Topics({"q": "cats"}, qrels={"q": {"x": 1}}), metrics=["nDGC@10"])
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", " ", "a\0b", "a\\b"], ids=ascii)
+def test_a_page_writes_no_run_beside_its_temporary_folder(name):
+    with pytest.raises(ex.ExpandrError, match="is empty or has a slash; give the runs plain names"):
+        ex.report_page({name: ONE, "b": OTHER}, ex.Topics({"q": "cats"}, qrels={"q": {"x": 1}}))
