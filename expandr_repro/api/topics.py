@@ -57,8 +57,9 @@ class Qrels(dict[str, dict[str, int]]):
         super().__init__({qid: judged for qid, judged in given.items() if judged})
         if isinstance(level, bool) or not isinstance(level, Integral) or level < 1:
             raise ExpandrError(f"level {level!r}: wanted a whole number from 1")
-        self.level, self.name = int(level), name
-        self.metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        self.level: int = int(level)
+        self.metrics: tuple[str, ...] = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        self.name: str = name
 
 
 @api
@@ -272,8 +273,8 @@ class Topics(Sequence[Topic]):
             SetupError: the place cannot be written, or something else than topics is there.
         """
         path, parts = Path(path), self._trained_on
-        beside = record_beside(path)
         check_output("path", path, TOPICS)
+        beside = record_beside(path)
         check_output("path", beside, RECORD)
         write_topics(path, self, about={beside: (lambda: write_record(beside, parts)) if parts else None})
 

@@ -113,6 +113,12 @@ def test_topics_are_not_saved_in_the_place_of_something_else(tmp_path, content):
     assert path.read_text() == content
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_topics_are_not_saved_as_a_folder(folder):
+    with pytest.raises(ex.ExpandrError, match="is a folder; wanted a file name"):
+        ex.Topics({"1": "cats"}).save(folder)
+
+
 def test_topics_are_saved_again_in_their_own_place(tmp_path):
     plain = ex.Topics({"1": "cats"})
     for topics in (plain, plain.with_expansions({"1": "They purr."}), plain):
