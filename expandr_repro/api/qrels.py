@@ -34,8 +34,9 @@ class Qrels(dict[str, dict[str, int]]):
         super().__init__({qid: judged for qid, judged in given.items() if judged})
         if isinstance(level, bool) or not isinstance(level, Integral) or level < 1:
             raise ExpandrError(f"level {level!r}: wanted a whole number from 1")
-        self.level, self.name = int(level), name
-        self.metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        self.level: int = int(level)
+        self.metrics: tuple[str, ...] = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        self.name: str = name
 
 
 @api

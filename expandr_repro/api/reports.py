@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
+from expandr_repro.api.scores import measures_of
 from expandr_repro.api.topics import Topics
 from expandr_repro.console.parsing import with_options
 from expandr_repro.data.trec import write_qrels
 from expandr_repro.errors import ExpandrError, shown
-from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.files import atomic_text
 from expandr_repro.io.outputs import PAGE
 from expandr_repro.report.options import ReportRequest
@@ -55,7 +55,7 @@ def report_page(
     topics: Topics,
     qrels: Qrels | Any = None,
     *,
-    metrics: str | None = None,
+    metrics: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Page:
     """Make a report of runs: their scores, differences per topic, and rankings, as the command `report` does.
@@ -84,9 +84,13 @@ def report_page(
     request = with_options(ReportRequest, options)
     if not isinstance(runs, Mapping):
         raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
+    for name in map(str, runs):
+        if not name.strip() or set(name) & set("/\\\0"):
+            raise ExpandrError(f"runs: the name {shown(name)} is empty or has a slash; give the runs plain names")
     if not isinstance(topics, Topics):
         raise ExpandrError(f"topics {shown(topics)}: wanted what load_topics or Topics returns")
     judged = topics.qrels if qrels is None else load_qrels(qrels)
+    measures = measures_of(metrics, judged)
     corpus = None if topics._corpus is None else name_of(topics._corpus)
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder, f"{name}.trec")) for name in runs]
@@ -97,6 +101,5 @@ def report_page(
         if not topics._name:
             topics.save(named)
         study = study_of(paths, str(Path(folder, "qrels.txt")), named, corpus)
-        measures = parse_measures(metrics or ",".join(judged.metrics), judged.level)
         sheet = gather([study], measures, request.depth, request.words)
     return Page(page(sheet, request.title or f"Runs compared: {topics.label}"))

@@ -75,6 +75,18 @@ class Run(dict[str, dict[str, float]]):
     def _content(self) -> int:
         return hash(tuple((qid, tuple(ranked.items())) for qid, ranked in self.items()))
 
+    def _checked(self) -> Run:
+        """Return the run as it is, or where it was changed since it was made with what was put in checked, and in order.
+
+        Raises:
+            FormatError: an id or a score is none.
+        """
+        if self._content() == self._digest:
+            return self
+        fresh = Run._of(final_ranking(nested(self, "run", SCORES, float)), self.manifest, self._overlap)
+        fresh._digest, fresh._choices = self._digest, self._choices
+        return fresh
+
     @api
     def save(self, path: str | Path, *, tag: str = TAG) -> None:
         """Write the run as a TREC file with its manifest next to it, as the command `search` writes them.
@@ -85,17 +97,18 @@ class Run(dict[str, dict[str, float]]):
 
         Raises:
             SetupError: the place cannot be written, or something else than a run is there.
+            FormatError: an id or a score that was put in is none.
         """
         path = Path(path)
         check_tag(tag, "tag")
         check_run(path, option="path")
         facts = {k: v for k, v in self.manifest.items() if k not in ("kind", "made_by", "tag", RUN_HASH)}
-        overlap, choices = self._overlap, self._choices
+        overlap, choices, checked = self._overlap, self._choices, self._checked()
         if facts and self._content() != self._digest:
             log.warning("%s: the run was changed since it was retrieved or loaded, so its manifest is left out", path)
             facts, overlap, choices = {}, None, None
         with run_writer(path, tag, about=beside_run(path, tag, lambda: (facts, overlap, choices))) as write:
-            write(self)
+            write(checked)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame with the columns `qid`, `docid`, `rank` (from 1) and `score`.
@@ -133,7 +146,7 @@ def load_run(path: str | Path | Any) -> Run:
         >>> ex.load_run({"q1": {"d1": 0.75}})
         {'q1': {'d1': 0.75}}
     """
-    return path if isinstance(path, Run) else Run(path)
+    return path._checked() if isinstance(path, Run) else Run(path)
 
 
 @api

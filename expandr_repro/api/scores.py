@@ -53,7 +53,7 @@ def score(
         {'MRR@10': 0.5}
     """
     run, qrels = load_run(run), load_qrels(qrels)
-    measures = _measures(metrics, qrels)
+    measures = measures_of(metrics, qrels)
     scores = searched_alone("the run", _figures("the run", run, qrels, measures), run.manifest)
     warn_of_depth("the run", measures, scores.depth, documents_in(run.manifest))
     if run._overlap:
@@ -100,7 +100,7 @@ def significance(
     if not isinstance(runs, Mapping):
         raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
     qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
-    measures = _measures(metrics, qrels)
+    measures = measures_of(metrics, qrels)
     listed = [_figures(name, run, qrels, measures) for name, run in loaded.items()]
     scores = (
         dict(zip(loaded, comparable(listed, [run.manifest for run in loaded.values()]), strict=True)) if listed else {}
@@ -117,7 +117,12 @@ def significance(
     return pd.DataFrame(rows, columns=[*HEADER, *(("low", "high") if request.bootstrap else ()), *columns])
 
 
-def _measures(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:
+def measures_of(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:
+    """Return the measures asked for, or those of the qrels' collection.
+
+    Raises:
+        ExpandrError: what is asked for are no names.
+    """
     wanted = qrels.metrics if metrics is None else metrics
     if not isinstance(wanted, str | Sequence):
         raise ExpandrError(f"metrics {wanted!r}: wanted names, e.g. ['nDCG@10', 'R@100']")

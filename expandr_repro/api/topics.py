@@ -213,8 +213,8 @@ class Topics(Sequence[Topic]):
             SetupError: the place cannot be written, or something else than topics is there.
         """
         path, parts = Path(path), self._trained_on
-        beside = record_beside(path)
         check_output("path", path, TOPICS)
+        beside = record_beside(path)
         check_output("path", beside, RECORD)
         write_topics(path, self, about={beside: (lambda: write_record(beside, parts)) if parts else None})
 

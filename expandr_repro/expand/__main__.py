@@ -94,9 +94,10 @@ def _check_place(output: Path, request: ExpandRequest) -> None:
     """Find out before anything is paid for that the output cannot be written, or would replace something else."""
     reads = [request.topics, request.passages, request.examples_from, request.prompt, request.store, request.method, request.context, request.prompt_bank, request.prices]  # fmt: skip
     writes = {"--store": store_file(request.store)}
-    files = (output, EXPANDED), (Path(f"{output}.failures.jsonl"), FAILURES), (record_beside(output), RECORD), (cost_path(output), COSTS)  # fmt: skip
-    for path, kind in files:
-        check_output("--output", path, kind, reads, writes)
+    check_output("--output", output, EXPANDED, reads, writes)
+    check_output("--output", Path(f"{output}.failures.jsonl"), FAILURES, reads, writes)
+    check_output("--output", record_beside(output), RECORD, reads, writes)
+    check_output("--output", cost_path(output), COSTS, reads, writes)
     if any(word in str(output) for word in ("beir", "cacm")):
         log.warning("--output %s: stock Pyserini misreads topics files with `beir` or `cacm` in their path", output)
 

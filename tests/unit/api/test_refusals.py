@@ -113,6 +113,12 @@ def test_topics_are_not_saved_in_the_place_of_something_else(tmp_path, content):
     assert path.read_text() == content
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_topics_are_not_saved_as_a_folder(folder):
+    with pytest.raises(ex.ExpandrError, match="is a folder; wanted a file name"):
+        ex.Topics({"1": "cats"}).save(folder)
+
+
 def test_topics_are_saved_again_in_their_own_place(tmp_path):
     plain = ex.Topics({"1": "cats"})
     for topics in (plain, plain.with_expansions({"1": "They purr."}), plain):
@@ -175,3 +181,42 @@ def test_texts_may_come_from_a_generator(caplog):
     caplog.set_level(logging.WARNING)
     assert as_texts(t for t in ("a", "b")) == ["a", "b"]
     assert as_texts("abc") == ["abc"]
+
+
+@pytest.mark.parametrize(
+    ("qid", "ranked", "problem"),
+    [
+        ("q", {"x": float("nan")}, "wanted a number"),
+        ("q", {"x": "high"}, "wanted a number"),
+        ("q 2", {"x": 1.0}, "the qid 'q 2' is empty or contains white space"),
+        ("q", {"x 1": 1.0}, "the docid 'x 1' is empty or contains white space"),
+    ],
+    ids=str,
+)
+def test_what_is_put_into_a_run_is_checked_before_it_is_scored_fused_or_saved(qid, ranked, problem, tmp_path):
+    run = ex.Run(ONE)
+    run[qid] = ranked
+    path = tmp_path / "run.trec"
+    for use in (lambda: run.save(path), lambda: ex.score(run, {"q": {"x": 1}}, "MRR"), lambda: ex.fuse([run, OTHER])):
+        with pytest.raises(ex.ExpandrError, match=problem):
+            use()
+    assert not path.exists()
+
+
+def test_a_changed_run_is_saved_in_the_order_of_its_scores(tmp_path):
+    run = ex.Run({"q": {"x": 2.0, "y": 1.0}})
+    run["q"]["y"] = 3.0
+    run.save(tmp_path / "run.trec")
+    assert list(ex.load_run(tmp_path / "run.trec")["q"]) == ["y", "x"]
+    assert ex.score(run, {"q": {"y": 1}}, "MRR") == {"MRR": 1.0}
+
+
+def test_a_page_takes_metrics_as_a_score_does():
+    with pytest.raises(ex.ExpandrError, match="unknown metric 'nDGC@10'"):
+        ex.report_page({"a": ONE, "b": OTHER}, ex.Topics({"q": "cats"}, qrels={"q": {"x": 1}}), metrics=["nDGC@10"])
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", " ", "a\0b", "a\\b"], ids=ascii)
+def test_a_page_writes_no_run_beside_its_temporary_folder(name):
+    with pytest.raises(ex.ExpandrError, match="is empty or has a slash; give the runs plain names"):
+        ex.report_page({name: ONE, "b": OTHER}, ex.Topics({"q": "cats"}, qrels={"q": {"x": 1}}))
