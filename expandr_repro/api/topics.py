@@ -171,8 +171,8 @@ class Topics(Sequence[Topic]):
         if isinstance(named, list | tuple) and named and all(isinstance(name, str | Path) for name in named):
             names = tuple(map(str, named))
             joined = join_sources(self._set, names)
-            expanded = replace(self._set, topics=joined.topics)
-            return Topics._of(expanded, self._name, names, joined, self._qrels, self._corpus)
+            fields = replace(self._set, topics=joined.topics)
+            return Topics._of(fields, self._name, names, joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
             expanded = join_expansions(list(self), {t.qid: (t, None) for t in expansions}, "expansions")
