@@ -1,4 +1,4 @@
-"""The loop with a real LLM on clean splits: candidates, pairs, trainings, passages for the test topics, searches; every step a command.
+"""Run the loop with a real LLM on clean splits: candidates, pairs, trainings, passages for the test topics, searches; every step is a command.
 
     python examples/loop/protocol.py --model qwen2.5-coder-1.5b-instruct-q4_k_m.gguf --work work --output results --gpus 1
     python examples/loop/protocol.py --model tiny --work work --output results --small        # pocket, on a CPU: to see that it works

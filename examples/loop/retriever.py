@@ -1,4 +1,4 @@
-"""The retriever's real run: choose settings on held-out training topics, train three seeds of each, search the test topics.
+"""Train the retriever for the page of results: choose settings on held-out training topics, train three seeds of each, search the test topics.
 
 (a) is fine-tuned on the queries alone, (b) on queries fused with their expansions. Every step is a command of this toolkit; the command
 lines are printed, and kept in the results. Several run at a time, in processes that keep their imports, shared out over the GPUs.
