@@ -1,4 +1,4 @@
-"""The tables of docs/results/loop-leaking.md, from what the runs left in runs/loop/.
+"""Make the tables of docs/results/loop-leaking.md from the results in runs/loop/.
 
     python examples/loop/tables.py            # print them
     python examples/loop/tables.py --write    # put them into the page

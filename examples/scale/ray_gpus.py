@@ -2,10 +2,9 @@
 
     python examples/scale/ray_gpus.py --passages 2000000 --workers 1 2 4 --output ray_gpus.json
 
-Everything that it makes goes into --work. Ray is started once, and each run is a command of its own. With --torchrun each number of GPUs is measured
-with torchrun too, in turns. The index of every run by Ray must have the same bytes; torchrun's has them where each process gets whole chunks. Beside
-Ray and torch it needs transformers, faiss-cpu, numpy, pyyaml, tqdm and filelock; of Ray click, jsonschema, msgpack, packaging, protobuf and requests;
-neither Pyserini nor Java.
+All output goes into --work. Ray is started once, and each run is a separate command. With --torchrun, torchrun is measured in alternation for each
+number of GPUs. The indexes of all runs by Ray must have the same bytes; torchrun's has them if each process gets whole chunks. Needs Ray (with click,
+jsonschema, msgpack, packaging, protobuf and requests), torch, transformers, faiss-cpu, numpy, pyyaml, tqdm and filelock; neither Pyserini nor Java.
 """
 
 from __future__ import annotations
