@@ -36,13 +36,13 @@ MEMORY = "topics in memory"
 
 
 class Qrels(dict[str, dict[str, int]]):
-    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
+    """Relevance judgments, qid -> docid -> grade, with their collection's relevance level and metrics.
 
     Args:
         data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
         level: the least grade that counts as relevant.
-        metrics: what `score` computes where nothing else is asked for.
-        name: of the collection or the file; empty where they were made in memory.
+        metrics: default metrics of `score`.
+        name: name of the collection or the file; empty for data in memory.
 
     Example:
         >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
@@ -63,7 +63,7 @@ def load_qrels(name: str | Path | Any) -> Qrels:
 
     Raises:
         UnknownNameError: nothing has that name.
-        FormatError: the file or the data is not what it should be.
+        FormatError: the file or the data is malformed.
 
     Example:
         >>> len(ex.load_qrels("pocket"))
@@ -85,10 +85,10 @@ class Topics(Sequence[Topic]):
         data: a dict qid -> title, a list of dicts (`qid`, `title`, and perhaps `expansions`), pairs (qid, title), a DataFrame with
             these columns, or `Topic` objects.
         qrels: their relevance judgments: a dict of dicts, a DataFrame, a path or a name.
-        corpus: what their documents are found by: a collection's name, a path, or documents in memory (see `open_index`).
+        corpus: their documents: a collection's name, a path, or documents in memory (see `open_index`).
 
     Raises:
-        FormatError: no id or no title, an id twice.
+        FormatError: an id or a title is missing, or an id occurs twice.
         UnknownNameError: a key is misspelt.
 
     Example:
@@ -159,7 +159,7 @@ class Topics(Sequence[Topic]):
 
     @property
     def label(self) -> str:
-        """What to call the topics in print: `scifact/test`."""
+        """Name of the topics for display: `scifact/test`."""
         return self._set.label
 
     @property
@@ -184,7 +184,7 @@ class Topics(Sequence[Topic]):
 
     @property
     def corpus(self) -> Any:
-        """What `open_index` finds the documents of these topics by.
+        """Documents of these topics, as `open_index` takes them.
 
         Raises:
             ExpandrError: they are not known.
@@ -338,8 +338,8 @@ def load_topics(
     Args:
         name: `pocket`, `scifact`, `scifact/train`, a topics file, a BEIR folder, `irds:...`, or a Pyserini name.
         expansions: a packaged set (`claude.q2d`), an augmented topics file, or several of these.
-        limit: the first so many.
-        qids: these alone: a list of ids, or what the option of the commands takes.
+        limit: keep only the first ones, at most this many.
+        qids: keep only these: a list of ids, or a string as for the option `--qids`.
 
     Raises:
         UnknownNameError: nothing has that name; offers the nearest.
@@ -358,7 +358,7 @@ def load_topics(
 
 
 def as_topics(topics: Any) -> Topics:
-    """Return topics from whatever names or contains them."""
+    """Convert a name, a path or topics in memory to `Topics`."""
     if isinstance(topics, Topics):
         return topics
     return load_topics(topics) if isinstance(topics, str | Path) else Topics(topics)
