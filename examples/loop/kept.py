@@ -3,7 +3,7 @@
     python examples/loop/kept.py results runs/loop/llm
 
 A packed folder has one file, steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
-texts their words, the share that was cut, and the tokens read and written. Folders of the machine are written as `work/` and by file name.
+texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages. Folders of the machine are written as `work/` and by file name.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ def packed(results: Path) -> list[dict[str, Any]]:
             new["texts"] = (facts(source) if source.exists() else {}) | {
                 k: v for k, v in counts.items() if v is not None
             }
+        if row["name"].startswith("gold."):
+            lines = {line[""]: line["mean"] for line in json.loads(row["out"])["distribution"]}
+            new["similarity"] = round(lines["similarity to gold"], 4)
         kept.append(new)
     return sorted(kept, key=lambda row: str(row["name"]))
 

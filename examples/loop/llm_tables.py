@@ -86,12 +86,18 @@ def by_collection(steps: dict[str, Any], collection: str) -> str:
         ]
         cells = [interval([mean(run, "nDCG@10") for run in each[r].get(condition, {}).values()]) for r in RETRIEVERS]
         recall = interval([mean(run, "R@100") for run in each["minilm"].get(condition, {}).values()])
+        near = [
+            row["similarity"]
+            for name, row in steps.items()
+            if re.fullmatch(rf"gold\.{re.escape(condition)}\.seed\d+\.{collection}", name)
+        ]
         words = f"{statistics.fmean(t['words'] for t in texts):.0f}" if texts else "-"
-        lines.append([label, *cells, recall, words])
+        lines.append([label, *cells, recall, interval(near) if near else "-", words])
     header = [
         COLLECTIONS[collection],
         *(f"{name}, nDCG@10" for name in RETRIEVERS.values()),
         "MiniLM, R@100",
+        "cosine to the gold passage",
         "words per text",
     ]
     return Table(header, lines).render("markdown")

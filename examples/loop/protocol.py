@@ -58,6 +58,9 @@ RETRIEVER = {"dev": 60, "evaluate_every": 2, "chunk_tokens": 32768}
 RATES = {"mpnet": "5e-5"}
 """Learning rates of encoders that the packaged one (of MiniLM) does not suit."""
 
+REWARDING = "all-MiniLM-L6-v2"
+"""The encoder of ExpandR's reward."""
+
 OTHERS = {"claude": "{c}.test.q2d.claude", "gpt-4.1": "{c}.test.query2doc-zs.gpt-4.1", "nano": "{c}.test.query2doc-zs.gpt-4.1-nano",
           "qwen2.5-7b": "{c}.test.query2doc-zs.Qwen2.5-7B-Instruct"}  # fmt: skip
 """Other LLMs' texts for the test topics, in $EXPANDR_DATA/expansions; what is not there is not searched."""
@@ -130,7 +133,7 @@ class Plan:
         output = self.path(f"pairs.{split}{'.' if reward else ''}{reward}.jsonl")
         floor = (0.0 if self.small else 0.6) if not reward else 0.0
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
-                        *(("--reward", f"{reward}=1") if reward else ()), "--min-similarity", floor, "--encoder", "all-MiniLM-L6-v2", *self.held_out(split),
+                        *(("--reward", f"{reward}=1") if reward else ()), "--min-similarity", floor, "--encoder", REWARDING, *self.held_out(split),
                         "--dev", 4 if self.small else 60, "--output", output, "--format", "json",
                         needs=(candidates, answers), keeps=(output, output.with_suffix(".dev.jsonl"), Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
@@ -158,11 +161,14 @@ class Plan:
                         keeps=(output / "metrics.jsonl",))  # fmt: skip
 
     def judge(self, name: str, seed: int, split: str, trained: str = "") -> None:
-        """Write passages for the test topics and search them with each encoder."""
+        """Write passages for the test topics, compare them with the gold passages, and search them with each encoder."""
         adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
         for collection in self.tests(split):
             texts = self.expand(f"texts.{name}.seed{seed}.{collection}", collection, "--temperature", "1.0", "--samples", 4, "--seed", seed, *adapter,
                                 needs=(trained,) if trained else ())  # fmt: skip
+            pairs = self.path(f"gold.{name}.seed{seed}.{collection}.jsonl")
+            self.add(pairs.stem, "prefer", "--candidates", self.path(f"{texts}.jsonl"), "--gold", f"{collection}/test", "--reward", "retriever=1",
+                     "--min-similarity", 0, "--encoder", REWARDING, "--output", pairs, "--format", "json", needs=(texts,))  # fmt: skip
             for encoder, model in self.encoders.items():
                 self.search(f"{name}.seed{seed}", collection, encoder, model, self.path(f"{texts}.jsonl"), texts)
 
