@@ -23,8 +23,8 @@ from expandr_repro.io.files import is_surrogate_free
 class Common:
     """The options that every command has."""
 
-    quiet: bool = option(False, "-q", "--quiet", help="no progress bars and no notes")
-    verbose: bool = option(False, "-v", "--verbose", help="say more of what is done")
+    quiet: bool = option(False, "-q", "--quiet", help="print no progress bars and no notes")
+    verbose: bool = option(False, "-v", "--verbose", help="print more details")
 
 
 def parser(command: str, summary: str, examples: str, shape: type[Options] | None = None) -> Parser:

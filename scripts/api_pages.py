@@ -20,31 +20,31 @@ DOCS = ROOT / "docs" / "api"
 
 PAGES = {
     "notebook": (
-        "What a notebook types",
+        "Top-level API",
         "`import expandr_repro as ex` has all of these names; each is imported when it is first used.",
         ["api.topics", "api.qrels", "api.encoders", "api.indexes", "api.retrieval", "api.scores", "api.generation", "api.reports"],
     ),
     "data": (
         "Topics, runs, qrels, collections",
-        "Reading and writing the shapes that flow between the commands, and finding them by name.",
+        "Read and write the data that the commands exchange, and find it by name.",
         ["data.topics", "data.trec", "data.corpus", "data.collections", "data.expansions", "data.specs", "errors"],
     ),
     "encoders": (
         "Encoders",
-        "What turns texts into vectors.",
+        "Load encoders and encode texts.",
         ["encoders.protocol", "encoders.options", "encoders.loading", "encoders.encoder", "train_encoder.loss"],
     ),
-    "indexes": ("Indexes", "What is searched.", ["indexes.find", "indexes.faiss_index"]),
-    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.opening", "search.fusion", "search.gate"]),
+    "indexes": ("Indexes", "Find, build, open and search indexes.", ["indexes.find", "indexes.faiss_index"]),
+    "search": ("Search and fusion", "Search as the command `search` does.", ["search.options", "search.run", "search.opening", "search.fusion", "search.gate"]),
     "evaluate": (
         "Scores and significance",
         "Metrics with the meaning of trec_eval, and paired tests.",
         ["evaluate.metrics", "evaluate.scoring", "evaluate.significance", "compare.comparison"],
     ),
-    "llm": ("Prompts, generators, rewards", "What LLMs are asked, and how their texts are ranked.", ["llm.base", "llm.prompts", "llm.sampling", "prefer.rewards"]),
+    "llm": ("Prompts, generators, rewards", "Prompts, LLM backends and sampling; rewards that rank the texts.", ["llm.base", "llm.prompts", "llm.sampling", "prefer.rewards"]),
     "pyserini": (
         "Pyserini",
-        "The door to Pyserini, both ways. [Use with stock Pyserini](../pyserini.md) shows it at work.",
+        "Encoders and queries for Pyserini, and Pyserini's encoders here. [Use with stock Pyserini](../pyserini.md) shows it at work.",
         ["pyserini.ours", "pyserini.encoders", "pyserini.queries"],
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""From the sweep's development scores to the settings that are trained for the table; no test topic is looked at.
+"""Choose the settings that are trained for the table from the sweep's development scores; test topics are not used.
 
 The rule, set before any of them was searched: the mean of all development searches, over all seeds; for (a) the best recipe and blend,
 for (b) the best recipe, blend and views. Next to them (b) with the second-best views, and (a) with (b)'s recipe and blend if that is another.

@@ -1,4 +1,4 @@
-"""Rows of query, positive and negative, as the Echo-embeddings collection has them, to a BEIR folder and a run of the negatives.
+"""Convert rows of query, positive and negative, as in the Echo-embeddings collection, to a BEIR folder and a run of the negatives.
 
     python examples/loop/echo.py --output $EXPANDR_DATA/echo nq.jsonl hotpotqa.jsonl ...
 

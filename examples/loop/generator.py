@@ -1,6 +1,6 @@
-"""The generator's real run: one round of ExpandR on a small language model, three seeds, judged on topics never trained on.
+"""Train the generator for the page of results: one round of ExpandR on a small language model, three seeds, judged on topics never trained on.
 
-For each seed: fine-tune on SciFact's training expansions, sample 32 candidates a training topic, choose pairs with MiniLM, DPO, then sample
+For each seed: fine-tune on SciFact's training expansions, sample 32 candidates per training topic, choose pairs with MiniLM, DPO, then sample
 again for the test topics, before and after, and measure the reward, the similarity to the gold passage, and the fused search.
 
     python examples/loop/pretrain.py --data $EXPANDR_DATA --collections scifact nfcorpus cacm --output models/small

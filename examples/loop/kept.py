@@ -1,4 +1,4 @@
-"""Pack what the scripts of examples/loop and examples/methods leave, for runs/, and read it again.
+"""Pack the results of the scripts in examples/loop and examples/methods for runs/, and read them again.
 
     python examples/loop/kept.py results runs/loop/llm
 

@@ -1,4 +1,4 @@
-"""The tables of a real LLM in docs/results/loop.md, from runs/loop/llm/.
+"""Make the tables of docs/results/loop.md from runs/loop/llm/.
 
     python examples/loop/llm_tables.py            # print them
     python examples/loop/llm_tables.py --write    # put them into the page

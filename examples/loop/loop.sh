@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # The whole loop of ExpandR, as commands: an LLM's candidates, preference pairs, DPO, new passages, a retriever trained on them, search.
 #
-#     bash examples/loop/loop.sh small OUT       # the embedded collection and a tiny language model: a minute or two on two cores
+#     bash examples/loop/loop.sh small OUT       # pocket and a tiny language model: a minute or two on two cores
 #     bash examples/loop/loop.sh paper OUT       # the paper's settings: Llama-3-8B-Instruct, AnchorDR, 32 candidates; needs GPUs and a network
 #
-# The settings are in small.sh and paper.sh beside this file; the commands are the same. Whatever was finished by an earlier call is found
-# and not done again.
+# The settings are in small.sh and paper.sh next to this file; the commands are the same. Steps finished by an earlier call are not repeated.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 size="${1:?which settings: small or paper}"

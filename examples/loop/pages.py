@@ -1,4 +1,4 @@
-"""Put generated tables into pages, and say how sure a mean is; what the scripts that make tables share."""
+"""Put generated tables into pages, and compute confidence intervals: what the scripts that make tables share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small Llama from nothing: a byte-level BPE and a language model on the text of some collections, for want of a real LLM.
+"""Train a small Llama from scratch: a byte-level BPE and a language model on the text of some collections, where no real LLM is available.
 
 Each document is seen in two ways: as it is, and as the answer to ExpandR's prompt with its title for a question. The last documents of
 each collection are held out; training stops when their loss does not fall any more, and the best weights are kept. The model has read

@@ -1,11 +1,11 @@
-"""The loop with a real LLM on clean splits: candidates, pairs, trainings, passages for the test topics, searches; every step a command.
+"""Run the loop with a real LLM on clean splits: candidates, pairs, trainings, passages for the test topics, searches; every step is a command.
 
     python examples/loop/protocol.py --model qwen2.5-coder-1.5b-instruct-q4_k_m.gguf --work work --output results --gpus 1
     python examples/loop/protocol.py --model tiny --work work --output results --small        # pocket, on a CPU: to see that it works
 
-A step that is recorded in OUTPUT/steps.jsonl is not done again, so that the same command goes on where a killed one was; `--seconds` stops it
-before a machine has to be given back. What a step leaves in --work (models, adapters, runs) is needed only by steps that are still to come;
-what the tables are made of is in --output: the texts, the scores of each topic, each training's metrics, every command with its seconds.
+Steps recorded in OUTPUT/steps.jsonl are not repeated, so the same command continues where a killed one stopped; `--seconds` limits its time.
+Models, adapters and runs in --work are needed only by later steps; --output has what the tables are made of:
+the texts, the scores of each topic, each training's metrics, every command with its seconds.
 
 Splits (nothing that is searched was trained on): (i) SciFact's training topics without those that share a relevant document with a test topic;
 (ii) NFCorpus's training topics, for SciFact and CACM; (iii) all of SciFact's training topics, for NFCorpus and CACM.

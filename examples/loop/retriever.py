@@ -1,13 +1,13 @@
-"""The retriever's real run: choose settings on held-out training topics, train three seeds of each, search the test topics.
+"""Train the retriever for the page of results: choose settings on held-out training topics, train three seeds of each, search the test topics.
 
 (a) is fine-tuned on the queries alone, (b) on queries fused with their expansions. Every step is a command of this toolkit; the command
-lines are printed, and kept in the results. Several run at a time, in processes that keep their imports, shared out over the GPUs.
+lines are printed, and kept in the results. Several run at a time, in processes that keep their imports, distributed over the GPUs.
 
     python examples/loop/retriever.py --data $EXPANDR_DATA --work work --output results --workers 8
     python examples/loop/retriever.py --small --work work --output results          # pocket, on a CPU, in minutes
 
-No settings are chosen on test topics: the sweep looks at `dev` topics held out of SciFact's training topics, searched with their queries
-alone, with their expansions, and with the first words of these (`short`, standing for LLMs that say less).
+No settings are chosen on test topics: the sweep uses `dev` topics held out of SciFact's training topics, searched with their queries
+alone, with their expansions, and with the first words of these (`short`, as a stand-in for LLMs that write less).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores of the kept runs on the test topics that training saw and on the others, for docs/results/loop-leaking.md.
+"""Score the kept runs on the test topics that were seen in training and on the others, for docs/results/loop-leaking.md.
 
     python examples/loop/seen.py            # with $EXPANDR_DATA: writes runs/loop/retriever.seen.jsonl
 

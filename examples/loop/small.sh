@@ -1,5 +1,5 @@
-# Settings of loop.sh that fit two cores and a few minutes. The language model is made here and knows next to nothing: this shows that
-# the steps fit together, not that they help. Training and test topics are the same, for want of others.
+# Settings of loop.sh for two cores and a few minutes. The language model is made here and knows next to nothing: this shows that
+# the steps fit together, not that they help. Training and test topics are the same, since pocket has no others.
 train_llm=pocket/test train=pocket/test test=pocket/test corpus=pocket negatives=
 encoder=all-MiniLM-L6-v2 reward=all-MiniLM-L6-v2
 encode=(--max-length 64)

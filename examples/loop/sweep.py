@@ -1,10 +1,10 @@
-"""Many trainings of the retriever in one process per GPU, with development scores alone: what settings are chosen by.
+"""Train the retriever many times, in one process per GPU, to choose settings by development scores.
 
 The steps are those of `train_encoder` (`ContrastiveTrainer`, the same batches); what differs is that corpora are tokenised once and
-searched by a matrix product, in half precision on a GPU, so that a training takes seconds. No test topic of the experiment is searched:
-SciFact's held-out training topics, and for what a training forgets, other collections: NFCorpus's development topics, CACM and pocket.
+searched by a matrix product, in half precision on a GPU, so that a training takes seconds. Test topics of the experiment are not searched:
+the searches are of SciFact's held-out training topics and, to see what a training forgets, of NFCorpus's development topics, CACM and pocket.
 
-Of each training, the untrained weights are mixed in at several shares (`blend`; WiSE-FT, Wortsman et al., CVPR 2022).
+The weights of each training are blended with the untrained ones at several shares (`blend`; WiSE-FT, Wortsman et al., CVPR 2022).
 
     python examples/loop/sweep.py --data $EXPANDR_DATA --negatives negatives.trec --output sweep.jsonl --seeds 1 2 3
 """

@@ -1,4 +1,4 @@
-"""The tables of docs/results/loop-leaking.md, from what the runs left in runs/loop/.
+"""Make the tables of docs/results/loop-leaking.md from the results in runs/loop/.
 
     python examples/loop/tables.py            # print them
     python examples/loop/tables.py --write    # put them into the page
@@ -73,7 +73,7 @@ def seen() -> str:
 
 
 def differences() -> str:
-    """Return the table of (b) less (a)."""
+    """Return the table of (b) minus (a)."""
     found = figures()
     rows = []
     for b, a in (
@@ -88,7 +88,7 @@ def differences() -> str:
         for condition in CONDITIONS:
             pairs = [found[b][condition][seed] - found[a][condition][seed] for seed in found[b][condition]]
             cells.append(interval(pairs) if statistics.fmean(pairs) < 0 else f"+{interval(pairs)}")
-        rows.append([f"{NAMES[b]} less {NAMES[a]}", *cells])
+        rows.append([f"{NAMES[b]} minus {NAMES[a]}", *cells])
     return Table(["", *CONDITIONS.values()], rows).render("markdown")
 
 
@@ -142,12 +142,12 @@ def blends() -> str:
 
 
 def topics() -> str:
-    """Return (b) less (a) topic by topic, each topic's score the mean over the seeds."""
+    """Return (b) minus (a) topic by topic, each topic's score the mean over the seeds."""
     rows = [
         [CONDITIONS[str(r["condition"])], r["topics"], f"{float(str(r['difference'])):+.4f}", f"{float(str(r['p_student'])):.4f}", r["better"], r["equal"], r["worse"]]
         for r in records("retriever.topics.jsonl")
     ]  # fmt: skip
-    return Table(["(b) less (a)", "topics", "Δ", "p (Student)", "better", "equal", "worse"], rows).render("markdown")
+    return Table(["(b) minus (a)", "topics", "Δ", "p (Student)", "better", "equal", "worse"], rows).render("markdown")
 
 
 def generator() -> str:

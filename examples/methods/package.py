@@ -1,4 +1,4 @@
-"""Package the texts that a study wrote, so that they can be searched offline: titles become hashes, prompts and passages that were read stay out.
+"""Package the texts of a study, so that they can be searched offline: titles become hashes, prompts and the passages in them are left out.
 
     python examples/methods/package.py results qwen2.5-coder-1.5b scifact nfcorpus cacm
 

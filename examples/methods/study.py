@@ -1,13 +1,13 @@
-"""All expansion methods with one LLM: texts for the test topics, searched with BM25 and with dense encoders; every step a command.
+"""Run all expansion methods with one LLM: texts for the test topics, searched with BM25 and with dense encoders; every step is a command.
 
     python examples/methods/study.py --model qwen2.5-coder-1.5b-instruct-q4_k_m.gguf --work work --output results --gpus 1
     python examples/methods/study.py --base-url http://localhost:8000/v1 --model M --collections pocket --limit 20 --work work --output results
     python examples/methods/study.py --output results --table
 
-Steps that are recorded in OUTPUT/steps.jsonl are not done again, so that the same command goes on where it was stopped, also on another machine
+Steps recorded in OUTPUT/steps.jsonl are not repeated, so the same command continues where it was stopped, also on another machine
 (BM25 needs Java, which GPU machines often lack: search there with `--encoders minilm=all-MiniLM-L6-v2`, later elsewhere with `--encoders bm25=`).
-Methods that read passages get those that BM25 finds, from a run file (--context-runs) where there is no Java. A collection without training topics
-takes the few-shot examples of SciFact's.
+Methods that read passages get those of BM25; without Java, give its run files (--context-runs). Collections without training topics
+use SciFact's for few-shot examples.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def tables(folder: Path, encoders: list[str]) -> dict[str, str]:
                     if "tokens_in" in texts
                     else ""
                 )
-                relevant = f" (of {texts['relevant']} topics a relevant one)" if "relevant" in texts else ""
+                relevant = f" (read a relevant passage for {texts['relevant']} topics)" if "relevant" in texts else ""
                 lines.append([f"{name}{relevant}", f"{each.mean():.4f}", f"{change.mean():+.4f}", f"{change.mean() - half:+.4f} to {change.mean() + half:+.4f}",
                               f"{p[name]:.2g}", f"{wins}, {losses}", f"{statistics.fmean(runs[name]['R@100'].values()):.4f}", tokens])  # fmt: skip
             missing = [n for n in names if n not in values]

@@ -27,11 +27,11 @@ def generate(topics: Topics | Any, **options: Any) -> Topics:
     `context` may also be a function from topics, with their texts so far, to passages by qid: texts, or pairs of docid and text.
 
     Args:
-        topics: of `load_topics` or `Topics`, or what `Topics` takes.
+        topics: `Topics`, or anything that `Topics` takes.
         **options: those of the command `expand`; `model` is required.
 
     Returns:
-        The topics with what was generated in place of any expansions they had; what is missing is warned of.
+        The topics with the generated expansions in place of any others; missing ones give a warning.
 
     Raises:
         UnknownNameError: no such prompt, backend or keyword; offers the nearest.

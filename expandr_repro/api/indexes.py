@@ -36,11 +36,11 @@ class Index:
     """An index that can be searched with `retrieve`.
 
     Attributes:
-        name: what it was opened by.
+        name: as given to `open_index`.
         retriever: `dense` or `bm25`.
         folder: where it is.
-        documents: how many it holds.
-        encoder: of its documents and of the queries; None for BM25.
+        documents: number of documents.
+        encoder: encoder encoder of its documents and of the queries; None for BM25.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Index:
 @api
 @takes(EncodeRequest, "factory")
 def open_index(documents: Any, encoder: TextEncoder | str = DEFAULT, **options: Any) -> Index:
-    """Open an index of documents; it is built where there is none yet, and kept in the cache.
+    """Open an index of documents; a missing one is built and cached.
 
     Args:
         documents: a collection's name, a path (an index folder, a corpus), a Pyserini prebuilt index, or documents in memory: a dict
@@ -106,7 +106,7 @@ def _folders(documents: Any) -> tuple[str, ...]:
 
 
 def name_of(documents: Any) -> str:
-    """Return what documents are found by; those in memory are written into the cache, by their content."""
+    """Return the name or path of documents; documents in memory are written into the cache, under a hash of their content."""
     if not isinstance(documents, str | Path):
         return str(_written(documents))
     name = str(documents)

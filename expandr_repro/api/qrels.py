@@ -16,13 +16,13 @@ from expandr_repro.io.columns import GRADES
 
 
 class Qrels(dict[str, dict[str, int]]):
-    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
+    """Relevance judgments, qid -> docid -> grade, with their collection's relevance level and metrics.
 
     Args:
         data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
         level: the least grade that counts as relevant.
-        metrics: what `score` computes where nothing else is asked for.
-        name: of the collection or the file; empty where they were made in memory.
+        metrics: default metrics of `score`.
+        name: name of the collection or the file; empty for data in memory.
 
     Example:
         >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
@@ -48,7 +48,7 @@ def load_qrels(name: str | Path | Any) -> Qrels:
 
     Raises:
         UnknownNameError: nothing has that name.
-        FormatError: the file or the data is not what it should be.
+        FormatError: the file or the data is malformed.
 
     Example:
         >>> len(ex.load_qrels("pocket"))

@@ -25,7 +25,7 @@ from expandr_repro.report.options import ReportRequest
 
 @dataclass(frozen=True)
 class Page:
-    """A report as one HTML page that needs nothing from elsewhere.
+    """A report as one self-contained HTML page.
 
     Attributes:
         html: the page.
@@ -38,7 +38,7 @@ class Page:
         """Write the page.
 
         Raises:
-            SetupError: the place cannot be written, or something else than a report is there.
+            SetupError: the place cannot be written, or another file is there.
         """
         with atomic_text(path, kind=PAGE) as file:
             file.write(self.html)
@@ -62,9 +62,9 @@ def report_page(
 
     Args:
         runs: name -> run, the first being the baseline.
-        topics: that were searched, as `load_topics` loads them by name.
-        qrels: those of the topics where not given.
-        metrics: the collection's where not given.
+        topics: the searched topics, from `load_topics`.
+        qrels: default: those of the topics.
+        metrics: default: the collection's.
         **options: those of the command `report`.
 
     Raises:

@@ -43,10 +43,10 @@ class Run(dict[str, dict[str, float]]):
         data: a dict of dicts, a DataFrame with the columns `qid`, `docid` and `score`, or the path of a TREC run.
 
     Attributes:
-        manifest: all that made the run, as the manifest next to its file has it; empty where that is not known.
+        manifest: everything that made the run, as in the manifest next to its file; empty if unknown.
 
     Raises:
-        FormatError: an id or a score is none.
+        FormatError: an id or a score is not valid.
 
     Example:
         >>> ex.Run({"q1": {"d2": 0.5, "d1": 0.75}})
@@ -79,7 +79,7 @@ class Run(dict[str, dict[str, float]]):
         """Return the run as it is, or where it was changed since it was made with what was put in checked, and in order.
 
         Raises:
-            FormatError: an id or a score is none.
+            FormatError: an id or a score is not valid.
         """
         if self._content() == self._digest:
             return self
@@ -96,7 +96,7 @@ class Run(dict[str, dict[str, float]]):
             tag: the last column.
 
         Raises:
-            SetupError: the place cannot be written, or something else than a run is there.
+            SetupError: the place cannot be written, or another file is there.
             FormatError: an id or a score that was put in is none.
         """
         path = Path(path)
@@ -157,8 +157,8 @@ def retrieve(topics: Topics | Any, index: Index | Any, **options: Any) -> Run:
     """Retrieve documents for topics, with a fusion of each query and its expansions.
 
     Args:
-        topics: of `load_topics`, `generate` or `Topics`, or what `Topics` takes.
-        index: of `open_index`, or what `open_index` takes.
+        topics: `Topics`, as `load_topics` and `generate` return them, or anything that `Topics` takes.
+        index: an `Index`, or anything that `open_index` takes.
         **options: those of the command `search`.
 
     Returns:

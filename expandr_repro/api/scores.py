@@ -36,9 +36,9 @@ def score(
     """Score a run on relevance judgments.
 
     Args:
-        run: of `retrieve` or `load_run`, a dict of dicts, a DataFrame, or the path of a TREC run.
-        qrels: of `topics.qrels` or `load_qrels`, a dict of dicts, a DataFrame, a path, or a collection's name.
-        metrics: e.g. `["nDCG@10", "R@100", "MAP"]`; the collection's where not given.
+        run: a `Run`, a dict of dicts, a DataFrame, or the path of a TREC run.
+        qrels: `Qrels`, a dict of dicts, a DataFrame, a path, or a collection's name.
+        metrics: e.g. `["nDCG@10", "R@100", "MAP"]`; default: the collection's.
         per_topic: return each topic's scores in place of the mean.
 
     Returns:
@@ -80,7 +80,7 @@ def significance(
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
         `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics;
-        with `bootstrap` also `low` and `high`, the limits of the interval; where the runs' manifests tell it also `tokens per query` of the run's expansions, and
+        with `bootstrap` also `low` and `high`, the limits of the interval; if the runs' manifests have costs also `tokens per query` of the run's expansions, and
         with `prices` `price per 1,000 queries`.
 
     Raises:

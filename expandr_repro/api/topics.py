@@ -46,10 +46,10 @@ class Topics(Sequence[Topic]):
         data: a dict qid -> title, a list of dicts (`qid`, `title`, and perhaps `expansions`), pairs (qid, title), a DataFrame with
             these columns, or `Topic` objects.
         qrels: their relevance judgments: a dict of dicts, a DataFrame, a path or a name.
-        corpus: what their documents are found by: a collection's name, a path, or documents in memory (see `open_index`).
+        corpus: their documents: a collection's name, a path, or documents in memory (see `open_index`).
 
     Raises:
-        FormatError: no id or no title, an id twice.
+        FormatError: an id or a title is missing, or an id occurs twice.
         UnknownNameError: a key is misspelt.
 
     Example:
@@ -114,7 +114,7 @@ class Topics(Sequence[Topic]):
 
     @property
     def label(self) -> str:
-        """What to call the topics in print: `scifact/test`."""
+        """Name of the topics for display: `scifact/test`."""
         return self._set.label
 
     @property
@@ -139,7 +139,7 @@ class Topics(Sequence[Topic]):
 
     @property
     def corpus(self) -> Any:
-        """What `open_index` finds the documents of these topics by.
+        """Documents of these topics, as `open_index` takes them.
 
         Raises:
             ExpandrError: they are not known.
@@ -285,8 +285,8 @@ def load_topics(
     Args:
         name: `pocket`, `scifact`, `scifact/train`, a topics file, a BEIR folder, `irds:...`, or a Pyserini name.
         expansions: a packaged set (`claude.q2d`), an augmented topics file, or several of these.
-        limit: the first so many.
-        qids: these alone: a list of ids, or what the option of the commands takes.
+        limit: keep only the first ones, at most this many.
+        qids: keep only these: a list of ids, or a string as for the option `--qids`.
 
     Raises:
         UnknownNameError: nothing has that name; offers the nearest.
@@ -307,7 +307,7 @@ def load_topics(
 
 
 def as_topics(topics: Any) -> Topics:
-    """Return topics from whatever names or contains them."""
+    """Convert a name, a path or topics in memory to `Topics`."""
     if isinstance(topics, Topics):
         return topics
     return load_topics(topics) if isinstance(topics, str | Path) else Topics(topics)

@@ -34,7 +34,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "compare",
-        "Compare TREC runs on the same qrels: the first is what the others are compared with.",
+        "Compare TREC runs on the same qrels; the first run is the baseline.",
         EXAMPLES,
         CompareRequest,
     )

@@ -27,7 +27,7 @@ SHELL = When("without --env, which prints lines for a shell", lambda request: no
 class DoctorRequest(Options):
     """What is printed."""
 
-    env: bool = option(False, help="print the shell lines under which stock Pyserini finds a Java that works, and nothing else")  # fmt: skip
+    env: bool = option(False, help="only print the shell lines with which stock Pyserini finds a suitable Java")  # fmt: skip
     format: str = option("text", choices=("text", "json"), applies=SHELL)
 
 
@@ -35,7 +35,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "doctor",
-        "Look at this machine and at the versions of what is installed. Exit code 1 if a part is broken.",
+        "Check this machine and the installed versions. Exit code 1 if a part is broken.",
         EXAMPLES,
         DoctorRequest,
     )

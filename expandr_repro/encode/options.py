@@ -22,16 +22,16 @@ class EncodeRequest(Options):
     """What is to be indexed, and how."""
 
     corpus: str | None = option(None, metavar="C", one_of="source!", help="a collection, a BEIR folder, a folder of JSONL files, a JSONL or TSV file, or irds:...")  # fmt: skip
-    merge: tuple[str, ...] = option((), metavar="SHARD", one_of="source!", help="put the shards of one corpus together")
-    export: tuple[str, ...] = option((), metavar="INDEX", one_of="source!", help="write docids and vectors of an index, or its parts, to a Parquet file")  # fmt: skip
-    output: Path = option(Path(), required=True, metavar="FOLDER", help="the index folder to write; with --export a file")  # fmt: skip
-    overwrite: bool = option(False, help="replace another index of the same kind; anything else that is there is left alone", applies=INDEX)  # fmt: skip
-    retriever: str = option("dense", choices=("dense", "bm25"), applies=CORPUS)
+    merge: tuple[str, ...] = option((), metavar="SHARD", one_of="source!", help="merge the shards of one corpus")
+    export: tuple[str, ...] = option((), metavar="INDEX", one_of="source!", help="write the docids and vectors of an index, or of its parts, to a Parquet file")  # fmt: skip
+    output: Path = option(Path(), required=True, metavar="FOLDER", help="index folder to write; with --export, a file")  # fmt: skip
+    overwrite: bool = option(False, help="replace another index of the same kind, and nothing else", applies=INDEX)  # fmt: skip
+    retriever: str = option("dense", choices=("dense", "bm25"), help="dense: encode into a Faiss index; bm25: index with Lucene (default: {default})", applies=CORPUS)  # fmt: skip
     factory: str = option("Flat", metavar="S", help="Faiss factory string: Flat, HNSW32, IVF256,Flat, SQ8, ... (default: {default}, exact)", applies=(INDEX, DENSE))  # fmt: skip
     feedback: bool = option(False, help="bm25: store the document vectors that rm3 and rocchio need", applies=(CORPUS, BM25))  # fmt: skip
-    threads: int = option(0, metavar="N", parse=natural, help="bm25: indexing threads (default: all processors)", applies=(CORPUS, BM25))  # fmt: skip
-    shard_id: int | None = option(None, metavar="N", help="encode one of --num-shards parts, counted from 0", applies=SHARDS)  # fmt: skip
-    num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
+    threads: int = option(0, metavar="N", parse=natural, help="bm25: indexing threads (default: all CPU cores)", applies=(CORPUS, BM25))  # fmt: skip
+    shard_id: int | None = option(None, metavar="N", help="encode only this part, counted from 0", applies=SHARDS)  # fmt: skip
+    num_shards: int | None = option(None, metavar="N", parse=positive, help="number of parts", applies=SHARDS)
     dry_run: bool = dry_run()
     encoder: EncoderOptions = included(
         EncoderOptions,

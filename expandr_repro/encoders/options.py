@@ -33,15 +33,15 @@ class EncoderOptions(Options):
 
     name: str = option(DEFAULT, "--encoder", metavar="E", help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL")  # fmt: skip
     device: str = option("auto", help="cpu, cuda, cuda:N or auto")
-    precision: str = option("fp32", choices=PRECISIONS, applies=OURS, help="of the model's arithmetic (default: {default}, exact)")  # fmt: skip
-    batch_tokens: int = option(0, metavar="N", parse=natural, applies=OURS, help="tokens that go through the model together (default: by device)")  # fmt: skip
-    compile: bool = option(False, applies=OURS, help="fuse the model's small steps: a tenth faster after half a minute; bf16 or fp16 on a GPU")  # fmt: skip
-    pooling: str | None = option(None, metavar="P", applies=OURS_OR_AUTO, help=f"for a checkpoint that does not say: {', '.join(POOLINGS)}")  # fmt: skip
-    normalize: bool | None = option(None, applies=OURS_OR_AUTO, help="unit vectors, for a checkpoint that does not say")  # fmt: skip
-    query_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="set before a query, in place of the encoder's own")  # fmt: skip
-    document_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="set before a document, in place of the encoder's own")  # fmt: skip
-    max_length: int | None = option(None, metavar="N", parse=positive, help="tokens of a text, in place of the encoder's own")  # fmt: skip
-    trust_remote_code: bool = option(False, help="let the model's own code run; only for models you trust")
+    precision: str = option("fp32", choices=PRECISIONS, applies=OURS, help="precision of the model's arithmetic (default: {default}, exact)")  # fmt: skip
+    batch_tokens: int = option(0, metavar="N", parse=natural, applies=OURS, help="tokens per batch (default: by device)")  # fmt: skip
+    compile: bool = option(False, applies=OURS, help="compile the model with torch.compile: a tenth faster after half a minute; bf16 or fp16 on a GPU")  # fmt: skip
+    pooling: str | None = option(None, metavar="P", applies=OURS_OR_AUTO, help=f"pooling of a checkpoint without such a setting: {', '.join(POOLINGS)}")  # fmt: skip
+    normalize: bool | None = option(None, applies=OURS_OR_AUTO, help="whether vectors get unit length, for a checkpoint without such a setting")  # fmt: skip
+    query_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="text before each query, in place of the encoder's own prefix")  # fmt: skip
+    document_prefix: str | None = option(None, metavar="S", parse=str, applies=OURS_OR_AUTO, help="text before each document, in place of the encoder's own prefix")  # fmt: skip
+    max_length: int | None = option(None, metavar="N", parse=positive, help="tokens per text at most, in place of the encoder's own limit")  # fmt: skip
+    trust_remote_code: bool = option(False, help="run the model's own code; only for models you trust")
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
         """Return the spec with these options laid over it."""

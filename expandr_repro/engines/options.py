@@ -27,8 +27,8 @@ SLURM = When("with --engine slurm", lambda options: options.engine == "slurm")
 class EngineOptions(Options):
     """Where the work is done: in this process, by the workers of a Ray cluster, or by jobs of SLURM."""
 
-    engine: str | None = option(None, choices=("ray", "slurm"), help="ray: workers on a Ray cluster do the work; slurm: jobs do, whose scripts --print prints (default: this process)")  # fmt: skip
-    address: str | None = option(None, metavar="A", applies=RAY, help="of the Ray cluster: HOST:PORT, or auto for the one that runs on this machine (default: $RAY_ADDRESS, else Ray is started here)")  # fmt: skip
-    workers: int | None = option(None, metavar="N", parse=positive, applies=EITHER, help="(default: one for each GPU, or one for each machine where there is none; slurm: 4)")  # fmt: skip
-    gpus_per_worker: float | None = option(None, metavar="G", parse=share, applies=EITHER, help="(default: 1 where the cluster has GPUs, else 0)")  # fmt: skip
-    script: bool = option(False, "--print", applies=SLURM, help="print the scripts for sbatch, and do nothing else")
+    engine: str | None = option(None, choices=("ray", "slurm"), help="ray: workers of a Ray cluster do the work; slurm: jobs, whose scripts --print prints (default: this process)")  # fmt: skip
+    address: str | None = option(None, metavar="A", applies=RAY, help="address of the Ray cluster: HOST:PORT, or auto for the one that runs on this machine (default: $RAY_ADDRESS, else Ray is started here)")  # fmt: skip
+    workers: int | None = option(None, metavar="N", parse=positive, applies=EITHER, help="number of workers (default: one per GPU, or one per machine if there are no GPUs; slurm: 4)")  # fmt: skip
+    gpus_per_worker: float | None = option(None, metavar="G", parse=share, applies=EITHER, help="GPUs of each worker (default: 1 if the cluster has GPUs, else 0)")  # fmt: skip
+    script: bool = option(False, "--print", applies=SLURM, help="only print the scripts for sbatch")

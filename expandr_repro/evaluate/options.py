@@ -18,6 +18,6 @@ class EvaluateRequest(Options):
 
     runs: tuple[str, ...] = option(argument=True, metavar="RUN", help="TREC run files, plain or gzipped")
     qrels: str = option(metavar="Q", help=QRELS)
-    metrics: str = option(METRICS, metavar="M", help="nDCG@k, R@k, P@k, Success@k, Judged@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade, else the collection's counts")  # fmt: skip
-    per_topic: bool = option(False, help="every topic's scores as well")
+    metrics: str = option(METRICS, metavar="M", help="nDCG@k, R@k, P@k, Success@k, Judged@k, MAP[@k], MRR[@k]; (rel=2) sets the least relevant grade in place of the collection's")  # fmt: skip
+    per_topic: bool = option(False, help="print each topic's scores as well")
     format: str = option("text", choices=FORMATS)

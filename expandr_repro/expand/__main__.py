@@ -48,9 +48,9 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "expand",
-        "Let an LLM write passages for topics. What is in the store already is not asked for again. "
-        "`expand methods` lists the methods, `expand show FILE [QID ...]` prints expansions, `expand stats FILE` counts and lengths, "
-        "`expand import FILE` reads what other tools wrote.",
+        "Generate expansions of topics with an LLM. Texts that are in the store already are not requested again. "
+        "`expand methods` lists the methods, `expand show FILE [QID ...]` prints expansions, `expand stats FILE` prints counts and lengths, "
+        "`expand import FILE` converts the output of other tools.",
         EXAMPLES,
         ExpandRequest,
     )
@@ -110,7 +110,7 @@ def build_reading_parser(word: str) -> Parser:
     summary, shape = {
         "show": ("Print topics with their prompt and their expansions.", ShowRequest),
         "stats": ("Print counts, lengths and costs of expansions.", StatsRequest),
-        "import": ("Make augmented topics of the reformulated queries or texts that other tools wrote.", ImportRequest),
+        "import": ("Convert reformulated queries or texts of other tools to augmented topics.", ImportRequest),
     }[word]
     file = (
         "lamer.queries.tsv --topics scifact --output scifact.lamer.jsonl" if word == "import" else "scifact.q2d.jsonl"

@@ -99,40 +99,42 @@ class ExpandRequest(Options):
     """What is to be expanded, and how."""
 
     topics: str = what(metavar="T", help="a collection (pocket, scifact, scifact/train, irds:..., a Pyserini name), a topics file, or a BEIR folder")  # fmt: skip
-    limit: int | None = what(None, metavar="N", parse=positive, help="expand the first N topics alone")
-    qids: str | None = what(None, metavar="IDS", help="expand these topics alone: a file with one id per line, or ids with commas between")  # fmt: skip
-    method: str | None = what(None, metavar="M", one_of="prompt or method", help="a method in place of a prompt: `expand methods` lists them; or a .yaml file with one")  # fmt: skip
+    limit: int | None = what(None, metavar="N", parse=positive, help="expand only the first N topics")
+    qids: str | None = what(None, metavar="IDS", help="expand only these topics: a file with one id per line, or ids separated by commas")  # fmt: skip
+    method: str | None = what(None, metavar="M", one_of="prompt or method", help="an expansion method in place of a prompt: a name (see `expand methods`) or a .yaml file")  # fmt: skip
     prompt: str = what("q2d", metavar="P", one_of="prompt or method", help=f"{', '.join(prompts())}; hyde for the collection's own; a .yaml or .txt file")  # fmt: skip
     backend: str = what("openai", metavar="B", help="; ".join(f"{name}: {b.summary}" for name, b in BACKENDS.items()))
     preset: str = sampling("expandr-eval", metavar="P", choices=PRESETS, applies=PRESET, help="expandr-eval: 1 sample at 1.0; expandr-candidates: 8 each at 0.8, 0.9, 1.0, 1.1")  # fmt: skip
-    temperature: tuple[float, ...] | None = sampling(None, metavar="X", parse=temperatures, help="one or several, e.g. 0.8,1.0 (default: the preset's)")  # fmt: skip
+    temperature: tuple[float, ...] | None = sampling(None, metavar="X", parse=temperatures, help="sampling temperature, or several, e.g. 0.8,1.0 (default: the preset's)")  # fmt: skip
     samples: int | None = sampling(None, metavar="N", parse=positive, help="texts at each temperature (default: the preset's)")  # fmt: skip
-    top_p: float | None = sampling(None, metavar="X", help="(default: 0.9)")
-    max_tokens: int | None = sampling(None, metavar="N", parse=positive, help="new tokens at most (default: 512)")
+    top_p: float | None = sampling(None, metavar="X", help="nucleus sampling (default: 0.9)")
+    max_tokens: int | None = sampling(
+        None, metavar="N", parse=positive, help="new tokens per text at most (default: 512)"
+    )
     seed: int | None = sampling(None, metavar="N", help="each text's seed is derived from it (default: 42)")
-    extra: dict[str, Any] | None = sampling(None, metavar="JSON", parse=json_object, help='more settings for the backend, e.g. {"top_k": 50}; null takes one out of an endpoint\'s request')  # fmt: skip
+    extra: dict[str, Any] | None = sampling(None, metavar="JSON", parse=json_object, help='more settings for the backend, e.g. {"top_k": 50}; null removes one from an endpoint\'s request')  # fmt: skip
     generator: GeneratorOptions = included(GeneratorOptions, applies=_takes)
     engine: EngineOptions = included(EngineOptions, "several machines")
     passages: str | None = what(None, metavar="FILE", help="gold passages for q2a, JSONL with qid and text (default: by the collection's qrels)",
                                 applies=When("to a prompt with {passage}, such as q2a", _prompt_has("passage")))  # fmt: skip
     examples_from: str | None = what(None, metavar="T", help="training topics for few-shot examples (default: the collection's train split)",
                                      applies=When("to a prompt with {examples}", _prompt_has("examples")))  # fmt: skip
-    language: str | None = what(None, metavar="L", help="for a prompt with {language}")
+    language: str | None = what(None, metavar="L", help="value of {language} in the prompt")
     context: str | None = what(None, metavar="C", applies=METHOD, help="passages for a method's prompts: bm25:10, dense:10, a run file (RUN or RUN:10) or none (default: the method's)")  # fmt: skip
-    context_encoder: str | None = what(None, metavar="E", applies=METHOD, help="of --context dense (default: all-MiniLM-L6-v2)")  # fmt: skip
-    corpus: str | None = what(None, metavar="D", applies=METHOD, help="the documents that the passages are from: a collection or a corpus (default: the topics' own)")  # fmt: skip
+    context_encoder: str | None = what(None, metavar="E", applies=METHOD, help="encoder for --context dense (default: all-MiniLM-L6-v2)")  # fmt: skip
+    corpus: str | None = what(None, metavar="D", applies=METHOD, help="documents for --context: a collection or a corpus (default: the topics' collection)")  # fmt: skip
     prompt_bank: str | None = what(None, metavar="FILE", applies=METHOD, help="prompts in QueryGym's format, sent in place of the method's own")  # fmt: skip
-    window: int | None = what(None, metavar="N", parse=positive, applies=METHOD, help="tokens of prompt and answer that the model reads; passages that do not fit are left out (default: its own, where it is on this machine)")  # fmt: skip
-    output: Path | None = out(None, metavar="F", parse=to_path, help="augmented topics to write (.jsonl); what failed goes to F.failures.jsonl")  # fmt: skip
-    store: Path | None = out(None, metavar="S", parse=to_path, help="where generations are kept (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+    window: int | None = what(None, metavar="N", parse=positive, applies=METHOD, help="context window of the model in tokens, for prompt and answer; passages that do not fit are left out (default: that of a local model)")  # fmt: skip
+    output: Path | None = out(None, metavar="F", parse=to_path, help="augmented topics to write (.jsonl); failures are listed in F.failures.jsonl")  # fmt: skip
+    store: Path | None = out(None, metavar="S", parse=to_path, help="database of generated texts (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
     dry_run: bool = out(False, help="print what would be read and fetched, and how many requests and about how many tokens remain")  # fmt: skip
-    keep_refusals: bool = out(False, help="write refusals, marked, instead of leaving them out")
-    retry_refused: bool = out(False, help="ask again, with other seeds, for what was refused or came out empty")
+    keep_refusals: bool = out(False, help="write refusals, marked as such, instead of leaving them out")
+    retry_refused: bool = out(False, help="request refused and empty texts again, with other seeds")
     costs: bool = out(False, help="write the tokens and seconds of each text to F.cost.json, as --prices does too")
     prices: Path | None = out(None, metavar="FILE", parse=to_path, help=f"{PRICES}; the summary then shows the price")
-    budget: float | None = out(None, metavar="X", parse=money, help="stop before this run's requests cost more, in the currency of --prices; what is in the store already costs nothing",
+    budget: float | None = out(None, metavar="X", parse=money, help="stop before this run's requests cost more than X, in the currency of --prices; texts in the store cost nothing",
                                applies=When("with --prices", lambda request: request.prices is not None))  # fmt: skip
-    format: str = out("text", choices=FORMATS, help="of the summary")
+    format: str = out("text", choices=FORMATS, help="format of the summary")
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -154,7 +156,7 @@ class ShowRequest(Options):
 
     file: str = option(argument=True, metavar="F", help="augmented topics")
     qids: tuple[str, ...] = option((), argument=True, metavar="QID", help="topics (default: all)")
-    store: Path | None = option(None, metavar="S", parse=to_path, help="where to look for prompts that are none of ours (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
+    store: Path | None = option(None, metavar="S", parse=to_path, help="database in which to look up prompts that are not packaged (default: $EXPANDR_CACHE/expansions.sqlite)")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,8 @@ class ImportRequest(Options):
 
     file: str = option(argument=True, metavar="F", help="QueryGym's queries.tsv or run JSON, or a JSON list (or JSON lines) of objects with qid and text")  # fmt: skip
     output: Path = option(parse=Path, metavar="F", help="augmented topics to write (.jsonl)")
-    topics: str | None = option(None, metavar="T", help="where the queries are, as for `expand` (default: the topics that a run JSON names; else the texts stand as titles)")  # fmt: skip
-    type: str = option("rewrite", choices=TYPES, help="of the texts: rewrite is searched in place of the query, the others expand it")  # fmt: skip
+    topics: str | None = option(None, metavar="T", help="topics with the queries, as for `expand` (default: the topics that a run JSON names; else the texts become titles)")  # fmt: skip
+    type: str = option("rewrite", choices=TYPES, help="type of the texts: a rewrite is searched in place of the query, the others expand it")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "fuse",
-        "Fuse TREC runs of the same topics into one, or search topics with several retrievers and fuse what they find. "
-        "`fuse methods` lists the methods and the normalisations of scores.",
+        "Fuse TREC runs of the same topics into one, or search topics with several retrievers and fuse their rankings. "
+        "`fuse methods` lists the methods and the normalisations.",
         EXAMPLES,
         FuseRequest,
     )
@@ -289,7 +289,7 @@ def _differences(scored: Scored) -> list[list[Any]]:
 
 def build_reading_parser(_: str = "methods") -> Parser:
     """Return the parser of `fuse methods`."""
-    return cli.parser("fuse methods", "List the methods of fusion and the normalisations of scores.", "python -m expandr_repro.fuse methods", MethodsRequest)  # fmt: skip
+    return cli.parser("fuse methods", "List the fusion methods and the normalisations of scores.", "python -m expandr_repro.fuse methods", MethodsRequest)  # fmt: skip
 
 
 def list_methods(request: MethodsRequest) -> int:

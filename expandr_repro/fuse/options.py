@@ -50,17 +50,15 @@ class FuseRequest(Options):
     runs: tuple[str, ...] = option((), argument=True, metavar="RUN", help="TREC run files of the same topics, plain or gzipped")  # fmt: skip
     topics: str = what("", metavar="T", help="in place of run files: topics to search, as for `search`, once for each of --retrievers")  # fmt: skip
     expansions: tuple[str, ...] = what((), metavar="X", applies=SEARCHED, help="augmented topics files, or packaged sets (claude.q2d), joined to the topics by qid")  # fmt: skip
-    retrievers: str = what("bm25,dense", metavar="R", applies=SEARCHED, help="what searches, with commas between: bm25 and dense, each perhaps with a fusion of query and expansions, as in bm25:none,dense:mean")  # fmt: skip
-    types: str | None = what(None, metavar="T", applies=SEARCHED, help="types of expansions to use, with commas between (default: what suits each retriever)")  # fmt: skip
-    index: tuple[str, ...] = what((), metavar="I", applies=SEARCHED, help="what is searched, as for `search`: one name for all, or one for each of --retrievers (default: the topics' collection)")  # fmt: skip
-    limit: int | None = what(
-        None, metavar="N", parse=positive, applies=SEARCHED, help="search the first N topics alone"
-    )
-    qids: str | None = what(None, metavar="IDS", applies=SEARCHED, help="search these topics alone: a file with one id per line, or ids with commas between")  # fmt: skip
-    qrels: str | None = what(None, metavar="Q", help="qrels: a file, a collection, irds:... or a Pyserini name (default: the collection's)")  # fmt: skip
-    method: str = how("rrf", metavar="M", help=f"NAME or NAME:PARAMETER=VALUE: {', '.join(METHODS)}; `fuse methods` says what each does")  # fmt: skip
-    norm: str | None = how(None, metavar="N", help=f"of the scores, for methods that look at them: {', '.join(NORMS)} (default: min-max)")  # fmt: skip
-    weights: tuple[float, ...] = how((), metavar="W,W", parse=numbers, help=f"one per run, for {', '.join(m.name for m in METHODS.values() if m.weighted)}",
+    retrievers: str = what("bm25,dense", metavar="R", applies=SEARCHED, help="retrievers, separated by commas: bm25 and dense, optionally with a fusion of query and expansions, as in bm25:none,dense:mean")  # fmt: skip
+    types: str | None = what(None, metavar="T", applies=SEARCHED, help="types of expansions to use, separated by commas (default: by retriever, as in `search`)")  # fmt: skip
+    index: tuple[str, ...] = what((), metavar="I", applies=SEARCHED, help="index, as for `search`: one name for all, or one for each of --retrievers (default: the topics' collection)")  # fmt: skip
+    limit: int | None = what(None, metavar="N", parse=positive, applies=SEARCHED, help="search only the first N topics")
+    qids: str | None = what(None, metavar="IDS", applies=SEARCHED, help="search only these topics: a file with one id per line, or ids separated by commas")  # fmt: skip
+    qrels: str | None = what(None, metavar="Q", help="relevance judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)")  # fmt: skip
+    method: str = how("rrf", metavar="M", help=f"NAME or NAME:PARAMETER=VALUE: {', '.join(METHODS)}; `fuse methods` describes them")  # fmt: skip
+    norm: str | None = how(None, metavar="N", help=f"normalisation of scores, for methods that use scores: {', '.join(NORMS)} (default: min-max)")  # fmt: skip
+    weights: tuple[float, ...] = how((), metavar="W,W", parse=numbers, help=f"weights, one per run, for {', '.join(m.name for m in METHODS.values() if m.weighted)}",
                                      applies=When("without --optimize, which chooses them", lambda options: options.optimize is None))  # fmt: skip
     hits: int = how(HITS, metavar="K", parse=positive, help="documents per topic")
     k1: float = how(0.9, parse=K1, help="of BM25", applies=(SEARCHED, BM25))
@@ -74,6 +72,8 @@ class FuseRequest(Options):
     output: str | None = out(
         None, metavar="RUN", help="TREC run to write (.gz compresses), with its manifest next to it"
     )
-    tag: str = out("expandr_repro", help="last column of the run", applies=When("with --output", lambda options: bool(options.output)))  # fmt: skip
-    metrics: str | None = out(None, metavar="M", help="e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)")
-    format: str = out("text", choices=FORMATS, help="of the summary")
+    tag: str = out("expandr_repro", help="run tag, the last column of the run", applies=When("with --output", lambda options: bool(options.output)))  # fmt: skip
+    metrics: str | None = out(
+        None, metavar="M", help="metrics, e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)"
+    )
+    format: str = out("text", choices=FORMATS, help="format of the summary")

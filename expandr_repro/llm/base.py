@@ -112,21 +112,23 @@ class GeneratorOptions:
     """
 
     model: str = what(metavar="M", help="the endpoint's model, a hub name or a model folder")
-    revision: str | None = what(None, metavar="R", help="the hub revision; for an endpoint a label of your own")
-    base_url: tuple[str, ...] = endpoint((), metavar="URL", again=True, help="e.g. http://localhost:8000/v1; several are served in turn (default: $OPENAI_BASE_URL, else OpenAI's)")  # fmt: skip
+    revision: str | None = what(None, metavar="R", help="revision on the hub; for an endpoint, a label of your own")
+    base_url: tuple[str, ...] = endpoint((), metavar="URL", again=True, help="address of the endpoint, e.g. http://localhost:8000/v1; may be repeated to use several (default: $OPENAI_BASE_URL, else OpenAI's)")  # fmt: skip
     api_key_env: str = endpoint("OPENAI_API_KEY", metavar="NAME", help="environment variable that contains the key")
-    api: str = endpoint("chat", choices=("chat", "completions"), help="completions: plain text, for base models")
+    api: str = endpoint(
+        "chat", choices=("chat", "completions"), help="chat, or completions for base models (plain text)"
+    )
     concurrency: int = endpoint(32, metavar="N", parse=positive, help="requests at a time")
-    timeout: float = endpoint(120.0, metavar="S", help="seconds for one answer")
-    retries: int = endpoint(8, metavar="N", help="further tries of a request")
-    backoff: float = endpoint(0.5, metavar="S", help="seconds before the second try; then doubling")
+    timeout: float = endpoint(120.0, metavar="S", help="seconds per request")
+    retries: int = endpoint(8, metavar="N", help="retries per request")
+    backoff: float = endpoint(0.5, metavar="S", help="seconds before the first retry; doubled for each further one")
     adapter: str | None = local(None, metavar="A", help="a LoRA adapter: a folder or a hub name")
     device: str = local("auto", help="cpu, cuda, cuda:N or auto")
     precision: str = local("auto", help="bf16, fp16, fp32 or auto: bf16 on a GPU (default: {default})")
     batch_size: int | None = local(None, metavar="N", parse=positive, help="texts at a time (default: 32; vllm 256)")
     tensor_parallel: int = local(1, metavar="N", parse=positive, help="vllm: GPUs that share one copy")
-    data_parallel: int = local(1, metavar="N", parse=positive, help="copies of the model, each a process with GPUs of its own")  # fmt: skip
-    trust_remote_code: bool = local(False, help="let the model's own code run; only for models you trust")
+    data_parallel: int = local(1, metavar="N", parse=positive, help="copies of the model, each in a process with its own GPUs")  # fmt: skip
+    trust_remote_code: bool = local(False, help="run the model's own code; only for models you trust")
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense."""

@@ -42,7 +42,7 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "prefer",
-        "Reward each topic's candidate expansions with an encoder; write the best against the worst as a preference pair.",
+        "Reward each topic's candidate expansions with an encoder; write the best and the worst as a preference pair.",
         EXAMPLES,
         PreferRequest,
     )

@@ -62,18 +62,18 @@ class RegressRequest(Options):
     """Which conditions, and what to do with them."""
 
     names: tuple[str, ...] = option((), argument=True, metavar="NAME", help="a condition, a pattern (scifact.*), or a YAML file")  # fmt: skip
-    tier: str | None = option(None, choices=TIERS, help="the conditions of a tier, of NAMEs if there are any", applies=TIER)  # fmt: skip
-    regressions: str = option("regressions", metavar="FOLDER", help="of the YAML files")
-    reference: str = option("runs/reference", metavar="FOLDER", help="of the reference runs", applies=REFERENCE)
-    listing: bool = instead(False, "--list", help="name the conditions and what is pinned")
-    show: bool = instead(False, help="print what a condition is, and its commands, ready for a shell")
-    dry_run: bool = instead(False, help="print what would run here, and what would be skipped")
-    record: bool = instead(False, help="write the measured values, missing hashes, the environment and the reference runs; counts and hashes that are there are checked")  # fmt: skip
+    tier: str | None = option(None, choices=TIERS, help="conditions of this tier only", applies=TIER)  # fmt: skip
+    regressions: str = option("regressions", metavar="FOLDER", help="folder of the YAML files")
+    reference: str = option("runs/reference", metavar="FOLDER", help="folder of the reference runs", applies=REFERENCE)
+    listing: bool = instead(False, "--list", help="list the conditions and their pinned scores")
+    show: bool = instead(False, help="print a condition and its commands, ready for a shell")
+    dry_run: bool = instead(False, help="print which conditions would run here, and which would be skipped")
+    record: bool = instead(False, help="write the scores, missing hashes, the environment and the reference runs; existing counts and hashes are checked")  # fmt: skip
     document: str | None = instead(None, metavar="FILE", help="write the page of results from the YAML files")
-    board: str | None = instead(None, metavar="DIR", help="write the board into DIR: published scores next to reproduced ones, a page per condition; nothing is searched")  # fmt: skip
-    export: str | None = option(None, choices=("querygym",), group="instead of a check", applies=EXPORT, help="write the kept runs in QueryGym's result schema, version 1, into querygym/ in --output, or in the board")  # fmt: skip
-    output: str = out("runs", metavar="FOLDER", help="for runs, indexes and logs", applies=OUTPUT)
-    jobs: int = out(1, metavar="N", parse=positive, help="conditions at a time", applies=CHECK)
+    board: str | None = instead(None, metavar="DIR", help="write the board into DIR: published scores next to reproduced ones, a page per condition, without searching")  # fmt: skip
+    export: str | None = option(None, choices=("querygym",), group="instead of a check", applies=EXPORT, help="write the reference runs in QueryGym's result schema, version 1, into querygym/ in --output, or in the board")  # fmt: skip
+    output: str = out("runs", metavar="FOLDER", help="folder for runs, indexes and logs", applies=OUTPUT)
+    jobs: int = out(1, metavar="N", parse=positive, help="conditions that run at the same time", applies=CHECK)
     json: str | None = out(None, metavar="FILE", help="write the results as JSON", applies=CHECK)
     junit: str | None = out(None, metavar="FILE", help="write the results as JUnit XML", applies=CHECK)
 
@@ -82,8 +82,8 @@ def build_parser() -> Parser:
     """Return the command's parser."""
     return cli.parser(
         "regress",
-        "Run the commands of regression files and compare every score with what is pinned. One that moved, up or down, is a FAIL "
-        "and exit code 1; a condition whose needs this machine lacks is a SKIP; the rest still runs.",
+        "Run the commands of regression files and compare every score with the pinned one. A score that moved, up or down, is a FAIL "
+        "and gives exit code 1; a condition that this machine cannot run is a SKIP; all others still run.",
         EXAMPLES,
         RegressRequest,
     )

@@ -27,12 +27,14 @@ Pair = tuple[str, Regression]
 
 HEAD = """# Results
 
-Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand. Every score is
-checked by `expandr regress NAME`, and one that moves, up or down, fails. How: [regressions](regressions.md).
+Every score here is pinned by a [regression](regressions.md), which fails when the score moves, up or down; `expandr regress NAME` runs it again.
+[Fifteen methods with one LLM](results/methods.md) and [the loop with a real LLM](results/loop.md) have pages of their own.
+
+Made by `python -m expandr_repro.regress --document docs/results.md` from the files in `regressions/`; do not edit by hand.
 """
 
-CAUTION = """**A caution.** An LLM may have read a collection's documents in training. Of SciFact's test topics, 20 % of the Claude passages share a run of six
-words with their gold document (train: 17 %), against 4 % of gpt-4.1's; part of the gain may be memory rather than expansion.
+CAUTION = """**A caution.** An LLM may have read a collection's documents in training. On SciFact's test topics, 20 % of Claude's passages share six words in
+a row with a relevant document (train: 17 %), against 4 % of gpt-4.1's; part of the gain may be memory rather than expansion.
 """
 
 
@@ -49,12 +51,12 @@ def page(conditions: Sequence[Condition]) -> str:
     parts.append("## The embedded collection (tier `ci`)\n\n" + _conditions([p for p in measured if p[1].tier == "ci"]))
     trained = [p for p in known if "models" in p[1].needs]
     if trained:
-        text = "Encoders made by `train_encoder`, looked for in `$EXPANDR_MODELS`; weights are not kept here, so the tolerance is that of another training ([how they came about](results/loop-leaking.md))."
+        text = "Encoders made by `train_encoder`, in `$EXPANDR_MODELS`; the weights are not kept, so the tolerance allows for another training ([how they were trained](results/loop-leaking.md))."
         parts.append(f"## Trained encoders (tier `full`, where they are)\n\n{text}\n\n" + _conditions(trained))
     pinned = [p for p in known if p[1].tier == "manual" and p[1].metrics and not p[1].recorded]
     if pinned:
         sources = dict.fromkeys(claim.source for _, r in pinned for claim in r.published)
-        text = "Pinned to what others publish, and not run by us (a network and large downloads are needed)"
+        text = "Pinned to published scores and not run here, since they need a network and large downloads"
         parts.append(
             f"## Published elsewhere (tier `manual`)\n\n{text}: {markdown('; '.join(sources))}.\n\n" + _claims(pinned)
         )

@@ -41,7 +41,7 @@ def build_parser() -> Parser:
     return cli.parser(
         "report",
         "Write one HTML page that compares runs: scores, significance, per-topic differences, and every topic's query, expansion and "
-        "rankings. It needs no network, and nothing but a browser.",
+        "rankings. The page needs only a browser and no network.",
         EXAMPLES,
         ReportRequest,
     )

@@ -25,20 +25,20 @@ class ReportRequest(Options):
 
     runs: tuple[str, ...] = files((), argument=True, metavar="RUN", help="two or more TREC run files, plain or gzipped")
     qrels: str | None = files(None, metavar="Q", help=QRELS, applies=FILES)
-    topics: str | None = files(None, metavar="T", help="by name or path (default: those of the qrels' collection)", applies=FILES)  # fmt: skip
-    expansions: tuple[str, ...] = files((), metavar="X", applies=FILES, help="a packaged set or an augmented topics file: one for all runs but the baseline, or one for each of these in their order, "
-                                        "`none` for a run without (default: those that the manifests next to the runs name, else the topics' own)")  # fmt: skip
-    corpus: str | None = files(None, metavar="C", help="by name or path (default: that of the topics' collection)", applies=FILES)  # fmt: skip
+    topics: str | None = files(None, metavar="T", help="topics by name or path (default: those of the qrels' collection)", applies=FILES)  # fmt: skip
+    expansions: tuple[str, ...] = files((), metavar="X", applies=FILES, help="a packaged set or an augmented topics file: one for all runs but the baseline, or one for each of them in order, "
+                                        "`none` for a run without expansions (default: those named in the runs' manifests, else the topics' own)")  # fmt: skip
+    corpus: str | None = files(None, metavar="C", help="corpus by name or path (default: that of the topics' collection)", applies=FILES)  # fmt: skip
     tier: str | None = stored(None, choices=("ci", "full"), help="all conditions of a tier")
     regressions: tuple[str, ...] = stored((), metavar="NAME", help="conditions, patterns (scifact.*), or YAML files")
-    regressions_folder: str = stored("regressions", metavar="FOLDER", help="of the YAML files", applies=STORED)
-    reference: str = stored("runs/reference", metavar="FOLDER", help="of the reference runs", applies=STORED)
-    baseline: str | None = how(None, metavar="RUN", help="what the others are compared with (default: the first run; of regressions, for each retriever, the one without expansions)")  # fmt: skip
-    metrics: str = how(METRICS, metavar="M", help="the first is plotted")
-    title: str | None = how(None, metavar="S", help="of the page (default: made of the collections' names)")
-    depth: int = how(10, metavar="K", parse=positive, help="documents shown of each ranking")
-    words: int = how(200, metavar="N", parse=positive, help="words kept of a document")
-    output: Path = option(Path(), required=True, metavar="FILE", help="the page to write")
+    regressions_folder: str = stored("regressions", metavar="FOLDER", help="folder of the YAML files", applies=STORED)
+    reference: str = stored("runs/reference", metavar="FOLDER", help="folder of the reference runs", applies=STORED)
+    baseline: str | None = how(None, metavar="RUN", help="run with which the others are compared (default: the first run; for regressions, per retriever the one without expansions)")  # fmt: skip
+    metrics: str = how(METRICS, metavar="M", help="metrics, of which the first is plotted")
+    title: str | None = how(None, metavar="S", help="title of the page (default: made from the collections' names)")
+    depth: int = how(10, metavar="K", parse=positive, help="documents shown per ranking")
+    words: int = how(200, metavar="N", parse=positive, help="words shown per document")
+    output: Path = option(Path(), required=True, metavar="FILE", help="page to write")
 
     @property
     def stored(self) -> bool:

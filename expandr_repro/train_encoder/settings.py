@@ -105,21 +105,23 @@ class TrainRequest(Options):
     """What an encoder is trained on, and how."""
 
     train: str = what(metavar="T", help="training topics with qrels and documents: a collection or BEIR folder (its train split, where none is named), a topics file with --qrels and --corpus")  # fmt: skip
-    expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics, or packaged sets; of several, a step uses one, drawn (default: the topics' own)")  # fmt: skip
-    negatives: str | None = what(None, metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: the other queries' documents alone)", applies=HARD)  # fmt: skip
+    expansions: tuple[str, ...] = what((), metavar="X", help="augmented topics, or packaged sets; of several, one is drawn per step (default: the topics' own)")  # fmt: skip
+    negatives: str | None = what(None, metavar="RUN", help="a TREC run of the training topics; hard negatives are drawn from it (default: only the other queries' documents)", applies=HARD)  # fmt: skip
     qrels: str | None = what(None, metavar="Q", help="qrels (default: the topics' collection's)")
     corpus: str | None = what(None, metavar="C", help="documents (default: the topics' collection's)")
     hold_out: tuple[str, ...] = hold_out("what")
-    dev_topics: str | None = what(None, metavar="T", help="topics searched during training, on the same documents: a collection's split (dev, where none is named); refused where training sees them or their relevant documents (default: those that --set dev=N holds out)")  # fmt: skip
-    dev_expansions: tuple[str, ...] = what((), metavar="X", help="of --dev-topics", applies=DEV_TOPICS)
+    dev_topics: str | None = what(None, metavar="T", help="topics searched during training, on the same documents: a collection's split (dev, where none is named); refused if they or their relevant documents are seen in training (default: those that --set dev=N holds out)")  # fmt: skip
+    dev_expansions: tuple[str, ...] = what((), metavar="X", help="expansions of --dev-topics", applies=DEV_TOPICS)
     allow_overlap: bool = allow_overlap("what", VALIDATES)
-    fusion: str = how("mean", metavar="F", help="mean, hyde, expansion or another fusion of vectors, perhaps with parameters: of the query's vector with its expansions', as in `search`; none: ordinary fine-tuning on the queries")  # fmt: skip
+    fusion: str = how("mean", metavar="F", help="mean, hyde, expansion or another fusion of vectors, as in `search`, optionally with parameters; none: fine-tuning on the queries alone")  # fmt: skip
     alpha: float | None = how(None, metavar="A", help="the same as --fusion mean:alpha=A (default: all texts weigh the same)", applies=MEAN)  # fmt: skip
-    config: str = how("encoder", metavar="F", help="encoder, expandr-encoder (the paper's values) or a .yaml file")
-    changes: tuple[str, ...] = how((), "--set", metavar="K=V", again=True, help="a setting in place of the file's, e.g. --set epochs=2; may be repeated")  # fmt: skip
+    config: str = how(
+        "encoder", metavar="F", help="settings: encoder, expandr-encoder (the paper's values) or a .yaml file"
+    )
+    changes: tuple[str, ...] = how((), "--set", metavar="K=V", again=True, help="change one setting, e.g. --set epochs=2; may be repeated")  # fmt: skip
     encoder: EncoderOptions = included(EncoderOptions, "encoder")  # noqa: RUF009
-    output: Path = out(Path(), required=True, metavar="FOLDER", help="where the trained encoder goes")  # noqa: RUF009
-    overwrite: bool = out(False, help="replace what is there, if it is something else")
-    format: str = out("text", choices=FORMATS, help="of the report")
+    output: Path = out(Path(), required=True, metavar="FOLDER", help="folder of the trained encoder")  # noqa: RUF009
+    overwrite: bool = out(False, help="replace the result of another training")
+    format: str = out("text", choices=FORMATS, help="format of the report")
     settings: EncoderTraining | None = None
     """Those of `config` and `changes`; None before they are read."""

@@ -36,7 +36,7 @@ EXTRA = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "chat_t
     "transformers", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "device")
 )
 class TransformersGenerator(LocalModel):
-    """A causal language model on this machine.
+    """Causal language model on this machine.
 
     Args:
         options: model, revision, adapter, device, precision, batch size.

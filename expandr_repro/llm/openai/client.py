@@ -43,7 +43,7 @@ RAMP = 0.2
 
 @generator("openai", options=("base_url", "api_key_env", "api", "concurrency", "timeout", "retries", "backoff"))
 class OpenAIGenerator:
-    """An LLM behind one or several OpenAI-compatible endpoints.
+    """LLM behind one or several OpenAI-compatible endpoints.
 
     Args:
         options: model, base URLs, the key's environment variable, concurrency, timeout, retries.
