@@ -29,7 +29,7 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR
     "vllm", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "tensor_parallel")
 )
 class VllmGenerator(LocalModel):
-    """A causal language model in vLLM's engine.
+    """Causal language model in vLLM's engine.
 
     Args:
         options: model, revision, adapter, precision, batch size, GPUs that share one copy (`tensor_parallel`).
