@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.generation import TINY, measure_ours, measure_plain, requests, save_model, wait
 from expandr_repro.llm.base import GeneratorOptions, Request
 from expandr_repro.llm.local import decoding
+from expandr_repro.llm.local.decoder import Decoder
 from expandr_repro.llm.local.seeded import sample
 from expandr_repro.llm.local.transformers import TransformersGenerator
 from expandr_repro.llm.sampling import Sampling, seed_of
@@ -131,14 +132,14 @@ class Counter:
         self.calls: dict[str, list[float]] = defaultdict(list)
 
     def __enter__(self) -> Counter:
-        self._plain = {name: getattr(decoding.Decoder, name) for name in ("read", "put", "keep", "step", "_capture")}
+        self._plain = {name: getattr(Decoder, name) for name in ("read", "put", "keep", "step", "_capture")}
         for name, plain in self._plain.items():
-            setattr(decoding.Decoder, name, self._counted(name, plain))
+            setattr(Decoder, name, self._counted(name, plain))
         return self
 
     def __exit__(self, *_: object) -> None:
         for name, plain in self._plain.items():
-            setattr(decoding.Decoder, name, plain)
+            setattr(Decoder, name, plain)
 
     def _counted(self, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*given: Any, **named: Any) -> Any:
@@ -209,7 +210,7 @@ def _started(model: Any, tokenizer: Any, prompts: list[str], size: int, max_toke
     asked = texts_asked(prompts, size, max_tokens)
     ids = prompt_ids(tokenizer, [r.prompt for r in asked])
     jobs = [decoding.Job(r.ident, row, r.seed, 1.0, 0.9, max_tokens) for r, row in zip(asked, ids, strict=True)]
-    decoder = decoding.Decoder(model, size, max(map(len, ids)) + max_tokens, [])  # no text ends: all rows stay at work
+    decoder = Decoder(model, size, max(map(len, ids)) + max_tokens, [])  # no text ends: all rows stay at work
     rows = decoding._Rows(size, max_tokens, decoder.device)
     decoding._Ahead(decoder, iter(jobs)).fill(rows, range(size))
     return decoder, rows

@@ -12,36 +12,28 @@ if TYPE_CHECKING:
     from expandr_repro.api.fusion import fuse
     from expandr_repro.api.generation import generate
     from expandr_repro.api.indexes import Index, open_index
+    from expandr_repro.api.qrels import Qrels, load_qrels
     from expandr_repro.api.reports import Page, report_page
     from expandr_repro.api.retrieval import Run, load_run, retrieve
     from expandr_repro.api.scores import score, significance
-    from expandr_repro.api.topics import Qrels, Topics, load_qrels, load_topics
+    from expandr_repro.api.topics import Topics, load_topics
     from expandr_repro.data.topics import Expansion, Topic
     from expandr_repro.errors import ExpandrError, UnknownNameError
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Topics": "api.topics",
-    "load_topics": "api.topics",
-    "Qrels": "api.topics",
-    "load_qrels": "api.topics",
-    "Topic": "data.topics",
-    "Expansion": "data.topics",
+    **dict.fromkeys(("Topics", "load_topics"), "api.topics"),
+    **dict.fromkeys(("Qrels", "load_qrels"), "api.qrels"),
+    **dict.fromkeys(("Topic", "Expansion"), "data.topics"),
     "load_encoder": "api.encoders",
-    "Index": "api.indexes",
-    "open_index": "api.indexes",
-    "Run": "api.retrieval",
-    "load_run": "api.retrieval",
-    "retrieve": "api.retrieval",
+    **dict.fromkeys(("Index", "open_index"), "api.indexes"),
+    **dict.fromkeys(("Run", "load_run", "retrieve"), "api.retrieval"),
     "fuse": "api.fusion",
-    "score": "api.scores",
-    "significance": "api.scores",
+    **dict.fromkeys(("score", "significance"), "api.scores"),
     "generate": "api.generation",
-    "Page": "api.reports",
-    "report_page": "api.reports",
-    "ExpandrError": "errors",
-    "UnknownNameError": "errors",
+    **dict.fromkeys(("Page", "report_page"), "api.reports"),
+    **dict.fromkeys(("ExpandrError", "UnknownNameError"), "errors"),
 }
 """Name -> the module that has it."""
 

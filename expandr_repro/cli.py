@@ -12,7 +12,8 @@ from typing import Any
 
 from expandr_repro import __version__
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.options import Options, add_options, given_options, option, read_options
+from expandr_repro.console.options import Options, option
+from expandr_repro.console.parsing import add_options, given_options, read_options
 from expandr_repro.console.terminal import one_line, printable
 from expandr_repro.errors import ExpandrError, is_memory_fault, missing_library, unforeseen, write_fault
 from expandr_repro.io.files import is_surrogate_free

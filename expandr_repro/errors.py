@@ -152,6 +152,11 @@ def is_memory_fault(error: BaseException) -> bool:
     return any(isinstance(seen, MemoryError) or bool(MEMORY_FAULT.search(str(seen))) for seen in _with_causes(error))
 
 
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """Return the first line of what an error of another library says, cut to a length; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error, and those it came from."""
     seen: BaseException | None = error

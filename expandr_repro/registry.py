@@ -11,8 +11,8 @@ import pkgutil
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError, shown
 
@@ -165,11 +165,6 @@ def split_values(kind: str, text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), values
 
 
-def parse_values(parameters: Mapping[str, Parameter], typed: Mapping[str, str]) -> dict[str, object]:
-    """Return what values as typed mean; one of no parameter stays a text, which `fill_values` then refuses by its name."""
-    return {key: parameters[key].parse(text) if key in parameters else text for key, text in typed.items()}
-
-
 def fill_values(
     owner: str,
     parameters: Mapping[str, Parameter],
@@ -196,16 +191,64 @@ def defaults_of(parameters: Mapping[str, Parameter]) -> dict[str, object]:
     return {name: p.default for name, p in parameters.items()}
 
 
-def as_typed(name: str, parameters: Mapping[str, Parameter], values: Mapping[str, object]) -> str:
-    """Return a name with its parameters as typed, `mean:alpha=0.3`; those at their defaults are left out."""
-    given = [f"{k}={'none' if v is None else v}" for k, v in values.items() if v != parameters[k].default]
-    return name + (":" + ",".join(given) if given else "")
-
-
 def summary_of(function: object) -> str:
     """Return the first sentence of a docstring, without its full stop and in lower case at its beginning."""
     first = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split()).partition(". ")[0].rstrip(".")
     return first if first[:2].isupper() or first[1:2].isupper() else first[:1].lower() + first[1:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A decorated function, with the values of its parameters.
+
+    Attributes:
+        name: as typed.
+        function: what was decorated; its decorator says what it is given.
+        source: where it comes from.
+        parameters: by name, as the function declares them.
+        values: of all parameters.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    function: Callable[..., Any]
+    source: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], *more: Parameter, **fields: Any) -> Self:
+        """Return the entry of a function, its parameters at their defaults; `more` are read by others than the function.
+
+        Raises:
+            ExpandrError: the parameters cannot be read.
+        """
+        parameters = {p.name: p for p in more} | parameters_of(function)
+        return cls(function=function, parameters=parameters, values=defaults_of(parameters), **fields)
+
+    @property
+    def summary(self) -> str:
+        """What it does: the first sentence of the function's docstring."""
+        return summary_of(self.function)
+
+    def set(self, given: Mapping[str, object]) -> Self:
+        """Return it with some parameters set.
+
+        Raises:
+            UnknownNameError: there is no such parameter.
+            ExpandrError: a value's type or size is wrong.
+        """
+        return replace(self, values=fill_values(f"{self.kind} {self.name!r}", self.parameters, given, self.values))
+
+    def parsed(self, typed: Mapping[str, str]) -> Self:
+        """Return it with some parameters set as they are typed, with the errors of `set`."""
+        return self.set({k: self.parameters[k].parse(v) if k in self.parameters else v for k, v in typed.items()})
+
+    def __str__(self) -> str:
+        """Return how it is typed: `mean:alpha=0.3`; parameters at their defaults are left out."""
+        changed = {k: v for k, v in self.values.items() if v != self.parameters[k].default}
+        given = ",".join(f"{k}={'none' if v is None else v}" for k, v in changed.items())
+        return f"{self.name}:{given}" if given else self.name
 
 
 class Registry(Mapping[str, T], Generic[T]):

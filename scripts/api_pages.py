@@ -22,7 +22,7 @@ PAGES = {
     "notebook": (
         "What a notebook types",
         "`import expandr_repro as ex` has all of these names; each is imported when it is first used.",
-        ["api.topics", "api.encoders", "api.indexes", "api.retrieval", "api.scores", "api.generation", "api.reports"],
+        ["api.topics", "api.qrels", "api.encoders", "api.indexes", "api.retrieval", "api.scores", "api.generation", "api.reports"],
     ),
     "data": (
         "Topics, runs, qrels, collections",
@@ -35,7 +35,7 @@ PAGES = {
         ["encoders.protocol", "encoders.options", "encoders.loading", "encoders.encoder", "train_encoder.loss"],
     ),
     "indexes": ("Indexes", "What is searched.", ["indexes.find", "indexes.faiss_index"]),
-    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.fusion", "search.gate"]),
+    "search": ("Search and fusion", "What the command `search` does, as functions.", ["search.options", "search.run", "search.opening", "search.fusion", "search.gate"]),
     "evaluate": (
         "Scores and significance",
         "Metrics with the meaning of trec_eval, and paired tests.",

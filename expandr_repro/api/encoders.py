@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.api.calls import api, takes
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.encoders.loading import load_encoder as load
 from expandr_repro.encoders.options import DEFAULT, EncoderOptions
 from expandr_repro.encoders.protocol import TextEncoder

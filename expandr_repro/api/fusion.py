@@ -9,8 +9,8 @@ from typing import Any
 
 from expandr_repro.api.calls import api
 from expandr_repro.api.inputs import plain
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.errors import ExpandrError, shown
 from expandr_repro.evaluate.metrics import parse_measure
 from expandr_repro.fuse.fusing import Input

@@ -7,7 +7,7 @@ from typing import Any
 
 from expandr_repro.api.calls import api, takes
 from expandr_repro.api.topics import Topics, as_topics
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.errors import ExpandrError
 from expandr_repro.expand.options import ExpandRequest
 from expandr_repro.expand.run import explained, prepared

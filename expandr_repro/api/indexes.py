@@ -12,7 +12,7 @@ from typing import Any
 
 from expandr_repro.api.calls import api, takes
 from expandr_repro.api.inputs import as_id, is_frame, records
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.data.collections import collection_meant
 from expandr_repro.data.corpus import ID_KEYS, Document
 from expandr_repro.encode.options import EncodeRequest

@@ -11,10 +11,11 @@ from typing import Any
 
 from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.scores import measures_of
-from expandr_repro.api.topics import Qrels, Topics, load_qrels
-from expandr_repro.console.options import with_options
+from expandr_repro.api.topics import Topics
+from expandr_repro.console.parsing import with_options
 from expandr_repro.data.trec import write_qrels
 from expandr_repro.errors import ExpandrError, shown
 from expandr_repro.io.files import atomic_text

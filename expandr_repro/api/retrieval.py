@@ -14,17 +14,16 @@ from expandr_repro.api.indexes import Index, open_index
 from expandr_repro.api.inputs import nested
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.api.topics import MEMORY, Topics, as_topics
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.console.progress import counted
 from expandr_repro.data.overlap.trained_on import record_beside, write_record
 from expandr_repro.data.trec import check_tag, read_run, run_writer
 from expandr_repro.evaluate.run_facts import facts_beside
-from expandr_repro.evaluate.seen import Overlap, lists_path, overlap_beside
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.search.gate.choose import Choice, gate_path, write_choices
+from expandr_repro.evaluate.seen import Overlap, overlap_beside
+from expandr_repro.io.manifest import RUN_HASH
+from expandr_repro.search.gate.choose import Choice
 from expandr_repro.search.options import SearchRequest
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.outputs import beside_run, check_run
 from expandr_repro.search.run import Given, final_ranking, search
 
 if TYPE_CHECKING:
@@ -108,14 +107,7 @@ class Run(dict[str, dict[str, float]]):
         if facts and self._content() != self._digest:
             log.warning("%s: the run was changed since it was retrieved or loaded, so its manifest is left out", path)
             facts, overlap, choices = {}, None, None
-        about: About = {
-            lists_path(path): (lambda: overlap.write_beside(path)) if overlap else None,
-            gate_path(path): (lambda: write_choices(gate_path(path), choices)) if choices is not None else None,
-            run_manifest_path(path): (
-                lambda: write_manifest(run_manifest_path(path), "run", facts | {"tag": tag, RUN_HASH: sha256_file(path)})
-            ) if facts else None,
-        }  # fmt: skip
-        with run_writer(path, tag, about=about) as write:
+        with run_writer(path, tag, about=beside_run(path, tag, lambda: (facts, overlap, choices))) as write:
             write(checked)
 
     def to_pandas(self) -> pd.DataFrame:

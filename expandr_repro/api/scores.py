@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.api.calls import api, takes
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
-from expandr_repro.api.topics import Qrels, load_qrels
 from expandr_repro.compare.options import CompareRequest
-from expandr_repro.console.options import with_options
+from expandr_repro.console.parsing import with_options
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.depths import depth_faults, warn_of_depth
 from expandr_repro.evaluate.gaps import comparable, refuse_other_collection, searched_alone, warn_of_gaps
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+HEADER = ("metric", "baseline", "run", "baseline mean", "mean", "difference", "p", "p (Holm)", "wins", "ties", "losses")  # fmt: skip
 
 
 @api
@@ -112,22 +114,7 @@ def significance(
          *(c.interval or ()), *(values[c.b] for values in columns.values())]
         for c in compare(scores, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
-    header = [
-        "metric",
-        "baseline",
-        "run",
-        "baseline mean",
-        "mean",
-        "difference",
-        "p",
-        "p (Holm)",
-        "wins",
-        "ties",
-        "losses",
-        *(("low", "high") if request.bootstrap else ()),
-        *columns,
-    ]
-    return pd.DataFrame(rows, columns=header)
+    return pd.DataFrame(rows, columns=[*HEADER, *(("low", "high") if request.bootstrap else ()), *columns])
 
 
 def measures_of(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:

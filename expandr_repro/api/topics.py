@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from expandr_repro.api.calls import api
-from expandr_repro.api.inputs import as_id, nested, records
+from expandr_repro.api.inputs import as_id, records
+from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.console.progress import counted
-from expandr_repro.data.collections import (
-    TopicSet,
-    collection_meant,
-    find_qrels,
-    find_topics,
-    judged_among,
-    qrels_of,
-    relevance_level,
-    select_topics,
-)
+from expandr_repro.data.collections import TopicSet, find_topics, judged_among, qrels_of, relevance_level, select_topics
 from expandr_repro.data.expansions import Joined, join_sources
 from expandr_repro.data.joining import join_expansions
 from expandr_repro.data.overlap.trained_on import TrainedOn, carried_on, record_beside, write_record
-from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Expansion, Topic, topic_of, write_topics
+from expandr_repro.data.topics import (
+    ID_KEYS,
+    TITLE_KEYS,
+    Expansion,
+    Topic,
+    expansion_record,
+    topic_of,
+    topic_record,
+    write_topics,
+)
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError, shown
 from expandr_repro.evaluate.metrics import DEFAULT
-from expandr_repro.io.columns import GRADES
 from expandr_repro.io.files import is_surrogate_free
 from expandr_repro.io.outputs import RECORD, TOPICS, check_output
 
@@ -36,56 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEMORY = "topics in memory"
-
-
-class Qrels(dict[str, dict[str, int]]):
-    """Relevance judgments, qid -> docid -> grade, with what their collection says of scores.
-
-    Args:
-        data: a dict of dicts, or a DataFrame with columns such as `qid`, `docid` and `grade`.
-        level: the least grade that counts as relevant.
-        metrics: what `score` computes where nothing else is asked for.
-        name: of the collection or the file; empty where they were made in memory.
-
-    Example:
-        >>> ex.Qrels({1: {"d1": 2, "d2": 0}})
-        {'1': {'d1': 2, 'd2': 0}}
-    """
-
-    def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
-        given = nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int)
-        super().__init__({qid: judged for qid, judged in given.items() if judged})
-        if isinstance(level, bool) or not isinstance(level, Integral) or level < 1:
-            raise ExpandrError(f"level {level!r}: wanted a whole number from 1")
-        self.level: int = int(level)
-        self.metrics: tuple[str, ...] = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-        self.name: str = name
-
-
-@api
-def load_qrels(name: str | Path | Any) -> Qrels:
-    """Load relevance judgments by a collection's name, a path, or from memory.
-
-    Args:
-        name: `scifact`, `scifact/train`, a TREC or BEIR file, `irds:...`, a Pyserini name, a dict of dicts, or a DataFrame.
-
-    Raises:
-        UnknownNameError: nothing has that name.
-        FormatError: the file or the data is not what it should be.
-
-    Example:
-        >>> len(ex.load_qrels("pocket"))
-        72
-    """
-    if isinstance(name, Qrels):
-        return name
-    if not isinstance(name, str | Path):
-        if not (qrels := Qrels(name)):
-            raise ExpandrError("the qrels contain no relevance judgments; wanted a grade for one document or more")
-        return qrels
-    known = collection_meant(str(name))
-    metrics = known.spec.measures if known else DEFAULT
-    return Qrels(find_qrels(str(name)), relevance_level(str(name)), metrics, str(name))
 
 
 class Topics(Sequence[Topic]):
@@ -134,17 +85,11 @@ class Topics(Sequence[Topic]):
 
     def _with(self, topics: list[Topic], own: bool = False) -> Topics:
         """Return the same with other topics; `own` where the expansions are no longer those of the files."""
-        joined = None if own or self._joined is None else replace(self._joined, topics=topics)
-        copy = Topics._of(
-            replace(self._set, topics=topics),
-            self._name,
-            () if own else self._sources,
-            joined,
-            self._qrels,
-            self._corpus,
-        )
-        copy._own, copy._trained_on = own or self._own, self._trained_on
-        return copy
+        other = copy(self)
+        other._set, other._own = replace(self._set, topics=topics), own or self._own
+        other._joined = None if own or self._joined is None else replace(self._joined, topics=topics)
+        other._sources = () if own else self._sources
+        return other
 
     def __len__(self) -> int:
         return len(self._set.topics)
@@ -222,17 +167,12 @@ class Topics(Sequence[Topic]):
             >>> topics[0].texts
             ('Cats purr with the larynx.',)
         """
-        if isinstance(expansions, str | Path) or _are_names(expansions):
-            names = [expansions] if isinstance(expansions, str | Path) else list(expansions)
-            joined = join_sources(self._set, [str(name) for name in names])
-            return Topics._of(
-                replace(self._set, topics=joined.topics),
-                self._name,
-                tuple(map(str, names)),
-                joined,
-                self._qrels,
-                self._corpus,
-            )
+        named = [expansions] if isinstance(expansions, str | Path) else expansions
+        if isinstance(named, list | tuple) and named and all(isinstance(name, str | Path) for name in named):
+            names = tuple(map(str, named))
+            joined = join_sources(self._set, names)
+            expanded = replace(self._set, topics=joined.topics)
+            return Topics._of(expanded, self._name, names, joined, self._qrels, self._corpus)
         trained_on: list[TrainedOn] = []
         if isinstance(expansions, Topics):
             expanded = join_expansions(list(self), {t.qid: (t, None) for t in expansions}, "expansions")
@@ -289,10 +229,6 @@ class Topics(Sequence[Topic]):
         return table(repr(self).strip("<>"), ["qid", "title", "expansions", "first expansion"], rows)
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, str | Path) for v in value)
-
-
 def _texts(qid: Any, value: Any) -> tuple[Expansion, ...]:
     texts = [value] if isinstance(value, str | Expansion) or not hasattr(value, "__iter__") else list(value)
     expansions = tuple(t if isinstance(t, Expansion) else Expansion(t) for t in texts)
@@ -308,14 +244,14 @@ def _read(data: Any) -> Iterator[Topic]:
         data = [data]
     listed = list(data) if not isinstance(data, Mapping | str | bytes) and hasattr(data, "__iter__") and not hasattr(data, "columns") else data  # fmt: skip
     if isinstance(listed, list):
-        listed = [{"qid": t.qid, "title": t.title, "expansions": list(t.expansions), "provenance": t.provenance} if isinstance(t, Topic) else t for t in listed]  # fmt: skip
+        listed = [topic_record(t) if isinstance(t, Topic) else t for t in listed]
     for where, record in records(listed, "topics", {2: ("qid", "title")}, known):
         texts = record.get("expansions")
         if texts is None:
             record.pop("expansions", None)
         else:
             whole = [texts] if isinstance(texts, str | Expansion) or not hasattr(texts, "__iter__") else list(texts)
-            record["expansions"] = [{"text": e.text, "sampling": dict(e.sampling), "finish": e.finish, "type": e.type} if isinstance(e, Expansion) else e for e in whole]  # fmt: skip
+            record["expansions"] = [expansion_record(e) if isinstance(e, Expansion) else e for e in whole]
         try:
             topic = topic_of(where, 0, record)
         except FormatError as error:

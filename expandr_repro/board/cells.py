@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from expandr_repro.data.specs import collection_named
 from expandr_repro.errors import FormatError
 from expandr_repro.io.paths import resource
 from expandr_repro.io.strict_yaml import build, read_yaml
 from expandr_repro.registry import Within
 from expandr_repro.regress.conditions.shapes import Published, Regression
-from expandr_repro.regress.page import RETRIEVERS, Pair, collection_of
+from expandr_repro.regress.page import RETRIEVERS, Pair, collection_of, title_of
 from expandr_repro.regress.stages import option_of
 
 ALONE = "query alone"
@@ -93,7 +92,7 @@ def cells_of(pairs: Sequence[Pair], kept: Iterable[str], claims: Iterable[Claims
     known = {(c.collection, c.retriever, c.method, c.llm): c for c in reversed(cells)}
     for claim in claims:
         for collection, scores in claim.scores.items():
-            where = _label(collection)
+            where = title_of(collection)
             retriever = RETRIEVERS.get(claim.retriever, claim.retriever)
             key = (where, retriever, claim.method, claim.llm)
             if key not in known:
@@ -133,10 +132,3 @@ def method_of(regression: Regression) -> tuple[str, str]:
 def fusion_of(regression: Regression) -> str:
     """Return the fusion that the search command names; empty where it names none."""
     return option_of(regression.stages.search, "--fusion")
-
-
-def _label(collection: str) -> str:
-    known = collection_named(collection)
-    if known is None:
-        return collection
-    return f"{known.spec.title} {known.split}" if len(known.spec.splits) > 1 else known.spec.title

@@ -14,7 +14,7 @@ from expandr_repro.board.narrowing import narrowed
 from expandr_repro.board.querygym import refuse_missing, results_of, warn_by_reason, write_results
 from expandr_repro.console.redact import without_secrets
 from expandr_repro.data.collections import relevance_level
-from expandr_repro.errors import CheckFailedError, ExpandrError
+from expandr_repro.errors import CheckFailedError
 from expandr_repro.evaluate.metrics import Measure, parse_measures
 from expandr_repro.io.files import atomic_folder, sha256_file
 from expandr_repro.io.manifest import NAME, write_manifest
@@ -186,9 +186,7 @@ def _row(metric: str, value: float | None, claim: Published | None) -> str:
 
 def _above(cell: Cell, condition: Condition, run: Path | None, compared: bool) -> str:
     """Return the part of a cell's page about the condition itself, as HTML."""
-    regression = condition.regression
-    if regression is None:
-        raise ExpandrError(condition.fault)
+    regression = condition.readable
     commands = "\n".join(without_secrets(line) for line in script(condition, regression, Path("runs")))
     metrics = dict.fromkeys([*cell.values, *(c.metric for c in cell.published)])
     rows = [_row(metric, cell.values.get(metric), claim) for metric in metrics for claim in _claims(cell, metric)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from expandr_repro import cli
 from expandr_repro.compare.options import CompareRequest
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table, note, number
-from expandr_repro.console.terminal import printable
+from expandr_repro.console.terminal import print_json
 from expandr_repro.console.warned import warned
 from expandr_repro.evaluate.metrics import parse_measures
 from expandr_repro.io.outputs import PLOT, check_output
@@ -98,7 +97,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
             | ({"costs": costs_of} if columns else {})
             | {"warnings": warnings}
         )
-        print(printable(json.dumps(whole, indent=2, ensure_ascii=False)))
+        print_json(whole)
         return 0
     table = split.table("run", figures.items(), measures)
     costs = [[values[str(row[0])] for values in columns.values()] for row in table.rows]

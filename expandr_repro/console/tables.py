@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json, printable
 
 FORMATS = ("text", "json", "markdown", "latex")
 
@@ -67,6 +67,14 @@ class Table:
             ).rstrip()
             for row in [head, *cells]
         )
+
+
+def print_tables(tables: Sequence[Table], form: str) -> None:
+    """Print tables one below the other, in JSON as a list."""
+    if form == "json":
+        print_json([json.loads(table.render("json")) for table in tables])
+    else:
+        print("\n\n".join(table.render(form) for table in tables))
 
 
 def note(text: str, form: str) -> str:

@@ -46,6 +46,16 @@ class Corpus:
     read: Callable[[], Iterator[Document]]
     files: tuple[Path, ...] = ()
 
+    def find(self, docids: Iterable[str]) -> Iterator[Document]:
+        """Yield some documents in the order of the corpus, which is read until all are there."""
+        left = set(docids)
+        for document in self.read() if left else ():
+            if document.docid in left:
+                yield document
+                left.discard(document.docid)
+                if not left:
+                    return
+
 
 @dataclass(frozen=True)
 class CorpusFacts:

@@ -13,7 +13,7 @@ from typing import Any
 from expandr_repro.data.corpus import Corpus, Document
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
-from expandr_repro.errors import NotAvailableError, UnknownNameError
+from expandr_repro.errors import NotAvailableError, UnknownNameError, reason_of
 from expandr_repro.io.archives import guarded_archives
 from expandr_repro.io.unpickling import guarded_records
 
@@ -57,9 +57,8 @@ def _load(name: str) -> Any:
 
 
 def _unavailable(name: str, what: str, error: Exception) -> NotAvailableError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
     return NotAvailableError(
-        f"ir_datasets has no {what} of {name!r} here and could not fetch them ({type(error).__name__}: {reason})"
+        f"ir_datasets has no {what} of {name!r} here and could not fetch them ({type(error).__name__}: {reason_of(error, 160)})"
     )
 
 

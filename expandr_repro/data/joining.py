@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Topic, topic_of
+from expandr_repro.data.topics import ID_KEYS, TITLE_KEYS, Topic, check_characters, topic_of
 from expandr_repro.errors import FormatError, MismatchError, nearest, shown
-from expandr_repro.io.files import is_surrogate_free, parse_object, read_lines, sha256_text
+from expandr_repro.io.files import read_objects, sha256_text
 
 
 def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
@@ -25,10 +25,7 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
     """
     by_qid: dict[str, tuple[Topic, str | None]] = {}
     first: tuple[int, dict[str, object]] | None = None
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        record = parse_object(path, number, line)
+    for number, record in read_objects(path):
         digest = record.get("title_sha256")
         if digest is not None and not isinstance(digest, str):
             raise FormatError(path, number, "`title_sha256` must be a string")
@@ -36,10 +33,7 @@ def read_expansions(path: str | Path) -> dict[str, tuple[Topic, str | None]]:
         topic = topic_of(path, number, record if titled else {"title": "", **record})
         if topic.qid in by_qid:
             raise FormatError(path, number, f"the id {topic.qid!r} was there before; ids must be unique")
-        if not all(map(is_surrogate_free, (topic.title, *(e.text for e in topic.expansions)))):
-            raise FormatError(
-                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
-            )
+        check_characters(path, number, topic)
         by_qid[topic.qid] = (topic, digest)
         first = first or (number, record)
     if first is None:

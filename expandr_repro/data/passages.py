@@ -12,7 +12,7 @@ from expandr_repro.data.splits import with_split
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.errors import ExpandrError, FormatError, MismatchError
-from expandr_repro.io.files import is_surrogate_free, parse_object, read_id, read_lines
+from expandr_repro.io.files import is_surrogate_free, read_id, read_objects
 
 
 def gold_passages(topics: TopicSet, file: str | None = None) -> dict[str, str]:
@@ -102,10 +102,7 @@ def read_passages(path: Path, topics: Collection[Topic] = ()) -> dict[str, str]:
     """
     passages: dict[str, str] = {}
     titles = {t.qid: t.title for t in topics}
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        record = parse_object(path, number, line)
+    for number, record in read_objects(path):
         qid, text = read_id(path, number, record.get("qid"), "the qid"), record.get("text")
         if not isinstance(text, str) or not text.strip() or not is_surrogate_free(text):
             raise FormatError(path, number, f"topic {qid!r} has no text under `text`")
@@ -162,10 +159,5 @@ def _best(topics: TopicSet, wanted: Collection[Topic]) -> dict[str, str]:
 
 def document_texts(topics: TopicSet, docids: set[str]) -> Mapping[str, str]:
     """Return the texts of documents, reading the corpus until all are found."""
-    texts: dict[str, str] = {}
-    for document in find_corpus(topics.documents or topics.label).read():
-        if document.docid in docids and document.dense_text:
-            texts[document.docid] = document.dense_text
-            if len(texts) == len(docids):
-                break
-    return texts
+    documents = find_corpus(topics.documents or topics.label).find(docids)
+    return {d.docid: d.dense_text for d in documents if d.dense_text}

@@ -184,9 +184,20 @@ class CollectionName:
         """The split's entry; an empty one where the YAML has none."""
         return self.spec.splits.get(self.split, SplitSpec())
 
+    @property
+    def title(self) -> str:
+        """What to call it for people, the split where it has several."""
+        return f"{self.spec.title} {self.split}" if len(self.spec.splits) > 1 else self.spec.title
+
     def __str__(self) -> str:
         """Return `scifact/test`."""
         return f"{self.dataset}/{self.split}"
+
+
+def members_of(name: str) -> list[str]:
+    """Return the collections of a group; none where the name is no group's."""
+    known = collection_named(name)
+    return known.spec.members if known else []
 
 
 @functools.cache

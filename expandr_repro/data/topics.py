@@ -26,10 +26,10 @@ from expandr_repro.io.files import (
     About,
     atomic_text,
     is_surrogate_free,
-    parse_object,
     read_facts,
     read_id,
     read_lines,
+    read_objects,
     read_text,
 )
 
@@ -103,12 +103,7 @@ def read_topics(path: str | Path) -> list[Topic]:
             )
         if not topic.title.strip():
             raise FormatError(path, number, f"topic {topic.qid!r} has an empty title; give it a text or take it out")
-        if not is_surrogate_free(topic.title) or not all(
-            is_surrogate_free(e.text + e.finish) for e in topic.expansions
-        ):
-            raise FormatError(
-                path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
-            )
+        check_characters(path, number, topic)
         seen[topic.qid] = number
         topics.append(topic)
     if not topics:
@@ -116,10 +111,21 @@ def read_topics(path: str | Path) -> list[Topic]:
     return topics
 
 
+def check_characters(path: Path | str, number: int, topic: Topic) -> None:
+    """Refuse a topic that cannot be written as UTF-8.
+
+    Raises:
+        FormatError: its title or a text has half a surrogate pair.
+    """
+    if not all(map(is_surrogate_free, (topic.title, *(e.text + e.finish for e in topic.expansions)))):
+        raise FormatError(
+            path, number, f"topic {topic.qid!r} has half a surrogate pair, which is not a character; fix the text"
+        )
+
+
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Topic]]:
-    for number, line in read_lines(path):
-        if line.strip():
-            yield number, topic_of(path, number, parse_object(path, number, line))
+    for number, record in read_objects(path):
+        yield number, topic_of(path, number, record)
 
 
 def _read_json(path: Path) -> Iterator[tuple[int, Topic]]:
@@ -233,17 +239,17 @@ def expansions_of(path: str | Path, number: int, record: Mapping[str, Any]) -> t
     return tuple(expansions)
 
 
+def expansion_record(e: Expansion) -> dict[str, Any]:
+    """Return an expansion as the JSON object it is written as."""
+    more = {"finish": e.finish or None, "type": e.type if e.type != TYPES[0] else None, "prompt": e.prompt}
+    return {"text": e.text, "sampling": dict(e.sampling), **{k: v for k, v in more.items() if v is not None}}
+
+
 def topic_record(topic: Topic) -> dict[str, Any]:
     """Return a topic as the JSON object it is written as."""
     record: dict[str, Any] = {"qid": topic.qid, "title": topic.title}
     if topic.expansions:
-        record["expansions"] = [
-            {"text": e.text, "sampling": dict(e.sampling)}
-            | ({"finish": e.finish} if e.finish else {})
-            | ({"type": e.type} if e.type != TYPES[0] else {})
-            | ({} if e.prompt is None else {"prompt": e.prompt})
-            for e in topic.expansions
-        ]
+        record["expansions"] = list(map(expansion_record, topic.expansions))
     if topic.provenance is not None:
         record["provenance"] = dict(topic.provenance)
     return record

@@ -102,10 +102,7 @@ def _plain_number(written: str) -> str:
 
 
 def write_run(
-    path: str | Path,
-    run: Mapping[str, Mapping[str, float]],
-    tag: str = "expandr_repro",
-    about: About | None = None,
+    path: str | Path, run: Mapping[str, Mapping[str, float]], tag: str = "expandr_repro", about: About | None = None
 ) -> None:
     """Write a TREC run whole or not at all, by descending score, ties by docid, scores strictly decreasing.
 

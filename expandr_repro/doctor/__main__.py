@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.options import Options, When, option
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.errors import CheckFailedError
 
 EXAMPLES = """
@@ -57,7 +56,7 @@ def run(request: DoctorRequest) -> int:
 
     findings = examine()
     if request.format == "json":
-        print(printable(json.dumps([vars(f) for f in findings], indent=2, ensure_ascii=False)))
+        print_json([vars(f) for f in findings])
     else:
         colour = sys.stdout.isatty()
         for finding in findings:

@@ -18,7 +18,7 @@ from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     from expandr_repro.encode.on_ray import Encoded
-    from expandr_repro.engines.cluster import Workers
+    from expandr_repro.engines.workers import Workers
     from expandr_repro.indexes.build import Shard
 
 log = logging.getLogger("expandr_repro.encode")
@@ -120,7 +120,7 @@ def _dense(
 ) -> int:
     from expandr_repro.data.collections import find_corpus
     from expandr_repro.encoders.loading import load_encoder
-    from expandr_repro.indexes.build import Shard, build_faiss, index_facts, is_built
+    from expandr_repro.indexes.build import CHUNK, Shard, build_faiss, index_facts, is_built
     from expandr_repro.indexes.faiss_index import is_faiss_folder
     from expandr_repro.indexes.find import corpus_facts, take_from_cache
     from expandr_repro.indexes.together import merge_parts, part_of
@@ -153,7 +153,7 @@ def _dense(
         from expandr_repro.encode.on_ray import streaming
 
         with workers:
-            built = build_faiss(corpus, facts, encoder, folder, factory, shard, streaming(workers, cut))
+            built = build_faiss(corpus, facts, encoder, folder, factory, shard, streaming(workers, cut, encoder))
     start, stop = shard.bounds(facts.documents)
     rate = (stop - start) / max(1e-9, time.perf_counter() - started)
     log.info(
@@ -163,6 +163,8 @@ def _dense(
         f"{stop - start:,}",
         f", {rate:,.1f} a second" if built else "",
     )
+    if start == stop:
+        log.info("shard %d of %d has no documents: there are fewer chunks of %s than shards", shard.number, shard.count, f"{CHUNK:,}")  # fmt: skip
     if cut["document"]:
         log.info("%d documents were cut at %s tokens", cut["document"], encoder.identity["document_max_length"])
     if rank == 0:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.console.progress import counted
 from expandr_repro.data.collections import find_corpus
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.encoders.options import EncoderOptions
-from expandr_repro.encoders.protocol import Role
+from expandr_repro.encoders.protocol import Role, TextEncoder
 from expandr_repro.encoders.streaming import AHEAD, encode_stream
-from expandr_repro.engines.cluster import (
-    Work,
-    Workers,
-    connected,
-    device_of_worker,
-    placed,
-    placement,
-    refuse_too_little_memory,
-)
+from expandr_repro.engines.cluster import connected, device_of_worker, placed, placement, refuse_too_little_memory
+from expandr_repro.engines.workers import Work, Workers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +38,9 @@ RATES = {
     ("cuda", "bf16"): (5514.0, "bert-base's shape on an H100"),
 }
 """Documents a second of one worker, as docs/scale.md has them, and what they were measured with."""
+
+LEAST = 32
+"""Texts, at least, of each list that a chunk is divided into: fewer are not worth the way to another worker."""
 
 
 def encoding(options: EncoderOptions) -> Work[Texts, Encoded]:
@@ -67,17 +64,61 @@ def encoding(options: EncoderOptions) -> Work[Texts, Encoded]:
     return work
 
 
-def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int]) -> Stream:
+def divided(
+    chunks: Iterable[Texts], encoder: TextEncoder, workers: int
+) -> Iterator[tuple[int, Texts, list[list[int]]]]:
+    """Yield each chunk's number and texts, and the positions of the texts of each order that it makes.
+
+    Chunks are whole as long as there is one for each worker. The last ones, too few for all or not full, are divided among all workers, where
+    that does not change which texts are computed together.
+    """
+    from expandr_repro.encoders.cached import behind
+    from expandr_repro.encoders.encoder import Encoder
+    from expandr_repro.indexes.build import CHUNK
+
+    source = enumerate(chunks)
+    while some := list(islice(source, workers)):
+        last = workers > 1 and (len(some) < workers or any(len(texts) < CHUNK for _, texts in some))
+        for number, texts in some:
+            most = min(workers, len(texts) // LEAST)
+            if last and most > 1 and isinstance(ours := behind(encoder), Encoder):
+                yield number, texts, ours.divided(texts, "document", most)
+            else:
+                yield number, texts, [list(range(len(texts)))]
+
+
+def streaming(workers: Workers[Texts, Encoded], truncated: dict[str, int], encoder: TextEncoder) -> Stream:
     """Return the stream of an index whose chunks the workers encode; texts that were cut are counted in `truncated`."""
+    # on a GPU a chunk takes hardly longer than its division
+    sharing = 1 if workers.places[0].gpus else len(workers.places)
 
     def stream(
         parts: Iterable[tuple[Role, Texts]], done: Callable[[int], object]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        import numpy as np
+
         began, first, after = time.perf_counter(), 0.0, 0
-        for number, (vectors, cut) in workers.run(texts for _, texts in parts):
+        given: dict[int, tuple[int, list[int]]] = {}
+        chunks: dict[int, NDArray[np.float32]] = {}
+        left: Counter[int] = Counter()
+        positions = count()
+
+        def orders() -> Iterator[Texts]:
+            for number, texts, lists in divided((texts for _, texts in parts), encoder, sharing):
+                chunks[number] = np.empty((len(texts), encoder.dimension), np.float32)
+                left[number] = len(lists)
+                for rows in lists:
+                    given[next(positions)] = number, rows
+                    yield [texts[row] for row in rows]
+
+        for position, (vectors, cut) in workers.run(orders()):
             truncated["document"] += cut
             first, after = first or time.perf_counter(), after + len(vectors) if first else 0
-            yield number, vectors
+            number, rows = given.pop(position)
+            chunks[number][rows] = vectors
+            left[number] -= 1
+            if not left[number]:
+                yield number, chunks.pop(number)
             done(len(vectors))
         if after:
             rate = after / (time.perf_counter() - first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,6 @@ DENSE = When("with --retriever dense", lambda request: request.retriever == "den
 BM25 = When("with --retriever bm25", lambda request: request.retriever == "bm25")
 SHARDS = (CORPUS, When("", DENSE.holds, lambda _: ": --shard-id and --num-shards are for dense indexes; Lucene uses --threads"))  # fmt: skip
 QUERIES = When("where queries are encoded, as in `search`; an index contains documents alone", lambda _: False)
-
-
-def _encodes(name: str) -> Sequence[When]:
-    return (CORPUS, DENSE, QUERIES) if name == "query_prefix" else (CORPUS, DENSE)
 
 
 @dataclass(frozen=True)
@@ -38,5 +33,9 @@ class EncodeRequest(Options):
     shard_id: int | None = option(None, metavar="N", help="encode one of --num-shards parts, counted from 0", applies=SHARDS)  # fmt: skip
     num_shards: int | None = option(None, metavar="N", parse=positive, help="how many parts there are", applies=SHARDS)
     dry_run: bool = dry_run()
-    encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=_encodes)
+    encoder: EncoderOptions = included(
+        EncoderOptions,
+        "encoder",
+        applies=lambda name: (CORPUS, DENSE, QUERIES) if name == "query_prefix" else (CORPUS, DENSE),
+    )
     engine: EngineOptions = included(EngineOptions, "several machines", applies=(CORPUS, DENSE))

@@ -19,7 +19,7 @@ from expandr_repro.encoders.checkpoints.checkpoint import fingerprint
 from expandr_repro.encoders.checkpoints.head import Head
 from expandr_repro.encoders.checkpoints.model_files import inside_of
 from expandr_repro.encoders.checkpoints.own_code import refuse_adapter, refuse_kernels
-from expandr_repro.encoders.checkpoints.weights import load_model, position_limit, reason_of
+from expandr_repro.encoders.checkpoints.weights import load_model, position_limit
 from expandr_repro.encoders.compute import packed
 from expandr_repro.encoders.compute.launched import Launched
 from expandr_repro.encoders.compute.onnx_models import OnnxModel, load_onnx
@@ -28,7 +28,7 @@ from expandr_repro.encoders.pooling import pool
 from expandr_repro.encoders.protocol import PRECISIONS, Role, as_texts, check_role, pick_device
 from expandr_repro.encoders.streaming import encode_stream
 from expandr_repro.encoders.tokenizing import TextTokenizer, load_tokenizer, put_in_lower_case
-from expandr_repro.errors import ExpandrError, MismatchError, SetupError
+from expandr_repro.errors import ExpandrError, MismatchError, SetupError, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 PART = 2048
 """Texts that `encode` tokenises together on a GPU, while the model works on earlier ones; a CPU has nothing to gain."""
+
+DECIDING = ("pooling", "normalize", "query_prefix", "document_prefix", "query_max_length", "document_max_length")
+"""Fields of the spec that are in an encoder's identity, whatever they are."""
 
 BATCH_TOKENS = {"cuda": 131_072, "cpu": 2_048}
 """Tokens a batch, by device: on a CPU the states of more leave its caches; a GPU gains 1 % from twice as many."""
@@ -169,12 +172,7 @@ class Encoder:
             "name": self.name,
             "fingerprint": self._fingerprint,
             "dimension": self.dimension,
-            "pooling": spec.pooling,
-            "normalize": spec.normalize,
-            "query_prefix": spec.query_prefix,
-            "document_prefix": spec.document_prefix,
-            "query_max_length": spec.query_max_length,
-            "document_max_length": spec.document_max_length,
+            **{name: getattr(spec, name) for name in DECIDING},
             "precision": self.precision,
             **{key: value for key, value in rare.items() if value is not None},
         }
@@ -310,11 +308,8 @@ class Encoder:
         """
         order: list[int] = []
         parts: list[Any] = []
-        numbers: dict[tuple[int, ...], int] = {}
-        same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
-        copies, rows = Counter(same), list(numbers)
-        lengths = [len(row) for row in rows]
-        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)  # fmt: skip
+        rows, same, grouped = self._grouped(ids)
+        copies = Counter(same)
         embed = self._with_onnx if self._onnx else self._within_memory
         with contextlib.nullcontext() if self._onnx else self._without_gradients():
             for batch in grouped:
@@ -323,6 +318,35 @@ class Encoder:
                 if done:
                     done(sum(copies[i] for i in batch))
             return Launched.of(order, parts, self.dimension, same if len(rows) < len(ids) else None)
+
+    def _grouped(self, ids: Sequence[list[int]]) -> tuple[list[tuple[int, ...]], list[int], Iterator[list[int]]]:
+        """Return what is different among token ids, which of these each text has, and batches of their numbers."""
+        numbers: dict[tuple[int, ...], int] = {}
+        same = [numbers.setdefault(tuple(row), len(numbers)) for row in ids]
+        lengths = [len(row) for row in numbers]
+        grouped = packs(lengths, self.batch_tokens) if self.packs else batches(lengths, self.batch_tokens, 512)
+        return list(numbers), same, grouped
+
+    def divided(self, texts: Sequence[str], role: Role, count: int) -> list[list[int]]:
+        """Divide texts into at most `count` lists of about equal work, each of which by itself gets the vectors that it has among all.
+
+        A list has whole batches, in their order, so that the same batches are formed of it alone.
+
+        Args:
+            texts: that would be encoded together.
+            role: of them.
+            count: of lists.
+
+        Returns:
+            The positions of each list's texts.
+        """
+        _, same, grouped = self._grouped(self.tokenize(texts, role))
+        formed = list(grouped)
+        where = {row: n * count // len(formed) for n, batch in enumerate(formed) for row in batch}
+        lists: list[list[int]] = [[] for _ in range(count)]
+        for position, row in enumerate(same):
+            lists[where[row]].append(position)
+        return [some for some in lists if some]
 
     @contextlib.contextmanager
     def _without_gradients(self) -> Iterator[None]:

@@ -141,7 +141,8 @@ def _resolve(name: str, options: EncoderOptions) -> tuple[EncoderSpec, Path]:
             return spec, Path()
         folder = _trained_here(name) or locate(spec.model, spec.revision, options.trust_remote_code)
         return spec if name in encoders() else _over_folder(name, spec, folder), folder
-    if known := _known_model(name):
+    # the known encoder whose model has this hub name, in capitals or not
+    if known := next((known for known, spec in encoders().items() if spec.model.lower() == name.lower()), None):
         spec = dataclasses.replace(encoders()[known], trust_remote_code=False)
         folder = Path(name) if Path(name).is_dir() else locate(spec.model, spec.revision, options.trust_remote_code)
         if not (folder / SETTINGS).is_file():
@@ -188,11 +189,6 @@ def unknown_encoder(name: str) -> UnknownNameError:
         [*encoders(), *PLUGINS.names()],
         "A model folder, a hub name (owner/model), a .yaml spec or pyserini:CLASS:MODEL works as well.",
     )
-
-
-def _known_model(name: str) -> str | None:
-    """Return the known encoder whose model has this hub name, in capitals or not."""
-    return next((known for known, spec in encoders().items() if spec.model.lower() == name.lower()), None)
 
 
 def _over_folder(name: str, spec: EncoderSpec, folder: Path) -> EncoderSpec:

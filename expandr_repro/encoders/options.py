@@ -45,13 +45,8 @@ class EncoderOptions(Options):
 
     def applied_to(self, spec: EncoderSpec) -> EncoderSpec:
         """Return the spec with these options laid over it."""
-        changes: dict[str, Any] = {
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "query_prefix": self.query_prefix,
-            "document_prefix": self.document_prefix,
-            "query_max_length": self.max_length,
-            "document_max_length": self.max_length,
-            "trust_remote_code": self.trust_remote_code or None,
-        }
+        same = ("pooling", "normalize", "query_prefix", "document_prefix")
+        changes: dict[str, Any] = {name: getattr(self, name) for name in same}
+        changes |= {"query_max_length": self.max_length, "document_max_length": self.max_length}
+        changes["trust_remote_code"] = self.trust_remote_code or None
         return dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})

@@ -36,9 +36,7 @@ class Staged(TextEncoder, Protocol):
 
 
 def encode_stream(
-    encoder: TextEncoder,
-    parts: Iterable[tuple[Role, Sequence[str]]],
-    done: Callable[[int], object] | None = None,
+    encoder: TextEncoder, parts: Iterable[tuple[Role, Sequence[str]]], done: Callable[[int], object] | None = None
 ) -> Iterator[NDArray[np.float32]]:
     """Encode part after part, in order; no more than a few parts are in memory.
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from expandr_repro.console.options import Options, words_of
+from expandr_repro.console.options import Options
+from expandr_repro.console.parsing import words_of
 from expandr_repro.engines.options import EngineOptions
 from expandr_repro.errors import ExpandrError
 

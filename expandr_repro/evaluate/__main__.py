@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table, note, number
-from expandr_repro.console.terminal import printable
+from expandr_repro.console.terminal import print_json
 from expandr_repro.console.warned import warned
 from expandr_repro.evaluate.metrics import Measure, parse_measures
 from expandr_repro.evaluate.options import EvaluateRequest
@@ -72,7 +71,7 @@ def _run(request: EvaluateRequest, warnings: list[str]) -> int:
             {**_as_json(name, split, f, measures, request.per_topic), "warnings": warning}
             for (name, f), warning in zip(scored, of_run, strict=True)
         ]
-        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        print_json(listed)
         return 0
     print(split.table("run", scored, measures).render(request.format))
     beside = () if request.format == "text" else warnings  # in a terminal they stand above already

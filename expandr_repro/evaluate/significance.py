@@ -12,20 +12,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TESTS = ("student", "fisher")
-PERMUTATIONS = 10_000
+PERMUTATIONS, SEED = 10_000, 42
 
 MARGIN = 1e-9
 """Scores of a topic that differ by no more are equal."""
 
 
-def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "student", seed: int = 42) -> float:
+def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "student") -> float:
     """Return the two-sided p-value that two systems' scores on the same topics differ in the mean.
 
     Args:
         a: (topics,) scores of one system.
         b: (topics,) scores of the other, same topics in the same order.
         test: `student` (paired t) or `fisher` (randomisation of signs, 10,000 draws; Smucker et al., CIKM 2007).
-        seed: of the randomisation.
 
     Returns:
         p; 1.0 where no topic differs, NaN where there are fewer than two topics.
@@ -63,19 +62,18 @@ def paired_p(a: NDArray[np.float64], b: NDArray[np.float64], test: str = "studen
         n_resamples=PERMUTATIONS,
         vectorized=True,
         batch=256,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(SEED),
     )
     return float(drawn.pvalue)
 
 
-def bootstrap_interval(difference: NDArray[np.float64], seed: int = 42) -> tuple[float, float]:
+def bootstrap_interval(difference: NDArray[np.float64]) -> tuple[float, float]:
     """Return the 95% bootstrap confidence interval of a mean difference over topics.
 
     Bias-corrected and accelerated (BCa; Efron, JASA 1987) from 9,999 resamples; percentiles above 10,000 topics, where both agree and BCa's jackknife is slow.
 
     Args:
         difference: (topics,) paired differences.
-        seed: of the resampling.
 
     Returns:
         The lower and the upper limit; NaN where there are fewer than two topics.
@@ -93,7 +91,7 @@ def bootstrap_interval(difference: NDArray[np.float64], seed: int = 42) -> tuple
         np.mean,
         batch=256,
         method="BCa" if len(difference) <= 10_000 else "percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(SEED),
     ).confidence_interval
     return float(result.low), float(result.high)
 
@@ -109,13 +107,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def wins_ties_losses(a: NDArray[np.float64], b: NDArray[np.float64], margin: float = MARGIN) -> tuple[int, int, int]:
+def wins_ties_losses(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[int, int, int]:
     """Count the topics on which b is better than, equal to and worse than a."""
     import numpy as np
 
     difference = np.asarray(b) - np.asarray(a)
-    return (
-        int((difference > margin).sum()),
-        int((np.abs(difference) <= margin).sum()),
-        int((difference < -margin).sum()),
-    )
+    wins, losses = int((difference > MARGIN).sum()), int((difference < -MARGIN).sum())
+    return wins, int((np.abs(difference) <= MARGIN).sum()), losses

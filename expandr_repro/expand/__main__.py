@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.progress import counted
+from expandr_repro.console.tables import Table, print_tables
 from expandr_repro.data.overlap.trained_on import record_beside
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError, UnknownNameError
@@ -26,6 +26,9 @@ from expandr_repro.expand.options import (
 )
 from expandr_repro.io.outputs import COSTS, EXPANDED, FAILURES, RECORD, check_output
 from expandr_repro.llm.costs import cost_path
+
+if TYPE_CHECKING:
+    from expandr_repro.expand.methods.spec import Method
 
 log = logging.getLogger("expandr_repro.expand")  # also where this module runs as __main__
 
@@ -116,11 +119,32 @@ def build_reading_parser(word: str) -> Parser:
 
 
 def methods(request: MethodsRequest) -> int:
-    """Print the table of methods."""
-    from expandr_repro.expand.methods.listing import methods_table
+    """Print the table of methods, ours and those of plug-ins; one that does not load is listed with the reason."""
+    from expandr_repro.expand.methods.spec import METHODS, find_method
 
-    print(methods_table().render(request.format))
+    rows: list[list[str | int | None]] = []
+    for name in METHODS.names():
+        try:
+            method = find_method(name)
+        except ExpandrError as error:
+            rows.append([name, str(error), None, None, None, None, None, None])
+            continue
+        rounds = f" in {method.rounds} rounds" if method.rounds > 1 else ""
+        heat = ", ".join(dict.fromkeys(f"{step.temperature:g}" for step in method.steps))
+        rows.append([
+            name, f"{method.summary}{rounds}" if rounds and "round" not in method.summary else method.summary, method.calls, heat,
+            _needs_of(method), method.fusion.get("bm25"), method.fusion.get("dense"), method.source,
+        ])  # fmt: skip
+    table = Table(["method", "what it writes", "calls", "temperature", "needs", "bm25", "dense", "source"], rows)
+    print(table.render(request.format))
     return 0
+
+
+def _needs_of(method: Method) -> str:
+    """Return what a method needs next to topics and an LLM."""
+    passages = f"passages ({method.context})" if method.needs_passages else ""
+    examples = "training topics" if method.needs_examples else ""
+    return ", ".join(filter(None, (passages, examples))) or "-"
 
 
 def show(request: ShowRequest) -> int:
@@ -146,10 +170,7 @@ def stats(request: StatsRequest) -> int:
         tables.append(costs_table(costs, topics, prices))
     elif prices:
         log.warning("%s: the tokens of these expansions are not known, so neither is their price; `expand --costs` writes them to %s", request.file, cost_path(request.file).name)  # fmt: skip
-    if request.format == "json":
-        print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(table.render(request.format) for table in tables))
+    print_tables(tables, request.format)
     return 0
 
 

@@ -152,15 +152,7 @@ class Expansions:
         """Return the attempt that this run is to make for a sample, or None where none is."""
         seen = self._seen(topic, sample)
         before = self._before.setdefault((topic.qid, sample), seen.attempts) if self.task.retry_refused else 0
-        most = {
-            "text": 0,
-            "cut": 0,
-            "refused": 0,
-            "empty": ATTEMPTS,
-            "unread": READINGS,
-            "failed": ATTEMPTS,
-            "skipped": 0,
-        }[seen.kind]
+        most = {"empty": ATTEMPTS, "unread": READINGS, "failed": ATTEMPTS}.get(seen.kind, 0)
         if self.task.retry_refused and seen.kind in ("refused", "empty", "unread"):
             most = before + ATTEMPTS
         return self._place(topic, sample, seen.attempts) if seen.attempts < most else None

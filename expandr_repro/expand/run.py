@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,31 +117,32 @@ def prepared(
     """
     plan = plan_named(request.preset, **request.plan)
     generator = load_generator(request.backend, request.generator)
-    if request.engine.engine == "ray" and not request.dry_run:
-        from expandr_repro.llm.on_ray import spread
+    with ExitStack() as held:
+        if request.engine.engine == "ray" and not request.dry_run:
+            from expandr_repro.llm.on_ray import spread
 
-        generator = spread(generator, request.backend, request.generator, request.engine)
-    price = prices.price(generator.identity.model) if prices else None
-    budget = Budget(request.budget, price) if price and request.budget else None
-    chosen = topics or find_topics(request.topics)
-    if request.method:
-        record = _trained_on(generator, request.generator)
-        with prepared_method(request, chosen, generator, record, context, budget) as ready:
-            yield ready
-        return
-    prompt = _prompt(request, chosen, plan)  # the same for some of the topics as for all
-    some = select_topics(chosen, request.limit, request.qids)
-    passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
-    task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
-    with Store(store_file(request.store)) as store:
-        record = _trained_on(generator, request.generator)
-        yield Prepared(
-            some,
-            generator,
-            Expansions(task, generator.identity, store, record_hash(record) if record else None, budget),
-            record,
-            budget,
-        )
+            generator = spread(generator, request.backend, request.generator, request.engine, held)
+        price = prices.price(generator.identity.model) if prices else None
+        budget = Budget(request.budget, price) if price and request.budget else None
+        chosen = topics or find_topics(request.topics)
+        if request.method:
+            record = _trained_on(generator, request.generator)
+            with prepared_method(request, chosen, generator, record, context, budget) as ready:
+                yield ready
+            return
+        prompt = _prompt(request, chosen, plan)  # the same for some of the topics as for all
+        some = select_topics(chosen, request.limit, request.qids)
+        passages = gold_passages(some, request.passages) if prompt.needs_passage else {}
+        task = Task(some.topics, prompt, plan, passages, request.keep_refusals, request.retry_refused)
+        with Store(store_file(request.store)) as store:
+            record = _trained_on(generator, request.generator)
+            yield Prepared(
+                some,
+                generator,
+                Expansions(task, generator.identity, store, record_hash(record) if record else None, budget),
+                record,
+                budget,
+            )
 
 
 def _trained_on(generator: Generator, options: GeneratorOptions) -> list[TrainedOn]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.progress import counted
-from expandr_repro.console.tables import Table, number
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.tables import Table, number, print_tables
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.trec import check_tag
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
-from expandr_repro.fuse.methods import METHODS, NORMS, check_weights, method_named
+from expandr_repro.fuse.methods import METHODS, check_weights, method_named
+from expandr_repro.fuse.norms import NORMS
 from expandr_repro.fuse.options import FuseRequest, MethodsRequest
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.data.trec import Qrels
@@ -245,16 +243,8 @@ def _names(inputs: Sequence[Input]) -> list[str]:
 
 def _write(path: Path, tag: str, fused: Fused) -> None:
     from expandr_repro.data.trec import run_writer
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path
 
-    manifest = run_manifest_path(path)
-    about: About = {
-        gate_path(path): None,
-        lists_path(path): lambda: fused.overlap.write_beside(path) if fused.overlap else None,
-        manifest: lambda: write_manifest(manifest, "run", fused.facts | {"tag": tag, RUN_HASH: sha256_file(path)}),
-    }
-    with run_writer(path, tag, about=about) as write:
+    with run_writer(path, tag, about=beside_run(path, tag, lambda: (fused.facts, fused.overlap, None))) as write:
         write(fused.run)
     log.info(
         "wrote %s: %s, %s", path, counted(len(fused.run), "topic"), counted(sum(map(len, fused.run.values())), "line")
@@ -269,7 +259,7 @@ def _print(request: FuseRequest, inputs: Sequence[Input], fused: Fused, chosen: 
             result["scores"] = {n: {str(m): number(f.mean(m)) for m in scored.measures} for n, f in scored.figures.items()}  # fmt: skip
             keys = ("comparison", "metric", "difference", "p", "p_holm")
             result["comparisons"] = [dict(zip(keys, [*row[:2], *map(number, row[2:])], strict=True)) for row in rows]
-        print(printable(json.dumps(result, indent=2, ensure_ascii=False)))
+        print_json(result)
         return
     names = ", ".join(one_line(name) for name in _names(inputs))
     print(f"fused   {names}: {counted(len(fused.run), 'topic')}, {request.hits} hits")
@@ -310,10 +300,7 @@ def list_methods(request: MethodsRequest) -> int:
         Table(["method", "looks at", "parameters", "what it does", "source"], rows),
         Table(["normalisation", "what it does"], [[name, summary] for name, (summary, _) in NORMS.items()]),
     ]
-    if request.format == "json":
-        print(json.dumps([json.loads(table.render("json")) for table in tables], indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(table.render(request.format) for table in tables))
+    print_tables(tables, request.format)
     return 0
 
 

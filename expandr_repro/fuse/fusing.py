@@ -16,7 +16,8 @@ from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.evaluate.gaps import ENOUGH
 from expandr_repro.evaluate.run_facts import WITHOUT_HITS, documents_in, facts_beside, versions, without_paths
 from expandr_repro.evaluate.seen import OVERLAP, Overlap, overlap_beside
-from expandr_repro.fuse.methods import HITS, NORMS, Method, Sheet, normalized
+from expandr_repro.fuse.methods import HITS, Method, Sheet
+from expandr_repro.fuse.norms import NORMS, normalized
 
 log = logging.getLogger(__name__)
 

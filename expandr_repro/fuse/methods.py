@@ -1,4 +1,4 @@
-"""The methods by which rankings are fused, and the normalisations of their scores: those of ranx, each one expression over a matrix of runs and documents.
+"""The methods by which rankings are fused: those of ranx, each one expression over a matrix of runs and documents.
 
 ranx compiles its own dictionaries again in every process, which takes minutes; these give its scores (the tests compare them) in milliseconds,
 and do not depend on the order in which runs are added up, so that ties stay ties. Not here: ranx's two Condorcet methods, whose result in ranx
@@ -8,22 +8,12 @@ depends on the order of a Python set.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import (
-    Parameter,
-    Within,
-    as_typed,
-    defaults_of,
-    fill_values,
-    parameters_of,
-    parse_values,
-    split_values,
-    summary_of,
-)
+from expandr_repro.registry import Entry, Within, split_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,51 +84,30 @@ def total(parts: Matrix) -> Matrix:
     return added
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to fuse rankings, with the values of its parameters.
+@dataclass(frozen=True, kw_only=True)
+class Method(Entry):
+    """A way to fuse rankings, by ranx's name of it: a function that gives (documents,) scores of a `Sheet`.
 
     Attributes:
-        name: ranx's name of it.
         by: what it looks at: scores, which are normalised first, or ranks.
-        function: gives (documents,) scores of a `Sheet`.
-        source: where it comes from.
         weighted: whether it takes a weight for each run.
         trials: the values among which the optimiser chooses, by the parameter's name; none where there is nothing to choose but weights.
-        parameters: by name.
-        values: of all parameters.
         weights: one for each run.
     """
 
-    name: str
+    kind = "method"
     by: By
-    function: Callable[..., Any]
-    source: str
     weighted: bool = False
     trials: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[float, ...] = ()
-
-    @property
-    def summary(self) -> str:
-        """What it does: the first sentence of the function's docstring."""
-        return summary_of(self.function)
 
     def __call__(self, sheet: Sheet) -> Matrix:
         """Return the fused scores of a sheet's documents, (documents,)."""
-        given = {"weights": self._column()} if self.weighted else {}
-        fused: Matrix = self.function(sheet, **given, **self.values)
-        return fused
-
-    def _column(self) -> Matrix:
         import numpy as np
 
-        return np.array(self.weights, dtype=np.float64)[:, None]
-
-    def __str__(self) -> str:
-        """Return how it is typed: `rrf:k=20`; parameters at their defaults are left out."""
-        return as_typed(self.name, self.parameters, self.values)
+        given = {"weights": np.array(self.weights, dtype=np.float64)[:, None]} if self.weighted else {}
+        fused: Matrix = self.function(sheet, **given, **self.values)
+        return fused
 
 
 METHODS: dict[str, Method] = {}
@@ -148,9 +117,8 @@ def method(name: str, *, by: By, source: str, **trials: Sequence[float]) -> Call
     """Register a function of a `Sheet` as a method; its keyword-only arguments with defaults are parameters, `weights` are one per run."""
 
     def register(function: F) -> F:
-        parameters = parameters_of(function)
         weighted = "weights" in function.__code__.co_varnames[: function.__code__.co_argcount]
-        METHODS[name] = Method(name, by, function, source, weighted, trials, parameters, defaults_of(parameters))
+        METHODS[name] = Method.from_function(function, name=name, source=source, by=by, weighted=weighted, trials=trials)  # fmt: skip
         return function
 
     return register
@@ -173,9 +141,7 @@ def method_named(name: str) -> Method:
             "condorcet depends on the order of a Python set in ranx, and is left out" if "condorcet" in called else ""
         )
         raise UnknownNameError("fusion method", called, METHODS, hint)
-    chosen = METHODS[called]
-    given = parse_values(chosen.parameters, typed)
-    return replace(chosen, values=fill_values(f"method {called!r}", chosen.parameters, given))
+    return METHODS[called].parsed(typed)
 
 
 def percents() -> list[float]:
@@ -304,73 +270,6 @@ def bordafuse(sheet: Sheet) -> Matrix:
 def weighted_bordafuse(sheet: Sheet, weights: Matrix) -> Matrix:
     """Borda's points added, each run's times its weight."""
     return total(weights * _points(sheet))
-
-
-LEAST = 1e-9
-"""The least that a normalisation divides by, as in ranx."""
-
-
-def normalized(sheet: Sheet, name: str) -> Sheet:
-    """Return a sheet with normalised scores.
-
-    Raises:
-        UnknownNameError: no such normalisation.
-    """
-    if name not in NORMS:
-        raise UnknownNameError("normalisation", name, NORMS)
-    if name == "none":
-        return sheet
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a run that lacks the topic has no least score
-        return NORMS[name][1](sheet)
-
-
-def _scaled(sheet: Sheet, name: str) -> Sheet:
-    import numpy as np
-
-    s = sheet.scores
-    low, high = np.nanmin(s, axis=1, keepdims=True), np.nanmax(s, axis=1, keepdims=True)
-    least = {"min-max": low, "min-max-inverted": high, "max": 0.0, "sum": low, "zmuv": np.nanmean(s, axis=1, keepdims=True)}[name]  # fmt: skip
-    spread = {
-        "min-max": high - low,
-        "min-max-inverted": high - low,
-        "max": high,
-        "sum": np.nansum(s, axis=1, keepdims=True) - low * sheet.lengths,
-        "zmuv": np.nanstd(s, axis=1, keepdims=True),
-    }[name]
-    scores = (s - least) / np.maximum(spread, LEAST)
-    return Sheet(sheet.docids, -scores if name == "min-max-inverted" else scores, sheet.ranks)
-
-
-def _rank(sheet: Sheet) -> Sheet:
-    return Sheet(sheet.docids, 1 - sheet.ranks / sheet.lengths, sheet.ranks)
-
-
-def _borda(sheet: Sheet) -> Sheet:
-    import numpy as np
-
-    most = len(sheet.docids)
-    unranked = 0.5 - (sheet.lengths - 1) / (2 * most)
-    return Sheet(sheet.docids, np.where(np.isnan(sheet.ranks), unranked, 1 - sheet.ranks / most), sheet.ranks)
-
-
-def _norm(name: str) -> Callable[[Sheet], Sheet]:
-    return lambda sheet: _scaled(sheet, name)
-
-
-NORMS: dict[str, tuple[str, Callable[[Sheet], Sheet]]] = {
-    "none": ("scores as they are", lambda sheet: sheet),
-    "min-max": ("from 0 for a topic's lowest score to 1 for its highest", _norm("min-max")),
-    "min-max-inverted": ("the same upside down, for distances", _norm("min-max-inverted")),
-    "max": ("divided by the highest", _norm("max")),
-    "sum": ("less the lowest, divided by their sum", _norm("sum")),
-    "zmuv": ("z-scores: mean 0, variance 1", _norm("zmuv")),
-    "rank": ("1 for the first, falling evenly to 1/n for the last", _rank),
-    "borda": ("as rank, over the documents of all runs; documents that a run lacks share what is left", _borda),
-}
-"""Normalisation -> what it does to the scores of a run for a topic, and how."""
 
 
 def check_weights(chosen: Method, weights: Sequence[float], runs: int) -> None:

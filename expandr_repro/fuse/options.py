@@ -10,7 +10,8 @@ from functools import partial
 from expandr_repro.console.options import Options, When, included, option, positive
 from expandr_repro.console.tables import FORMATS
 from expandr_repro.encoders.options import EncoderOptions
-from expandr_repro.fuse.methods import HITS, METHODS, NORMS
+from expandr_repro.fuse.methods import HITS, METHODS
+from expandr_repro.fuse.norms import NORMS
 from expandr_repro.search.options import K1, B
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.tables import Table, print_tables
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
 from expandr_repro.errors import ExpandrError, UnknownNameError
 from expandr_repro.gate.options import FitRequest, GateRequest, ShowRequest
@@ -84,7 +84,7 @@ def fit_gate(request: FitRequest) -> int:
     with atomic_text(path, about=about) as file:
         file.write(json.dumps(learned.content(), indent=1, ensure_ascii=False) + "\n")
     log.info("wrote %s", path)
-    print("\n\n".join(table.render(request.format) for table in tables(learned)))
+    print_tables(tables(learned), request.format)
     return 0
 
 
@@ -92,9 +92,9 @@ def show(request: ShowRequest) -> int:
     """Print what a gate learned, and from what."""
     learned = read_learned(request.file)
     if request.format == "json":
-        print(printable(json.dumps(learned.content(), indent=2, ensure_ascii=False)))
+        print_json(learned.content())
     else:
-        print("\n\n".join(table.render(request.format) for table in tables(learned)))
+        print_tables(tables(learned), request.format)
     return 0
 
 

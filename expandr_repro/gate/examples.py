@@ -21,8 +21,9 @@ from expandr_repro.gate.planted import planted
 from expandr_repro.search.gate import GATES, Gate
 from expandr_repro.search.gate.choose import evidence, frequencies_of
 from expandr_repro.search.gate.registry import registered, unfit, with_threshold
+from expandr_repro.search.opening import open_searcher, source_of
 from expandr_repro.search.options import SearchRequest
-from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of, topics_for
+from expandr_repro.search.run import choose_fusion, final_ranking, topics_for
 from expandr_repro.search.typed import select_types
 from expandr_repro.training.hold_out import TrainingTopics, collection_of, corpus_hash, leave_out
 

@@ -168,12 +168,12 @@ def _threshold(held_out: NDArray[np.float64], gains: NDArray[np.float64], collec
     return float(np.floor(held_out[order][enough[0]] * 1e4) / 1e4)
 
 
-def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_], bins: int = 10) -> float:
-    """Return the mean distance of predicted and found shares over bins of equal width, weighed by their size."""
+def calibration_error(probabilities: NDArray[np.float64], good: NDArray[np.bool_]) -> float:
+    """Return the mean distance of predicted and found shares over ten bins of equal width, weighed by their size."""
     import numpy as np
 
-    inside = np.minimum((probabilities * bins).astype(int), bins - 1)
-    distances = [abs(probabilities[inside == b].sum() - good[inside == b].sum()) for b in range(bins)]
+    inside = np.minimum((probabilities * 10).astype(int), 9)
+    distances = [abs(probabilities[inside == b].sum() - good[inside == b].sum()) for b in range(10)]
     return float(sum(distances) / max(len(good), 1))
 
 

@@ -48,7 +48,7 @@ TRAINING = 65536
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` equal, contiguous parts of a corpus."""
+    """One of `count` contiguous parts of a corpus, of whole chunks, equal to within one of them."""
 
     number: int = 0
     count: int = 1
@@ -59,8 +59,13 @@ class Shard:
             raise ExpandrError(f"shard {self.number} of {self.count}: --shard-id goes from 0 to --num-shards less one")
 
     def bounds(self, documents: int) -> tuple[int, int]:
-        """Return the first document of the part and the one after its last."""
-        return documents * self.number // self.count, documents * (self.number + 1) // self.count
+        """Return the first document of the part and the one after its last: both the same where there are fewer chunks than parts.
+
+        A text's vector depends in the last bits on the texts that it is encoded with, so parts that cut a chunk would not have the vectors of one index.
+        """
+        chunks = -(-documents // CHUNK)
+        first, end = (min(documents, chunks * n // self.count * CHUNK) for n in (self.number, self.number + 1))
+        return first, end
 
 
 @contextmanager
@@ -93,7 +98,8 @@ def index_facts(encoder: TextEncoder, facts: CorpusFacts, source: str, factory: 
         "factory": factory,
         "metric": "inner product",
         "documents": stop - start,
-        "shard": asdict(shard),
+        # the size of its chunks tells a part from one of before, which could cut them
+        "shard": asdict(shard) | ({"chunk": CHUNK} if shard.count > 1 else {}),
     }
 
 
@@ -249,7 +255,7 @@ def fill(index: Any, factory: str, chunks: Callable[[], Iterator[NDArray[np.floa
     import numpy as np
 
     with faiss_threads():
-        if not index.is_trained:
+        if not index.is_trained and documents:
             sample = np.concatenate(list(_every(chunks(), max(1, documents // TRAINING))))
             try:
                 index.train(np.ascontiguousarray(sample))

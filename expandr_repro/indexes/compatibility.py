@@ -34,7 +34,7 @@ def refuse_other_version(index: Path, manifest: Mapping[str, Any] | None, docume
     if not documents or not isinstance(made_of, Mapping) or made_of.get("source") != documents:
         return
     try:
-        facts = _facts(find_corpus(documents))
+        facts = affordable_facts(find_corpus(documents))
     except NotAvailableError:  # the index alone is enough to search
         return
     if facts and made_of.get("sha256") not in (None, facts.sha256):
@@ -60,7 +60,8 @@ def refuse_other_count(index: Path, manifest: Mapping[str, Any] | None, document
         )
 
 
-def _facts(corpus: Corpus) -> CorpusFacts | None:
+def affordable_facts(corpus: Corpus) -> CorpusFacts | None:
+    """Return a corpus's count and hash, or None where it has no files, or is large and was never read."""
     if not corpus.files:
         return None
     small = sum(p.stat().st_size for p in corpus.files) <= READ_AT_ONCE
@@ -93,12 +94,3 @@ def refuse_foreign(
         raise MismatchError(
             f"{index}: contains none of the {len(judged)} documents that are judged for these topics (e.g. {min(judged)!r}); it is of another collection: {fix}"
         )
-
-
-def any_of(docids: Iterable[str]) -> Callable[[Collection[str]], bool]:
-    """Return what looks for documents among the docids of an index, without another copy of these."""
-
-    def found(wanted: Collection[str]) -> bool:
-        return any(docid in wanted for docid in docids)
-
-    return found

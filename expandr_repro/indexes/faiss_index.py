@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.encoders.finite import check_finite, check_index
-from expandr_repro.errors import ExpandrError, FormatError, MismatchError, NotAvailableError, NotFiniteError, SetupError
+from expandr_repro.errors import (
+    ExpandrError,
+    FormatError,
+    MismatchError,
+    NotAvailableError,
+    NotFiniteError,
+    SetupError,
+    reason_of,
+)
 from expandr_repro.indexes.parts import check_parts
 from expandr_repro.io.files import read_lines
 from expandr_repro.io.manifest import NAME, read_manifest
@@ -117,7 +125,7 @@ def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
             file.writelines(f"{docid}\n" for docid in docids)
     except (OSError, RuntimeError) as error:
         raise SetupError(
-            f"{folder}: the index cannot be written ({str(error).splitlines()[0]}); choose another place or make room"
+            f"{folder}: the index cannot be written ({reason_of(error, 1000)}); choose another place or make room"
         ) from error
 
 
@@ -303,7 +311,7 @@ class FaissIndex:
         results: list[dict[str, float]] = [{} for _ in range(len(vectors))]
         pending = np.arange(len(vectors))
         depth = min(hits + 16, self.index.ntotal)
-        while len(pending):
+        while len(pending) and depth:
             with faiss_threads(threads):
                 scores, rows = self._found(np.ascontiguousarray(vectors[pending]), depth)
             if rows.size and rows.max() >= len(self.docids):  # numbers of its own, as an IndexIDMap has them

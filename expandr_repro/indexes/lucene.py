@@ -13,7 +13,7 @@ from typing import Any
 from expandr_repro.console.progress import progress
 from expandr_repro.data.corpus import Document
 from expandr_repro.data.trec import Run
-from expandr_repro.errors import FormatError, SetupError
+from expandr_repro.errors import FormatError, SetupError, reason_of
 from expandr_repro.pyserini.jvm import java_class
 
 
@@ -84,7 +84,7 @@ def build(documents: Iterable[Document], count: int, folder: Path, feedback: boo
         try:
             indexer.main(arguments)
         except jnius.JavaException as error:
-            raise SetupError(f"{folder}: Anserini cannot index there ({str(error).splitlines()[0]})") from error
+            raise SetupError(f"{folder}: Anserini cannot index there ({reason_of(error, 1000)})") from error
     if not is_lucene_folder(folder):
         raise SetupError(f"{folder}: Anserini wrote no index; is there room on the disk?")
     return empty
@@ -113,7 +113,7 @@ def _open(folder: Path) -> Any:
                 "build it again here, or search it with the Python that built it"
             )
         else:
-            problem = f"Lucene cannot open the index ({str(error).splitlines()[0]}); build it again"
+            problem = f"Lucene cannot open the index ({reason_of(error, 1000)}); build it again"
         raise FormatError(folder, None, problem) from error
 
 

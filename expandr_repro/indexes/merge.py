@@ -45,7 +45,7 @@ def merge_shards(folders: Sequence[Path], target: Path, factory: str = "Flat", o
     for shard, manifest in zip(shards[1:], manifests[1:], strict=True):
         if differing := difference(manifests[0], manifest):
             raise MismatchError(
-                f"{shard.folder}: the shards are not of one corpus, encoder and kind: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {folders[0]}"
+                f"{shard.folder}: the shards are not of one corpus, encoder and kind: {differing[0]} is {differing[2]!r} there, {differing[1]!r} in {folders[0]}; encode them alike"
             )
     order = sorted(range(len(shards)), key=lambda i: int(manifests[i]["shard"]["number"]))
     numbers = [int(manifests[i]["shard"]["number"]) for i in order]
@@ -111,8 +111,12 @@ def difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, 
                 if first[where].get(key) != other[where].get(key):
                     return f"{where}.{key}", first[where].get(key), other[where].get(key)
         return NAME, first, other
-    if first["shard"]["count"] != other["shard"]["count"]:
-        return "shard.count", first["shard"]["count"], other["shard"]["count"]
+    for key in (
+        "count",
+        "chunk",
+    ):  # one of before has no `chunk`: another division, with documents that others have, and without some
+        if first["shard"].get(key) != other["shard"].get(key):
+            return f"shard.{key}", first["shard"].get(key), other["shard"].get(key)
     return None
 
 

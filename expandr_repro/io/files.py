@@ -135,6 +135,13 @@ def read_text(path: str | Path, most: int | None = None) -> str:
     return "\n".join(lines)
 
 
+def read_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) of a file with one JSON object per line, with the errors of `read_lines` and `parse_object`."""
+    for number, line in read_lines(path):
+        if line.strip():
+            yield number, parse_object(path, number, line)
+
+
 def parse_object(path: str | Path, number: int, line: str) -> dict[str, Any]:
     """Parse one line as a JSON object.
 

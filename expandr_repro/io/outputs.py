@@ -205,10 +205,6 @@ def _is_run(path: Path) -> bool:
     return float(rank) >= 0 and float(score) == float(score)
 
 
-def _states(kind: str) -> Callable[[Path], bool]:
-    return lambda path: (read_manifest(path) or {}).get("kind") == kind
-
-
 def marked(*marks: str) -> Callable[[Path], bool]:
     """Return what looks for any of some texts at the start of a file."""
     return lambda path: any(mark.encode() in _head(path) for mark in marks)
@@ -235,7 +231,7 @@ def _is_json_with(*keys: str) -> Callable[[Path], bool]:
 
 def manifest_kind(kind: str) -> FileKind:
     """Return the kind of a manifest next to a file."""
-    return FileKind(f"the manifest of a {kind}", _states(kind))
+    return FileKind(f"the manifest of a {kind}", lambda path: (read_manifest(path) or {}).get("kind") == kind)
 
 
 RUN = FileKind("a TREC run", _is_run)

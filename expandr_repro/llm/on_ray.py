@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from expandr_repro.engines.cluster import Work, Workers, connected, device_of_worker, placed, placement
+from expandr_repro.engines.cluster import connected, device_of_worker, placed, placement
 from expandr_repro.engines.options import EngineOptions
+from expandr_repro.engines.workers import Work, Workers
 from expandr_repro.errors import ExpandrError
 from expandr_repro.llm.base import BACKENDS, Generator, GeneratorOptions, Identity, Reply, Request, load_generator
 
@@ -69,7 +71,9 @@ def at_a_time(backend: str, options: GeneratorOptions) -> int:
     return 2 * (options.concurrency if "concurrency" in takes else options.batch_size or usual)
 
 
-def spread(generator: Generator, backend: str, options: GeneratorOptions, engine: EngineOptions) -> SpreadGenerator:
+def spread(
+    generator: Generator, backend: str, options: GeneratorOptions, engine: EngineOptions, held: ExitStack
+) -> SpreadGenerator:
     """Return a generator like this one whose requests workers answer, on a cluster that is connected.
 
     Args:
@@ -77,6 +81,7 @@ def spread(generator: Generator, backend: str, options: GeneratorOptions, engine
         backend: its name.
         options: it was made of.
         engine: what the workers are to be.
+        held: ends them.
 
     Raises:
         ExpandrError: an option that starts processes or chooses a GPU, which is for Ray to do.
@@ -87,12 +92,9 @@ def spread(generator: Generator, backend: str, options: GeneratorOptions, engine
     if "device" in BACKENDS.find(backend).options:
         options = replace(options, device=device_of_worker(options.device, places[0]))
     workers: Workers[Request, Reply] = Workers(
-        places,
-        partial(generating, backend, options),
-        at_a_time(backend, options),
-        (options.api_key_env,),
+        places, partial(generating, backend, options), at_a_time(backend, options), (options.api_key_env,)
     )
-    return SpreadGenerator(generator, workers.__enter__())
+    return SpreadGenerator(generator, held.enter_context(workers))
 
 
 def dry_run(backend: str, options: GeneratorOptions, engine: EngineOptions) -> None:

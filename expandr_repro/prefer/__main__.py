@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
+from expandr_repro.console.terminal import print_json
 from expandr_repro.data.overlap.sharing import count_shared, draw_apart
 from expandr_repro.data.overlap.trained_on import TRAINED_ON_HASH, record_beside, record_hash, write_record
 from expandr_repro.engines.running import printed, running
@@ -149,7 +150,7 @@ def _report(preferences: Preferences, counts: dict[str, int], form: str, encoder
     spread = quantile_table(preferences.values)
     if form == "json":
         report = {"counts": counts, "dropped": preferences.dropped, "distribution": json.loads(spread.render("json"))}
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print_json(report)
     else:
         rows = [*counts.items(), *((f"dropped: {reason}", n) for reason, n in dropped.items())]
         print(Table(["", "topics"], rows).render(form) + "\n\n" + spread.render(form))

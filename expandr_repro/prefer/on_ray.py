@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro.console.progress import progress
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.encoders.protocol import TextEncoder
-from expandr_repro.engines.cluster import Work, Workers, device_of_worker, placed
+from expandr_repro.engines.cluster import device_of_worker, placed
+from expandr_repro.engines.workers import Work, Workers
 from expandr_repro.prefer import similarity
 from expandr_repro.prefer.candidates import Plan
 from expandr_repro.prefer.similarity import Case, Rewarded, blocks_of, reward

@@ -17,7 +17,7 @@ from typing import Any
 
 from expandr_repro.data.overlap.sharing import draw_apart
 from expandr_repro.errors import ExpandrError, FormatError, shown
-from expandr_repro.io.files import About, atomic_text, is_surrogate_free, parse_object, read_facts, read_id, read_lines
+from expandr_repro.io.files import About, atomic_text, is_surrogate_free, read_facts, read_id, read_objects
 from expandr_repro.prefer.rewards import is_same_text
 
 TEXT_KEYS = ("prompt", "chosen", "rejected")
@@ -82,9 +82,7 @@ def read_pairs(path: str | Path) -> list[PreferencePair]:
             finite number, the rejected reward is the higher one, or there are no pairs.
         NotAvailableError: the file cannot be read.
     """
-    pairs = [
-        _pair_of(path, number, parse_object(path, number, line)) for number, line in read_lines(path) if line.strip()
-    ]
+    pairs = [_pair_of(path, number, record) for number, record in read_objects(path)]
     if not pairs:
         raise FormatError(path, None, "contains no pairs; wanted one per line, as `prefer` writes them")
     return pairs

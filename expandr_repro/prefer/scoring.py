@@ -37,14 +37,14 @@ def gold_index(gold: Gold, encoder: TextEncoder, docids: set[str], index: str | 
     Raises:
         ExpandrError: there is none, or it is of other documents.
     """
-    from expandr_repro.indexes.compatibility import any_of, refuse_foreign, refuse_other_version
+    from expandr_repro.indexes.compatibility import refuse_foreign, refuse_other_version
     from expandr_repro.indexes.find import dense_index
 
     if gold.corpus is None:
         raise ExpandrError(f"{gold.label}: its documents are not known, so they cannot be searched; name a collection")
     opened = dense_index(index or gold.corpus, encoder)
     refuse_other_version(opened.folder, opened.manifest, gold.corpus)
-    refuse_foreign(opened.folder, docids, any_of(opened.docids))
+    refuse_foreign(opened.folder, docids, lambda wanted: not set(wanted).isdisjoint(opened.docids))
     return opened
 
 

@@ -11,13 +11,7 @@ from typing import Any
 from expandr_repro.console.tables import Table
 from expandr_repro.console.terminal import printable
 from expandr_repro.data.collections import place_of, unknown
-from expandr_repro.data.specs import (
-    EncoderSpec,
-    collection_named,
-    datasets,
-    encoder_spec,
-    encoders,
-)
+from expandr_repro.data.specs import EncoderSpec, collection_named, datasets, encoder_spec, encoders
 from expandr_repro.encoders.checkpoints.checkpoint import locate
 from expandr_repro.encoders.loading import plugin_named, unknown_encoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError

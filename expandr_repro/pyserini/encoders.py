@@ -12,7 +12,7 @@ from expandr_repro.encoders.checkpoints.checkpoint import fingerprint, locate
 from expandr_repro.encoders.checkpoints.own_code import refuse_adapter, refuse_kernels
 from expandr_repro.encoders.checkpoints.weights import position_limit, refuse_incomplete
 from expandr_repro.encoders.protocol import Role, as_texts, check_role, pick_device
-from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
+from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError, reason_of
 from expandr_repro.pyserini.jvm import start
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class PyseriniEncoder:
                 )
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise NotAvailableError(
-                f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({str(error).splitlines()[0][:200]})"
+                f"encoder {name!r}: Pyserini's class cannot load {spec.model!r} ({reason_of(error)})"
             ) from error
         self.truncated: dict[str, int] = {"query": 0, "expansion": 0, "document": 0}
         network = getattr(self._query, "model", None)

@@ -10,7 +10,7 @@ from typing import Any
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.data.trec import read_qrels as read_qrels_file
-from expandr_repro.errors import NotAvailableError
+from expandr_repro.errors import NotAvailableError, reason_of
 from expandr_repro.io.archives import guarded_archives
 from expandr_repro.io.patching import patched
 from expandr_repro.pyserini import tables
@@ -27,9 +27,8 @@ def _fetching(what: str, name: str) -> Iterator[None]:
         with guarded_archives(), patched([(pyserini.util, "print", lambda *_, **__: None)]):
             yield
     except Exception as error:  # urllib, Java and Pyserini each raise their own; each means: not to be had
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
         raise NotAvailableError(
-            f"Pyserini's {what} {name!r} could not be fetched ({type(error).__name__}: {reason})"
+            f"Pyserini's {what} {name!r} could not be fetched ({type(error).__name__}: {reason_of(error, 160)})"
         ) from error
 
 

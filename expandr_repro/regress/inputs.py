@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from expandr_repro.data.collections import TopicSet, find_corpus, find_qrels, find_topics
 from expandr_repro.data.expansions import with_expansions
-from expandr_repro.data.specs import collection_named, datasets
+from expandr_repro.data.specs import members_of
 from expandr_repro.data.topics import Topic
 from expandr_repro.evaluate.run_facts import expansions_sha256, qrels_sha256, topics_sha256
 from expandr_repro.indexes.find import corpus_facts
@@ -34,12 +34,6 @@ class Counted:
     qrels_sha256: str
     expanded: int
     expansions_sha256: str
-
-
-def members_of(name: str) -> list[str]:
-    """Return the members of a group of collections, or none for a single collection."""
-    known = collection_named(name)
-    return datasets()[known.dataset].members if known else []
 
 
 def count(regression: Regression) -> Counted:

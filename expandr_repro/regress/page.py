@@ -71,10 +71,7 @@ def readable(conditions: Sequence[Condition]) -> list[Pair]:
     Raises:
         FormatError: a file cannot be read.
     """
-    for condition in conditions:
-        if condition.regression is None:
-            raise FormatError(condition.path, None, condition.fault.removeprefix(f"{condition.path}: "))
-    return sorted(((c.name, c.regression) for c in conditions if c.regression), key=_order)
+    return sorted(((c.name, c.readable) for c in conditions), key=_order)
 
 
 def _order(pair: Pair) -> tuple[int, str, bool, str]:
@@ -110,10 +107,13 @@ def results_table(conditions: Sequence[Condition]) -> str:
 
 def collection_of(regression: Regression) -> str:
     """Return what to call a condition's collection."""
-    known = collection_named(regression.topics.name)
-    if known is None:
-        return regression.topics.name
-    return f"{known.spec.title} {known.split}" if len(known.spec.splits) > 1 else known.spec.title
+    return title_of(regression.topics.name)
+
+
+def title_of(collection: str) -> str:
+    """Return what to call a collection; its name where it is not a known one."""
+    known = collection_named(collection)
+    return known.title if known else collection
 
 
 def _value(regression: Regression | None, metric: str) -> float | None:

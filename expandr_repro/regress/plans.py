@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expandr_repro.console.tables import Table
+from expandr_repro.data.specs import members_of
 from expandr_repro.regress.conditions.shapes import ENVIRONMENT, Condition, Regression
-from expandr_repro.regress.inputs import members_of
 from expandr_repro.regress.needs import missing
 from expandr_repro.regress.stages import Places, argv_of, typed
 
@@ -21,7 +21,9 @@ def show(condition: Condition, output: Path) -> str:
     parts = [f"{condition.name}: {regression.title}", f"tier {regression.tier}, {_counts(regression)}"]
     if regression.needs:
         parts[-1] += f"; needs {', '.join(regression.needs)}"
-    parts += [f"must give {m} {_pinned(p.value)} (tolerance {p.tolerance:g})" for m, p in regression.metrics.items()]
+    for m, p in regression.metrics.items():
+        wanted = "whatever is measured: not pinned yet" if p.value is None else f"{p.value:.4f}"
+        parts.append(f"must give {m} {wanted} (tolerance {p.tolerance:g})")
     parts += [f"published: {p.metric} {p.value:.4f}, {p.source}{f' ({p.note})' if p.note else ''}" for p in regression.published]  # fmt: skip
     if regression.recorded:
         r = regression.recorded
@@ -36,10 +38,6 @@ def _counts(regression: Regression) -> str:
         f"{regression.collection.documents:,} documents, {regression.topics.count:,} topics, "
         f"{regression.qrels.judgements:,} judgements"
     )
-
-
-def _pinned(value: float | None) -> str:
-    return "whatever is measured: not pinned yet" if value is None else f"{value:.4f}"
 
 
 def script(condition: Condition, regression: Regression, output: Path) -> list[str]:

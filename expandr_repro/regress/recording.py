@@ -43,8 +43,7 @@ def record(
     updated = replace(
         regression,
         collection=replace(
-            regression.collection,
-            sha256=regression.collection.sha256 or counted.corpus_sha256[:SHOWN] or None,
+            regression.collection, sha256=regression.collection.sha256 or counted.corpus_sha256[:SHOWN] or None
         ),
         topics=replace(regression.topics, sha256=regression.topics.sha256 or counted.topics_sha256[:SHOWN]),
         qrels=replace(regression.qrels, sha256=regression.qrels.sha256 or counted.qrels_sha256[:SHOWN] or None),

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from expandr_repro.data.specs import members_of
 from expandr_repro.errors import CheckFailedError, ExpandrError
 from expandr_repro.io.outputs import RUN
 from expandr_repro.regress import references, reuse
 from expandr_repro.regress.conditions.shapes import Condition, Regression
-from expandr_repro.regress.inputs import QRELS_HASH, Counted, count, differences, members_of
+from expandr_repro.regress.inputs import QRELS_HASH, Counted, count, differences
 from expandr_repro.regress.needs import missing
 from expandr_repro.regress.recording import record
 from expandr_repro.regress.stages import Places, argv_of, figures_of, parts_of, run_stage

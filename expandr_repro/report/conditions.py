@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, UnknownNameError
+from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.regress.conditions.shapes import Condition, Regression
 from expandr_repro.regress.page import RETRIEVERS, Pair
 from expandr_repro.regress.references import run_path
 from expandr_repro.regress.stages import substituted
 from expandr_repro.report.studies import Entry, Study
-from expandr_repro.search.run import OWN
+from expandr_repro.search.outputs import OWN
 
 
 def studies_of(conditions: Sequence[Condition], reference: Path, baseline: str | None = None) -> list[Study]:
@@ -28,7 +28,7 @@ def studies_of(conditions: Sequence[Condition], reference: Path, baseline: str |
         ExpandrError: a condition has nothing to be compared with, or the baseline is of another collection.
         UnknownNameError: the baseline is none of the conditions.
     """
-    readable = [_readable(c) for c in conditions]
+    readable = [(c.name, c.readable) for c in conditions]
     if baseline is not None:
         return [_against(readable, reference, baseline)]
     return [study_of(members, reference, retriever) for retriever, members in by_retriever(readable)]
@@ -41,12 +41,6 @@ def by_retriever(pairs: Sequence[Pair]) -> list[tuple[str, list[Pair]]]:
         key = (regression.topics.name, regression.qrels.name, name.split(".")[1])
         groups.setdefault(key, []).append((name, regression))
     return [(RETRIEVERS.get(key[2], key[2]), members) for key, members in groups.items()]
-
-
-def _readable(condition: Condition) -> Pair:
-    if condition.regression is None:
-        raise FormatError(condition.path, None, condition.fault.removeprefix(f"{condition.path}: "))
-    return condition.name, condition.regression
 
 
 def _against(readable: Sequence[Pair], reference: Path, baseline: str) -> Study:

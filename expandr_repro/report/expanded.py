@@ -11,7 +11,7 @@ from expandr_repro.data.topics import Topic
 from expandr_repro.report.marking import mark, marked_words, shares_run
 from expandr_repro.report.sources import Sources
 from expandr_repro.report.studies import Entry, Study
-from expandr_repro.search.run import OWN
+from expandr_repro.search.outputs import OWN
 
 
 @dataclass(frozen=True)

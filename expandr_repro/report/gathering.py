@@ -22,8 +22,7 @@ from expandr_repro.evaluate.seen import Split, overlap_beside, split_topics
 from expandr_repro.llm.costs import tokens_of
 from expandr_repro.report.documents import Numbers, record
 from expandr_repro.report.expanded import ExpansionSet, expansion_sets
-from expandr_repro.report.meanings import meaning
-from expandr_repro.report.rankings import Ranked, Shown, rank, shown
+from expandr_repro.report.rankings import Ranked, rank, shown
 from expandr_repro.report.sources import Sources, sources_of
 from expandr_repro.report.studies import Study
 
@@ -34,6 +33,21 @@ SCALE = 1_000_000
 
 TOPICS, DOCUMENTS = 200, 500
 """Topics and documents in a piece."""
+
+
+_MEANINGS = {
+    "nDCG": "looks at {first} and asks how near their order is to the best possible one. A relevant document counts more the higher it "
+    "stands, and a highly relevant one more than a marginal one. 1 is perfect, 0 means that nothing relevant is there.",
+    "R": "is recall: the share of all relevant documents that are among {first}. 1 means that all of them are there.",
+    "P": "is precision: the share of {first} that are relevant.",
+    "MAP": "is mean average precision: how pure the ranking is down to each relevant document, averaged. 1 means that all relevant "
+    "documents come before all others.",
+    "Success": "is 1 if a relevant document is among {first}, and 0 if there is none; averaged over topics, the share of topics with one.",
+    "Judged": "is the share of {first} that somebody has judged. Where it is low, the other metrics may count good documents as not relevant, because "
+    "nobody looked at them.",
+    "MRR": "is one divided by the rank of the first relevant document: 1 if it is at the top, 0.5 if it is second.",
+}
+"""What a metric says, for readers who do not know it: follows on its name."""
 
 
 @dataclass
@@ -72,7 +86,7 @@ def gather(studies: Sequence[Study], measures: Sequence[Measure], depth: int, wo
             "words": words,
             "scale": SCALE,
             "size": {"topics": TOPICS, "documents": DOCUMENTS},
-            "measures": [{"name": str(m), "meaning": meaning(m)} for m in measures],
+            "measures": [{"name": str(m), "meaning": _meaning(m)} for m in measures],
             "collections": [],
             "studies": [],
         }
@@ -123,7 +137,7 @@ def _add_collection(sheet: Sheet, studies: Sequence[Study], measures: Sequence[M
     for study, runs, topics in zip(studies, ranked, chosen, strict=True):
         name = f"s{len(sheet.data['studies'])}"
         sheet.data["studies"].append(_study(study, number, runs, measures, sets, split))
-        sheet.add(name, [_topic(topic, numbers) for topic in topics], TOPICS)
+        sheet.add(name, [[[numbers.of(d) for d in t.docids], t.grades, t.ranks] for t in topics], TOPICS)
 
 
 def _on_the_same_topics(
@@ -141,10 +155,6 @@ def _on_the_same_topics(
         warn_of_gaps(str(entry.path), some)
     scores = iter(scored)
     return [[replace(run, figures=next(scores)) for run in runs] for runs in ranked]
-
-
-def _topic(topic: Shown, numbers: Numbers) -> list[Any]:
-    return [[numbers.of(d) for d in topic.docids], topic.grades, topic.ranks]
 
 
 def _study(
@@ -199,12 +209,12 @@ def _scores(runs: dict[str, Figures], measures: Sequence[Measure]) -> dict[str, 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison without its topics; JSON has no NaN, so a p-value that is none is null."""
-    return {
-        "difference": number(comparison.difference),
-        "p": number(comparison.p),
-        "p_holm": number(comparison.p_holm),
-        "wins": comparison.wins,
-        "ties": comparison.ties,
-        "losses": comparison.losses,
-        "oracle": number(comparison.oracle),
-    }
+    names = ("difference", "p", "p_holm", "wins", "ties", "losses", "oracle")
+    return {name: number(getattr(comparison, name)) for name in names}
+
+
+def _meaning(measure: Measure) -> str:
+    """Return a sentence or two that follow on the measure's name."""
+    first = f"the first {measure.depth} documents" if measure.depth else "all documents found"
+    text = _MEANINGS[measure.name].format(first=first)
+    return text + (f" Grades from {measure.rel} up count as relevant." if measure.rel != 1 else "")

@@ -18,7 +18,6 @@ from expandr_repro.data.collections import (
 from expandr_repro.data.corpus import Corpus, Document
 from expandr_repro.data.expansions import expansions_path, join_sources
 from expandr_repro.data.overlap.seen_topics import Searched
-from expandr_repro.data.specs import CollectionName
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels
 from expandr_repro.errors import MismatchError, NotAvailableError
@@ -26,7 +25,7 @@ from expandr_repro.evaluate.run_facts import expansions_sha256, topics_sha256
 from expandr_repro.evaluate.seen import Overlap, find_overlap
 from expandr_repro.report.documents import fetch
 from expandr_repro.report.studies import Entry, Study
-from expandr_repro.search.run import OWN
+from expandr_repro.search.outputs import OWN
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def sources_of(study: Study) -> Sources:
     known = known or (topics.collection if topics else None)
     corpus = find_corpus(study.corpus) if study.corpus else _corpus_of(study, topics)
     return Sources(
-        _label(known) if known else Path(study.qrels).name,
+        known.title if known else Path(study.qrels).name,
         qrels,
         topics,
         corpus,
@@ -163,7 +162,3 @@ def _corpus_of(study: Study, topics: TopicSet | None) -> Corpus | None:
     except NotAvailableError as error:
         log.warning("%s; %s", error, CURE)
         return None
-
-
-def _label(known: CollectionName) -> str:
-    return f"{known.spec.title} {known.split}" if len(known.spec.splits) > 1 else known.spec.title

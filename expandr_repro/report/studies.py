@@ -16,7 +16,7 @@ from expandr_repro.errors import ExpandrError, MismatchError, UnknownNameError
 from expandr_repro.evaluate.run_facts import facts_beside
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import read_manifest
-from expandr_repro.search.run import OWN
+from expandr_repro.search.outputs import OWN
 
 log = logging.getLogger(__name__)
 

@@ -83,7 +83,9 @@ def filled(template: str, scripts: Sequence[str], title: str, data: Mapping[str,
         "policy": policy,
         "style": style,
         "script": script,
-        "data": "\n".join(_element(name, items) for name, items in data.items()),
+        "data": "\n".join(
+            f'<script type="application/json" id="{name}">{embedded(value)}</script>' for name, value in data.items()
+        ),
         "version": html.escape(__version__),
         **parts,
     }
@@ -94,10 +96,6 @@ def filled(template: str, scripts: Sequence[str], title: str, data: Mapping[str,
 
 def _part(*name: str) -> str:
     return read_text(resource("report", *name)).rstrip("\n") + "\n"
-
-
-def _element(name: str, value: Any) -> str:
-    return f'<script type="application/json" id="{name}">{embedded(value)}</script>'
 
 
 def _hash(content: str) -> str:

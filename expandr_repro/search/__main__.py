@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,21 +14,20 @@ from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.progress import counted
 from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
+from expandr_repro.data.specs import members_of
 from expandr_repro.data.trec import check_tag, run_writer
 from expandr_repro.engines.running import printed, running
 from expandr_repro.errors import ExpandrError
-from expandr_repro.io.files import About, sha256_file
-from expandr_repro.io.manifest import RUN_HASH, run_manifest_path, write_manifest
 from expandr_repro.io.outputs import ENCODED_QUERIES, check_output
 from expandr_repro.search.fusion import fusion_named
 from expandr_repro.search.gate import gate_named
-from expandr_repro.search.options import SearchRequest, members
-from expandr_repro.search.outputs import check_run
+from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import beside_run, check_run
 
 if TYPE_CHECKING:
     from expandr_repro.encoders.protocol import TextEncoder
-    from expandr_repro.search.run import Outcome
+    from expandr_repro.search.run import Given, Outcome
 
 log = logging.getLogger("expandr_repro.search")
 
@@ -61,7 +60,7 @@ def run(request: SearchRequest) -> int:
 
 def _run(request: SearchRequest) -> int:
     from expandr_repro.evaluate.metrics import parse_measures
-    from expandr_repro.search.run import search
+    from expandr_repro.search.run import Given, search
     from expandr_repro.search.summary import print_summary
 
     check_tag(request.tag)
@@ -70,7 +69,7 @@ def _run(request: SearchRequest) -> int:
         gate_named(request.gate, request.retriever, fusion)
     if request.metrics is not None:
         parse_measures(request.metrics)
-    group = members(request.topics)
+    group = members_of(request.topics)
     _check_places(request, group)
     if request.dry_run and (request.query is not None or request.topics):
         from expandr_repro.preview import plan as dry_run
@@ -89,15 +88,16 @@ def _run(request: SearchRequest) -> int:
     outcomes = []
     for name in group or [request.topics]:
         one = replace(request, topics=name)
-        if request.output:
-            outcome = _search_into(
-                Path(request.output, f"{name}.trec") if group else Path(request.output), one, encoder
-            )
-        else:
-            outcome = search(one, encoder, write=lambda _: None)
-        outcomes.append(outcome)
-        if request.export_queries:
-            _export(Path(request.export_queries, name) if group else Path(request.export_queries), outcome)
+        with ExitStack() as held:
+            given = Given(held=held)
+            if request.output:
+                path = Path(request.output, f"{name}.trec") if group else Path(request.output)
+                outcome = _search_into(path, one, encoder, given)
+            else:
+                outcome = search(one, encoder, lambda _: None, given)
+            outcomes.append(outcome)
+            if request.export_queries:
+                _export(Path(request.export_queries, name) if group else Path(request.export_queries), outcome)
     print_summary(outcomes, request.format, encoder)
     if not request.output and not any(o.figures for o in outcomes):
         log.info("the run is not kept: --output RUN writes it, --qrels scores it, and --query shows the titles found for one query")  # fmt: skip
@@ -109,13 +109,14 @@ def _ask(request: SearchRequest) -> int:
     from expandr_repro.search.query import ask
 
     encoder = _encoder(request) if request.retriever == "dense" else None
-    answers = ask(request, encoder)
+    with ExitStack() as held:
+        answers = ask(request, encoder, held)
     if request.format == "json":
         listed = [
             {"fusion": a.fusion, "hits": [{"docid": d, "score": score, "title": t} for d, score, t in a.hits]}
             for a in answers
         ]
-        print(printable(json.dumps(listed, indent=2, ensure_ascii=False)))
+        print_json(listed)
         return 0
     for answer in answers:
         name = "query only" if answer.fusion == "none" else answer.fusion
@@ -143,28 +144,13 @@ def _encoder(request: SearchRequest) -> TextEncoder:
     return load_encoder(request.encoder.name, request.encoder, cache=request.vector_cache)
 
 
-def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None) -> Outcome:
+def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None, given: Given) -> Outcome:
     """Search, and write the run as it comes, with its manifest."""
-    from expandr_repro.evaluate.seen import lists_path
-    from expandr_repro.search.gate.choose import gate_path, write_choices
     from expandr_repro.search.run import search
 
-    manifest = run_manifest_path(path)
-
-    def describe() -> None:
-        write_manifest(manifest, "run", outcome.facts | {"tag": request.tag, RUN_HASH: sha256_file(path)})
-
-    def list_seen() -> None:
-        if outcome.overlap:
-            outcome.overlap.write_beside(path)
-
-    def list_choices() -> None:
-        if outcome.choices is not None:
-            write_choices(gate_path(path), outcome.choices)
-
-    about: About = {lists_path(path): list_seen, gate_path(path): list_choices, manifest: describe}
+    about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
-        outcome = search(request, encoder, write)
+        outcome = search(request, encoder, write, given)
     log.info("wrote %s: %s, %s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"))
     return outcome
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from expandr_repro.console.progress import progress
 from expandr_repro.data.topics import Topic
@@ -13,8 +14,13 @@ from expandr_repro.data.trec import Run, without_own_id
 from expandr_repro.encoders.finite import check_finite
 from expandr_repro.encoders.protocol import Role, TextEncoder
 from expandr_repro.errors import ExpandrError, NotFiniteError
+from expandr_repro.evaluate.run_facts import files_sha256, versions
 from expandr_repro.indexes.faiss_index import FaissIndex
+from expandr_repro.indexes.parted import PartedIndex
+from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS
+from expandr_repro.io.files import sha256_file
 from expandr_repro.search.fusion import Fusion, fuse_vectors, fusion_named
+from expandr_repro.search.searcher import Searcher
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class DenseSearch:
+class DenseSearch(Searcher):
     """One encoder on one index; texts are encoded once however many fusions are searched, and equal texts of a topic count once.
 
     Attributes:
@@ -36,6 +42,7 @@ class DenseSearch:
         searched: a hash of all vectors searched so far with their topics, in whatever order; what a run depends on to the last bit.
     """
 
+    retriever = "dense"
     encoder: TextEncoder
     index: FaissIndex
     hits: int = 1000
@@ -46,28 +53,48 @@ class DenseSearch:
     searched: int = 0
     _vectors: dict[tuple[Role, str], NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
-    def run(self, topics: Sequence[Topic], fusion: str | Fusion, alone: Run | None = None) -> Run:
-        """Search topics with a fusion.
+    @property
+    def folder(self) -> Path:
+        """The folder of the index."""
+        return self.index.folder
 
-        Args:
-            topics: what is searched.
-            fusion: how: a name, perhaps with parameters (`mean:alpha=0.3`), or a fusion.
-            alone: the run of the queries alone, where it is there already; a fusion of runs takes it over.
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """What the manifest of the index says."""
+        return self.index.manifest or {}
 
-        Raises:
-            UnknownNameError: no such fusion.
-            ExpandrError: the fusion is not for dense retrieval, or the encoder lacks what it needs.
-        """
-        chosen = fusion_named(fusion, "dense")
-        if chosen.of == "runs":
-            runs = [self.run(topics, "none") if alone is None else alone]
-            for number in range(max((len(t.distinct) for t in topics), default=0)):
-                having = [t for t in topics if len(t.distinct) > number]
-                qids = [t.qid for t in having]
-                runs.append(self._search(qids, self._encode([t.distinct[number] for t in having], "expansion", qids)))
-            run: Run = chosen(runs, self.hits)
-            return run
+    def holds(self, docids: Collection[str]) -> bool:
+        """Return whether the index has any of some documents."""
+        return not set(docids).isdisjoint(self.index.docids)
+
+    def facts(self, feedback: bool) -> dict[str, Any]:
+        """Return what pins the index, the encoder and the vectors that were searched."""
+        java = ("pyserini",) if self.stock or feedback or "pyserini_class" in self.encoder.identity else ()
+        by = getattr(self.encoder, COMPUTED_BY, None)
+        content: dict[str, Any] = {"documents": len(self.index.docids)}
+        if isinstance(self.index, PartedIndex):
+            content["parts"] = [part.facts | _content(part.folder, part.manifest or {}) for part in self.index.parts]
+        else:
+            factory = self.manifest.get("factory") or type(self.index.index).__name__
+            content = {"factory": factory} | content | _content(self.folder, self.manifest)
+        return {
+            "encoder": self.encoder.identity,
+            **({COMPUTED_BY: by} if by else {}),
+            # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
+            "query_vectors_sha256": f"{self.searched:064x}",
+            "corpus": self.corpus_facts(),
+            "index": content,
+            **({} if self.stock else {"batch_size": self.batch_size}),
+            "versions": versions(
+                "faiss-cpu", "faiss-gpu", "torch", "transformers", "onnxruntime", "tokenizers", "numpy", *java
+            ),
+        }
+
+    def _fused(self, topics: Sequence[Topic], chosen: Fusion) -> Run:
         return self._search([t.qid for t in topics], self.vectors(topics, chosen))
+
+    def _expansions(self, qids: Sequence[str], texts: Sequence[str]) -> Run:
+        return self._search(qids, self._encode(texts, "expansion", qids))
 
     def vectors(self, topics: Sequence[Topic], fusion: str | Fusion) -> NDArray[np.float32]:
         """Return the (topics, dimension) vectors that a fusion searches with, where it is not one of runs."""
@@ -146,3 +173,9 @@ class DenseSearch:
                 hits = self.index.search(vectors[begin : begin + self.batch_size], depth, self.threads)
                 run.update(zip(qids[begin : begin + self.batch_size], hits, strict=True))
         return without_own_id(run, self.hits) if self.remove_own else run
+
+
+def _content(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of an index, or of a part of one."""
+    docids = manifest.get(DOCIDS) or sha256_file(folder / "docid")
+    return {"docids_sha256": docids, "sha256": files_sha256(folder, ["docid"])}

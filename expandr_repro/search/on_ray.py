@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from expandr_repro.encoders.protocol import TextEncoder
-from expandr_repro.engines.cluster import Work, Workers, connected, placed, placement, refuse_too_little_memory
+from expandr_repro.engines.cluster import connected, placed, placement, refuse_too_little_memory
 from expandr_repro.engines.options import EngineOptions
+from expandr_repro.engines.workers import Work, Workers
 from expandr_repro.errors import NotAvailableError
 from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads, merged
 from expandr_repro.indexes.find import dense_index
@@ -86,13 +88,16 @@ def spans_of(parts: Sequence[Part], workers: int | None) -> list[Span]:
     return [(low, high) for low, high in itertools.pairwise(borders) if high > low]
 
 
-def spread_index(where: Sequence[str] | str, encoder: TextEncoder, request: SearchRequest) -> FaissIndex:
+def spread_index(
+    where: Sequence[str] | str, encoder: TextEncoder, request: SearchRequest, held: ExitStack
+) -> FaissIndex:
     """Return an index whose parts are searched by workers, on a cluster that is connected.
 
     Args:
         where: as `dense_index` takes it; what is not there yet is built first.
         encoder: that made it.
         request: what the workers are to be.
+        held: ends them.
 
     Raises:
         ExpandrError: as `dense_index` and `placed` do.
@@ -109,7 +114,7 @@ def spread_index(where: Sequence[str] | str, encoder: TextEncoder, request: Sear
     largest = max(high - low for low, high in spans) * parted.index.d * 4
     refuse_too_little_memory(places, largest if all(p.flat for p in parts) else 0, "its part of the index")
     rows = Rows(parted.index.d, parted.index.ntotal, parts, together=True, values=True)
-    workers: Workers[Order, Found] = Workers(places, partial(searching, rows), ahead=1).__enter__()
+    workers: Workers[Order, Found] = held.enter_context(Workers(places, partial(searching, rows), ahead=1))
     spread = SpreadRows(rows.d, rows.ntotal, parts, together=False, workers=workers, spans=spans)
     return replace(single, index=spread) if single else replace(parted, index=spread, parts=parts)
 

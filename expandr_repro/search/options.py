@@ -10,7 +10,7 @@ from typing import Any
 
 from expandr_repro.console.options import Bounded, Options, When, dry_run, included, natural, option, positive, size
 from expandr_repro.console.tables import FORMATS
-from expandr_repro.data.specs import collection_named, datasets
+from expandr_repro.data.specs import datasets, members_of
 from expandr_repro.data.topics import TYPES
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.engines.options import EngineOptions
@@ -89,12 +89,6 @@ def _in_parts(options: SearchRequest) -> bool:
     return collection_meant(named) is None and named not in registry.faiss_indexes()  # else refused as not there
 
 
-def members(name: str) -> list[str]:
-    """Return the collections of a group; none where the name is no group's."""
-    known = collection_named(name)
-    return datasets()[known.dataset].members if known else []
-
-
 K1, B = Bounded(float, Within(0)), Bounded(float, Within(0, 1))
 """What Lucene takes."""
 
@@ -124,7 +118,7 @@ class SearchRequest(Options):
                              applies=(TOPICS, When("with a fusion that uses expansions, not with --fusion none or feedback", _expands)))  # fmt: skip
     limit: int | None = what(None, metavar="N", parse=positive, help="search the first N topics alone", applies=TOPICS)
     qids: str | None = what(None, metavar="IDS", help="search these topics alone: a file with one id per line, or ids with commas between",
-                            applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members(options.topics))))  # fmt: skip
+                            applies=(TOPICS, When("to a single collection, not to a group", lambda options: not members_of(options.topics))))  # fmt: skip
     index: tuple[str, ...] = what((), metavar="I", help="an index folder, a Pyserini prebuilt index, a collection or a corpus (default: the topics' collection, built once); several index folders, or a folder of them, are searched as one")  # fmt: skip
     qrels: str | None = what(None, metavar="Q", help="relevance judgments: a file, a collection, irds:... or a Pyserini name (default: the collection's)", applies=TOPICS)  # fmt: skip
     retriever: str = how("dense", choices=("dense", "bm25"))

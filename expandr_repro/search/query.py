@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError, NotAvailableError, UnknownNameError
 from expandr_repro.io.files import is_surrogate_free
 from expandr_repro.search.fusion import check_alpha, fusion_named
+from expandr_repro.search.opening import open_searcher, source_of
 from expandr_repro.search.options import HITS, SearchRequest
-from expandr_repro.search.run import choose_fusion, final_ranking, open_searcher, source_of
+from expandr_repro.search.run import choose_fusion, final_ranking
 
 WIDTH = 80
 """Characters of a document's text that are shown where it has no title."""
@@ -35,12 +37,13 @@ class Answer:
     hits: list[tuple[str, float, str]]
 
 
-def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
+def ask(request: SearchRequest, encoder: TextEncoder | None, held: ExitStack | None = None) -> list[Answer]:
     """Search one query: alone, and where there are expansions with these as well.
 
     Args:
         request: the query, the texts that expand it, what is searched and how; `topics` may name the collection in place of `index`.
         encoder: for dense retrieval.
+        held: as a search is given it.
 
     Raises:
         ExpandrError: whatever the user can cause; the message says what to do.
@@ -59,7 +62,7 @@ def ask(request: SearchRequest, encoder: TextEncoder | None) -> list[Answer]:
     asked, request = request, replace(request, index=where, topics="", qrels=None, remove_query=False)
     fusion = choose_fusion(request, [topic])
     replace(asked, fusion=fusion.name, judged=False).refuse_idle()
-    searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder)
+    searcher, size, label = open_searcher(request, TopicSet("query", [topic]), fusion, encoder, held=held)
     searcher.hits = min(request.hits or HITS, size)
     fusions = {"none": fusion_named("none", request.retriever), fusion.name: fusion}
     rankings = {name: final_ranking(searcher.run([topic], f))[topic.qid] for name, f in fusions.items()}
@@ -80,12 +83,7 @@ def _titles(names: Sequence[str | None], wanted: set[str]) -> dict[str, str]:
         known = collection_meant(name)
         try:
             corpus = find_corpus(known.dataset if known and not Path(name).exists() else name)
-            titles: dict[str, str] = {}
-            for document in corpus.read():
-                if document.docid in wanted:
-                    titles[document.docid] = _title(document)
-                    if len(titles) == len(wanted):
-                        break
+            titles = {document.docid: _title(document) for document in corpus.find(wanted)}
         except (NotAvailableError, UnknownNameError):
             continue
         if titles:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,47 +21,24 @@ from expandr_repro.data.collections import (
 )
 from expandr_repro.data.expansions import Joined, expansions_path, join_sources
 from expandr_repro.data.overlap.seen_topics import Searched
-from expandr_repro.data.specs import CollectionName
 from expandr_repro.data.topics import Topic
 from expandr_repro.data.trec import Qrels, Run, strictly_decreasing
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.depths import warn_of_depth
 from expandr_repro.evaluate.metrics import DEFAULT, Measure, parse_measures
-from expandr_repro.evaluate.run_facts import (
-    WITHOUT_HITS,
-    expansions_sha256,
-    files_sha256,
-    ordered_sha256,
-    qrels_sha256,
-    topics_sha256,
-    versions,
-    without_paths,
-)
+from expandr_repro.evaluate.run_facts import WITHOUT_HITS
 from expandr_repro.evaluate.scoring import Figures, Scorer
 from expandr_repro.evaluate.seen import Overlap, find_overlap
 from expandr_repro.evaluate.significance import paired_p
-from expandr_repro.indexes.compatibility import (
-    any_of,
-    judged_documents,
-    refuse_foreign,
-    refuse_other_count,
-    refuse_other_version,
-)
 from expandr_repro.indexes.faiss_index import FaissIndex
-from expandr_repro.indexes.find import dense_index, lucene_index
-from expandr_repro.indexes.lucene import Bm25, document_count, holds_any, lucene_facts
-from expandr_repro.indexes.parted import PartedIndex, label
-from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS
-from expandr_repro.io.files import sha256_file
-from expandr_repro.io.manifest import NAME, read_manifest
-from expandr_repro.llm.costs import FACT, read_costs
-from expandr_repro.search.bm25 import Bm25Search
-from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import ALIASES, FUSIONS, Fusion, check_alpha, fusion_named, set_by_alias
 from expandr_repro.search.gate import gate_named
 from expandr_repro.search.gate.choose import Choice, Gating, frequencies_of
+from expandr_repro.search.opening import check_pairing, collection_of, open_searcher, source_of
 from expandr_repro.search.options import SearchRequest
+from expandr_repro.search.outputs import cost_facts, facts_of
+from expandr_repro.search.searcher import Searcher
 from expandr_repro.search.typed import select_types
 
 log = logging.getLogger(__name__)
@@ -70,9 +47,6 @@ DEFAULT_HITS = 1000
 
 BLOCK = 4096
 """Topics whose vectors and rankings are held at a time."""
-
-OWN = "those of the topics"
-"""In place of a name: the expansions that the topics' own file carries."""
 
 SEEN = 10
 """Ranks in which a topic's own id is noticed."""
@@ -86,6 +60,7 @@ class Outcome:
         topics: what was searched.
         fusion: the name of the fusion.
         index: what was searched in, for people.
+        searcher: what searched, for whoever wants its vectors.
         run: scores strictly decreasing, as the run file will have them; empty where it was written as it came.
         measures: what was measured; empty where no relevance judgments are known.
         figures: scores of the run, or None.
@@ -93,7 +68,6 @@ class Outcome:
         p_values: per measure, of the difference between the two.
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
-        searcher: what searched, for whoever wants its vectors.
         lines: of the run.
         overlap: which topics the models saw in training; None where none of them says what it was trained on.
         chosen: the fusion with its parameters.
@@ -104,14 +78,14 @@ class Outcome:
     topics: TopicSet
     fusion: str
     index: str
-    run: Run
+    searcher: Searcher
+    run: Run = field(default_factory=dict)
     measures: list[Measure] = field(default_factory=list)
     figures: Figures | None = None
     baseline: Figures | None = None
     p_values: dict[Measure, float] = field(default_factory=dict)
     without_expansion: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
-    searcher: DenseSearch | Bm25Search | None = None
     lines: int = 0
     overlap: Overlap | None = None
     chosen: Fusion = field(default_factory=lambda: FUSIONS["none"])
@@ -186,6 +160,7 @@ class Given:
         level: the least grade of these that counts as relevant.
         index: for dense retrieval.
         files: what the expansions are from, for the records of training next to them.
+        held: ends a cluster's workers, when whoever searches needs them no more; None has this process search.
     """
 
     topics: TopicSet | None = None
@@ -194,6 +169,7 @@ class Given:
     level: int | None = None
     index: FaissIndex | None = None
     files: Sequence[Path] | None = None
+    held: ExitStack | None = None
 
 
 def search(
@@ -222,10 +198,12 @@ def search(
     fusion = choose_fusion(request, some)
     qrels = given.qrels or (find_qrels(request.qrels) if request.qrels else qrels_of(topics))
     replace(request, fusion=fusion.name, judged=bool(qrels)).refuse_idle()
-    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index)
-    _check_pairing(searcher, size, topics, qrels)
-    searcher.hits = _hits(request.hits, size, searcher.remove_own)
-    outcome = Outcome(topics, fusion.name, label, {}, searcher=searcher, chosen=fusion)
+    searcher, size, label = open_searcher(request, topics, fusion, encoder, given.index, given.held)
+    check_pairing(searcher, size, topics, qrels)
+    if request.hits is not None and request.hits > size:
+        log.info("--hits %d: the index has %d documents, and all of them are ranked", request.hits, size)
+    searcher.hits = min(request.hits or DEFAULT_HITS, size)
+    outcome = Outcome(topics, fusion.name, label, searcher, chosen=fusion)
     if fusion.expands:
         outcome.without_expansion = sum(not t.texts for t in topics.topics)
     if qrels:
@@ -236,7 +214,9 @@ def search(
     gating: Gating | None = None
     gate = gate_named(request.gate, request.retriever, fusion) if request.gate and fusion.expands else None
     file = gate.learned.path if gate and gate.learned else None
-    outcome.overlap = _overlap(request, outcome, searcher, encoder, qrels, level, given.files, file)
+    usual = _expansion_files(request, topics) if fusion.expands else []
+    files = usual if given.files is None else list(given.files)
+    outcome.overlap = _overlap(request, outcome, encoder, qrels, level, files, file)
     if gate:
         corpora = (*request.index, source_of(request, searcher), topics.documents)
         gating = Gating(gate, searcher, fusion, final_ranking, frequencies_of(corpora, topics.topics, gate))
@@ -255,7 +235,8 @@ def search(
         run = final_ranking(searched_run)
         outcome.lines += sum(map(len, run.values()))
         without_hits += [t.qid for t in some if not run.get(t.qid)]
-        own_ids += sum(_ranks_itself(qid, ranked, (qrels or {}).get(qid, {}), level) for qid, ranked in run.items())
+        itself = (qid for qid, ranked in run.items() if qid in ranked and qid in list(ranked)[:SEEN])
+        own_ids += sum((qrels or {}).get(qid, {}).get(qid, 0) < level for qid in itself)
         if qrels:
             scorer.add(run)
         if beside:
@@ -265,7 +246,8 @@ def search(
         write(run) if write else outcome.run.update(run)
         if len(topics.topics) > block:
             searcher.forget()
-    if own_ids and request.remove_query is None and _collection(request, topics, searcher) is None:
+    collection = collection_of(request, topics, searcher)
+    if own_ids and request.remove_query is None and collection is None:
         log.warning(
             "%d of %d topics rank a document with their own id among the first %d, which is not judged relevant; if these documents are the "
             "queries themselves, --remove-query takes them out, as for BEIR's collections (--no-remove-query: they stay, without this warning)",
@@ -279,12 +261,9 @@ def search(
             outcome.baseline = before = baseline.figures()
             for m in outcome.measures:
                 outcome.p_values[m] = paired_p(before.per_topic[m], scores.per_topic[m])
-    outcome.facts = _facts(request, outcome, searcher, joined, qrels) | {WITHOUT_HITS: without_hits}
+    outcome.facts = facts_of(request, outcome, collection, joined, qrels) | {WITHOUT_HITS: without_hits}
     outcome.facts |= gating.facts() if gating else {}
-    outcome.facts |= types if fusion.expands else {}
-    if fusion.expands:
-        files = _expansion_files(request, topics) if given.files is None else given.files
-        outcome.facts |= _cost_facts(files, topics.topics)
+    outcome.facts |= {**types, **cost_facts(files, topics.topics)} if fusion.expands else {}
     outcome.facts |= outcome.overlap.facts() if outcome.overlap else {}
     return outcome
 
@@ -292,24 +271,18 @@ def search(
 def _overlap(
     request: SearchRequest,
     outcome: Outcome,
-    searcher: DenseSearch | Bm25Search,
     encoder: TextEncoder | None,
     qrels: Qrels | None,
     level: int,
-    given: Sequence[Path] | None,
+    files: Sequence[Path],
     gate: Path | None,
 ) -> Overlap | None:
     """Find which topics the models of a search saw in training, however topics, qrels and index are named."""
-    topics, fusion = outcome.topics, outcome.chosen
+    topics, searcher = outcome.topics, outcome.searcher
     named = map(collection_meant, (request.topics, request.qrels, *request.index, source_of(request, searcher)))
     names = {known.dataset for known in (topics.collection, *named) if known}
     names |= {topics.folder.resolve().name} if topics.folder else set()
-    made_of = _manifest_of(searcher).get("corpus")
-    corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-    files = list(given or ())
-    if given is None and fusion.expands:
-        files = _expansion_files(request, topics)
-    searched = Searched(frozenset(names), corpus)
+    searched = Searched(frozenset(names), searcher.corpus.get("sha256"))
     return find_overlap(encoder, files, topics.topics, qrels, searched, level, gate)
 
 
@@ -318,13 +291,6 @@ def _expansion_files(request: SearchRequest, topics: TopicSet) -> list[Path]:
     folder = topics.folder or Path(request.topics or "-")  # topics from memory have no file
     own = [folder / "queries.jsonl", folder / "queries.jsonl.gz"] if folder.is_dir() else [Path(request.topics)]
     return [expansions_path(topics, name) for name in request.expansions] or [path for path in own if path.is_file()]
-
-
-def _cost_facts(files: Sequence[Path], topics: Sequence[Topic]) -> dict[str, Any]:
-    """Return what the expansions of the topics cost, where that is known of every file."""
-    costs = [read_costs(path) for path in files]
-    qids = [t.qid for t in topics]
-    return {FACT: [c.facts(qids) for c in costs if c]} if costs and all(costs) else {}
 
 
 def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrels:
@@ -341,225 +307,6 @@ def _judged_here(request: SearchRequest, qrels: Qrels, topics: TopicSet) -> Qrel
     return here
 
 
-def _ranks_itself(qid: str, ranked: Mapping[str, float], judged: Mapping[str, int], level: int) -> bool:
-    return qid in ranked and judged.get(qid, 0) < level and qid in list(ranked)[:SEEN]
-
-
-def _collection(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> CollectionName | None:
-    """Return the known collection that is searched, by any of the names that say it."""
-    return topics.collection or collection_meant(
-        request.topics, request.qrels, *request.index, source_of(request, searcher)
-    )
-
-
-def _manifest_of(searcher: DenseSearch | Bm25Search) -> Mapping[str, Any]:
-    manifest = read_manifest(searcher.index / NAME) if isinstance(searcher, Bm25Search) else searcher.index.manifest
-    return manifest or {}
-
-
-def source_of(request: SearchRequest, searcher: DenseSearch | Bm25Search) -> str | None:
-    """Return what the manifest of an index folder that was named calls its corpus; one in the cache may have been built under any name."""
-    folder = searcher.index if isinstance(searcher, Bm25Search) else searcher.index.folder
-    if not request.index or Path(label(request.index)) != folder:
-        return None
-    made_of = _manifest_of(searcher).get("corpus")
-    source = made_of.get("source") if isinstance(made_of, Mapping) else None
-    return source if isinstance(source, str) else None
-
-
-def open_searcher(
-    request: SearchRequest,
-    topics: TopicSet,
-    fusion: Fusion,
-    encoder: TextEncoder | None,
-    opened: FaissIndex | None = None,
-) -> tuple[DenseSearch | Bm25Search, int, str]:
-    """Return what searches, how many documents it searches, and what to call it.
-
-    Raises:
-        ExpandrError: no documents are named, or there is no index of them.
-    """
-    where = request.index if any(request.index) else topics.documents
-    if where is None:
-        raise ExpandrError(
-            f"{topics.label}: which documents? give --index: an index folder, a collection's name, a corpus, or a Pyserini prebuilt index"
-        )
-    if request.retriever == "bm25":
-        folder = lucene_index(where, feedback=fusion.of == "feedback")
-        sparse = Bm25Search(
-            folder,
-            Bm25(request.k1, request.b),
-            threads=request.threads,
-            stock=request.stock,
-        )
-        sparse.remove_own = _removes(request, topics, sparse)
-        return sparse, document_count(folder), f"BM25 (k1 {request.k1:g}, b {request.b:g})"
-    if encoder is None:
-        raise ExpandrError("dense retrieval needs an encoder")
-    if request.engine.engine == "ray" and not opened:
-        from expandr_repro.search.on_ray import spread_index
-
-        index = spread_index(where, encoder, request)
-    else:
-        index = opened or dense_index(where, encoder, request.factory, request.max_memory)
-    if request.stock and isinstance(index, PartedIndex):
-        raise ExpandrError("--searcher pyserini: Pyserini's FaissSearcher searches one index folder; merge the parts (encode --merge), or leave it out")  # fmt: skip
-    if request.search_params:
-        index.set_parameters(request.search_params)
-    dense = DenseSearch(
-        encoder, index, threads=request.threads, batch_size=request.batch_size, stock=request.stock,
-    )  # fmt: skip
-    dense.remove_own = _removes(request, topics, dense)
-    return dense, int(index.index.ntotal), f"{encoder.name} ({encoder.dimension} dimensions)"
-
-
-def _removes(request: SearchRequest, topics: TopicSet, searcher: DenseSearch | Bm25Search) -> bool:
-    """Return whether own ids are taken out: as asked, or as the collection has it however it is named."""
-    if request.remove_query is not None:
-        return request.remove_query
-    known = _collection(request, topics, searcher)
-    return bool(known and known.spec.remove_query)
-
-
-def _check_pairing(searcher: DenseSearch | Bm25Search, size: int, topics: TopicSet, qrels: Qrels | None) -> None:
-    """Refuse an index of other documents than those that the topics are judged on, before anything is searched."""
-    if isinstance(searcher, Bm25Search):
-        folder = searcher.index
-        manifest = read_manifest(folder / NAME)
-        holds: Callable[[Collection[str]], bool] = partial(holds_any, folder)
-        refuse_other_count(folder, manifest, size)
-    else:
-        folder, manifest, holds = searcher.index.folder, searcher.index.manifest, any_of(searcher.index.docids)
-    refuse_other_version(folder, manifest, topics.documents)
-    if qrels:
-        refuse_foreign(folder, judged_documents(qrels, topics.topics), holds, "name another --index, or other --qrels")
-
-
-def _hits(asked: int | None, documents: int, remove_own: bool) -> int:
-    if asked is not None and asked > documents:
-        log.info("--hits %d: the index has %d documents, and all of them are ranked", asked, documents)
-    return min(asked or DEFAULT_HITS, documents)
-
-
 def final_ranking(run: Run) -> Run:
     """Return a run as its file has it: scores strictly decreasing, ties by docid."""
     return {qid: strictly_decreasing(ranked) for qid, ranked in run.items()}
-
-
-def _facts(
-    request: SearchRequest,
-    outcome: Outcome,
-    searcher: DenseSearch | Bm25Search,
-    joined: Joined | None,
-    qrels: Qrels | None,
-) -> dict[str, Any]:
-    """Return what pins the run; see `run_facts`."""
-    topics, fusion = outcome.topics, outcome.chosen
-    known = _collection(request, topics, searcher)
-    facts: dict[str, Any] = {
-        "collection": str(known) if known else None,
-        "topics": topics.label,
-        "topics_count": len(topics.topics),
-        "topics_sha256": topics_sha256(topics.topics),
-        "topics_in_order_sha256": ordered_sha256(topics.topics),
-        "expansions": None,
-        "topics_without_expansion": outcome.without_expansion,
-        "retriever": request.retriever,
-        "fusion": fusion.name,
-        **_fusion_facts(fusion),
-        "hits": searcher.hits,
-        "own_id_removed": searcher.remove_own,
-        "searcher": "pyserini" if request.stock else "expandr_repro",
-    }
-    if fusion.expands:
-        digest = expansions_sha256(topics.topics)
-        facts["expansions"] = joined.sources if joined else [{"name": OWN, "sha256": digest}]
-        facts["expansions_sha256"] = digest
-        if joined and joined.from_several:
-            facts["topics_with_texts_from_several_files"] = joined.from_several
-    if request.search_params:
-        facts["search_params"] = request.search_params
-    facts |= _index_facts(request, searcher, fusion.of == "feedback")
-    if outcome.figures and qrels:
-        name = request.qrels if request.qrels and collection_meant(request.qrels) is None else None
-        facts["qrels"] = {
-            "name": Path(name).name if name else str(collection_meant(request.qrels) or topics.label),
-            "topics": len(qrels),
-            "sha256": qrels_sha256(qrels),
-        }
-        facts["metrics"] = [str(m) for m in outcome.measures]
-        facts["figures"] = {str(m): round(outcome.figures.mean(m), 4) for m in outcome.measures}
-    recorded: dict[str, Any] = without_paths(facts)
-    return recorded
-
-
-def _fusion_facts(fusion: Fusion) -> dict[str, Any]:
-    """Return the parameters of a fusion, and of a plug-in's where its code is from."""
-    # a parameter that a fusion was given later is left out at its default, so that manifests of older runs stay as they are
-    values: dict[str, Any] = {k: v for k, v in fusion.values.items() if k != "lowercase" or v}
-    facts: dict[str, Any] = {}
-    if fusion.of == "feedback":
-        facts["feedback"] = values
-    elif values:
-        older = {parameter: key for key, (names, parameter) in ALIASES.items() if fusion.name in names}
-        ours = fusion.name in FUSIONS
-        facts |= {older.get(k, k): v for k, v in values.items()} if ours else {"fusion_parameters": values}
-    if origin := FUSIONS.origin(fusion.name):
-        facts["fusion_origin"] = origin
-    return facts
-
-
-def _index_facts(request: SearchRequest, searcher: DenseSearch | Bm25Search, feedback: bool) -> dict[str, Any]:
-    manifest = _manifest_of(searcher)
-    made_of = manifest.get("corpus")
-    # an index in the cache may have been built under another name
-    corpus = {k: v for k, v in made_of.items() if k != "source"} if isinstance(made_of, Mapping) else None
-    java = ("pyserini",) if request.stock or feedback else ()
-    if isinstance(searcher, Bm25Search):
-        content = lucene_facts(searcher.index)
-        # Lucene writes other bytes each time, so an index of ours is known by its corpus, and by what Lucene counts in it
-        if not (corpus and corpus.get("sha256")):
-            content["sha256"] = files_sha256(searcher.index)
-        return {
-            "k1": request.k1,
-            "b": request.b,
-            "corpus": corpus,
-            "index": content,
-            "versions": versions("pyserini"),
-        }
-    index, encoder = searcher.index, searcher.encoder
-    if "pyserini_class" in encoder.identity:
-        java = ("pyserini",)
-    by = getattr(encoder, COMPUTED_BY, None)
-    return {
-        "encoder": encoder.identity,
-        **({COMPUTED_BY: by} if by else {}),
-        # in other batches, on another device or from the cache, a vector may differ in its last bit, and a run with it
-        "query_vectors_sha256": f"{searcher.searched:064x}",
-        "corpus": corpus,
-        "index": _parts_facts(index)
-        if isinstance(index, PartedIndex)
-        else {
-            "factory": manifest.get("factory") or type(index.index).__name__,
-            "documents": len(index.docids),
-            "docids_sha256": manifest.get(DOCIDS) or sha256_file(index.folder / "docid"),
-            "sha256": files_sha256(index.folder, ["docid"]),
-        },
-        **({} if request.stock else {"batch_size": request.batch_size}),
-        "versions": versions(
-            "faiss-cpu", "faiss-gpu", "torch", "transformers", "onnxruntime", "tokenizers", "numpy", *java
-        ),
-    }
-
-
-def _parts_facts(index: PartedIndex) -> dict[str, Any]:
-    """Return what pins an index of several parts: that of each, in the order of their rows."""
-    parts = [
-        {
-            **part.facts,
-            "docids_sha256": (part.manifest or {}).get(DOCIDS) or sha256_file(part.folder / "docid"),
-            "sha256": files_sha256(part.folder, ["docid"]),
-        }
-        for part in index.parts
-    ]
-    return {"documents": len(index.docids), "parts": parts}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from expandr_repro.console.tables import Table, number
-from expandr_repro.console.terminal import one_line, printable
+from expandr_repro.console.terminal import one_line, print_json
 from expandr_repro.encoders.loading import say_truncated
 from expandr_repro.encoders.protocol import TextEncoder
-from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.gaps import warn_of_gaps
 from expandr_repro.evaluate.metrics import Measure
 from expandr_repro.evaluate.scoring import Figures
@@ -31,14 +29,12 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
         encoder: for how many texts it cut.
     """
     if form == "json":
-        print(printable(json.dumps([_as_json(o) for o in outcomes], indent=2, ensure_ascii=False)))
+        print_json([_as_json(o) for o in outcomes])
         return
     for outcome in outcomes:
         expanded = sum(bool(t.texts) for t in outcome.topics.topics)
         print(f"topics  {one_line(outcome.topics.label)}: {len(outcome.topics.topics)}, {expanded} with expansions")
-        print(
-            f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits if outcome.searcher else 0} hits"
-        )
+        print(f"search  {one_line(outcome.index)}, fusion {outcome.chosen}, {outcome.searcher.hits} hits")
         if outcome.choices is not None:
             refused = sum(not c.expanded and c.value is not None for c in outcome.choices)
             print(
@@ -54,7 +50,7 @@ def print_summary(outcomes: Sequence[Outcome], form: str, encoder: TextEncoder |
             )
         if outcome.figures:
             warn_of_gaps(outcome.topics.label, outcome.figures, searched=True)
-            print("\n" + _table(outcome).render(form) + "\n")
+            print("\n" + _table(outcome, outcome.figures).render(form) + "\n")
         else:
             log.info("no relevance judgments are known for these topics; give --qrels for scores")
     if len(outcomes) > 1 and all(o.figures for o in outcomes):
@@ -68,18 +64,18 @@ def _split(outcome: Outcome) -> Split:
     return split_topics([("", outcome.overlap)], qids)
 
 
-def _table(outcome: Outcome) -> Table:
-    scores, before = outcome.figures, outcome.baseline
-    if scores is None:
-        raise ExpandrError("no relevance judgments")
-    split = _split(outcome)
+def _table(outcome: Outcome, scores: Figures) -> Table:
+    before, split = outcome.baseline, _split(outcome)
     parts = split.parts(scores)
     split_shown = len(parts) > 1
     if before is None:
         rows = [[name, len(f.qids), *(f.mean(m) for m in outcome.measures)] for name, f in parts.items()]
         if split_shown:
             return Table(["topics", "count", *map(str, outcome.measures)], rows)
-        return Table(["", *map(str, outcome.measures)], [[_row_name(outcome.fusion), *rows[0][2:]]])
+        return Table(
+            ["", *map(str, outcome.measures)],
+            [["query only" if outcome.fusion == "none" else outcome.fusion, *rows[0][2:]]],
+        )
     rows = []
     for m in outcome.measures:
         for (name, f), b in zip(parts.items(), split.parts(before).values(), strict=True):
@@ -92,10 +88,6 @@ def _p(outcome: Outcome, measure: Measure, before: Figures, after: Figures) -> f
     if after is outcome.figures:
         return outcome.p_values[measure]
     return paired_p(before.per_topic[measure], after.per_topic[measure])
-
-
-def _row_name(fusion: str) -> str:
-    return "query only" if fusion == "none" else fusion
 
 
 def _macro(outcomes: Sequence[Outcome]) -> Table:

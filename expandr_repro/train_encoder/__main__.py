@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
-from expandr_repro.console.terminal import printable
+from expandr_repro.console.terminal import print_json
 from expandr_repro.errors import ExpandrError
 from expandr_repro.search.fusion import check_alpha, set_by_alias
 from expandr_repro.search.fusion.registry import vector_fusion
@@ -59,7 +58,7 @@ def _fusion(request: TrainRequest) -> tuple[str, float | None]:
     chosen = set_by_alias(
         vector_fusion(request.fusion, "fusion to train with"), request.fusion, {"alpha": request.alpha}
     )
-    return (chosen.name, chosen.values["alpha"]) if set(chosen.values) == {"alpha"} else (str(chosen), None)  # type: ignore[return-value]
+    return (chosen.name, chosen.values["alpha"]) if set(chosen.values) == {"alpha"} else (str(chosen), None)
 
 
 def run(request: TrainRequest) -> int:
@@ -129,7 +128,7 @@ def _report(trained: Trained, data: TrainingData, encoder: Encoder, form: str, s
     state = trained.progress
     if form == "json":
         report = {"folder": str(trained.folder), "steps": trained.steps, "counts": data.counts, "development": asdict(state)}  # fmt: skip
-        print(printable(json.dumps(report, indent=2, ensure_ascii=False)))
+        print_json(report)
     else:
         print(Table(["", "number"], [[what, n] for what, n in data.counts.items() if n]).render(form))
         if state.best:

@@ -118,7 +118,7 @@ def _batch(examples: Sequence[Example], hard_negatives: int, draw: random.Random
         batch.expansions.extend(chosen)
         batch.owners.extend([row] * len(chosen))
         batch.targets.append(columns.setdefault(draw.choice(example.positives), len(columns)))
-        negatives.extend(_some(example.negatives, hard_negatives, draw))
+        negatives.extend(draw.sample(example.negatives, min(hard_negatives, len(example.negatives))))
     for docid in negatives:
         columns.setdefault(docid, len(columns))
     batch.documents = list(columns)
@@ -128,7 +128,3 @@ def _batch(examples: Sequence[Example], hard_negatives: int, draw: random.Random
             there = (columns[d] for d in example.positives if d in columns)
             batch.masked.extend((row, column) for column in there if column != batch.targets[row])
     return batch
-
-
-def _some(negatives: Collection[str], count: int, draw: random.Random) -> list[str]:
-    return draw.sample(list(negatives), min(count, len(negatives)))

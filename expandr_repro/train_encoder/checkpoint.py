@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.errors import FormatError, MismatchError
+from expandr_repro.errors import FormatError, MismatchError, reason_of
 from expandr_repro.io.files import atomic_folder, read_text, write_json
 from expandr_repro.train_encoder.trainer import ContrastiveTrainer
 
@@ -33,9 +33,8 @@ def load_weights(model: Any, path: Path) -> None:
     try:
         load_model(model, str(path), strict=True, device=str(next(model.parameters()).device))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
         raise MismatchError(
-            f"{path}: weights of another model ({reason[:200]}); remove the folder and train again"
+            f"{path}: weights of another model ({reason_of(error)}); remove the folder and train again"
         ) from error
 
 

@@ -169,19 +169,15 @@ def _check_contrast(examples: Sequence[Example], config: EncoderTraining) -> Non
             f"{what} without negatives: a query has nothing to be contrasted with; set batch_size higher, or {fix}"
         )
     if count % size == 1:
+        near = min((s for s in range(2, count + 1) if count % s != 1), key=lambda s: (abs(s - size), s))
         raise ExpandrError(
             f"batch_size {size}: of {count} training topics the last one of each epoch is a batch by itself, with nothing to be contrasted with; "
-            f"set batch_size to {_without_rest(count, size)}, or {fix}"
+            f"set batch_size to {near}, or {fix}"
         )
     if len({d for e in examples for d in e.positives}) == 1:
         raise ExpandrError(
             f"all {count} training topics have the same relevant document, so nothing can be contrasted; {fix}"
         )
-
-
-def _without_rest(count: int, size: int) -> int:
-    """Return the nearest batch size that leaves no topic alone."""
-    return min((s for s in range(2, count + 1) if count % s != 1), key=lambda s: (abs(s - size), s))
 
 
 def _documents_of(topics: TopicSet) -> str:
@@ -253,7 +249,7 @@ def _examples(
 
 
 def _texts(corpus: Corpus, wanted: set[str]) -> dict[str, str]:
-    return {d.docid: d.dense_text for d in corpus.read() if d.docid in wanted and d.dense_text}
+    return {d.docid: d.dense_text for d in corpus.find(wanted) if d.dense_text}
 
 
 def _refuse_foreign(examples: Sequence[Example], texts: Mapping[str, str], corpus: Corpus) -> None:
@@ -287,10 +283,7 @@ def _facts(
         return digest(sorted((qid, sorted(grades.items())) for qid, grades in qrels.items()))
 
     return {
-        "topics": {
-            "count": len(topics.topics),
-            "sha256": digest([(t.qid, t.title) for t in topics.topics]),
-        },
+        "topics": {"count": len(topics.topics), "sha256": digest([(t.qid, t.title) for t in topics.topics])},
         "expansions": {name: digest([(t.qid, t.texts) for t in listed]) for name, listed in sets.items()},
         "qrels_sha256": judged(qrels),
         "corpus": asdict(corpus_facts(data.corpus)),

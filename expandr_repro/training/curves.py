@@ -26,7 +26,11 @@ def plot_curves(records: Sequence[Mapping[str, Any]], panels: Sequence[tuple[str
         ExpandrError: no record has any of the keys, or the ending is none that matplotlib writes.
         SetupError: matplotlib is not installed, or the file cannot be written.
     """
-    curves = {key: _curve(records, key) for _, keys in panels for key in keys}
+    curves = {
+        key: [(r["step"], float(r[key])) for r in records if isinstance(r.get(key), int | float)]
+        for _, keys in panels
+        for key in keys
+    }
     drawn = [(title, [key for key in keys if curves[key]]) for title, keys in panels]
     drawn = [(title, keys) for title, keys in drawn if keys]
     if not drawn:
@@ -54,7 +58,3 @@ def plot_if_possible(
         plot_curves(records, panels, path)
     else:
         log.warning("%s is left out: matplotlib is not installed; metrics.jsonl has the scores", path.name)
-
-
-def _curve(records: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
-    return [(r["step"], float(r[key])) for r in records if isinstance(r.get(key), int | float)]

@@ -20,8 +20,7 @@ from expandr_repro.data.overlap.sharing import relevant_documents, same_title, s
 from expandr_repro.data.specs import datasets
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError, NotAvailableError
-from expandr_repro.indexes.compatibility import READ_AT_ONCE
-from expandr_repro.indexes.find import corpus_facts, remembered_facts
+from expandr_repro.indexes.compatibility import affordable_facts
 from expandr_repro.io.files import sha256_text
 
 log = logging.getLogger(__name__)
@@ -132,11 +131,7 @@ def corpus_hash(documents: str | None) -> str | None:
     if not documents:
         return None
     try:
-        corpus = find_corpus(documents)
-        if not corpus.files:
-            return None
-        small = sum(p.stat().st_size for p in corpus.files) <= READ_AT_ONCE
-        facts = corpus_facts(corpus) if small else remembered_facts(corpus)
+        facts = affordable_facts(find_corpus(documents))
     except NotAvailableError:
         return None
     return facts.sha256 if facts else None

@@ -167,7 +167,7 @@ def vectors_of(folder):
 def test_an_index_is_the_same_however_many_shards_and_chunks_it_was_encoded_in(
     fork_server, inputs, tmp_path, record_property
 ):
-    """Docids byte by byte, components within 1e-6: chunks and shards decide which texts are computed together."""
+    """Docids byte by byte, components within 1e-6: chunks and batches decide which texts are computed together."""
     wanted, docids = vectors_of(inputs.index)
     tried = 0
 

@@ -21,8 +21,9 @@ from test_search_parts import cut
 from tiny_bert import save_tiny_bert
 
 from expandr_repro.data.topics import Topic, read_topics, write_topics
-from expandr_repro.engines.cluster import Workers, connected, placed
+from expandr_repro.engines.cluster import connected, placed
 from expandr_repro.engines.options import EngineOptions
+from expandr_repro.engines.workers import Workers
 from expandr_repro.errors import ExpandrError
 from expandr_repro.indexes import build
 from expandr_repro.io.paths import resource
@@ -152,6 +153,21 @@ def test_a_killed_worker_costs_the_chunks_that_it_had(encode, one, tmp_path, mon
     assert max(given.values()) <= 3
 
 
+def test_the_last_chunk_is_shared_by_the_workers_with_the_bytes_of_one_process(encode, tmp_path, monkeypatch):
+    from expandr_repro.encode import on_ray
+
+    monkeypatch.setattr(build, "CHUNK", 40)  # three chunks for two workers
+    monkeypatch.setattr(on_ray, "LEAST", 4)
+    batches = ("--batch-tokens", 512)
+    assert encode("one", *batches, "--quiet").code == 0
+    watching(monkeypatch, on_ray, "encoding", log := tmp_path / "log", die_at=(4,))
+    found = encode("many", *batches, "--engine", "ray", "--workers", 2)
+    assert found.code == 0, found.err
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert "died; what it had is done again" in found.err
+    assert len(set(log.read_text().splitlines())) == 4  # two chunks, and two halves of one
+
+
 def test_a_killed_command_goes_on_from_the_chunks_that_are_there(encode, one, corpus, bert, tmp_path, monkeypatch):
     from expandr_repro.encode import on_ray
 
@@ -201,6 +217,66 @@ def test_a_single_query_feedback_and_an_approximate_kind_are_searched_alike(comm
             found = command("search", "--topics", "pocket", "--index", index, "--output", tmp_path / name, *more, *how)
             assert found.code == 0, found.err
         assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+def kept(monkeypatch, module):
+    """Return the list of workers that a command will have: Ray does not end them because nobody knows them any more."""
+    hired = []
+
+    class Kept(Workers):
+        def __enter__(self):
+            hired.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(module, "Workers", Kept)
+    return hired
+
+
+def answers_until_it_is_gone(actor):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        ray.get(actor.ready.remote(), timeout=30)
+        time.sleep(0.1)
+
+
+def are_gone(hired):
+    for worker in (w for workers in hired for w in workers._hired):
+        with pytest.raises(ray.exceptions.RayActorError):
+            answers_until_it_is_gone(worker.actor)
+    return True
+
+
+@pytest.mark.parametrize("error", [None, "nothing is found here"])
+def test_the_workers_of_a_search_are_gone_at_its_end_and_after_an_error(
+    command, pocket_index, tmp_path, monkeypatch, error
+):
+    from expandr_repro.search import on_ray
+
+    def failing(rows):
+        raise ExpandrError(error)
+
+    hired = kept(monkeypatch, on_ray)
+    if error:
+        monkeypatch.setattr(on_ray, "searching", failing)
+    with connected(EngineOptions(engine="ray")):  # which the command finds, and leaves as it is
+        for more in (["--topics", "pocket", "--output", tmp_path / "run"], ["--query", "statins"]):
+            found = command("search", "--index", pocket_index, *RAY, "--workers", 2, *more)
+            assert found.code == (2 if error else 0), found.err
+            assert (error or "") in found.err
+        assert [len(workers.places) for workers in hired] == [2, 2]
+        assert are_gone(hired)
+
+
+def test_the_workers_that_expand_are_gone_after_an_error_before_anything_is_asked(command, tmp_path, monkeypatch):
+    from expandr_repro.llm import on_ray
+
+    hired = kept(monkeypatch, on_ray)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with connected(EngineOptions(engine="ray")):
+        found = command("expand", "--topics", tmp_path / "nowhere", "--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--output", tmp_path / "out", *RAY)  # fmt: skip
+        assert found.code == 2
+        assert len(hired) == 1
+        assert are_gone(hired)
 
 
 @pytest.mark.data

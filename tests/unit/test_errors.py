@@ -15,6 +15,7 @@ from expandr_repro.errors import (
     UnknownNameError,
     is_memory_fault,
     nearest,
+    reason_of,
     shown,
     write_fault,
 )
@@ -138,3 +139,12 @@ def test_a_problem_is_one_line_whatever_it_names():
 
 def test_an_unknown_name_of_kilobytes_is_shown_in_brief():
     assert len(str(UnknownNameError("metric", "x" * 10_000, ["a"]))) < 200
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(OSError("\nno such host\nsee the log"), "no such host"), (RuntimeError(), "RuntimeError"), (ValueError("x" * 500), "x" * 200)],
+    ids=["lines", "nothing", "long"],
+)  # fmt: skip
+def test_the_reason_of_another_librarys_error_is_its_first_line_or_its_kind(error, reason):
+    assert reason_of(error) == reason

@@ -9,7 +9,8 @@ import pytest
 
 from expandr_repro import cli
 from expandr_repro.__main__ import COMMANDS
-from expandr_repro.console.options import declared, given_options, read_options
+from expandr_repro.console.options import declared
+from expandr_repro.console.parsing import given_options, read_options
 
 from .test_docs import EXAMPLES, parser_for
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from expandr_repro.data.specs import EncoderSpec
 from expandr_repro.encoders.checkpoints.model_files import inside_of
-from expandr_repro.errors import ExpandrError, NotAvailableError
+from expandr_repro.errors import ExpandrError, NotAvailableError, reason_of
 from expandr_repro.io.files import atomic_text, sha256_file
 from expandr_repro.io.manifest import key_of
 from expandr_repro.io.paths import cache_dir
@@ -56,9 +56,8 @@ def _from_hub(model: str, revision: str | None, remote_code: bool) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:  # the hub client raises a dozen unrelated types; each means: not to be had
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NotAvailableError(
-            f"{model}: not in the local hub cache and not fetched ({reason}); with a network, run again without HF_HUB_OFFLINE, or give a model folder"
+            f"{model}: not in the local hub cache and not fetched ({reason_of(error, 1000)}); with a network, run again without HF_HUB_OFFLINE, or give a model folder"
         ) from error
 
 

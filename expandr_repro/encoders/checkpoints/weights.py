@@ -14,6 +14,7 @@ from expandr_repro.errors import (
     SetupError,
     is_memory_fault,
     missing_library,
+    reason_of,
 )
 
 UNREAD = re.compile(r"(^|\.)(pooler\.|position_ids$|token_type_ids$|inv_freq$)")
@@ -81,12 +82,6 @@ def no_encoder(folder: Path, error: Exception) -> ExpandrError:
     return NotAvailableError(
         f"{folder}: no encoder can be loaded from there ({reason_of(error)}); wanted config.json, a tokenizer and safetensors weights{instead}"
     )
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first line of what an error of another library says."""
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def refuse_incomplete(folder: Path, model: Any, report: Mapping[str, Any]) -> None:

@@ -91,10 +91,7 @@ def parse_context(text: str) -> Named:
         return Named("run", int(depth), name)
     if (close := nearest(name, ("bm25", "dense", "none"))) or not set(name) & set("./\\"):
         raise UnknownNameError(
-            "context",
-            name,
-            ("bm25", "dense", "none"),
-            "A run file works as well." if close else "Or name a run file.",
+            "context", name, ("bm25", "dense", "none"), "A run file works as well." if close else "Or name a run file."
         )
     raise ExpandrError(f"--context {text}: no such run file; name one, or bm25:10, dense:10 or none")
 
@@ -112,14 +109,8 @@ class Corpus:
 
     def texts(self, docids: Iterable[str]) -> Mapping[str, str]:
         """Return texts by docid; a document that is not there, or says nothing, is left out."""
-        wanted = set(docids) - self._texts.keys()
-        if wanted:
-            for document in find_corpus(self.name).read():
-                if document.docid in wanted:
-                    self._texts[document.docid] = document.dense_text
-                    wanted.discard(document.docid)
-                    if not wanted:
-                        break
+        if wanted := set(docids) - self._texts.keys():
+            self._texts |= {d.docid: d.dense_text for d in find_corpus(self.name).find(wanted)}
         return self._texts
 
 
@@ -177,8 +168,8 @@ class Search:
     def opened(self) -> tuple[DenseSearch | Bm25Search, int]:
         """The index, opened when first wanted, or built, and the number of its documents."""
         from expandr_repro.search.fusion import fusion_named
+        from expandr_repro.search.opening import open_searcher
         from expandr_repro.search.options import SearchRequest
-        from expandr_repro.search.run import open_searcher
 
         encoder = None
         if self.named.kind == "dense":
@@ -194,20 +185,13 @@ class Search:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The search, the index and the encoder."""
-        from expandr_repro.io.manifest import NAME, read_manifest
         from expandr_repro.search.dense import DenseSearch
 
         searcher, _ = self.opened
+        facts = {"source": f"{self.named.kind}:{self.named.depth}", "corpus_sha256": searcher.corpus.get("sha256")}
         if isinstance(searcher, DenseSearch):
-            manifest, own = searcher.index.manifest, {"encoder": searcher.encoder.identity}
-        else:
-            manifest, own = (
-                read_manifest(searcher.index / NAME),
-                {"bm25": {"k1": searcher.settings.k1, "b": searcher.settings.b}},
-            )
-        made_of = (manifest or {}).get("corpus")
-        corpus = made_of.get("sha256") if isinstance(made_of, Mapping) else None
-        return {"source": f"{self.named.kind}:{self.named.depth}", "corpus_sha256": corpus, **own}
+            return facts | {"encoder": searcher.encoder.identity}
+        return facts | {"bm25": {"k1": searcher.settings.k1, "b": searcher.settings.b}}
 
     def find(self, topics: Sequence[Topic], seen: Mapping[str, Sequence[str]]) -> dict[str, list[Passage]]:
         """Return each topic's passages; see `Context`."""

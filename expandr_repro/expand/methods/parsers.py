@@ -5,20 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 from expandr_repro.llm.answers.markers import answer_of
-from expandr_repro.registry import (
-    Parameter,
-    Registry,
-    Within,
-    defaults_of,
-    fill_values,
-    parameters_of,
-    parse_values,
-    split_values,
-)
+from expandr_repro.registry import Entry, Registry, Within, split_values
 
 F = TypeVar("F", bound=Callable[..., list[str]])
 
@@ -26,24 +17,17 @@ VERSION = "1"
 """Of the parsers; goes up when one of them reads something else out of an answer."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A parser with the values of its parameters.
+@dataclass(frozen=True, kw_only=True)
+class Reader(Entry):
+    """A parser: from the answer as it came, and the same cleaned, to texts; none where it finds nothing.
 
     Attributes:
-        name: of the parser.
-        function: from the answer as it came, and the same cleaned, to texts; none where it finds nothing.
         joined: what stands between the texts in an expansion.
-        parameters: by name.
-        values: of the parameters.
         supplied: what the method supplies: the names of its choices.
     """
 
-    name: str
-    function: Callable[..., list[str]]
+    kind = "parser"
     joined: str
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    values: Mapping[str, object] = field(default_factory=dict)
     supplied: Mapping[str, object] = field(default_factory=dict)
 
     def read(self, raw: str, cleaned: str) -> list[str]:
@@ -76,8 +60,7 @@ def parser(name: str, *, joined: str = " ") -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        parameters = parameters_of(function)
-        PARSERS.add(name, Reader(name, function, joined, parameters, defaults_of(parameters)), function.__module__)  # fmt: skip
+        PARSERS.add(name, Reader.from_function(function, name=name, joined=joined), function.__module__)
         return function
 
     return register
@@ -91,9 +74,7 @@ def reader_named(written: str, **supplied: object) -> Reader:
         ExpandrError: a parameter's value is wrong.
     """
     name, typed = split_values("parser", written)
-    parser = PARSERS.find(name)
-    values = fill_values(f"parser {name!r}", parser.parameters, parse_values(parser.parameters, typed))
-    return Reader(name, parser.function, parser.joined, parser.parameters, values, supplied)
+    return replace(PARSERS.find(name).parsed(typed), supplied=supplied)
 
 
 @parser("text")

@@ -85,7 +85,8 @@ def completion_ids(
             w.removeprefix(o) if w.startswith(o) else c for w, o, c in zip(whole, opened, completions, strict=True)
         ]
     else:
-        answers = [f"{_space(p, c)}{c}" for p, c in zip(prompts, completions, strict=True)]
+        pairs = zip(prompts, completions, strict=True)
+        answers = [c if p[-1:].isspace() or c[:1].isspace() else f" {c}" for p, c in pairs]
     answers = [_until(s, c) if cut else s for s, c, cut in zip(answers, completions, open_ended, strict=True)]
     before = _ids(tokenizer, opened)
     # tokenised as a whole, since some tokenizers begin a text by itself with a space; alone where the two would grow together
@@ -106,10 +107,6 @@ def _until(text_read: str, completion: str) -> str:
         if end:
             return head + end
     return completion
-
-
-def _space(prompt: str, completion: str) -> str:
-    return "" if prompt[-1:].isspace() or completion[:1].isspace() else " "
 
 
 def _opened(tokenizer: Any, prompts: Sequence[Prompted], values: Mapping[str, Any] | None = None) -> list[str]:

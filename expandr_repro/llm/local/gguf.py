@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, SetupError
+from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError, SetupError, reason_of
 from expandr_repro.io.files import atomic_folder, sha256_file
 from expandr_repro.io.paths import cache_dir
 
@@ -44,7 +44,7 @@ def find_gguf(model: str, revision: str | None = None) -> Path:
         return Path(hf_hub_download(match["repo"], match["file"], revision=revision))
     except (OSError, ValueError) as error:
         raise NotAvailableError(
-            f"{model}: cannot be fetched from the hub ({str(error).splitlines()[0][:200]}); download it and give its path"
+            f"{model}: cannot be fetched from the hub ({reason_of(error)}); download it and give its path"
         ) from error
 
 

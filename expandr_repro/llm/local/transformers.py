@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from expandr_repro.encoders.batching import batches
 from expandr_repro.encoders.protocol import PRECISIONS, pick_device
 from expandr_repro.errors import SetupError, UnknownNameError
 from expandr_repro.io.launcher import launched
-from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
-from expandr_repro.llm.chats import Prompted
+from expandr_repro.llm.base import GeneratorOptions, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
-from expandr_repro.llm.local.decoding import Decoder, Job, UnsupportedModelError, decode, supports
+from expandr_repro.llm.local.decoder import Decoder, UnsupportedModelError, supports
+from expandr_repro.llm.local.decoding import Job, decode
 from expandr_repro.llm.local.loading import end_ids, load_causal_lm, load_tokenizer, with_adapter
 from expandr_repro.llm.local.seeded import SeededSampling
-from expandr_repro.llm.local.weights import Weights, find_weights
-from expandr_repro.llm.local.window import prompt_lengths, window_of
+from expandr_repro.llm.local.weights import Weights
+from expandr_repro.llm.local.window import LocalModel
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ EXTRA = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens", "chat_t
 @generator(
     "transformers", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "device")
 )
-class TransformersGenerator:
+class TransformersGenerator(LocalModel):
     """A causal language model on this machine.
 
     Args:
@@ -46,26 +46,14 @@ class TransformersGenerator:
         SetupError: a GPU is asked for and there is none.
     """
 
+    backend = "transformers"
+
     def __init__(self, options: GeneratorOptions, weights: Weights | None = None) -> None:
-        self._options = options
-        self._device = launched().gpu(pick_device(options.device))
+        super().__init__(options, launched().gpu(pick_device(options.device)), weights)
         self._rows = options.batch_size or ROWS
-        self._weights = weights
         self._loaded: tuple[Any, Any] | None = None
         self._opening = ""
         self._supported: bool | None = None
-
-    @property
-    def weights(self) -> Weights:
-        """The model's folders, found when first wanted."""
-        if self._weights is None:
-            self._weights = find_weights("transformers", self._options, self._device)
-        return self._weights
-
-    @property
-    def identity(self) -> Identity:
-        """What decides the texts."""
-        return self.weights.identity
 
     @property
     def model_and_tokenizer(self) -> tuple[Any, Any]:
@@ -74,17 +62,9 @@ class TransformersGenerator:
             self._loaded = _load(self.weights, self._device, self._options.trust_remote_code)
         return self._loaded
 
-    @property
-    def window(self) -> int | None:
-        """How many tokens of prompt and answer the model reads; None where its folder does not say."""
-        return window_of(self.weights.folder)
-
-    def prompt_lengths(self, prompts: Sequence[Prompted], extra: Mapping[str, Any]) -> list[int]:
-        """Return the lengths of prompts in tokens; loads the tokenizer, and no weights."""
-        tokenizer = (
-            self._loaded[1] if self._loaded else load_tokenizer(self.weights.folder, self._options.trust_remote_code)
-        )
-        return prompt_lengths(tokenizer, prompts, extra)
+    def tokenizer(self) -> Any:
+        """Return the tokenizer."""
+        return self._loaded[1] if self._loaded else super().tokenizer()
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Generate each request's text; see `Generator`."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from expandr_repro.encoders.protocol import PRECISIONS
-from expandr_repro.errors import NotAvailableError, SetupError
+from expandr_repro.errors import NotAvailableError, SetupError, reason_of
 from expandr_repro.llm.answers.finishes import finish_of
-from expandr_repro.llm.base import GeneratorOptions, Identity, Reply, Request, generator
-from expandr_repro.llm.chats import Prompted
+from expandr_repro.llm.base import GeneratorOptions, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
-from expandr_repro.llm.local.loading import load_tokenizer
-from expandr_repro.llm.local.weights import Weights, find_weights
-from expandr_repro.llm.local.window import prompt_lengths, window_of
+from expandr_repro.llm.local.weights import Weights
+from expandr_repro.llm.local.window import LocalModel
 
 ROWS = 256
 """Texts generated together where --batch-size says nothing."""
@@ -30,30 +28,19 @@ LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR
 @generator(
     "vllm", options=("adapter", "precision", "batch_size", "data_parallel", "trust_remote_code", "tensor_parallel")
 )
-class VllmGenerator:
+class VllmGenerator(LocalModel):
     """A causal language model in vLLM's engine.
 
     Args:
         options: model, revision, adapter, precision, batch size, GPUs that share one copy (`tensor_parallel`).
     """
 
+    backend = "vllm"
+
     def __init__(self, options: GeneratorOptions) -> None:
-        self._options = options
+        super().__init__(options, "auto")
         self._rows = options.batch_size or ROWS
-        self._weights: Weights | None = None
         self._engine: Any = None
-
-    @property
-    def weights(self) -> Weights:
-        """The model's folders, found when first wanted."""
-        if self._weights is None:
-            self._weights = find_weights("vllm", self._options, "auto")
-        return self._weights
-
-    @property
-    def identity(self) -> Identity:
-        """What decides the texts."""
-        return self.weights.identity
 
     def _start(self) -> Any:
         try:
@@ -79,18 +66,7 @@ class VllmGenerator:
                 disable_log_stats=True,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise NotAvailableError(f"{weights.folder}: vLLM cannot load it ({reason[:200]})") from error
-
-    @property
-    def window(self) -> int | None:
-        """How many tokens of prompt and answer the model reads; None where its folder does not say."""
-        return window_of(self.weights.folder)
-
-    def prompt_lengths(self, prompts: Sequence[Prompted], extra: Mapping[str, Any]) -> list[int]:
-        """Return the lengths of prompts in tokens; loads the tokenizer, and no weights."""
-        tokenizer = load_tokenizer(self.weights.folder, self._options.trust_remote_code)
-        return prompt_lengths(tokenizer, prompts, extra)
+            raise NotAvailableError(f"{weights.folder}: vLLM cannot load it ({reason_of(error)})") from error
 
     def generate(self, requests: Iterator[Request], deliver: Callable[[Reply], None]) -> None:
         """Generate each request's text; see `Generator`."""

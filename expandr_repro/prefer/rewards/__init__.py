@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import Registry, summary_of
+from expandr_repro.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,30 +22,20 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[[Any], Any])
 
 
-@dataclass(frozen=True)
-class Reward:
-    """A named reward: what it is, and where it comes from.
+@dataclass(frozen=True, kw_only=True)
+class Reward(Entry):
+    """A named reward.
 
     Attributes:
-        name: as typed after `--reward`.
-        function: what was decorated; `reward` says what it is given.
-        source: where it comes from.
         needs: of gold, answer, index.
         depth: of the rankings that it looks at, where it needs an index; None for --hits.
         beyond_query: whether the value of the query alone is taken off.
     """
 
-    name: str
-    function: Callable[[Any], Any]
-    source: str
+    kind = "reward"
     needs: frozenset[str]
     depth: int | None = None
     beyond_query: bool = False
-
-    @property
-    def summary(self) -> str:
-        """What it measures: the first sentence of the function's docstring."""
-        return summary_of(self.function)
 
     @property
     def of_answers(self) -> bool:
@@ -82,7 +72,8 @@ def reward(
         raise UnknownNameError(f"need of reward {name!r}", min(unknown), ("gold", "answer", "index"))
 
     def register(function: F) -> F:
-        REWARDS.add(name, Reward(name, function, source, frozenset(needs), depth, beyond_query), function.__module__)
+        entry = Reward(name=name, function=function, source=source, needs=frozenset(needs), depth=depth, beyond_query=beyond_query)  # fmt: skip
+        REWARDS.add(name, entry, function.__module__)
         return function
 
     return register

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from expandr_repro.errors import FormatError
 from expandr_repro.io.strict_yaml import Count
 from expandr_repro.registry import Within
 
@@ -134,3 +135,14 @@ class Condition:
     path: Path
     regression: Regression | None
     fault: str = ""
+
+    @property
+    def readable(self) -> Regression:
+        """What it says.
+
+        Raises:
+            FormatError: that cannot be read.
+        """
+        if self.regression is None:
+            raise FormatError(self.path, None, self.fault.removeprefix(f"{self.path}: "))
+        return self.regression

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import (
-    Parameter,
-    Registry,
-    as_typed,
-    defaults_of,
-    fill_values,
-    parameters_of,
-    parse_values,
-    split_values,
-    summary_of,
-)
+from expandr_repro.registry import Entry, Registry, split_values
 
 F = TypeVar("F", bound=Callable[..., Any])
 Of = Literal["vectors", "texts", "runs", "feedback"]
@@ -28,36 +18,22 @@ SUPPLIED = {"separator"}
 """Keyword-only arguments without a default that a searcher supplies."""
 
 
-@dataclass(frozen=True)
-class Fusion:
+@dataclass(frozen=True, kw_only=True)
+class Fusion(Entry):
     """A way to search with expansions, with the values of its parameters.
 
     Attributes:
-        name: as typed after `--fusion`.
         of: what the function fuses; `fusion` says what it is given.
         retrievers: that can search with it: dense, bm25.
-        function: what was decorated.
-        source: where it comes from.
         expands: whether it uses expansions.
-        parameters: by name, as the function declares them.
-        values: of all parameters.
         others: the ways of other retrievers under the same name.
     """
 
-    name: str
+    kind = "fusion"
     of: Of
     retrievers: tuple[str, ...]
-    function: Callable[..., Any]
-    source: str
     expands: bool
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    values: Mapping[str, object] = field(default_factory=dict)
     others: tuple[Fusion, ...] = ()
-
-    @property
-    def summary(self) -> str:
-        """What it does: the first sentence of the function's docstring."""
-        return summary_of(self.function)
 
     @property
     def supplied(self) -> set[str]:
@@ -74,22 +50,9 @@ class Fusion:
         """Return the fusion of this name that a retriever searches with, or None."""
         return next((f for f in (self, *self.others) if retriever in f.retrievers), None)
 
-    def set(self, given: Mapping[str, object]) -> Fusion:
-        """Return the fusion with some parameters set.
-
-        Raises:
-            UnknownNameError: there is no such parameter.
-            ExpandrError: a value's type or size is wrong.
-        """
-        return replace(self, values=fill_values(f"fusion {self.name!r}", self.parameters, given, self.values))
-
     def __call__(self, *args: Any, **supplied: Any) -> Any:
         """Fuse, with the values of the parameters."""
         return self.function(*args, **self.values, **supplied)
-
-    def __str__(self) -> str:
-        """Return how it is typed: `mean:alpha=0.3`; parameters at their defaults are left out."""
-        return as_typed(self.name, self.parameters, self.values)
 
 
 FUSIONS: Registry[Fusion] = Registry("fusion", "expandr_repro.fusions", "expandr_repro.search.fusion")
@@ -125,9 +88,8 @@ def fusion(
 
     def register(function: F) -> F:
         able = tuple(retrievers or (("dense",) if of == "vectors" else RETRIEVERS))
-        parameters = parameters_of(function)
-        entry = Fusion(name, of, able, function, source, of != "feedback" if expands is None else expands,
-                      parameters, defaults_of(parameters))  # fmt: skip
+        uses = of != "feedback" if expands is None else expands
+        entry = Fusion.from_function(function, name=name, source=source, of=of, retrievers=able, expands=uses)
         if unknown := entry.supplied - SUPPLIED:
             raise ExpandrError(f"fusion {name!r}: the argument {min(unknown)!r} has no default, and no searcher supplies it; give it a default")  # fmt: skip
         known = FUSIONS.registered(name) if function.__module__.startswith("expandr_repro.") else None
@@ -166,7 +128,7 @@ def fusion_named(name: str | Fusion, retriever: str) -> Fusion:
         raise ExpandrError(
             f"fusion {called!r} is not for --retriever {retriever}; use --retriever {entry.retrievers[0]}, or one of: {able}"
         )
-    return chosen.set(parse_values(chosen.parameters, typed))
+    return chosen.parsed(typed)
 
 
 def vector_fusion(name: str | Fusion, kind: str = "vector fusion") -> Fusion:

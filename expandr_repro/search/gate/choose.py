@@ -14,11 +14,11 @@ from expandr_repro.data.trec import Run
 from expandr_repro.errors import NotAvailableError, UnknownNameError
 from expandr_repro.evaluate.run_facts import without_paths
 from expandr_repro.io.files import atomic_text
-from expandr_repro.search.bm25 import Bm25Search
 from expandr_repro.search.dense import DenseSearch
 from expandr_repro.search.fusion import Fusion, unit
 from expandr_repro.search.gate.registry import GATES, Evidence, Gate
 from expandr_repro.search.gate.words import Frequencies, terms_of
+from expandr_repro.search.searcher import Searcher
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Gating:
     """
 
     gate: Gate
-    searcher: DenseSearch | Bm25Search
+    searcher: Searcher
     fusion: Fusion
     ranking: Callable[[Run], Run]
     frequencies: Frequencies = field(default_factory=Frequencies)
@@ -73,8 +73,9 @@ class Gating:
         """Warn where a learned gate was fitted with another retriever, encoder or fusion than it chooses for."""
         if not self.gate.learned:
             return
-        facts, dense = self.gate.learned.facts, isinstance(self.searcher, DenseSearch)
-        here = {"retriever": "dense" if dense else "bm25", "encoder": without_paths(self.searcher.encoder.identity) if isinstance(self.searcher, DenseSearch) else None}  # fmt: skip
+        facts = self.gate.learned.facts
+        encoder = without_paths(self.searcher.encoder.identity) if isinstance(self.searcher, DenseSearch) else None
+        here = {"retriever": self.searcher.retriever, "encoder": encoder}
         others = [name for name, value in here.items() if name in facts and facts[name] != value]
         if str(self.fusion) not in {t.get("fusion") for t in facts.get("trained_on", [])}:
             others.append("fusion")
@@ -107,7 +108,7 @@ class Gating:
         run: Run = {}
         for count in sorted({len(t.distinct) for t in topics}):
             usual = self.fusion.values["alpha"]
-            share = weight * (1 - float(usual) if usual is not None else count / (count + 1))  # type: ignore[arg-type]
+            share = weight * (1 - float(usual) if usual is not None else count / (count + 1))
             some = [t for t in topics if len(t.distinct) == count]
             run |= self.ranking(self.searcher.run(some, self.fusion.set({"alpha": 1 - share})))
         return run
@@ -141,7 +142,7 @@ class Gating:
 
 
 def evidence(
-    searcher: DenseSearch | Bm25Search,
+    searcher: Searcher,
     needs: Collection[str],
     topics: Sequence[Topic],
     alone: Run,

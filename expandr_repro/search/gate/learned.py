@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from expandr_repro.errors import ExpandrError, FormatError, NotAvailableError
 from expandr_repro.io.files import MAX_LINE, read_text, sha256_file
-from expandr_repro.registry import Parameter, Within, parse_values, split_values
+from expandr_repro.registry import Parameter, Within, split_values
 from expandr_repro.search.gate.registry import Evidence, Gate, registered, with_threshold
 
 if TYPE_CHECKING:
@@ -159,11 +159,10 @@ class Learned:
     def gate(self) -> Gate:
         """Return the gate that `search` chooses by."""
         needs = frozenset[str]().union(*(gate.needs for gate in self.gates))
-        parameters = {"threshold": Parameter("threshold", self.threshold, (float,), (), Within(0, 1)), "weight": Parameter("weight", False, (bool,))}  # fmt: skip
-        values = {name: p.default for name, p in parameters.items()}
-        return Gate(
-            str(self.path or "learned"), self, "at least", needs, "fitted by `gate fit`", parameters, values, self
-        )
+        limit = Parameter("threshold", self.threshold, (float,), (), Within(0, 1))
+        return Gate.from_function(
+            self, limit, name=str(self.path or "learned"), source="fitted by `gate fit`", side="at least", needs=needs, learned=self
+        )  # fmt: skip
 
 
 def names_file(name: str) -> bool:
@@ -184,7 +183,7 @@ def gate_of_file(name: str) -> Gate:
         file, _, parameters = with_threshold(file).rpartition(":")
     chosen = read_learned(Path(file)).gate()
     typed = split_values("gate", f"learned:{parameters}")[1] if parameters else {}
-    return chosen.set(parse_values(chosen.parameters, typed))
+    return chosen.parsed(typed)
 
 
 def read_learned(path: Path) -> Learned:

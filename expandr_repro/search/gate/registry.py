@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from expandr_repro.data.topics import Topic
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.registry import (
-    Parameter,
-    Registry,
-    as_typed,
-    defaults_of,
-    fill_values,
-    parameters_of,
-    parse_values,
-    split_values,
-    summary_of,
-)
+from expandr_repro.registry import Entry, Parameter, Registry, split_values
 from expandr_repro.search.fusion import Fusion
 from expandr_repro.search.gate.words import Frequencies
 
@@ -61,28 +51,19 @@ class Evidence:
     words: Frequencies = field(default_factory=Frequencies)
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A gate with the values of its parameters.
+@dataclass(frozen=True, kw_only=True)
+class Gate(Entry):
+    """A gate, from `Evidence` to a number, or None where there is nothing to judge by; its first parameter is the threshold.
 
     Attributes:
-        name: as typed after `--gate`.
-        function: what was decorated: from `Evidence` to a number, or None where there is nothing to judge by.
         side: on which side of the threshold a topic is searched with its expansions.
         needs: of `NEEDS`.
-        source: where it comes from.
-        parameters: by name: the threshold, and what the function declares.
-        values: of all parameters.
         learned: the model that decides, of a gate that is a file.
     """
 
-    name: str
-    function: Callable[..., float | None]
+    kind = "gate"
     side: Side
     needs: frozenset[str]
-    source: str
-    parameters: Mapping[str, Parameter]
-    values: Mapping[str, object]
     learned: Learned | None = None
 
     @property
@@ -91,28 +72,14 @@ class Gate:
         return "probability of no harm" if self.learned else self.name
 
     @property
-    def summary(self) -> str:
-        """What it measures: the first sentence of the function's docstring."""
-        return summary_of(self.function)
-
-    @property
     def threshold(self) -> float:
         """The value from which on, or up to which, expansions are used."""
-        return float(self.values["threshold"])  # type: ignore[arg-type]
+        return float(self.values["threshold"])
 
     @property
     def after(self) -> bool:
         """Whether it looks at rankings, so that both must be searched first."""
         return bool({"runs", "scores"} & self.needs)
-
-    def set(self, given: Mapping[str, object]) -> Gate:
-        """Return the gate with some parameters set.
-
-        Raises:
-            UnknownNameError: there is no such parameter.
-            ExpandrError: a value's type or size is wrong.
-        """
-        return replace(self, values=fill_values(f"gate {self.name!r}", self.parameters, given, self.values))
 
     def value(self, evidence: Evidence) -> float | None:
         """Measure a topic; None where there is nothing to judge by."""
@@ -122,10 +89,6 @@ class Gate:
     def expands(self, value: float | None) -> bool:
         """Return whether a topic of this value is searched with its expansions, as one without a value is."""
         return value is None or (value >= self.threshold if self.side == "at least" else value <= self.threshold)
-
-    def __str__(self) -> str:
-        """Return how it is typed: `overlap:threshold=0.2`; parameters at their defaults are left out."""
-        return as_typed(self.name, self.parameters, self.values)
 
 
 GATES: Registry[Gate] = Registry("gate", "expandr_repro.gates", "expandr_repro.search.gate")
@@ -156,9 +119,9 @@ def gate(name: str, uses: Side, threshold: float, *, needs: Iterable[str] = (), 
         raise UnknownNameError(f"evidence that gate {name!r} needs", min(unknown), NEEDS)
 
     def register(function: F) -> F:
-        parameters = {"threshold": Parameter("threshold", float(threshold), (float,)), **parameters_of(function)}
-        values = defaults_of(parameters)
-        GATES.add(name, Gate(name, function, uses, frozenset(needs), source, parameters, values), function.__module__)
+        limit = Parameter("threshold", float(threshold), (float,))
+        entry = Gate.from_function(function, limit, name=name, source=source, side=uses, needs=frozenset(needs))
+        GATES.add(name, entry, function.__module__)
         return function
 
     return register
@@ -172,8 +135,7 @@ def registered(name: str) -> Gate:
         ExpandrError: a parameter's value is wrong.
     """
     called, typed = split_values("gate", with_threshold(name))
-    chosen = GATES.find(called, "(a learned gate is given by its .json file)")
-    return chosen.set(parse_values(chosen.parameters, typed))
+    return GATES.find(called, "(a learned gate is given by its .json file)").parsed(typed)
 
 
 def with_threshold(name: str) -> str:

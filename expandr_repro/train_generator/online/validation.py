@@ -76,11 +76,7 @@ class Validation:
             self._alone = self._score(searcher, topics, "none")
         scores = self._score(searcher, [Topic(t.qid, t.title, tuple(by_qid[t.qid])) for t in topics], "mean")
         counts = sampled.counts_of([t.cleaned for t in texts], [len(t.ids) for t in texts], [t.finish for t in texts])
-        return {
-            NDCG: scores,
-            ALONE: self._alone,
-            **{WRITTEN[name]: value for name, value in counts.items()},
-        }
+        return {NDCG: scores, ALONE: self._alone, **{WRITTEN[name]: value for name, value in counts.items()}}
 
     def _score(self, searcher: DenseSearch, topics: list[Topic], fusion: str) -> float:
         (ndcg,) = parse_measures(MEASURE)

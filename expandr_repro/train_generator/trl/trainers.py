@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from expandr_repro.errors import ExpandrError
+from expandr_repro.errors import ExpandrError, reason_of
 from expandr_repro.train_generator.settings import DpoSettings, PassageSettings
 from expandr_repro.train_generator.trl.arguments import Place, common_arguments, lora_config
 from expandr_repro.train_generator.trl.examples import Examples
@@ -66,7 +66,7 @@ def layers_named(targets: str) -> Iterator[None]:
     except ValueError as error:
         if "target" in str(error).lower():
             raise ExpandrError(
-                f"lora_targets: the model has no fitting layers called {targets} ({str(error).splitlines()[0][:160]})"
+                f"lora_targets: the model has no fitting layers called {targets} ({reason_of(error, 160)})"
             ) from error
         raise
 

@@ -9,7 +9,8 @@ import pytest
 import expandr_repro as ex
 from expandr_repro.api.calls import api, takes
 from expandr_repro.compare.options import CompareRequest
-from expandr_repro.console.options import Options, declared, with_options
+from expandr_repro.console.options import Options, declared
+from expandr_repro.console.parsing import with_options
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.expand.options import ExpandRequest

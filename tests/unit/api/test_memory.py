@@ -38,6 +38,14 @@ def test_topics_in_memory_may_carry_expansions(texts):
     assert ex.Topics(pd.DataFrame({"qid": [1], "title": ["cats"], "expansions": [texts]}))["1"].texts == ("a", "b")
 
 
+def test_topics_made_of_topics_keep_all_that_is_known_of_each_text():
+    known = ex.Expansion("a", {"temperature": 0.7}, "length", "keywords", 1)
+    topic = ex.Topic("1", "cats", (known,), {"prompts": [{"text": "p"}, {"text": "q"}]})
+
+    assert ex.Topics([topic])[0] == topic
+    assert ex.Topics([{"qid": 1, "title": "cats", "expansions": [known]}])[0].expansions == (known,)
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [

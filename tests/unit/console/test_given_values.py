@@ -9,18 +9,8 @@ from pathlib import Path
 import pytest
 
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.options import (
-    Bounded,
-    Options,
-    add_options,
-    given_options,
-    natural,
-    option,
-    positive,
-    read_options,
-    to_path,
-    with_options,
-)
+from expandr_repro.console.options import Bounded, Options, natural, option, positive, to_path
+from expandr_repro.console.parsing import add_options, given_options, read_options, with_options
 from expandr_repro.encode.options import EncodeRequest
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.errors import ExpandrError

@@ -10,19 +10,8 @@ import numpy as np
 import pytest
 
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.options import (
-    Options,
-    When,
-    add_options,
-    declared,
-    given_options,
-    included,
-    option,
-    positive,
-    read_options,
-    to_path,
-    with_options,
-)
+from expandr_repro.console.options import Options, When, declared, included, option, positive, to_path
+from expandr_repro.console.parsing import add_options, given_options, read_options, with_options
 from expandr_repro.errors import ExpandrError, UnknownNameError
 
 NAMED = When("with --model m", lambda model: model.name == "m")

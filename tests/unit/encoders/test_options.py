@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from expandr_repro.console.arguments import Parser
-from expandr_repro.console.options import add_options
+from expandr_repro.console.parsing import add_options
 from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.search.__main__ import build_parser
 

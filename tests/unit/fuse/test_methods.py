@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from expandr_repro.errors import ExpandrError, UnknownNameError
-from expandr_repro.fuse.methods import METHODS, NORMS, Sheet, check_weights, method_named, normalized
+from expandr_repro.fuse.methods import METHODS, Sheet, check_weights, method_named
+from expandr_repro.fuse.norms import NORMS, normalized
 
 PARAMETERS = {"rrf": "rrf:k=17", "gmnz": "gmnz:gamma=0.3", "logn_isr": "logn_isr:sigma=0.2", "rbc": "rbc:phi=0.7"}
 WEIGHTS = (0.2, 0.7, 0.4)

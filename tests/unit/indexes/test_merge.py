@@ -53,7 +53,7 @@ def build(folder: Path, factory: str = "Flat", shard: Shard | None = None) -> Pa
 def test_merged_shards_are_byte_for_byte_the_index_that_is_encoded_at_once(
     tmp_path, monkeypatch, factory, count, training
 ):
-    monkeypatch.setattr(building, "CHUNK", 16)  # no shard ends where a chunk does
+    monkeypatch.setattr(building, "CHUNK", 16)
     monkeypatch.setattr(building, "TRAINING", training)  # each third vector, and 3 does not divide 16
     whole = build(tmp_path / "whole", factory)
     shards = [build(tmp_path / str(n), shard=Shard(n, count)) for n in range(count)]

@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from expandr_repro.llm.local import decoding  # noqa: E402
-from expandr_repro.llm.local.decoding import Decoder, Job, decode, supports  # noqa: E402
+from expandr_repro.llm.local.decoder import Decoder, supports  # noqa: E402
+from expandr_repro.llm.local.decoding import Job, decode  # noqa: E402
 from expandr_repro.llm.local.seeded import SeededSampling  # noqa: E402
 from expandr_repro.llm.sampling import Sampling  # noqa: E402
 
