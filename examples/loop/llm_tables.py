@@ -36,12 +36,12 @@ TEXTS = {"none": "query alone", "untrained": "untrained 1.5B", "dpo.i": "1.5B af
          "gpt-4.1": "gpt-4.1", "claude": "Claude"}  # fmt: skip
 KINDS = {"": "MiniLM untrained", "a": "(a) trained on queries alone", "b": "(b) trained on fused queries"}
 CLAIMS = [
-    ("query alone: (a) less untrained", ("none", ""), ("none", "a")),
-    ("untrained LLM: (b) less untrained retriever", ("untrained", ""), ("untrained", "b")),
-    ("untrained LLM: (b) less (a)", ("untrained", "a"), ("untrained", "b")),
-    ("LLM after DPO: (b) less (a)", ("dpo.i", "a"), ("dpo.i", "b")),
-    ("(b): LLM after DPO less untrained", ("untrained", "b"), ("dpo.i", "b")),
-    ("both trained less neither", ("untrained", ""), ("dpo.i", "b")),
+    ("query alone: (a) minus untrained", ("none", ""), ("none", "a")),
+    ("untrained LLM: (b) minus untrained retriever", ("untrained", ""), ("untrained", "b")),
+    ("untrained LLM: (b) minus (a)", ("untrained", "a"), ("untrained", "b")),
+    ("LLM after DPO: (b) minus (a)", ("dpo.i", "a"), ("dpo.i", "b")),
+    ("(b): LLM after DPO minus untrained", ("untrained", "b"), ("dpo.i", "b")),
+    ("both trained minus neither", ("untrained", ""), ("dpo.i", "b")),
 ]
 """What is compared: label, the lesser, the greater; each a condition and a kind of training."""
 
@@ -136,7 +136,7 @@ def differences(steps: dict[str, Any]) -> str:
                     continue
                 runs = [list(found[name].values()) for name in ("untrained", condition)]
                 pairs.append(([title, label, NAMES[condition]], *runs))
-    return by_topic(["collection", "retriever", "less the untrained model"], pairs)
+    return by_topic(["collection", "retriever", "minus the untrained model"], pairs)
 
 
 def trained(steps: dict[str, Any], collection: str, condition: str, kind: str) -> list[Run]:

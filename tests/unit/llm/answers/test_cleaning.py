@@ -213,7 +213,7 @@ def test_any_text_can_be_cleaned(text):
 def test_long_texts_do_not_take_long(text):
     import time
 
-    start = time.perf_counter()
+    start = time.process_time()
     clean(text)
 
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -155,8 +155,8 @@ def test_a_tokenizer_with_marks_of_reasoning_is_told_from_others():
     ],
 )
 def test_many_marks_do_not_take_long(part):
-    start = time.perf_counter()
+    start = time.process_time()
     clean("analysis" + part * 20000)
     clean(part * 20000)
 
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
