@@ -19,7 +19,7 @@ from expandr_repro.evaluate.metrics import Measure, parse_measures
 from expandr_repro.evaluate.run_facts import documents_in
 from expandr_repro.evaluate.scoring import Figures, evaluate
 from expandr_repro.evaluate.seen import split_topics
-from expandr_repro.llm.costs import cost_columns, read_prices
+from expandr_repro.llm.costs import GAINED, cost_columns, gained, read_prices, tokens_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +80,8 @@ def significance(
     Returns:
         A DataFrame with one row per metric and comparison: `metric`, `baseline`, `run`, their means (`baseline mean`, `mean`),
         `difference`, `p`, `p (Holm)` corrected for the number of comparisons on the metric, and `wins`, `ties`, `losses` in topics;
-        with `bootstrap` also `low` and `high`, the limits of the interval; if the runs' manifests have costs also `tokens per query` of the run's expansions, and
-        with `prices` `price per 1,000 queries`.
+        with `bootstrap` also `low` and `high`, the limits of the interval; if the runs' manifests have costs also `tokens per query` of the run's expansions, with
+        `prices` `price per 1,000 queries`, and the metric `gained per 1,000 tokens` more than the baseline has.
 
     Raises:
         ExpandrError: fewer than two runs.
@@ -109,12 +109,17 @@ def significance(
         log.warning("%s", fault)
     prices = read_prices(request.prices) if request.prices else None
     columns = cost_columns({name: run.manifest for name, run in loaded.items()}, prices)
+    spent = {name: tokens_of(run.manifest) for name, run in loaded.items()}
     rows = [
         [str(c.measure), c.a, c.b, scores[c.a].mean(c.measure), scores[c.b].mean(c.measure), c.difference, c.p, c.p_holm, c.wins, c.ties, c.losses,
-         *(c.interval or ()), *(values[c.b] for values in columns.values())]
+         *(c.interval or ()), *(values[c.b] for values in columns.values()),
+         *([gained(c.difference, spent[c.b], spent[c.a])] if columns else ())]
         for c in compare(scores, measures, request.test, request.all_pairs, request.bootstrap)
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=[*HEADER, *(("low", "high") if request.bootstrap else ()), *columns])
+    return pd.DataFrame(
+        rows,
+        columns=[*HEADER, *(("low", "high") if request.bootstrap else ()), *columns, *([GAINED] if columns else ())],
+    )
 
 
 def measures_of(metrics: str | Sequence[str] | None, qrels: Qrels) -> list[Measure]:

@@ -55,7 +55,7 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     from expandr_repro.evaluate.run_facts import facts_beside
     from expandr_repro.evaluate.scoring import evaluate_file
     from expandr_repro.evaluate.seen import split_files
-    from expandr_repro.llm.costs import cost_columns, read_prices, tokens_of
+    from expandr_repro.llm.costs import GAINED, cost_columns, gained, read_prices, tokens_of
 
     if request.plot:
         check_output("--plot", Path(request.plot), PLOT, [*request.runs, request.qrels])
@@ -74,6 +74,10 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     split = split_files(list(zip(names, request.runs, facts, strict=True)), scored, qrels, level)
     parts = split.of_each(figures)
     columns = cost_columns(dict(zip(names, facts, strict=True)), prices)
+    spent = {name: tokens_of(known) for name, known in zip(names, facts, strict=True)}
+    if columns:
+        first, means = names[0], {name: figures[name].mean(measures[0]) for name in names}
+        columns[f"{measures[0]} {GAINED}"] = {n: gained(means[n] - means[first], spent[n], spent[first]) for n in names}
     how = (request.test, request.all_pairs, request.bootstrap)
     compared = {part: compare(some, measures, *how) for part, some in parts.items()}
     comparisons = compared["all"]
@@ -85,7 +89,6 @@ def _run(request: CompareRequest, warnings: list[str]) -> int:
     if request.plot:
         from expandr_repro.compare.plots import plot_differences
 
-        spent = {name: tokens_of(known) for name, known in zip(names, facts, strict=True)}
         costs_and_scores = {n: (t, figures[n].mean(measures[0])) for n, t in spent.items() if t is not None}
         known_costs = costs_and_scores if any(spent.values()) else None
         plot_differences([c for c in comparisons if c.measure == measures[0]], request.plot, known_costs)

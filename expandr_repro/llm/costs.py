@@ -17,7 +17,7 @@ from expandr_repro.io.strict_yaml import read_yaml
 log = logging.getLogger(__name__)
 
 MILLION = 1_000_000
-TOKENS, PRICE = "tokens per query", "price per 1,000 queries"
+TOKENS, PRICE, GAINED = "tokens per query", "price per 1,000 queries", "gained per 1,000 tokens"
 """Columns of costs in tables."""
 
 FACT = "expansion_cost"
@@ -248,6 +248,22 @@ def tokens_of(facts: Mapping[str, Any]) -> float | None:
     """Return the tokens per query that a run's manifest tells: 0 for one that searched without expansions, None where it does not tell."""
     without = "fusion" in facts and not facts.get("expansions")
     return 0.0 if without else tokens_per_query(costs_in(facts))
+
+
+def gained(difference: float, tokens: float | None, before: float | None) -> float | None:
+    """Return how much of a metric 1,000 more tokens per query gain; None where the tokens are not known, or are not more.
+
+    Args:
+        difference: of the metric's means.
+        tokens: per query, of the run.
+        before: per query, of the run that it is compared with.
+
+    Example:
+        >>> gained(0.03, 150.0, 0.0)
+        0.2
+    """
+    more = 0.0 if tokens is None or before is None else tokens - before
+    return difference * 1000 / more if more > 0 else None
 
 
 def cost_columns(runs: Mapping[str, Mapping[str, Any]], prices: Prices | None) -> dict[str, dict[str, float | None]]:

@@ -151,7 +151,7 @@ def _search_into(path: Path, request: SearchRequest, encoder: TextEncoder | None
     about = beside_run(path, request.tag, lambda: (outcome.facts, outcome.overlap, outcome.choices))
     with run_writer(path, request.tag, about=about) as write:
         outcome = search(request, encoder, write, given)
-    log.info("wrote %s: %s, %s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"))
+    log.info("wrote %s: %s, %s, searched in %.2f s", path, counted(len(outcome.topics.topics), "topic"), counted(outcome.lines, "line"), outcome.seconds)  # fmt: skip
     return outcome
 
 

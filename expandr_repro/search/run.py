@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -69,6 +70,7 @@ class Outcome:
         without_expansion: topics searched by their query alone.
         facts: for the run's manifest.
         lines: of the run.
+        seconds: that the run took, without opening the index and without the baseline.
         overlap: which topics the models saw in training; None where none of them says what it was trained on.
         chosen: the fusion with its parameters.
         choices: what the gate chose per topic; None where there is no gate.
@@ -87,6 +89,7 @@ class Outcome:
     without_expansion: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     lines: int = 0
+    seconds: float = 0.0
     overlap: Overlap | None = None
     chosen: Fusion = field(default_factory=lambda: FUSIONS["none"])
     choices: list[Choice] | None = None
@@ -229,9 +232,11 @@ def search(
     block = len(topics.topics) if request.stock else BLOCK  # Pyserini's searchers read the index at every call
     for begin in range(0, len(topics.topics), block):
         some = topics.topics[begin : begin + block]
+        started = time.perf_counter()
         # a fusion of runs begins with the run of the queries alone, so the two need not search it twice
         alone = searcher.run(some, "none") if gating or (beside and fusion.of == "runs") else None
         searched_run = gating.run(some, alone or {}) if gating else searcher.run(some, fusion, alone)
+        outcome.seconds += time.perf_counter() - started
         run = final_ranking(searched_run)
         outcome.lines += sum(map(len, run.values()))
         without_hits += [t.qid for t in some if not run.get(t.qid)]

@@ -59,4 +59,10 @@ def test_a_report_plots_score_against_the_tokens_of_the_manifests(browser, comma
     assert "tokens, read and written, per query" in browser.one("#costs svg").get_attribute("textContent")
     labels = browser.texts("#costs circle title")
     assert [re.search(r", (\d+) tokens per query", label)[1] for label in labels] == ["0", "120", "60"]
+    gains = [re.search(r", ([+\u2212-]\d\.\d+) per 1,000 tokens", label) for label in labels]
+    means = [0.5836, *(float(re.search(r"nDCG@10 (\d\.\d+)", label)[1]) for label in labels[1:])]
+    assert gains[0] is None
+    assert [float(g[1].replace("\u2212", "-")) for g in gains[1:]] == pytest.approx(
+        [(mean - 0.5836) * 1000 / tokens for mean, tokens in zip(means[1:], (120, 60), strict=True)], abs=0.002
+    )
     assert browser.text(".front-names").startswith("none 0.5836 at 0; ")

@@ -265,10 +265,14 @@ def test_stats_compare_and_the_python_api_show_tokens_per_query_and_the_price_of
     shown = command("compare", "--qrels", "pocket", *runs, "--prices", prices)
     assert "price per 1,000 queries (USD)" in shown.out, shown.err
     compared = json.loads(command("compare", "--qrels", "pocket", *runs, "--prices", prices, "--format", "json").out)
-    assert compared["costs"]["none"] == {"tokens per query": None, "price per 1,000 queries (USD)": None}
+    free = ("tokens per query", "price per 1,000 queries (USD)", "nDCG@10 gained per 1,000 tokens")
+    assert compared["costs"]["none"] == dict.fromkeys(free)
     assert compared["costs"]["mean"]["tokens per query"] == pytest.approx(per_query)
     assert compared["costs"]["mean"]["price per 1,000 queries (USD)"] == pytest.approx(price)
 
     table = ex.significance({"none": runs[0], "mean": runs[1]}, "pocket", "nDCG@10", prices=prices)
     assert table["tokens per query"].tolist() == [pytest.approx(per_query)]
     assert table["price per 1,000 queries (USD)"].tolist() == [pytest.approx(price)]
+    gain = table["difference"].tolist()[0] * 1000 / per_query
+    assert table["gained per 1,000 tokens"].tolist() == [pytest.approx(gain)]
+    assert compared["costs"]["mean"]["nDCG@10 gained per 1,000 tokens"] == pytest.approx(gain)

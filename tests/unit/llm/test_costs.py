@@ -17,6 +17,7 @@ from expandr_repro.llm.costs import (
     Spent,
     cost_columns,
     cost_path,
+    gained,
     read_costs,
     read_prices,
     write_costs,
@@ -134,3 +135,13 @@ def test_costs_of_some_topics_are_theirs_alone(write):
         "tokens_in": 6,
         "tokens_out": 8,
     }
+
+
+def test_a_gain_is_for_a_thousand_tokens_more_than_the_run_compared_with():
+    assert gained(0.03, 150.0, 0.0) == pytest.approx(0.2)
+    assert gained(-0.01, 150.0, 50.0) == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(("tokens", "before"), [(None, 0.0), (50.0, None), (0.0, 0.0), (50.0, 50.0), (20.0, 50.0)])
+def test_without_known_or_more_tokens_there_is_no_gain_to_show(tokens, before):
+    assert gained(0.03, tokens, before) is None

@@ -13,6 +13,12 @@ const againstOf = (cell) => cell.against?.[metric()] ?? null;
 const gapOf = (cell) => (claimOf(cell) && valueOf(cell) !== null ? valueOf(cell) - claimOf(cell).value : null);
 const costIn = (cell) => (cell.tokens ?? null) !== null ? "tokens" : (cell.words ?? null) !== null ? "words" : null;
 
+/** The difference to the baseline, which costs nothing, for 1,000 tokens or words. */
+function gainOf(cell) {
+  const cost = costIn(cell) ? cell[costIn(cell)] : 0;
+  return cost && againstOf(cell) ? (1000 * againstOf(cell).difference) / cost : null;
+}
+
 /** Columns: heading, the value that orders rows (null goes last), and what the cell shows; `most` puts the largest first. */
 const COLUMNS = [
   { id: "collection", label: "collection", value: (c) => c.collection, show: (c) => c.collection },
@@ -28,6 +34,7 @@ const COLUMNS = [
   { id: "contamination", label: "contamination", most: true, value: (c) => (c.contamination?.shared ?? null) === null ? null : c.contamination.shared / c.contamination.topics, show: (c) => (c.contamination?.shared ?? null) === null ? DASH : `${Math.round((100 * c.contamination.shared) / c.contamination.topics)} % (${whole(c.contamination.shared)})` },
   { id: "seen", label: "seen / unseen", most: true, value: (c) => c.seen ?? null, show: showSeen },
   { id: "cost", label: "cost per query", value: (c) => (costIn(c) ? c[costIn(c)] : null), show: (c) => (costIn(c) ? (c[costIn(c)] ? `${whole(Math.round(c[costIn(c)]))} ${costIn(c)}` : "0") : DASH) },
+  { id: "gain", label: "\u0394 per 1,000", most: true, value: gainOf, show: (c) => (gainOf(c) === null ? DASH : `${signed(gainOf(c))} ${costIn(c)}`) },
 ];
 const STARTING = "status";
 const SORTS = [{ id: STARTING, label: "what there is" }, ...COLUMNS];

@@ -47,6 +47,8 @@ function drawCosts(box, runs, unit, metric) {
   const x = (cost) => left + (cost / most) * (width - left - right);
   const y = (score) => top + ((high - score) / (high - low)) * (height - top - bottom);
   const front = frontOf(runs);
+  const alone = runs.find((run) => run.cost === 0);
+  const gain = (run) => (alone && run.cost ? `, ${signed((1000 * (run.score - alone.score)) / run.cost)} per 1,000 ${unit}` : "");
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${metric} against ${unit} per query` });
   const text = (words, atX, atY, anchor) => picture.append(svg("text", { x: atX, y: atY, "text-anchor": anchor, text: words }));
   for (const score of ticksOf(low, high)) {
@@ -57,7 +59,7 @@ function drawCosts(box, runs, unit, metric) {
   text(`${unit === "tokens" ? "tokens, read and written," : "words of expansion"} per query \u2192`, (left + width - right) / 2, height - 8, "middle");
   picture.append(svg("path", { class: "front", d: front.map((run, i) => (i ? `H${x(run.cost)}V${y(run.score)}` : `M${x(run.cost)} ${y(run.score)}`)).join("") + `H${width - right}` }));
   for (const run of runs) {
-    const label = `${run.name}: ${metric} ${fixed(run.score)}, ${whole(Math.round(run.cost))} ${unit} per query${front.includes(run) ? ", on the front" : ""}`;
+    const label = `${run.name}: ${metric} ${fixed(run.score)}, ${whole(Math.round(run.cost))} ${unit} per query${gain(run)}${front.includes(run) ? ", on the front" : ""}`;
     const spot = svg("circle", { cx: x(run.cost), cy: y(run.score), r: run.chosen ? 8 : 6, class: `${front.includes(run) ? "on" : "off"}${run.chosen ? " chosen" : ""}`, "data-run": run.name }, svg("title", { text: label }));
     if (run.open) {
       for (const [name, value] of [["tabindex", 0], ["role", "button"], ["aria-label", label]]) spot.setAttribute(name, value);
