@@ -68,10 +68,17 @@ def test_a_row_has_the_pinned_score_the_comparison_and_what_the_texts_cost(pocke
 def test_the_board_shows_what_a_thousand_words_or_tokens_gain(browser, pocket):
     browser.open(pocket / "index.html")
     mean = {c["name"]: c for c in cells(pocket)}["pocket.minilm.own.mean"]
-    row = "#board tr[data-name='pocket.minilm.own.mean'] td[data-label='\u0394 per 1,000']"
+    row = "#board tr[data-name='pocket.minilm.own.mean'] td[data-label='cost per query']"
     gain = mean["against"]["nDCG@10"]["difference"] * 1000 / mean["words"]
-    assert browser.text(row) == f"+{gain:.4f} words"
-    assert browser.text("#board tr[data-name='pocket.minilm.none'] td[data-label='\u0394 per 1,000']") == "\u2013"
+    assert browser.text(row).splitlines() == [f"{mean['words']:.0f} words", f"+{gain:.4f} per 1,000"]
+    assert browser.text("#board tr[data-name='pocket.minilm.none'] td[data-label='cost per query']") == "0"
+    browser.choose("#sort", "gain")
+    gains = {
+        c["name"]: c["against"]["nDCG@10"]["difference"] / c["words"]
+        for c in cells(pocket)
+        if c.get("words") and c.get("against")
+    }
+    assert rows(browser)[: len(gains)] == sorted(gains, key=lambda name: -gains[name])
 
 
 def test_the_board_filters_searches_and_finds_its_filter_again_after_back(browser, pocket):

@@ -33,11 +33,10 @@ const COLUMNS = [
   { id: "topics", label: "better / worse", most: true, value: (c) => againstOf(c)?.wins ?? null, show: showTopics },
   { id: "contamination", label: "contamination", most: true, value: (c) => (c.contamination?.shared ?? null) === null ? null : c.contamination.shared / c.contamination.topics, show: (c) => (c.contamination?.shared ?? null) === null ? DASH : `${Math.round((100 * c.contamination.shared) / c.contamination.topics)} % (${whole(c.contamination.shared)})` },
   { id: "seen", label: "seen / unseen", most: true, value: (c) => c.seen ?? null, show: showSeen },
-  { id: "cost", label: "cost per query", value: (c) => (costIn(c) ? c[costIn(c)] : null), show: (c) => (costIn(c) ? (c[costIn(c)] ? `${whole(Math.round(c[costIn(c)]))} ${costIn(c)}` : "0") : DASH) },
-  { id: "gain", label: "\u0394 per 1,000", most: true, value: gainOf, show: (c) => (gainOf(c) === null ? DASH : `${signed(gainOf(c))} ${costIn(c)}`) },
+  { id: "cost", label: "cost per query", value: (c) => (costIn(c) ? c[costIn(c)] : null), show: showCost },
 ];
 const STARTING = "status";
-const SORTS = [{ id: STARTING, label: "what there is" }, ...COLUMNS];
+const SORTS = [{ id: STARTING, label: "what there is" }, ...COLUMNS, { id: "gain", label: "gain for its cost", most: true, value: gainOf }];
 
 function showClaim(cell) {
   const claim = claimOf(cell);
@@ -66,6 +65,14 @@ function showSeen(cell) {
   return el("span", {}, `${whole(cell.seen)} / ${whole(cell.topics - cell.seen)}`, scores);
 }
 
+function showCost(cell) {
+  const unit = costIn(cell);
+  if (!unit) return DASH;
+  if (!cell[unit]) return "0";
+  const gain = gainOf(cell) === null ? null : el("span", { class: "source", text: `${signed(gainOf(cell))} per 1,000` });
+  return el("span", {}, `${whole(Math.round(cell[unit]))} ${unit}`, gain);
+}
+
 const ORDER = ["reproduced", "pinned only", "not pinned", "published only"];
 let down = false; // whether the order is turned round
 
@@ -77,8 +84,8 @@ function shownCells() {
     const text = [cell.name, cell.collection, cell.retriever, cell.method, cell.llm, cell.status, ...cell.published.map((c) => c.source)].join(" ").toLowerCase();
     return wanted.every((word) => text.includes(word));
   });
-  const column = COLUMNS.find((c) => c.id === byId("sort").value);
-  if (!column) return down ? [...cells].reverse() : cells;
+  const column = SORTS.find((c) => c.id === byId("sort").value);
+  if (!column?.value) return down ? [...cells].reverse() : cells;
   const compare = (a, b) => (typeof a === "number" ? (column.most ? b - a : a - b) : collator.compare(a, b));
   return cells.map((cell, i) => [column.value(cell), i, cell]).sort(([a, i], [b, j]) => {
     if ((a === null) !== (b === null)) return a === null ? 1 : -1;
