@@ -32,7 +32,7 @@ class EncoderOptions(Options):
     """What the command line may say of an encoder; None leaves the spec's value."""
 
     name: str = option(DEFAULT, "--encoder", metavar="E", help="a name (see docs), a model folder, a hub name, a .yaml spec, or pyserini:CLASS:MODEL")  # fmt: skip
-    device: str = option("auto", help="cpu, cuda, cuda:N or auto")
+    device: str = option("auto", parse=str, help="cpu, cuda, cuda:N or auto")
     precision: str = option("fp32", choices=PRECISIONS, applies=OURS, help="precision of the model's arithmetic (default: {default}, exact)")  # fmt: skip
     batch_tokens: int = option(0, metavar="N", parse=natural, applies=OURS, help="tokens per batch (default: by device)")  # fmt: skip
     compile: bool = option(False, applies=OURS, help="compile the model with torch.compile: a tenth faster after half a minute; bf16 or fp16 on a GPU")  # fmt: skip

@@ -72,7 +72,7 @@ class FuseRequest(Options):
     output: str | None = out(
         None, metavar="RUN", help="TREC run to write (.gz compresses), with its manifest next to it"
     )
-    tag: str = out("expandr_repro", help="run tag, the last column of the run", applies=When("with --output", lambda options: bool(options.output)))  # fmt: skip
+    tag: str = out("expandr_repro", parse=str, help="run tag, the last column of the run", applies=When("with --output", lambda options: bool(options.output)))  # fmt: skip
     metrics: str | None = out(
         None, metavar="M", help="metrics, e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)"
     )

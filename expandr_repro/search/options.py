@@ -151,7 +151,7 @@ class SearchRequest(Options):
     encoder: EncoderOptions = included(EncoderOptions, "encoder", applies=DENSE)
     engine: EngineOptions = included(EngineOptions, "several machines", applies=OURS)
     output: str | None = out(None, metavar="RUN", help="TREC run to write (.gz compresses); for a group of collections a folder", applies=TOPICS)  # fmt: skip
-    tag: str = out("expandr_repro", help="run tag, the last column of the run", applies=(TOPICS, When("with --output", lambda options: bool(options.output))))  # fmt: skip
+    tag: str = out("expandr_repro", parse=str, help="run tag, the last column of the run", applies=(TOPICS, When("with --output", lambda options: bool(options.output))))  # fmt: skip
     metrics: str | None = out(None, metavar="M", help="metrics, e.g. nDCG@10,R@100,MAP,MRR@10,P@5 (default: the collection's)",
                               applies=(TOPICS, When("where relevance judgments are known; give --qrels", lambda options: options.judged is not False)))  # fmt: skip
     baseline: bool = out(True, "--no-baseline", help="do not search the query alone next to the fusion", applies=TOPICS)

@@ -59,7 +59,7 @@ class TrainRequest(Options):
     model: str = base("", required=True, metavar="M", help="a model folder or a hub name")
     revision: str | None = base(None, metavar="R", help="revision on the hub", applies=HUB)
     adapter: str | None = base(None, metavar="A", help="a LoRA adapter of that model, to train further")
-    device: str = base("auto", help="cpu, cuda or auto")
+    device: str = base("auto", parse=str, help="cpu, cuda or auto")
     trust_remote_code: bool = base(False, help="run the model's own code; only for models you trust")
     config: str | None = how(None, metavar="C", help="settings: dpo, sft, grpo, or a .yaml file with all their keys (default: by the kind of training)")  # fmt: skip
     changes: tuple[str, ...] = how((), "--set", metavar="KEY=VALUE", again=True, help="change one setting, e.g. learning_rate=5e-5; may be repeated")  # fmt: skip
