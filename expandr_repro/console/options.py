@@ -88,7 +88,7 @@ def option(
         choices: the valid values.
         group: title of the options that it is shown with.
         one_of: name of a set of options of which at most one may be given; one of them must be where the name ends in "!".
-        parse: from text to the value; raises ValueError or ArgumentTypeError.
+        parse: from text to the value; raises ValueError or ArgumentTypeError. Without one an empty text is refused; `str` leaves that to the command.
         again: of a tuple: the flag is repeated before each value, in place of several values after it.
         argument: it has no flag.
         required: on the command line, though Python has a default.

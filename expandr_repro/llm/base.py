@@ -114,7 +114,9 @@ class GeneratorOptions:
     model: str = what(metavar="M", help="the endpoint's model, a hub name or a model folder")
     revision: str | None = what(None, metavar="R", help="revision on the hub; for an endpoint, a label of your own")
     base_url: tuple[str, ...] = endpoint((), metavar="URL", again=True, help="address of the endpoint, e.g. http://localhost:8000/v1; may be repeated to use several (default: $OPENAI_BASE_URL, else OpenAI's)")  # fmt: skip
-    api_key_env: str = endpoint("OPENAI_API_KEY", parse=str, metavar="NAME", help="environment variable that contains the key")
+    api_key_env: str = endpoint(
+        "OPENAI_API_KEY", parse=str, metavar="NAME", help="environment variable that contains the key"
+    )
     api: str = endpoint(
         "chat", choices=("chat", "completions"), help="chat, or completions for base models (plain text)"
     )
