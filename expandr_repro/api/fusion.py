@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 from expandr_repro.api.calls import api
-from expandr_repro.api.inputs import plain
+from expandr_repro.api.inputs import from_one, plain
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.errors import ExpandrError, shown
@@ -62,8 +62,7 @@ def fuse(
     if not isinstance(method, str):
         raise ExpandrError(f"method {shown(method)}: wanted a string, e.g. 'rrf'")
     inputs, chosen = _inputs(runs, "run"), method_named(method)
-    if isinstance(hits, bool) or not isinstance(hits, Integral) or hits < 1:
-        raise ExpandrError(f"hits {hits!r}: wanted a whole number from 1")
+    hits = from_one("hits", hits)
     facts: dict[str, Any] = {}
     if optimize is not None:
         if training_runs is None or training_qrels is None:
@@ -80,7 +79,7 @@ def fuse(
         given = _weights(weights)
         check_weights(chosen, given, len(inputs))
         chosen = replace(chosen, weights=given)
-    fused = fuse_inputs(inputs, chosen, norm, int(hits))
+    fused = fuse_inputs(inputs, chosen, norm, hits)
     return Run._of(fused.run, {**fused.facts, **facts}, fused.overlap)
 
 

@@ -40,7 +40,7 @@ class Index:
         retriever: `dense` or `bm25`.
         folder: where it is.
         documents: number of documents.
-        encoder: encoder encoder of its documents and of the queries; None for BM25.
+        encoder: encoder of its documents and of the queries; None for BM25.
     """
 
     name: str

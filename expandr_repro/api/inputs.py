@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any, TypeVar
 
 from expandr_repro.data.run_blocks import TOO_LARGE
@@ -29,6 +30,28 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def from_one(name: str, value: Any) -> int:
+    """Return a whole number from 1, such as a depth.
+
+    Raises:
+        ExpandrError: it is none; says what it is of by `name`.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ExpandrError(f"{name} {shown(value)}: wanted a whole number from 1")
+    return int(value)
+
+
+def by_name(runs: Any) -> dict[str, Any]:
+    """Return runs by their names, which are texts.
+
+    Raises:
+        ExpandrError: they are not in a dict.
+    """
+    if not isinstance(runs, Mapping):
+        raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
+    return {str(name): run for name, run in runs.items()}
 
 
 def records(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from expandr_repro.api.calls import api
-from expandr_repro.api.inputs import nested
+from expandr_repro.api.inputs import from_one, nested
 from expandr_repro.data.collections import collection_meant, find_qrels, relevance_level
 from expandr_repro.errors import ExpandrError
 from expandr_repro.evaluate.metrics import DEFAULT
@@ -32,9 +31,7 @@ class Qrels(dict[str, dict[str, int]]):
     def __init__(self, data: Any = (), level: int = 1, metrics: Sequence[str] = DEFAULT, name: str = "") -> None:
         given = nested(data or {} if not hasattr(data, "columns") else data, "qrels", GRADES, int)
         super().__init__({qid: judged for qid, judged in given.items() if judged})
-        if isinstance(level, bool) or not isinstance(level, Integral) or level < 1:
-            raise ExpandrError(f"level {level!r}: wanted a whole number from 1")
-        self.level: int = int(level)
+        self.level = from_one("level", level)
         self.metrics: tuple[str, ...] = (metrics,) if isinstance(metrics, str) else tuple(metrics)
         self.name: str = name
 

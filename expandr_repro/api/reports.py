@@ -11,6 +11,7 @@ from typing import Any
 
 from expandr_repro.api.calls import api, takes
 from expandr_repro.api.indexes import name_of
+from expandr_repro.api.inputs import by_name
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.api.scores import measures_of
@@ -82,9 +83,8 @@ def report_page(
     from expandr_repro.report.writing import page
 
     request = with_options(ReportRequest, options)
-    if not isinstance(runs, Mapping):
-        raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
-    for name in map(str, runs):
+    runs = by_name(runs)
+    for name in runs:
         if not name.strip() or set(name) & set("/\\\0"):
             raise ExpandrError(f"runs: the name {shown(name)} is empty or has a slash; give the runs plain names")
     if not isinstance(topics, Topics):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.api.calls import api, takes
+from expandr_repro.api.inputs import by_name
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.retrieval import Run, load_run
 from expandr_repro.compare.options import CompareRequest
@@ -97,9 +98,8 @@ def significance(
     from expandr_repro.compare.comparison import compare
 
     request = with_options(CompareRequest, options, runs=(), qrels="")
-    if not isinstance(runs, Mapping):
-        raise ExpandrError('runs: wanted a dict name -> run, e.g. {"none": alone, "mean": fused}')
-    qrels, loaded = load_qrels(qrels), {str(name): load_run(run) for name, run in runs.items()}
+    named = by_name(runs)
+    qrels, loaded = load_qrels(qrels), {name: load_run(run) for name, run in named.items()}
     measures = measures_of(metrics, qrels)
     listed = [_figures(name, run, qrels, measures) for name, run in loaded.items()]
     scores = (

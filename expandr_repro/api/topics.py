@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from expandr_repro.api.calls import api
-from expandr_repro.api.inputs import as_id, records
+from expandr_repro.api.inputs import as_id, from_one, records
 from expandr_repro.api.qrels import Qrels, load_qrels
 from expandr_repro.api.tables import SHOWN, table
 from expandr_repro.console.progress import counted
@@ -297,8 +296,7 @@ def load_topics(
         >>> len(topics), topics.corpus
         (72, 'pocket')
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
-        raise ExpandrError(f"limit {limit!r}: wanted a whole number from 1")
+    limit = None if limit is None else from_one("limit", limit)
     if not isinstance(qids, str | Iterable | None):
         raise ExpandrError(f"qids {shown(qids)}: wanted a list of ids, or a file with one per line")
     chosen = qids if isinstance(qids, str) or qids is None else [as_id(q, "qids", "an id") for q in qids]

@@ -111,10 +111,8 @@ def difference(first: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, 
                 if first[where].get(key) != other[where].get(key):
                     return f"{where}.{key}", first[where].get(key), other[where].get(key)
         return NAME, first, other
-    for key in (
-        "count",
-        "chunk",
-    ):  # one of before has no `chunk`: another division, with documents that others have, and without some
+    # a shard of an older version has no `chunk`: it is of another division, which repeats some documents and lacks others
+    for key in ("count", "chunk"):
         if first["shard"].get(key) != other["shard"].get(key):
             return f"shard.{key}", first["shard"].get(key), other["shard"].get(key)
     return None

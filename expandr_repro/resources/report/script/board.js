@@ -16,7 +16,7 @@ const costIn = (cell) => (cell.tokens ?? null) !== null ? "tokens" : (cell.words
 /** The difference to the baseline, which costs nothing, for 1,000 tokens or words. */
 function gainOf(cell) {
   const cost = costIn(cell) ? cell[costIn(cell)] : 0;
-  return cost && againstOf(cell) ? (1000 * againstOf(cell).difference) / cost : null;
+  return cost && againstOf(cell) ? perThousand(againstOf(cell).difference, cost) : null;
 }
 
 /** Columns: heading, the value that orders rows (null goes last), and what the cell shows; `most` puts the largest first. */

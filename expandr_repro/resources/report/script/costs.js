@@ -37,6 +37,9 @@ function ticksOf(low, high) {
   return ticks;
 }
 
+/** What a difference comes to for 1,000 tokens or words. */
+const perThousand = (difference, cost) => (1000 * difference) / cost;
+
 /** Draw runs (`name`, `cost`, `score`, `chosen`, `open`) into a box; the words below it say what the plot shows. */
 function drawCosts(box, runs, unit, metric) {
   const [width, height, left, right, top, bottom] = [Math.max(280, box.clientWidth || 560), 300, 58, 18, 16, 46];
@@ -48,7 +51,7 @@ function drawCosts(box, runs, unit, metric) {
   const y = (score) => top + ((high - score) / (high - low)) * (height - top - bottom);
   const front = frontOf(runs);
   const alone = runs.find((run) => run.cost === 0);
-  const gain = (run) => (alone && run.cost ? `, ${signed((1000 * (run.score - alone.score)) / run.cost)} per 1,000 ${unit}` : "");
+  const gain = (run) => (alone && run.cost ? `, ${signed(perThousand(run.score - alone.score, run.cost))} per 1,000 ${unit}` : "");
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `${metric} against ${unit} per query` });
   const text = (words, atX, atY, anchor) => picture.append(svg("text", { x: atX, y: atY, "text-anchor": anchor, text: words }));
   for (const score of ticksOf(low, high)) {
