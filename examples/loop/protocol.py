@@ -49,7 +49,14 @@ DPO = {"epochs": 3, "batch_size": 8, "gradient_accumulation": 2, "learning_rate"
        "warmup": 0.1, "max_grad_norm": 1, "eval_steps": 12, "eval_batch_size": 16, "max_prompt_length": 160, "max_length": 400}  # fmt: skip
 """Chosen before any test topic was searched, from one trial on other seeds: ExpandR's 2e-5 moves a model of this size little in 69 steps."""
 
-GRPO = {"lora_r": 16, "max_completion_length": 160, "max_steps": 60, "eval_steps": 20}
+GRPO = {
+    "batch_size": 32,
+    "gradient_accumulation": 2,
+    "lora_r": 16,
+    "max_completion_length": 160,
+    "max_steps": 60,
+    "eval_steps": 20,
+}
 """64 texts a step, so that 60 steps write about as many tokens as DPO's candidates for the same topics."""
 
 RETRIEVER = {"dev": 60, "evaluate_every": 2, "chunk_tokens": 32768}
@@ -197,9 +204,9 @@ class Plan:
             negatives = self.path(f"runs/negatives.{encoder}.trec")
             mined = self.add(f"negatives.{encoder}", "search", "--topics", topics, *retriever(encoder, model), "--fusion", "none", "--hits", 100,
                              "--format", "json", "--output", negatives)  # fmt: skip
-            for name in names:
-                kind, _, more = name.partition("+")
-                for seed in self.args.seeds:
+            for seed in self.args.seeds:  # both trainings of a seed before the next
+                for name in names:
+                    kind, _, more = name.partition("+")
                     values = (
                         RETRIEVER | ({"learning_rate": RATES[encoder]} if encoder in RATES else {}) | {"seed": seed}
                     )
