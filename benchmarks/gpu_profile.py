@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -299,12 +300,51 @@ def encoding(log: Log, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     log.attempt("encoding, bf16", lambda: vectors(encoder, lambda: encoder.encode(texts, "document")))
     log.attempt("the model alone, bf16", lambda: alone(encoder, batch_tokens=encoder.batch_tokens))
     log.attempt("kernels of the model alone", lambda: kernels(lambda: encoder.embed(part)))
+    if log.fits("MPNet", 25):
+        log.attempt("MPNet", lambda: _mpnet(device, shape, work, first[: 4096 if gpu else 24]))
     if gpu and log.fits("encoding, --compile", 45):
         compiled = model.load(device, "bf16", compiled=True)
         log.attempt("encoding, bf16, --compile", lambda: vectors(compiled, lambda: compiled.encode(texts, "document")))
         log.attempt("the model alone, --compile", lambda: alone(compiled))
         log.attempt("kernels, --compile", lambda: kernels(lambda: compiled.embed(part)))
     return {}
+
+
+def _mpnet(device: str, shape: str, work: Path, texts: list[str]) -> dict[str, Any]:
+    """Measure an MPNet of random weights in bf16, with transformers' own attention and with torch's fused kernels."""
+    import torch
+    from transformers import MPNetConfig, MPNetModel
+
+    from benchmarks.models import SHAPES, made_up_model
+    from expandr_repro.data.specs import EncoderSpec
+    from expandr_repro.encoders.compute import relative
+    from expandr_repro.encoders.encoder import Encoder
+
+    folder = made_up_model(shape, work / "mpnet").folder  # for its tokenizer
+    torch.manual_seed(0)
+    model = MPNetModel(MPNetConfig(vocab_size=30_522, max_position_embeddings=514, **SHAPES[shape]))
+    # large enough that the cosines depend on it
+    torch.nn.init.normal_(model.encoder.relative_attention_bias.weight, std=3.0)
+    model.save_pretrained(folder)
+    spec = EncoderSpec(model="", normalize=True, document_max_length=384)
+    found: dict[str, Any] = {"texts": len(texts)}
+    usual, exact = relative.can_fuse, None
+    for name in ("fp32", "own", "fused"):
+        relative.can_fuse = (lambda *_: True) if name == "fused" else (lambda *_: False)
+        try:
+            encoder = Encoder(spec, folder, device, "fp32" if name == "fp32" else "bf16", frozen=True)
+        finally:
+            relative.can_fuse = usual
+        some = texts[:256] if name == "fp32" else texts
+        vectors = encoder.encode(some, "document")
+        begin = time.perf_counter()
+        encoder.encode(some, "document")
+        wait()
+        found[f"{name}_passages_per_second"] = round(len(some) / (time.perf_counter() - begin), 1)
+        exact = vectors if exact is None else exact
+        found[f"{name}_smallest_cosine"] = float((vectors[: len(exact)] * exact).sum(1).min())
+        found[f"{name}_top"] = kernels(partial(encoder.encode, some[:512], "document")).get("top", [])[:4]
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:

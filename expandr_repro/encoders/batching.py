@@ -48,8 +48,8 @@ def packs(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids as one right-padded matrix, and its mask, both (texts, longest) int64.
+def padded(ids: Sequence[Sequence[int]], pad: int, multiple: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids as one right-padded matrix, and its mask, both (texts, longest up to a multiple) int64.
 
     Filled in one step: a loop over the texts takes as long as a small model does on a GPU.
     """
@@ -57,7 +57,7 @@ def padded(ids: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.
     import torch
 
     lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
+    mask = np.arange(-(-max(1, lengths.max()) // multiple) * multiple) < lengths[:, None]
     tokens = np.full(mask.shape, pad, dtype=np.int64)
     tokens[mask] = np.fromiter(itertools.chain.from_iterable(ids), dtype=np.int64, count=int(lengths.sum()))
     return torch.from_numpy(tokens), torch.from_numpy(mask.astype(np.int64))

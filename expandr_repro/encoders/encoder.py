@@ -6,6 +6,7 @@ An encoder that is not trained computes in fp32 on a CPU with ONNX Runtime, wher
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections import Counter
@@ -20,7 +21,7 @@ from expandr_repro.encoders.checkpoints.head import Head
 from expandr_repro.encoders.checkpoints.model_files import inside_of
 from expandr_repro.encoders.checkpoints.own_code import refuse_adapter, refuse_kernels
 from expandr_repro.encoders.checkpoints.weights import load_model, position_limit
-from expandr_repro.encoders.compute import packed
+from expandr_repro.encoders.compute import packed, relative
 from expandr_repro.encoders.compute.launched import Launched
 from expandr_repro.encoders.compute.onnx_models import OnnxModel, load_onnx
 from expandr_repro.encoders.finite import check_finite
@@ -89,6 +90,7 @@ class Encoder:
         self._onnx: OnnxModel | None = load_onnx(checkpoint, spec) if light else None
         self.tokenizer: Any = load_tokenizer(checkpoint, trust, plain=self._onnx is not None)
         self.packs = self.mixed = False
+        self._multiple = 1
         sizes = self._onnx.sizes(spec.pooling) if self._onnx else self._load_torch(checkpoint, spec, compiled)
         full, words, self.longest = sizes
         self.spec = spec = spec.within(self.longest)
@@ -140,8 +142,13 @@ class Encoder:
             )
         self._run: Any = torch.compile(self.model, dynamic=True) if compiled else self.model
         words = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        longest = position_limit(self.model)
+        if self.frozen and relative.can_fuse(self.model, self.device, self.precision):
+            relative.lay_over(self.model)
+            # never beyond the table of positions: some tokenizers pad with a token that MPNet counts as one of the text
+            self._multiple = math.gcd(relative.MULTIPLE, longest or 0)
         self.head = Head(self.folder, spec.modules, width * (spec.pooling.count("+") + 1), self.device)
-        return self.head.dimension, words, position_limit(self.model)
+        return self.head.dimension, words, longest
 
     @property
     def computed_by(self) -> str:
@@ -243,7 +250,7 @@ class Encoder:
         if not self.spec.include_prompt:
             skipped = torch.tensor([row[0] for row in ids], device=self.device)
             ids = [row[1:] for row in ids]
-        tokens, mask = (self._to_device(t) for t in padded(ids, self.tokenizer.pad_token_id or 0))
+        tokens, mask = (self._to_device(t) for t in padded(ids, self.tokenizer.pad_token_id or 0, self._multiple))
         inputs: dict[str, Any] = {"input_ids": tokens, "attention_mask": mask}
         if self.spec.pooling == "first-decoder":
             inputs["decoder_input_ids"] = torch.full(
