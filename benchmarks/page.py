@@ -30,8 +30,8 @@ DIMENSION = 768
 """Of BERT-base, whose encoding was measured."""
 HOST = 512
 """Memory of a host in GB, of which 10 % stays free."""
-WRITING, TEXT = 16_700, 110
-"""Tokens a second of a 1.5B model on one H100, and tokens of one of its passages: docs/expand.md, Speed."""
+WRITING, TEXT = 46_386, 110
+"""Tokens a second of a 1.5B model on one H200, and tokens of one of its passages: docs/performance.md, Generation on a GPU."""
 NOT_MEASURED = "Not measured yet."
 
 

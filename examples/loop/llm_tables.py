@@ -23,24 +23,31 @@ from expandr_repro.console.tables import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS, PAGE = ROOT / "runs" / "loop" / "llm", ROOT / "docs" / "results" / "loop.md"
+GRPO = "grpo.i+length_weight=1"
 NAMES = {
     "none": "query alone",
     "untrained": "untrained",
     "dpo.i": "DPO, ExpandR's reward and loss",
     "dpo.i+loss=sigmoid_norm+beta=5+sft_weight=1": "DPO, loss per token, with an SFT term",
+    "dpo.i.delta-ndcg": "DPO, reward delta-ndcg",
+    "sft": "SFT on Claude's passages",
+    GRPO: "GRPO, ExpandR's retriever reward, length penalty",
 }
 COLLECTIONS = {"scifact": "SciFact", "nfcorpus": "NFCorpus", "cacm": "CACM"}
 RETRIEVERS = {"minilm": "MiniLM", "mpnet": "all-mpnet-base-v2", "bm25": "BM25"}
+TRAINED = ("minilm", "mpnet")
 
 TEXTS = {"none": "query alone", "untrained": "untrained 1.5B", "dpo.i": "1.5B after DPO", "qwen2.5-7b": "Qwen2.5-7B", "nano": "gpt-4.1-nano",
          "gpt-4.1": "gpt-4.1", "claude": "Claude"}  # fmt: skip
-KINDS = {"": "MiniLM untrained", "a": "(a) trained on queries alone", "b": "(b) trained on fused queries"}
+KINDS = {"": "untrained", "a": "(a) trained on queries alone", "b": "(b) trained on fused queries"}
+"""Of a retriever's training."""
 CLAIMS = [
     ("query alone: (a) minus untrained", ("none", ""), ("none", "a")),
     ("untrained LLM: (b) minus untrained retriever", ("untrained", ""), ("untrained", "b")),
     ("untrained LLM: (b) minus (a)", ("untrained", "a"), ("untrained", "b")),
     ("LLM after DPO: (b) minus (a)", ("dpo.i", "a"), ("dpo.i", "b")),
-    ("(b): LLM after DPO minus untrained", ("untrained", "b"), ("dpo.i", "b")),
+    ("both trained minus the retriever alone trained", ("untrained", "b"), ("dpo.i", "b")),
+    ("both trained minus the LLM alone trained", ("dpo.i", ""), ("dpo.i", "b")),
     ("both trained minus neither", ("untrained", ""), ("dpo.i", "b")),
 ]
 """What is compared: label, the lesser, the greater; each a condition and a kind of training."""
@@ -125,46 +132,50 @@ def by_topic(header: list[str], pairs: Sequence[tuple[list[str], Sequence[Run], 
     return Table(columns, lines).render("markdown")
 
 
-def differences(steps: dict[str, Any]) -> str:
-    """Return the table of each training less the untrained model, topic by topic."""
+def differences(steps: dict[str, Any], lesser: str, conditions: Sequence[str], header: str) -> str:
+    """Return the table of conditions less another one, topic by topic."""
     pairs = []
     for collection, title in COLLECTIONS.items():
         for retriever, label in RETRIEVERS.items():
             found = scores(steps, collection, retriever)
-            for condition in list(NAMES)[2:]:
-                if condition not in found or "untrained" not in found:
+            for condition in conditions:
+                if condition not in found or lesser not in found:
                     continue
-                runs = [list(found[name].values()) for name in ("untrained", condition)]
+                runs = [list(found[name].values()) for name in (lesser, condition)]
                 pairs.append(([title, label, NAMES[condition]], *runs))
-    return by_topic(["collection", "retriever", "minus the untrained model"], pairs)
+    return by_topic(["collection", "retriever", header], pairs)
 
 
-def trained(steps: dict[str, Any], collection: str, condition: str, kind: str) -> list[Run]:
-    """Return the runs of a condition with MiniLM, one per seed: as it is (no kind), or trained on queries alone (a) or fused (b)."""
+def trained(steps: dict[str, Any], collection: str, retriever: str, condition: str, kind: str) -> list[Run]:
+    """Return the runs of a condition, one per seed: with the retriever as it is (no kind), or trained on queries alone (a) or fused (b)."""
     if not kind:
-        return list(scores(steps, collection, "minilm").get(condition, {}).values())
-    pattern = rf"search\.{re.escape(condition)}(?:\.seed\d+)?\.{collection}\.minilm-{kind}\.seed\d+"
+        return list(scores(steps, collection, retriever).get(condition, {}).values())
+    pattern = rf"search\.{re.escape(condition)}(?:\.seed\d+)?\.{collection}\.{retriever}-{kind}\.seed\d+"
     return [row["scores"] for name, row in steps.items() if re.fullmatch(pattern, name)]
 
 
-def together(steps: dict[str, Any], collection: str) -> str:
-    """Return whose texts by which retriever: nDCG@10."""
+def together(steps: dict[str, Any], collection: str, retriever: str) -> str:
+    """Return whose texts by which training of a retriever: nDCG@10."""
     lines = []
     for condition, label in TEXTS.items():
-        runs = [trained(steps, collection, condition, kind) for kind in KINDS]
+        runs = [trained(steps, collection, retriever, condition, kind) for kind in KINDS]
         if runs[1]:
             lines.append([label, *(interval([mean(run, "nDCG@10") for run in each]) for each in runs)])
-    return Table([COLLECTIONS[collection], *KINDS.values()], lines).render("markdown")
+    return Table([f"{COLLECTIONS[collection]}, {RETRIEVERS[retriever]}", *KINDS.values()], lines).render("markdown")
 
 
 def together_differences(steps: dict[str, Any]) -> str:
     """Return what the claim of joint training is about."""
     pairs = [
-        ([title, label], trained(steps, collection, *lesser), trained(steps, collection, *greater))
+        (
+            [title, RETRIEVERS[retriever], label],
+            *(trained(steps, collection, retriever, *side) for side in (lesser, greater)),
+        )
         for collection, title in COLLECTIONS.items()
+        for retriever in TRAINED
         for label, lesser, greater in CLAIMS
     ]
-    return by_topic(["collection", "difference"], pairs)
+    return by_topic(["collection", "retriever", "difference"], pairs)
 
 
 def tables() -> dict[str, str]:
@@ -172,8 +183,9 @@ def tables() -> dict[str, str]:
     steps = rows(RUNS)
     return {
         **{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS},
-        "llm.differences": differences(steps),
-        **{f"llm.together.{c}": together(steps, c) for c in COLLECTIONS},
+        "llm.differences": differences(steps, "untrained", list(NAMES)[2:], "minus the untrained model"),
+        "llm.grpo": differences(steps, "dpo.i", [GRPO], "minus DPO with ExpandR's reward and loss"),
+        **{f"llm.together.{r}.{c}": together(steps, c, r) for r in TRAINED for c in COLLECTIONS},
         "llm.together.differences": together_differences(steps),
     }
 

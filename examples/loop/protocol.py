@@ -57,7 +57,7 @@ GRPO = {
     "max_steps": 60,
     "eval_steps": 20,
 }
-"""64 texts a step, so that 60 steps write about as many tokens as DPO's candidates for the same topics."""
+"""64 texts a step: 60 steps write about 527,000 tokens, where DPO's candidates for the same topics have 939,000."""
 
 RETRIEVER = {"dev": 60, "evaluate_every": 2, "chunk_tokens": 32768}
 """Over the packaged settings of train_encoder, which were chosen on other topics."""
