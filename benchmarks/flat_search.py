@@ -26,12 +26,13 @@ BLOCK = 1024
 
 def run(options: Options) -> list[Sheet]:
     """Search in every round by each way."""
-    import faiss
     import numpy as np
     import torch
 
     from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads, new_index, search_flat, vectors_of
+    from expandr_repro.io.faiss_library import load_faiss
 
+    faiss = load_faiss()
     count, dimension, queries = (4000, 128, 1000) if options.smallest else (options.vectors or 1_000_000, 384, 1000)
     draw, threads = np.random.default_rng(42), options.threads
     index = new_index(dimension, "Flat")

@@ -11,11 +11,12 @@ import time
 
 def main() -> int:
     """Load, search, save the rows found."""
-    import faiss
     import numpy as np
 
     from expandr_repro.indexes.faiss_index import FaissIndex
+    from expandr_repro.io.faiss_library import load_faiss
 
+    faiss = load_faiss()
     folder, queries, found, threads, hits, *settings = sys.argv[1:]
     index = FaissIndex.load(folder)
     for setting in settings:

@@ -16,6 +16,7 @@ from typing import Literal
 from expandr_repro.data.specs import datasets, encoders
 from expandr_repro.encoders.checkpoints.checkpoint import locate
 from expandr_repro.errors import ExpandrError
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.io.paths import cache_dir, data_dir
 from expandr_repro.pyserini import java, tables
 
@@ -193,9 +194,9 @@ def _cuda_size() -> int:
 def _faiss() -> Finding:
     if importlib.util.find_spec("faiss") is None:
         return Finding("faiss", "broken", "not installed", "pip install faiss-cpu")
-    import faiss
     import numpy as np
 
+    faiss = load_faiss()
     index = faiss.IndexFlatIP(2)
     index.add(np.eye(2, dtype=np.float32))
     best = int(index.search(np.array([[0.0, 1.0]], dtype=np.float32), 1)[1][0, 0])

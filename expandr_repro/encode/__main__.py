@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.encode.options import EncodeRequest
+from expandr_repro.engines.launcher import launched
 from expandr_repro.engines.running import printed
 from expandr_repro.errors import ExpandrError
-from expandr_repro.io.launcher import launched
 
 if TYPE_CHECKING:
     from expandr_repro.encode.on_ray import Encoded

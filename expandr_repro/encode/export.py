@@ -14,6 +14,7 @@ from expandr_repro.encoders.finite import check_finite
 from expandr_repro.errors import ExpandrError
 from expandr_repro.indexes.faiss_index import FaissIndex
 from expandr_repro.indexes.parted import PartedIndex, load_parts, parts_of
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.io.files import atomic_bytes
 from expandr_repro.io.manifest import run_manifest_path, write_manifest
 from expandr_repro.io.outputs import VECTORS, check_output, manifest_kind
@@ -87,8 +88,7 @@ def export_parquet(names: Sequence[str], target: Path) -> int:
 
 def _prepare(index: Any, folder: Path) -> bool:
     """Let an index of lists find its rows; return whether it keeps vectors as they were added, and warn where it does not."""
-    import faiss
-
+    faiss = load_faiss()
     if lists := faiss.try_extract_index_ivf(index):
         lists.make_direct_map()
     inner = faiss.downcast_index(index)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from expandr_repro.errors import NotFiniteError
+from expandr_repro.io.faiss_library import load_faiss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,9 +64,9 @@ def check_index(index: Any, name: Callable[[int], str]) -> None:
     Raises:
         NotFiniteError: one does; names the first.
     """
-    import faiss
     import numpy as np
 
+    faiss = load_faiss()
     inner = faiss.downcast_index(index)
     while hasattr(inner, "storage"):  # HNSW and the like keep the vectors in an index of their own
         inner = faiss.downcast_index(inner.storage)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from expandr_repro.engines.launcher import launched
 from expandr_repro.errors import ExpandrError, SetupError
-from expandr_repro.io.launcher import launched
 
 T = TypeVar("T")
 

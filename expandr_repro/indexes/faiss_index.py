@@ -24,6 +24,7 @@ from expandr_repro.errors import (
     reason_of,
 )
 from expandr_repro.indexes.parts import check_parts
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.io.files import read_lines
 from expandr_repro.io.manifest import NAME, read_manifest
 
@@ -75,8 +76,7 @@ def faiss_threads(threads: int = 0) -> Iterator[None]:
     Faiss and torch may share one OpenMP runtime: what is set here would hold for torch as well, and change the last digits of a
     training that goes on after a search.
     """
-    import faiss
-
+    faiss = load_faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads or cores())
     try:
@@ -91,8 +91,7 @@ def new_index(dimension: int, factory: str) -> Any:
     Raises:
         ExpandrError: Faiss does not know the string.
     """
-    import faiss
-
+    faiss = load_faiss()
     try:
         if len(factory) <= LONGEST_FACTORY:
             return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
@@ -110,8 +109,7 @@ def save_index(index: Any, docids: Sequence[str], folder: Path) -> None:
     Raises:
         SetupError: no room, or not allowed.
     """
-    import faiss
-
+    faiss = load_faiss()
     with writing_index(docids, folder):
         faiss.write_index(index, str(folder / "index"))
 
@@ -131,8 +129,7 @@ def writing_index(docids: Sequence[str], folder: Path) -> Iterator[None]:
 
 def read_index(folder: Path, mapped: bool = False) -> Any:
     """Read the Faiss index of a folder; the arguments and errors are those of `FaissIndex.load`."""
-    import faiss
-
+    faiss = load_faiss()
     try:
         # lists that an index keeps in a file of their own are read from its folder alone, whatever path it names
         flags = faiss.IO_FLAG_ONDISK_SAME_DIR | (getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0)
@@ -143,8 +140,7 @@ def read_index(folder: Path, mapped: bool = False) -> Any:
 
 def set_parameters(index: Any, written: str) -> None:
     """Set the search parameters of a Faiss index; the errors are those of `FaissIndex.set_parameters`."""
-    import faiss
-
+    faiss = load_faiss()
     fix = "an IVF index has nprobe, an HNSW one efSearch, e.g. nprobe=32"
     if not PARAMETERS.fullmatch(written):
         raise ExpandrError(f"--search-params {written!r}: wanted name=number, with commas between several; {fix}")
@@ -176,9 +172,9 @@ def search_flat(vectors: NDArray[np.float32], rows: NDArray[np.float32], depth: 
     Returns:
         Scores and row numbers, (n, depth), best first.
     """
-    import faiss
     import numpy as np
 
+    faiss = load_faiss()
     if vectors.size < SLICED:
         scores, numbers = faiss.knn(vectors, rows, depth, faiss.METRIC_INNER_PRODUCT)
         return scores, numbers
@@ -210,8 +206,7 @@ def merged(depth: int, one: Found, other: Found) -> Found:
 
 def vectors_of(index: Any) -> NDArray[np.float32]:
     """Return the vectors of a flat index, (count, dimension), without a copy: they live as long as the index."""
-    import faiss
-
+    faiss = load_faiss()
     rows: NDArray[np.float32] = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d).reshape(-1, index.d)
     return rows
 
@@ -341,8 +336,7 @@ class FaissIndex:
         return results
 
     def _found(self, vectors: NDArray[np.float32], depth: int) -> Found:
-        import faiss
-
+        faiss = load_faiss()
         if isinstance(self.index, faiss.IndexFlat):
             return search_flat(vectors, vectors_of(self.index), depth)
         scores, rows = self.index.search(vectors, depth)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expandr_repro.indexes.faiss_index import new_index, save_index, writing_index
+from expandr_repro.io.faiss_library import load_faiss
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +34,9 @@ def save_flat(dimension: int, chunks: Iterable[NDArray[np.float32]], docids: Seq
     Raises:
         SetupError: no room, or not allowed.
     """
-    import faiss
     import numpy as np
 
+    faiss = load_faiss()
     index = new_index(dimension, "Flat")
     header = faiss.serialize_index(index).tobytes()
     expected = struct.pack(FLAT_HEADER, b"IxFI", dimension, 0, header[16:37], 0)

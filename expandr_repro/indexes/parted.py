@@ -26,6 +26,7 @@ from expandr_repro.indexes.faiss_index import (
 from expandr_repro.indexes.lucene import is_lucene_folder
 from expandr_repro.indexes.merge import difference
 from expandr_repro.indexes.parts import DOCIDS
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.io.manifest import NAME, read_manifest
 
 if TYPE_CHECKING:
@@ -159,9 +160,9 @@ class Rows:
 
     def best(self, vectors: NDArray[np.float32], depth: int) -> Found:
         """Return what `search` does, with fewer columns where there are fewer rows."""
-        import faiss
         import numpy as np
 
+        faiss = load_faiss()
         threads = faiss.omp_get_max_threads()
         # Faiss shares out the queries among its threads, so that for few queries several parts are searched side by side
         # (a single query it gives to all threads, over the vectors)
@@ -233,9 +234,9 @@ class Rows:
 
     def _blocks(self, vectors: NDArray[np.float32], depth: int) -> Iterator[Callable[[], Found]]:
         """Search flat parts in blocks that begin where those of one index do; one across a border is copied together."""
-        import faiss
         import numpy as np
 
+        faiss = load_faiss()
         single = len(vectors) == 1
         size = 1 if single else int(faiss.cvar.distance_compute_blas_database_bs)
         # Faiss adds up the products of a single query in another way from 10,000 vectors and 1,024 per thread on: a part below that is filled up
@@ -355,8 +356,7 @@ def load_parts(
 
 
 def _is_flat(index: Any) -> bool:
-    import faiss
-
+    faiss = load_faiss()
     return isinstance(index, faiss.IndexFlat)
 
 

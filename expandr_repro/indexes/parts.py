@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from expandr_repro.errors import FormatError, MismatchError
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.io.files import sha256_file
 from expandr_repro.io.manifest import NAME
 
@@ -35,8 +36,7 @@ def check_parts(folder: Path, index: Any, docids: Sequence[str], manifest: Mappi
         FormatError: docids and vectors are not equally many.
         MismatchError: the index measures something else than inner products, or the manifest is of another one; says what differs.
     """
-    import faiss
-
+    faiss = load_faiss()
     if len(docids) != index.ntotal:
         raise FormatError(
             folder / "docid", None, f"{len(docids)} ids for {index.ntotal} vectors; build the index again"

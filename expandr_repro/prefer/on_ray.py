@@ -12,6 +12,7 @@ from expandr_repro.encoders.options import EncoderOptions
 from expandr_repro.encoders.protocol import TextEncoder
 from expandr_repro.engines.cluster import device_of_worker, placed
 from expandr_repro.engines.workers import Work, Workers
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.prefer import similarity
 from expandr_repro.prefer.candidates import Plan
 from expandr_repro.prefer.similarity import Case, Rewarded, blocks_of, reward
@@ -52,8 +53,7 @@ def reward_elsewhere(plan: Plan, searched: CorpusRewards | None) -> Iterator[Rew
         plan: what and how.
         searched: for the rewards that search a corpus; each worker opens its index.
     """
-    import faiss
-
+    faiss = load_faiss()
     places = placed(plan.request.engine)
     options = plan.request.encoder
     options = replace(options, device=device_of_worker(options.device, places[0]), given={})

@@ -17,6 +17,7 @@ from expandr_repro.errors import NotAvailableError
 from expandr_repro.indexes.faiss_index import FaissIndex, faiss_threads, merged
 from expandr_repro.indexes.find import dense_index
 from expandr_repro.indexes.parted import Part, Rows, load_parts, parts_of
+from expandr_repro.io.faiss_library import load_faiss
 from expandr_repro.search.options import SearchRequest
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class SpreadRows(Rows):
 
     def best(self, vectors: NDArray[np.float32], depth: int) -> Found:
         """Ask all workers, and merge what they found in the order of the rows."""
-        import faiss
         import numpy as np
 
+        faiss = load_faiss()
         assert self.workers is not None
         threads = faiss.omp_get_max_threads()  # as one process has them: a score's last bit may depend on it
         orders = ((n, span, vectors, depth, threads, self.parameters) for n, span in enumerate(self.spans))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from expandr_repro import cli
 from expandr_repro.console.arguments import Parser
 from expandr_repro.console.tables import Table
+from expandr_repro.engines.launcher import launched
 from expandr_repro.errors import ExpandrError
-from expandr_repro.io.launcher import launched
 from expandr_repro.train_generator.options import TrainRequest
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expandr_repro.io.launcher import launched
+from expandr_repro.engines.launcher import launched
 
 if TYPE_CHECKING:
     import torch

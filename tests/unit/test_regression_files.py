@@ -163,14 +163,15 @@ def test_the_full_tier_has_every_expansion_file_of_the_data_folder_with_both_ret
     assert there == dict.fromkeys((name for name in files if not name.endswith(".queries.jsonl")), 2)
 
 
-def test_the_full_tier_has_the_packaged_texts_of_a_real_llm_by_every_method_and_after_dpo():
+def test_the_full_tier_has_the_packaged_texts_of_a_real_llm_by_every_method_and_after_training():
     there = {
         c.name
         for c in KNOWN
         if c.regression.expansions and (c.regression.expansions.source or "").startswith("qwen2.5-coder")
     }
-    names = {*METHODS.names(), "dpo"}
-    packaged = {"cacm": names, "nfcorpus": names - {"q2d", "dpo"}, "scifact": names - {"q2d", "dpo"}}
+    trained = {"dpo", "grpo"}
+    names = {*METHODS.names(), *trained}
+    packaged = {"cacm": names, "nfcorpus": names - {"q2d"} - trained, "scifact": names - {"q2d"} - trained}
     assert there == {
         f"{collection}.{retriever}.{name}-qwen25-coder"
         for collection, methods in packaged.items()

@@ -9,8 +9,8 @@ from typing import Any
 
 from expandr_repro.encoders.batching import batches
 from expandr_repro.encoders.protocol import PRECISIONS, pick_device
+from expandr_repro.engines.launcher import launched
 from expandr_repro.errors import SetupError, UnknownNameError
-from expandr_repro.io.launcher import launched
 from expandr_repro.llm.base import GeneratorOptions, Reply, Request, generator
 from expandr_repro.llm.local.chat import prompt_ids, reasoning_opened
 from expandr_repro.llm.local.decoder import Decoder, UnsupportedModelError, supports

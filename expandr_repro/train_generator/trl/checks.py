@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from expandr_repro.engines.launcher import launched
 from expandr_repro.errors import ExpandrError, SetupError
-from expandr_repro.io.launcher import launched
 
 LIBRARIES = ("trl", "peft", "datasets", "accelerate")
 

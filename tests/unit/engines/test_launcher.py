@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from expandr_repro.engines.launcher import Launched, launched
 from expandr_repro.errors import SetupError
-from expandr_repro.io.launcher import Launched, launched
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
