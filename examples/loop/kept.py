@@ -2,8 +2,9 @@
 
     python examples/loop/kept.py results runs/loop/llm
 
-A packed folder has one file, steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
-texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages. Folders of the machine are written as `work/` and by file name.
+A packed folder has up to two files. steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
+texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages, of pairs the words of what was chosen and
+rejected. Folders of the machine are written as `work/` and by file name. metrics.jsonl.gz: what each training logged, with its name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-NAME = "steps.jsonl.gz"
+NAME, METRICS = "steps.jsonl.gz", "metrics.jsonl.gz"
 COUNTS = {"tokens_in": "tokens in", "tokens_out": "tokens out", "relevant": "relevant passages in prompts"}
 """What is kept of the summary that `expand` prints."""
 
@@ -51,6 +52,28 @@ def facts(path: Path) -> dict[str, float]:
     }
 
 
+def pair_words(path: Path) -> dict[str, float]:
+    """Return the number of a file's pairs, and the mean words of what was chosen and rejected."""
+    pairs = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    words = {
+        side: statistics.fmean(len(_text(pair[side]).split()) for pair in pairs) for side in ("chosen", "rejected")
+    }
+    return {"count": len(pairs), **{side: round(n, 1) for side, n in words.items()}}
+
+
+def _text(side: Any) -> str:
+    return side if isinstance(side, str) else str(side[-1]["content"])
+
+
+def metrics(results: Path) -> list[dict[str, Any]]:
+    """Return what each training logged."""
+    return [
+        {"training": path.name.removeprefix("metrics.").removesuffix(".jsonl.gz"), **json.loads(line)}
+        for path in sorted(results.glob("metrics.*.jsonl.gz"))
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines()
+    ]
+
+
 def printed(row: dict[str, Any], label: str) -> int | None:
     """Return a number that a command printed."""
     match = re.search(rf"^{label}\s+(?:[\d,]+, of )?([\d,]+)(?: topics)?$", row.get("out", ""), flags=re.M)
@@ -76,6 +99,8 @@ def packed(results: Path) -> list[dict[str, Any]]:
         if row["name"].startswith("gold."):
             lines = {line[""]: line["mean"] for line in json.loads(row["out"])["distribution"]}
             new["similarity"] = round(lines["similarity to gold"], 4)
+        if row["name"].startswith("pairs.") and (source := results / f"{row['name']}.jsonl.gz").exists():
+            new["pairs"] = pair_words(source)
         kept.append(new)
     return sorted(kept, key=lambda row: str(row["name"]))
 
@@ -88,8 +113,11 @@ def main() -> int:
     args = made.parse_args()
     args.target.mkdir(parents=True, exist_ok=True)
     kept = packed(args.results)
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-    (args.target / NAME).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    for name, lines in ((NAME, kept), (METRICS, metrics(args.results))):
+        if not lines:
+            continue
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (args.target / name).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(f"{len(kept)} steps, {(args.target / NAME).stat().st_size:,} bytes")
     return 0
 

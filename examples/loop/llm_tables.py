@@ -49,6 +49,7 @@ CLAIMS = [
     ("both trained minus the retriever alone trained", ("untrained", "b"), ("dpo.i", "b")),
     ("both trained minus the LLM alone trained", ("dpo.i", ""), ("dpo.i", "b")),
     ("both trained minus neither", ("untrained", ""), ("dpo.i", "b")),
+    ("both trained, the retriever as (a), minus neither", ("untrained", ""), ("dpo.i", "a")),
 ]
 """What is compared: label, the lesser, the greater; each a condition and a kind of training."""
 
@@ -183,6 +184,7 @@ def tables() -> dict[str, str]:
     steps = rows(RUNS)
     return {
         **{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS},
+        "llm.alone": differences(steps, "none", ["untrained"], "minus the query alone"),
         "llm.differences": differences(steps, "untrained", list(NAMES)[2:], "minus the untrained model"),
         "llm.grpo": differences(steps, "dpo.i", [GRPO], "minus DPO with ExpandR's reward and loss"),
         **{f"llm.together.{r}.{c}": together(steps, c, r) for r in TRAINED for c in COLLECTIONS},
