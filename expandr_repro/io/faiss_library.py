@@ -6,7 +6,9 @@ before 0.3.19 uses the products of one of 2004 (OpenBLAS issues 3485 and 4267), 
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +16,9 @@ from typing import Any
 
 CHOICE = "OPENBLAS_CORETYPE"
 """OpenBLAS's own variable, read when the library is loaded."""
+
+MENDED = 19
+"""The first OpenBLAS 0.3 that finds products for an Intel processor it does not know."""
 
 WIDE = frozenset({"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"})
 
@@ -23,13 +28,13 @@ _loading = threading.Lock()
 def load_faiss() -> Any:
     """Return the module `faiss`; loaded first here, it multiplies as fast as the processor can.
 
-    A choice that the user made, or a Faiss that is loaded already, stays. numpy's own OpenBLAS, which is newer, chooses for itself.
+    A choice that the user made, a newer OpenBLAS, or a Faiss that is loaded already, stays. numpy's own OpenBLAS, which is newer, chooses for itself.
 
     >>> load_faiss().__name__
     'faiss'
     """
     with _loading:
-        if "faiss" not in sys.modules and CHOICE not in os.environ:
+        if "faiss" not in sys.modules and CHOICE not in os.environ and is_old(_libraries()):
             import numpy  # noqa: F401 - loads its OpenBLAS
 
             if chosen := products(_processor()):
@@ -44,6 +49,12 @@ def load_faiss() -> Any:
         return faiss
 
 
+def is_old(libraries: list[str]) -> bool:
+    """Return whether an OpenBLAS that does not know new processors is among the libraries of Faiss's package, given their file names."""
+    matches = (re.fullmatch(r"libopenblas\w*-r0-\w+\.3\.(\d+)\.so", name) for name in libraries)
+    return any(int(match[1]) < MENDED for match in matches if match)
+
+
 def products(processor: str) -> str:
     """Return the value for OpenBLAS's variable, given what Linux knows of a processor; nothing where OpenBLAS finds it out itself.
 
@@ -55,6 +66,13 @@ def products(processor: str) -> str:
     if facts.get("vendor_id") != "GenuineIntel" or not {"avx2", "fma"} <= flags:
         return ""
     return "SkylakeX" if flags >= WIDE else "Haswell"
+
+
+def _libraries() -> list[str]:
+    spec = importlib.util.find_spec("faiss")
+    if spec is None or spec.origin is None:
+        return []
+    return [path.name for path in Path(spec.origin).parents[1].glob("faiss_cpu.libs/*")]
 
 
 def _processor() -> str:
