@@ -35,13 +35,14 @@ def rows(folder: Path) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in map(json.loads, text.splitlines())}
 
 
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a gzipped file of JSON lines."""
+    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
 def facts(path: Path) -> dict[str, float]:
     """Return the number of a file's texts, their mean words and the share that the limit of tokens cut."""
-    texts = [
-        e
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines()
-        for e in json.loads(line).get("expansions", [])
-    ]
+    texts = [e for line in lines(path) for e in line.get("expansions", [])]
     if not texts:
         return {}
     words = statistics.fmean(len(e["text"].split()) for e in texts)
@@ -54,23 +55,17 @@ def facts(path: Path) -> dict[str, float]:
 
 def pair_words(path: Path) -> dict[str, float]:
     """Return the number of a file's pairs, and the mean words of what was chosen and rejected."""
-    pairs = [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
-    words = {
-        side: statistics.fmean(len(_text(pair[side]).split()) for pair in pairs) for side in ("chosen", "rejected")
-    }
-    return {"count": len(pairs), **{side: round(n, 1) for side, n in words.items()}}
-
-
-def _text(side: Any) -> str:
-    return side if isinstance(side, str) else str(side[-1]["content"])
+    pairs = lines(path)
+    means = {side: statistics.fmean(len(pair[side].split()) for pair in pairs) for side in ("chosen", "rejected")}
+    return {"count": len(pairs), **{side: round(words, 1) for side, words in means.items()}}
 
 
 def metrics(results: Path) -> list[dict[str, Any]]:
     """Return what each training logged."""
     return [
-        {"training": path.name.removeprefix("metrics.").removesuffix(".jsonl.gz"), **json.loads(line)}
+        {"training": path.name.removeprefix("metrics.").removesuffix(".jsonl.gz"), **line}
         for path in sorted(results.glob("metrics.*.jsonl.gz"))
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines()
+        for line in lines(path)
     ]
 
 
@@ -97,8 +92,8 @@ def packed(results: Path) -> list[dict[str, Any]]:
                 k: v for k, v in counts.items() if v is not None
             }
         if row["name"].startswith("gold."):
-            lines = {line[""]: line["mean"] for line in json.loads(row["out"])["distribution"]}
-            new["similarity"] = round(lines["similarity to gold"], 4)
+            means = {line[""]: line["mean"] for line in json.loads(row["out"])["distribution"]}
+            new["similarity"] = round(means["similarity to gold"], 4)
         if row["name"].startswith("pairs.") and (source := results / f"{row['name']}.jsonl.gz").exists():
             new["pairs"] = pair_words(source)
         kept.append(new)
@@ -113,10 +108,10 @@ def main() -> int:
     args = made.parse_args()
     args.target.mkdir(parents=True, exist_ok=True)
     kept = packed(args.results)
-    for name, lines in ((NAME, kept), (METRICS, metrics(args.results))):
-        if not lines:
+    for name, objects in ((NAME, kept), (METRICS, metrics(args.results))):
+        if not objects:
             continue
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in objects)
         (args.target / name).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
     print(f"{len(kept)} steps, {(args.target / NAME).stat().st_size:,} bytes")
     return 0

@@ -34,16 +34,15 @@ def load_faiss() -> Any:
     'faiss'
     """
     with _loading:
-        if "faiss" not in sys.modules and CHOICE not in os.environ and is_old(_libraries()):
+        unset = "faiss" not in sys.modules and CHOICE not in os.environ and is_old(_libraries())
+        if unset and (chosen := products(_processor())):  # an empty value would give the products of 2004
             import numpy  # noqa: F401 - loads its OpenBLAS
 
-            if chosen := products(_processor()):
-                os.environ[CHOICE] = chosen
-                try:
-                    import faiss
-                finally:
-                    del os.environ[CHOICE]
-                return faiss
+            os.environ[CHOICE] = chosen
+            try:
+                import faiss
+            finally:
+                del os.environ[CHOICE]
         import faiss
 
         return faiss
