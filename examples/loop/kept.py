@@ -2,7 +2,7 @@
 
     python examples/loop/kept.py results runs/loop/llm
 
-A packed folder has up to two files. steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
+What the target has from earlier runs stays, but for the steps of the same name. A packed folder has up to two files. steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
 texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages, of pairs the words of what was chosen and
 rejected. Folders of the machine are written as `work/` and by file name. metrics.jsonl.gz: what each training logged, with its name.
 """
@@ -97,7 +97,7 @@ def packed(results: Path) -> list[dict[str, Any]]:
         if row["name"].startswith("pairs.") and (source := results / f"{row['name']}.jsonl.gz").exists():
             new["pairs"] = pair_words(source)
         kept.append(new)
-    return sorted(kept, key=lambda row: str(row["name"]))
+    return kept
 
 
 def main() -> int:
@@ -107,8 +107,12 @@ def main() -> int:
     made.add_argument("target", type=Path)
     args = made.parse_args()
     args.target.mkdir(parents=True, exist_ok=True)
-    kept = packed(args.results)
-    for name, objects in ((NAME, kept), (METRICS, metrics(args.results))):
+    new = {row["name"]: row for row in packed(args.results)}
+    kept = sorted((rows(args.target) | new).values(), key=lambda row: str(row["name"]))
+    logged, log = metrics(args.results), args.target / METRICS
+    trained = {line["training"] for line in logged}
+    earlier = [line for line in (lines(log) if log.exists() else []) if line["training"] not in trained]
+    for name, objects in ((NAME, kept), (METRICS, sorted(earlier + logged, key=lambda line: str(line["training"])))):
         if not objects:
             continue
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in objects)

@@ -130,14 +130,21 @@ class Plan:
         return self.add(name, "expand", "--topics", topics, *self.model, *self.tokens, *words, "--store", self.path(f"{name}.sqlite"),
                         "--output", output, needs=needs, keeps=(output, Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
-    def pairs(self, split: str, reward: str = "") -> str:
-        """Make a split's preference pairs: candidates, answers, rewards."""
-        topics = self.topics(split)
-        stem = topics.replace("/", ".")
+    def candidates(self, topics: str, trained: str = "") -> str:
+        """Let the LLM, trained or not, write what pairs are chosen from."""
         samples = 1 if self.small else 4 if topics.startswith("scifact") else 2
-        candidates = self.expand(f"candidates.{stem}", topics, "--preset", "expandr-candidates", "--samples", samples)
-        answers = self.expand(f"answers.{stem}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1)
-        output = self.path(f"pairs.{split}{'.' if reward else ''}{reward}.jsonl")
+        adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
+        name = f"candidates.{topics.replace('/', '.')}" + (f".{trained}" if trained else "")
+        return self.expand(name, topics, "--preset", "expandr-candidates", "--samples", samples, *adapter, needs=(trained,) if trained else ())  # fmt: skip
+
+    def pairs(self, split: str, reward: str = "", trained: str = "") -> str:
+        """Make a split's preference pairs: candidates of the LLM, trained or not, answers of the untrained one, rewards."""
+        topics = self.topics(split)
+        candidates = self.candidates(topics, trained)
+        answers = self.expand(
+            f"answers.{topics.replace('/', '.')}", topics, "--prompt", "q2a", "--temperature", 0, "--samples", 1
+        )
+        output = self.path(".".join(filter(None, ("pairs", split, reward, trained, "jsonl"))))
         floor = (0.0 if self.small else 0.6) if not reward else 0.0
         return self.add(output.stem, "prefer", "--candidates", self.path(f"{candidates}.jsonl"), "--gold", topics, "--answers", self.path(f"{answers}.jsonl"),
                         *(("--reward", f"{reward}=1") if reward else ()), "--min-similarity", floor, "--encoder", REWARDING, *self.held_out(split),
@@ -145,7 +152,7 @@ class Plan:
                         needs=(candidates, answers), keeps=(output, output.with_suffix(".dev.jsonl"), Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
     def dpo(self, name: str, seed: int, pairs: str, adapter: str = "", **values: object) -> str:
-        """Train the LLM on pairs."""
+        """Train the LLM on pairs, from an adapter where one is named."""
         chosen = {
             **DPO,
             **({"max_steps": 3, "eval_steps": 2, "batch_size": 2} if self.small else {}),
@@ -153,10 +160,12 @@ class Plan:
             **values,
         }
         output = self.path(f"models/{name}.seed{seed}")
-        more = ("--adapter", self.path(f"models/{adapter}.seed{seed}")) if adapter else ()
+        more = ("--adapter", self.path(f"models/{adapter}")) if adapter else ()
+        if adapter:  # it brings its own
+            chosen = {key: value for key, value in chosen.items() if not key.startswith("lora_")}
         return self.add(f"{name}.seed{seed}", "train_generator", "--pairs", self.path(f"{pairs}.jsonl"), "--dev-pairs", self.path(f"{pairs}.dev.jsonl"),
                         "--model", self.args.model, *more, *settings(**chosen), "--output", output, "--format", "json",
-                        needs=(pairs, *((f"{adapter}.seed{seed}",) if adapter else ())), keeps=(output / "metrics.jsonl",))  # fmt: skip
+                        needs=(pairs, *((adapter,) if adapter else ())), keeps=(output / "metrics.jsonl",))  # fmt: skip
 
     def grpo(self, name: str, seed: int, split: str, reward: str, **values: object) -> str:
         """Train the LLM on its own texts as they are rewarded."""
@@ -194,19 +203,18 @@ class Plan:
                         "--metrics", "nDCG@10,R@100", "--format", "json", "--output", run, needs=needs, run=(run, collection))  # fmt: skip
 
     def retrievers(self, names: list[str], generators: list[str]) -> None:
-        """Add the trainings of the retrievers on split (i), and what is searched with them: KIND[+SETTING=VALUE...], a: queries alone, b: fused."""
-        topics = self.topics("i")
-        candidates = self.path(f"candidates.{topics.replace('/', '.')}.jsonl")
-        written = self.expand(
-            candidates.stem, topics, "--preset", "expandr-candidates", "--samples", 1 if self.small else 4
-        )
+        """Add the trainings of the retrievers, and what is searched with them: KIND[.SPLIT][+SETTING=VALUE...], a: queries alone, b: fused."""
         for encoder, model in self.encoders.items():
-            negatives = self.path(f"runs/negatives.{encoder}.trec")
-            mined = self.add(f"negatives.{encoder}", "search", "--topics", topics, *retriever(encoder, model), "--fusion", "none", "--hits", 100,
-                             "--format", "json", "--output", negatives)  # fmt: skip
             for seed in self.args.seeds:  # both trainings of a seed before the next
                 for name in names:
-                    kind, _, more = name.partition("+")
+                    training, _, more = name.partition("+")
+                    kind, _, split = training.partition(".")
+                    topics = self.topics(split := split or "i")
+                    written = self.candidates(topics)
+                    stem = "" if topics.startswith("scifact") else f".{topics.replace('/', '.')}"
+                    negatives = self.path(f"runs/negatives{stem}.{encoder}.trec")
+                    mined = self.add(f"negatives{stem}.{encoder}", "search", "--topics", topics, *retriever(encoder, model), "--fusion", "none",
+                                     "--hits", 100, "--format", "json", "--output", negatives)  # fmt: skip
                     values = (
                         RETRIEVER | ({"learning_rate": RATES[encoder]} if encoder in RATES else {}) | {"seed": seed}
                     )
@@ -214,10 +222,10 @@ class Plan:
                     values |= {"dev": 12, "epochs": 1, "chunk_tokens": 4096} if self.small else {}
                     label = f"{encoder}-{name}.seed{seed}"
                     output = self.path(f"models/{label}")
-                    self.add(f"retriever.{label}", "train_encoder", "--train", topics, "--encoder", model, "--precision", self.precision, "--expansions", candidates,
-                             "--fusion", "none" if kind == "a" else "mean", "--negatives", negatives, *self.held_out("i"), *settings(**values),
+                    self.add(f"retriever.{label}", "train_encoder", "--train", topics, "--encoder", model, "--precision", self.precision, "--expansions", self.path(f"{written}.jsonl"),
+                             "--fusion", "none" if kind == "a" else "mean", "--negatives", negatives, *self.held_out(split), *settings(**values),
                              "--output", output, "--format", "json", needs=(mined, written), keeps=(output / "metrics.jsonl",))  # fmt: skip
-                    for collection in self.tests("i"):
+                    for collection in self.tests(split):
                         self.index(collection, label, output, f"retriever.{label}")
                         for generator in generators:
                             texts = f"texts.{generator}.seed{seed}.{collection}"
@@ -257,6 +265,13 @@ class Plan:
                 kind, _, more = name.partition("+")
                 _, split, *reward = kind.split(".")
                 values = dict(pair.partition("=")[::2] for pair in more.split("+") if pair)
+                if kind.startswith("dpo2"):  # a second round, on the pairs of the model after the first
+                    for seed in seeds:
+                        first = self.dpo(f"dpo.{split}", seed, self.pairs(split))
+                        self.judge(
+                            name, seed, split, self.dpo(name, seed, self.pairs(split, trained=first), first, **values)
+                        )
+                    continue
                 if kind.startswith("grpo"):
                     for seed in seeds:
                         self.judge(
@@ -308,7 +323,7 @@ class Runner:
         numbers = context.Queue()
         for number in range(args.workers):
             numbers.put(number)
-        self.pool = ProcessPoolExecutor(args.workers, context, start_worker, (numbers, args.gpus, 0))
+        self.pool = ProcessPoolExecutor(args.workers, context, start_worker, (numbers, args.gpus, args.first_gpu))
 
     def go(self, steps: dict[str, Step]) -> Iterator[str]:
         """Do what is not recorded; yield the names of what could not be done in time."""
@@ -371,18 +386,19 @@ def main() -> int:
         help="what searches; bm25= for BM25",
     )
     made.add_argument("--generators", nargs="+", default=["untrained", "dpo.i"], metavar="G",
-                      help="untrained, sft, or dpo or grpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, grpo.i+length_weight=1")  # fmt: skip
+                      help="untrained, sft, or dpo, dpo2 (two rounds) or grpo.SPLIT[.REWARD][+SETTING=VALUE...], e.g. dpo.i.delta-ndcg, grpo.i+length_weight=1")  # fmt: skip
     made.add_argument(
         "--retrievers",
         nargs="*",
         default=[],
         metavar="R",
-        help="a (queries alone), b (fused), with settings: a+blend=1",
+        help="a (queries alone), b (fused), of split i or another, with settings: a+blend=1, b.iii",
     )
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     made.add_argument("--batch", type=int, default=512, help="texts written at a time")
     made.add_argument("--workers", type=int, default=1, help="commands at a time")
     made.add_argument("--gpus", type=int, default=0)
+    made.add_argument("--first-gpu", type=int, default=0, help="number of the first GPU that is used")
     made.add_argument("--seconds", type=float, default=1e9, help="start no step after so many seconds")
     made.add_argument("--small", action="store_true", help="on pocket, a few steps each")
     args = made.parse_args()
