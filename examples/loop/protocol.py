@@ -400,6 +400,9 @@ def main() -> int:
     made.add_argument("--gpus", type=int, default=0)
     made.add_argument("--first-gpu", type=int, default=0, help="number of the first GPU that is used")
     made.add_argument("--seconds", type=float, default=1e9, help="start no step after so many seconds")
+    made.add_argument(
+        "--only", default="", metavar="PREFIX", help="do the steps alone whose names begin so, e.g. search"
+    )
     made.add_argument("--small", action="store_true", help="on pocket, a few steps each")
     args = made.parse_args()
     for folder in (args.work / "runs", args.work / "models", args.output):
@@ -409,9 +412,10 @@ def main() -> int:
     plan.generators(args.generators)
     if args.retrievers:
         plan.retrievers(args.retrievers, args.generators)
-    left = list(Runner(args).go(plan.steps))
+    steps = {name: step for name, step in plan.steps.items() if name.startswith(args.only)}
+    left = list(Runner(args).go(steps))
     print(
-        f"{len(plan.steps) - len(left)} of {len(plan.steps)} steps done"
+        f"{len(steps) - len(left)} of {len(steps)} steps done"
         + (f"; to come: {', '.join(left[:5])} ..." if left else "")
     )
     return 0
