@@ -23,15 +23,18 @@ from expandr_repro.console.tables import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS, PAGE = ROOT / "runs" / "loop" / "llm", ROOT / "docs" / "results" / "loop.md"
-GRPO = "grpo.i+length_weight=1"
+GRPO, EQUAL = "grpo.i+length_weight=1", "grpo.i+length_weight=1+gradient_accumulation=4+max_steps=54+eval_steps=18"
 NAMES = {
     "none": "query alone",
     "untrained": "untrained",
     "dpo.i": "DPO, ExpandR's reward and loss",
     "dpo.i+loss=sigmoid_norm+beta=5+sft_weight=1": "DPO, loss per token, with an SFT term",
+    "dpo.i.corpus-rank": "DPO, reward corpus-rank",
     "dpo.i.delta-ndcg": "DPO, reward delta-ndcg",
+    "dpo.ii+max_steps=75": "DPO on NFCorpus's topics",
     "sft": "SFT on Claude's passages",
-    GRPO: "GRPO, ExpandR's retriever reward, length penalty",
+    GRPO: "GRPO, 60 steps of 64 texts",
+    EQUAL: "GRPO, 54 steps of 128 texts",
 }
 COLLECTIONS = {"scifact": "SciFact", "nfcorpus": "NFCorpus", "cacm": "CACM"}
 RETRIEVERS = {"minilm": "MiniLM", "mpnet": "all-mpnet-base-v2", "bm25": "BM25"}
@@ -87,6 +90,8 @@ def by_collection(steps: dict[str, Any], collection: str) -> str:
     each = {r: scores(steps, collection, r) for r in RETRIEVERS}
     lines: list[list[object]] = []
     for condition, label in NAMES.items():
+        if condition not in each["minilm"]:
+            continue
         texts = [
             row["texts"]
             for name, row in steps.items()
@@ -186,7 +191,7 @@ def tables() -> dict[str, str]:
         **{f"llm.{c}": by_collection(steps, c) for c in COLLECTIONS},
         "llm.alone": differences(steps, "none", ["untrained"], "minus the query alone"),
         "llm.differences": differences(steps, "untrained", list(NAMES)[2:], "minus the untrained model"),
-        "llm.grpo": differences(steps, "dpo.i", [GRPO], "minus DPO with ExpandR's reward and loss"),
+        "llm.grpo": differences(steps, "dpo.i", [GRPO, EQUAL], "minus DPO with ExpandR's reward and loss"),
         **{f"llm.together.{r}.{c}": together(steps, c, r) for r in TRAINED for c in COLLECTIONS},
         "llm.together.differences": together_differences(steps),
     }

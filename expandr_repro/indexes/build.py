@@ -21,6 +21,7 @@ from expandr_repro.encoders.streaming import encode_stream
 from expandr_repro.errors import ExpandrError, SetupError
 from expandr_repro.indexes.faiss_index import faiss_threads, is_faiss_folder, new_index, save_index
 from expandr_repro.indexes.flat_file import save_flat
+from expandr_repro.indexes.in_background import in_background
 from expandr_repro.indexes.parts import COMPUTED_BY, DOCIDS, docids_fact
 from expandr_repro.io.files import atomic_bytes, atomic_folder
 from expandr_repro.io.manifest import NAME, key_of, read_manifest, write_manifest
@@ -205,12 +206,15 @@ def _encode_chunks(
             targets[next(given)] = path, docids[-len(chunk) :]
             yield "document", [d.dense_text for d in chunk]
 
-    with progress(stop - start, "encode", "docs") as bar:
+    def write(path: Path, vectors: NDArray[np.float32]) -> None:
+        with atomic_bytes(path) as file:
+            np.save(file, vectors)
+
+    with progress(stop - start, "encode", "docs") as bar, in_background() as later:
         for given, vectors in (stream or _encoded_here(encoder))(missing(bar), bar.update):
             path, names = targets.pop(given)
             check_finite(vectors, partial(_document, names), encoder.identity.get("precision", "fp32"))
-            with atomic_bytes(path) as file:
-                np.save(file, vectors)
+            later(partial(write, path, vectors))
     if len(docids) != stop - start:
         raise ExpandrError(
             f"{corpus.source}: changed while it was read ({len(docids)} documents, {stop - start} before); run the command again"
