@@ -7,7 +7,7 @@ Steps recorded in OUTPUT/steps.jsonl are not repeated, so the same command conti
 Models, adapters and runs in --work are needed only by later steps; --output has what the tables are made of:
 the texts, the scores of each topic, each training's metrics, every command with its seconds.
 
-Splits (nothing that is searched was trained on): (i) SciFact's training topics without those that share a relevant document with a test topic;
+Splits (nothing that is searched was trained on, but for the few documents that `duplicates.py` lists): (i) SciFact's training topics without those that share a relevant document with a test topic;
 (ii) NFCorpus's training topics, for SciFact and CACM; (iii) all of SciFact's training topics, for NFCorpus and CACM.
 """
 
