@@ -270,7 +270,7 @@ def _ranx_metrics() -> Iterator[Any]:
         if spec is None or spec.origin is None:  # all of it is imported already, or it is not installed
             yield importlib.import_module("ranx.metrics")
             return
-        before = {name: module for name, module in sys.modules.items() if _is_ranx(name)}
+        before = {name: sys.modules[name] for name in _modules_of_ranx()}
         settings = config.THREADING_LAYER, config.CACHE_DIR  # type: ignore[attr-defined]
         for name in before:
             del sys.modules[name]
@@ -287,13 +287,14 @@ def _ranx_metrics() -> Iterator[Any]:
                 warnings.simplefilter("ignore")
                 metrics = importlib.import_module("ranx.metrics")
             yield metrics
-            _OURS.update({name: module for name, module in sys.modules.items() if _is_ranx(name)})
+            _OURS.update({name: sys.modules[name] for name in _modules_of_ranx()})
         finally:
-            for name in [name for name in sys.modules if _is_ranx(name)]:
+            for name in _modules_of_ranx():
                 del sys.modules[name]
             sys.modules.update(before)
             config.THREADING_LAYER, config.CACHE_DIR = settings  # type: ignore[attr-defined]
 
 
-def _is_ranx(name: str) -> bool:
-    return name == "ranx" or name.startswith("ranx.")
+def _modules_of_ranx() -> list[str]:
+    """Return the names of ranx's modules that are imported."""
+    return [name for name in list(sys.modules) if name[:4] == "ranx" and name[4:5] in ("", ".")]
