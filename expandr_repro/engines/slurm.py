@@ -85,10 +85,16 @@ def _ray(command: str, words: Sequence[str], machines: int, gpus: float) -> str:
     """Return a job in which Ray is started on every machine, the command on the first, and Ray is stopped at its end."""
     lines = [f"#SBATCH --nodes={machines}", "#SBATCH --ntasks-per-node=1", "#SBATCH --exclusive", *_gpus(gpus)]
     run = _line(command, [*words, "--engine", "ray", "--gpus-per-worker", f"{gpus:g}", "--address", "auto"])
+    before = [
+        'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+        # one token for all machines, without which Ray answers none of them; symmetric-run would ask without it
+        "ray get-auth-token --generate > /dev/null",
+        "export RAY_AUTH_MODE=token",
+        # Ray looks up names of machines as other programs do: in /etc/hosts too, and without waiting for a name server
+        "export GRPC_DNS_RESOLVER=native",
+    ]
     run = f'srun ray symmetric-run --address "$head:6379" --min-nodes {machines} -- {run}'
-    # one token for all machines, without which Ray answers none of them
-    agreed = "ray get-auth-token --generate > /dev/null"
-    return _script(f"{command}-ray", lines, f'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)\n{agreed}\n{run}')  # fmt: skip
+    return _script(f"{command}-ray", lines, "\n".join([*before, run]))
 
 
 def _line(command: str, words: Sequence[str]) -> str:

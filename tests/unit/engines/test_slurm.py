@@ -45,6 +45,8 @@ def test_bash_reads_what_is_printed_and_every_script_in_it(command, words, capsy
     assert "#SBATCH --nodes=3" in ray
     line = next(line for line in ray.splitlines() if line.startswith("srun ray symmetric-run"))
     assert "--min-nodes 3 --" in line
+    # without either, the other machines never find the first (tried on SLURM with Ray 2.60)
+    assert {"export RAY_AUTH_MODE=token", "export GRPC_DNS_RESOLVER=native"} <= set(ray.splitlines())
     typed = shlex.split(line.partition(f"expandr_repro.{command} ")[2])
     assert [w for w in words if w not in typed] == []
     assert typed[-6:] == ["--engine", "ray", "--gpus-per-worker", "1", "--address", "auto"]
