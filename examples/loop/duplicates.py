@@ -1,9 +1,9 @@
-"""Find documents that two collections share under different docids, and the test topics that a training on the other collection saw through them.
+"""Find documents that two collections share under different docids, and the test topics that a split of protocol.py saw in training through them.
 
     python examples/loop/duplicates.py            # with $EXPANDR_DATA
 
 Records of training (`trained_on.json`) name documents by collection and docid, so commands do not know them.
-Documents with the same title of at least 25 letters and digits count as the same.
+Documents with the same title, in at least 25 characters of words and single spaces, count as the same.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
+
+from protocol import SPLITS, TESTS
 
 from expandr_repro.data.collections import find_corpus, find_qrels
+from expandr_repro.data.overlap.sharing import relevant_documents
 
 SHORTEST = 25
-TRAININGS = (
-    ("scifact/train", "scifact/test", "nfcorpus/test"),
-    ("scifact/train", "scifact/test", "cacm/test"),
-    ("nfcorpus/train", "", "scifact/test"),
-    ("nfcorpus/train", "", "cacm/test"),
-)
-"""Training topics, what is held out of them, and the test topics."""
 
 
+@cache
 def titles(collection: str) -> dict[str, set[str]]:
     """Return title -> docids."""
     found = defaultdict(set)
@@ -34,23 +32,27 @@ def titles(collection: str) -> dict[str, set[str]]:
     return found
 
 
-def relevant(topics: str, held_out: str = "") -> dict[str, set[str]]:
-    """Return the relevant documents of topics that share none with topics held out."""
-    each = {qid: {d for d, grade in judged.items() if grade > 0} for qid, judged in find_qrels(topics).items()}
-    others = set().union(*relevant(held_out).values()) if held_out else set()
-    return {qid: docids for qid, docids in each.items() if not docids & others}
+def relevant(topics: str) -> dict[str, set[str]]:
+    """Return the relevant documents of each topic."""
+    qrels = find_qrels(topics)
+    return relevant_documents(qrels, qrels)
 
 
 def lines() -> Iterator[str]:
-    """Yield what each training saw of each test."""
-    for training, held_out, test in TRAININGS:
-        here, there = titles(training.split("/")[0]), titles(test.split("/")[0])
-        shared = {a: there[title] for title, docids in here.items() if title in there for a in docids}
-        learned = set().union(*relevant(training, held_out).values())
-        seen = set().union(*(others for docid, others in shared.items() if docid in learned))
-        tests = relevant(test)
-        met = [qid for qid, docids in tests.items() if docids & seen]
-        yield f"{training} and {test}: {len(shared)} shared documents; {len(met)} of {len(tests)} test topics seen {' '.join(met)}".rstrip()
+    """Yield what each training saw of each test on another collection."""
+    for split, (training, held_out) in SPLITS.items():
+        kept_apart = set().union(*(docids for test in held_out[1:] for docids in relevant(test).values()))
+        learned = set().union(*(docids for docids in relevant(training).values() if not docids & kept_apart))
+        own = training.split("/")[0]
+        for collection in TESTS[split]:
+            if collection == own:
+                continue
+            here, there = titles(own), titles(collection)
+            shared = {a: there[title] for title, docids in here.items() if title in there for a in docids}
+            seen = set().union(*(others for docid, others in shared.items() if docid in learned))
+            tests = relevant(f"{collection}/test")
+            met = [qid for qid, docids in tests.items() if docids & seen]
+            yield f"({split}) {training}, {collection}/test: {len(shared)} shared documents; {len(met)} of {len(tests)} test topics seen {' '.join(met)}".rstrip()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python examples/loop/kept.py results runs/loop/llm
 
-What the target has from earlier runs stays, but for the steps of the same name. A packed folder has up to two files. steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of
-texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages, of pairs the words of what was chosen and
+What the target has from earlier runs stays, but for the steps of the same name. A packed folder has up to two files.
+steps.jsonl.gz: for each step its name, command, seconds and GPU-free facts: of a search the scores of each topic, of texts their words, the share that was cut, the tokens read and written, and their similarity to the gold passages, of pairs the words of what was chosen and
 rejected. Folders of the machine are written as `work/` and by file name. metrics.jsonl.gz: what each training logged, with its name.
 """
 
@@ -25,19 +25,14 @@ COUNTS = {"tokens_in": "tokens in", "tokens_out": "tokens out", "relevant": "rel
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the steps that are recorded in a folder, packed or not, by name; the last one of a name."""
     packed, plain = folder / NAME, folder / "steps.jsonl"
-    text = (
-        gzip.decompress(packed.read_bytes()).decode()
-        if packed.exists()
-        else plain.read_text("utf-8")
-        if plain.exists()
-        else ""
-    )
-    return {row["name"]: row for row in map(json.loads, text.splitlines())}
+    return {row["name"]: row for row in lines(packed if packed.exists() else plain)}
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a gzipped file of JSON lines."""
-    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    """Return the objects of a file of JSON lines, gzipped if it is named so; none where there is no file."""
+    content = path.read_bytes() if path.exists() else b""
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def facts(path: Path) -> dict[str, float]:
@@ -111,7 +106,7 @@ def main() -> int:
     kept = sorted((rows(args.target) | new).values(), key=lambda row: str(row["name"]))
     logged, log = metrics(args.results), args.target / METRICS
     trained = {line["training"] for line in logged}
-    earlier = [line for line in (lines(log) if log.exists() else []) if line["training"] not in trained]
+    earlier = [line for line in lines(log) if line["training"] not in trained]
     for name, objects in ((NAME, kept), (METRICS, sorted(earlier + logged, key=lambda line: str(line["training"])))):
         if not objects:
             continue

@@ -127,18 +127,18 @@ class Plan:
         """Return the options that leave out what is searched later."""
         return () if self.small else SPLITS[split][1]
 
-    def expand(self, name: str, topics: str, *words: object, needs: tuple[str, ...] = ()) -> str:
-        """Let the LLM write."""
+    def expand(self, name: str, topics: str, *words: object, trained: str = "") -> str:
+        """Let the LLM write, as it is or as it was trained."""
         output = self.path(f"{name}.jsonl")
-        return self.add(name, "expand", "--topics", topics, *self.model, *self.tokens, *words, "--store", self.path(f"{name}.sqlite"),
-                        "--output", output, needs=needs, keeps=(output, Path(f"{output}.trained_on.json.gz")))  # fmt: skip
+        adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
+        return self.add(name, "expand", "--topics", topics, *self.model, *self.tokens, *words, *adapter, "--store", self.path(f"{name}.sqlite"),
+                        "--output", output, needs=(trained,) if trained else (), keeps=(output, Path(f"{output}.trained_on.json.gz")))  # fmt: skip
 
     def candidates(self, topics: str, trained: str = "") -> str:
         """Let the LLM, trained or not, write what pairs are chosen from."""
         samples = 1 if self.small else 4 if topics.startswith("scifact") else 2
-        adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
         name = f"candidates.{topics.replace('/', '.')}" + (f".{trained}" if trained else "")
-        return self.expand(name, topics, "--preset", "expandr-candidates", "--samples", samples, *adapter, needs=(trained,) if trained else ())  # fmt: skip
+        return self.expand(name, topics, "--preset", "expandr-candidates", "--samples", samples, trained=trained)
 
     def pairs(self, split: str, reward: str = "", trained: str = "") -> str:
         """Make a split's preference pairs: candidates of the LLM, trained or not, answers of the untrained one, rewards."""
@@ -181,10 +181,8 @@ class Plan:
 
     def judge(self, name: str, seed: int, split: str, trained: str = "") -> None:
         """Write passages for the test topics, compare them with the gold passages, and search them with each encoder."""
-        adapter = ("--adapter", self.path(f"models/{trained}")) if trained else ()
         for collection in self.tests(split):
-            texts = self.expand(f"texts.{name}.seed{seed}.{collection}", collection, "--temperature", "1.0", "--samples", 4, "--seed", seed, *adapter,
-                                needs=(trained,) if trained else ())  # fmt: skip
+            texts = self.expand(f"texts.{name}.seed{seed}.{collection}", collection, "--temperature", "1.0", "--samples", 4, "--seed", seed, trained=trained)  # fmt: skip
             pairs = self.path(f"gold.{name}.seed{seed}.{collection}.jsonl")
             self.add(pairs.stem, "prefer", "--candidates", self.path(f"{texts}.jsonl"), "--gold", f"{collection}/test", "--reward", "retriever=1",
                      "--min-similarity", 0, "--encoder", REWARDING, "--output", pairs, "--format", "json", needs=(texts,))  # fmt: skip
